@@ -1,0 +1,14 @@
+/** The hub's HTTP API, whole: what the server implements, clients derive from and `/openapi.json` shows. */
+import * as HttpApi from "@effect/platform/HttpApi"
+import * as OpenApi from "@effect/platform/OpenApi"
+import { CodeSessionsApi } from "./CodeSessionsApi.ts"
+import { EnvironmentsApi, WorkApi } from "./EnvironmentsApi.ts"
+import { SessionsApi } from "./SessionsApi.ts"
+
+export class CausewayApi extends HttpApi.make("causeway")
+  .add(SessionsApi)
+  .add(CodeSessionsApi)
+  .add(EnvironmentsApi)
+  .add(WorkApi)
+  .annotate(OpenApi.Title, "Causeway hub")
+  .annotate(OpenApi.Version, "1") {}

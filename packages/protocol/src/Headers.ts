@@ -1,0 +1,16 @@
+/** Header names and values of the wire. Source: spec 1 §1 and §3. */
+
+/** The API version that every call names. */
+export const ANTHROPIC_VERSION = "2023-06-01"
+/** Beta of the Sessions API; without it the Sessions API answers 404. */
+export const SESSIONS_BETA = "ccr-byoc-2025-07-29"
+/** Beta of the environment and work calls; configurable. */
+export const ENVIRONMENTS_BETA = "environments-2025-11-01"
+
+export const ANTHROPIC_VERSION_HEADER = "anthropic-version"
+export const ANTHROPIC_BETA_HEADER = "anthropic-beta"
+export const ORGANIZATION_HEADER = "x-organization-uuid"
+/** Request: the last entry the writer knows to be stored. */
+export const LAST_UUID_HEADER = "last-uuid"
+/** Answer: the last transcript entry of source `worker`. */
+export const X_LAST_UUID_HEADER = "x-last-uuid"

@@ -1,0 +1,67 @@
+/**
+ * Identifiers, as they stand on the wire.
+ *
+ * Every identifier that is placed in a path matches `[A-Za-z0-9_-]{1,128}`, so that no answer of a hostile
+ * server and no argument of a hostile caller can name another path. Source: spec 1 §2 and §5.
+ */
+import * as Schema from "effect/Schema"
+
+/** What may stand in a path segment. */
+export const pathSegment = /^[A-Za-z0-9_-]{1,128}$/
+
+const segment = <B extends string>(brand: B) =>
+  Schema.String.pipe(
+    Schema.pattern(pathSegment, {
+      identifier: brand,
+      message: () => `${brand} must be 1 to 128 letters, digits, "_" or "-"`
+    }),
+    Schema.brand(brand)
+  )
+
+/**
+ * A session, in either of its two spellings: `session_<body>` (compat) or `cse_<body>` (infrastructure).
+ * Both name the same session on every route; {@link sessionBody} is what they share.
+ */
+export const SessionId = segment("SessionId")
+export type SessionId = typeof SessionId.Type
+
+/** An environment: one directory on one machine that takes work. `env_<uuid>` where this hub made it. */
+export const EnvironmentId = segment("EnvironmentId")
+export type EnvironmentId = typeof EnvironmentId.Type
+
+/** A work item, `work_<uuid>` where this hub made it. */
+export const WorkId = segment("WorkId")
+export type WorkId = typeof WorkId.Type
+
+/** An organisation; a uuid. Sent as `x-organization-uuid`. */
+export const OrganizationId = segment("OrganizationId")
+export type OrganizationId = typeof OrganizationId.Type
+
+/** An event of a session's log. Any non-empty string of at most 256 characters: foreign writers choose their own. */
+export const EventUuid = Schema.String.pipe(
+  Schema.minLength(1),
+  Schema.maxLength(256),
+  Schema.brand("EventUuid")
+)
+export type EventUuid = typeof EventUuid.Type
+
+const COMPAT = "session_"
+const INFRA = "cse_"
+
+/** The part that both spellings share; an id with an unknown prefix is its own body. */
+export const sessionBody = (id: string): string =>
+  id.startsWith(COMPAT) ? id.slice(COMPAT.length) : id.startsWith(INFRA) ? id.slice(INFRA.length) : id
+
+/** `session_<body>`. Idempotent; leaves unknown prefixes alone. */
+export const toCompat = (id: SessionId): SessionId =>
+  id.startsWith(INFRA) ? SessionId.make(COMPAT + id.slice(INFRA.length)) : id
+
+/** `cse_<body>`. Idempotent; leaves unknown prefixes alone. */
+export const toInfra = (id: SessionId): SessionId =>
+  id.startsWith(COMPAT) ? SessionId.make(INFRA + id.slice(COMPAT.length)) : id
+
+/** Whether two spellings name one session. */
+export const sameSession = (a: SessionId, b: SessionId): boolean => sessionBody(a) === sessionBody(b)
+
+/** The compat spelling of a body, as a hub names the sessions that it makes. */
+export const compatSessionId = (body: string): SessionId => SessionId.make(COMPAT + body)

@@ -1,0 +1,164 @@
+/**
+ * What an event carries: one JSON object, kept as the text that arrived.
+ *
+ * The union of messages is open: agents add members and fields, so nothing here refuses an unknown one. The few
+ * fields that the log itself needs are read by {@link decode}; everything else is read by whoever shows it
+ * (`@causeway/transcript`). Source: spec 4 §1 ("treat the union as open"), spec 5 §3.1.
+ */
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import { EventUuid } from "./Ids.ts"
+
+/** Any JSON object. */
+export type JsonObject = { readonly [key: string]: unknown }
+
+/** The fields of a payload that the log reads; all others pass untouched. */
+const Envelope = Schema.Struct(
+  {
+    type: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128)),
+    uuid: Schema.optional(Schema.NullOr(EventUuid)),
+    subtype: Schema.optional(Schema.Unknown),
+    isReplay: Schema.optional(Schema.Unknown)
+  },
+  Schema.Record({ key: Schema.String, value: Schema.Unknown })
+)
+
+/** A payload: the text that arrived and its decoded object. `text` and `json` always say the same. */
+export interface Payload {
+  /** The JSON text as it arrived. Stored and sent on as it is. */
+  readonly text: string
+  /** The same, parsed. */
+  readonly json: JsonObject
+  /** `json.type`. */
+  readonly type: string
+  /** `json.uuid` where the sender gave one. */
+  readonly uuid: EventUuid | undefined
+}
+
+/** A payload that cannot be accepted. `issue` says where and why, in words for the sender. */
+export class PayloadInvalid extends Schema.TaggedError<PayloadInvalid>()("PayloadInvalid", {
+  issue: Schema.String
+}) {
+  override get message(): string {
+    return `not an event payload: ${this.issue}`
+  }
+}
+
+const decodeEnvelope = Schema.decodeUnknownEither(Envelope)
+
+const firstIssue = (error: ParseResult.ParseError): string => {
+  const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
+  return issue === undefined
+    ? "does not decode"
+    : `${issue.path.length === 0 ? "" : `at ${issue.path.map(String).join(".")}: `}${issue.message}`
+}
+
+/** Reads a parsed value as a payload whose text is `text`. */
+export const fromJson = (json: unknown, text: string): Either.Either<Payload, PayloadInvalid> =>
+  Either.mapBoth(decodeEnvelope(json), {
+    onLeft: (error) => new PayloadInvalid({ issue: firstIssue(error) }),
+    onRight: (envelope) => ({
+      text,
+      json: json as JsonObject,
+      type: envelope.type,
+      uuid: envelope.uuid ?? undefined
+    })
+  })
+
+/** Reads one JSON text as a payload. */
+export const decode = (text: string): Either.Either<Payload, PayloadInvalid> => {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (cause) {
+    return Either.left(
+      new PayloadInvalid({ issue: `not JSON: ${cause instanceof Error ? cause.message : String(cause)}` })
+    )
+  }
+  return fromJson(json, text)
+}
+
+/** A payload made here. */
+export const make = (json: JsonObject & { readonly type: string; readonly uuid?: string }): Payload => ({
+  text: JSON.stringify(json),
+  json,
+  type: json.type,
+  uuid: json.uuid === undefined ? undefined : EventUuid.make(json.uuid)
+})
+
+/** Messages by which the two sides steer each other; in the log, never in the transcript. */
+export const isControl = (payload: Payload): boolean =>
+  payload.type === "control_request" ||
+  payload.type === "control_response" ||
+  payload.type === "control_cancel_request"
+
+/** Types of an agent's output stream that report progress or state rather than conversation. */
+const streamTypes: ReadonlySet<string> = new Set([
+  "active_goal",
+  "auth_status",
+  "bridge_error",
+  "command_lifecycle",
+  "conversation_reset",
+  "keep_alive",
+  "prompt_suggestion",
+  "rate_limit_event",
+  "result",
+  "stream_event",
+  "tool_progress",
+  "tool_use_summary",
+  "transcript_mirror",
+  "update_environment_variables"
+])
+
+/** Subtypes of `system` that belong to the stream; all others (a compaction boundary, say) are transcript. */
+const streamSystemSubtypes: ReadonlySet<string> = new Set([
+  "api_retry",
+  "background_tasks_changed",
+  "commands_changed",
+  "elicitation_complete",
+  "files_persisted",
+  "hook_progress",
+  "hook_response",
+  "hook_started",
+  "init",
+  "mirror_error",
+  "model_refusal_fallback",
+  "notification",
+  "permission_denied",
+  "session_state_changed",
+  "session_writes_lost",
+  "status",
+  "task_notification",
+  "task_progress",
+  "task_started",
+  "task_updated",
+  "thinking_tokens",
+  "worker_shutting_down"
+])
+
+/**
+ * Whether a payload belongs to the transcript: the agent's transcript entries and the people's messages, each
+ * once. Control messages, echoes and the stream's own reports are in the log but not in the transcript; an unknown
+ * type is (a foreign writer's entry must come back when it reads). Source: spec 5 §3.1.
+ */
+export const isTranscript = (payload: Payload): boolean => {
+  if (isControl(payload) || streamTypes.has(payload.type) || payload.json["isReplay"] === true) return false
+  return !(
+    payload.type === "system" &&
+    typeof payload.json["subtype"] === "string" &&
+    streamSystemSubtypes.has(payload.json["subtype"])
+  )
+}
+
+/** Whether a payload is the boundary of a compaction. */
+export const isCompaction = (payload: Payload): boolean =>
+  (payload.type === "system" && payload.json["subtype"] === "compact_boundary") || payload.type === "summary"
+
+/** Whether a payload is partial text or progress: sent on to whoever watches, never stored. Source: spec 5 §1. */
+export const isEphemeral = (payload: Payload): boolean =>
+  payload.type === "stream_event" ||
+  payload.type === "keep_alive" ||
+  payload.type === "tool_progress" ||
+  (payload.type === "system" &&
+    (payload.json["subtype"] === "thinking_tokens" || payload.json["subtype"] === "status"))

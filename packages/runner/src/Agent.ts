@@ -1,0 +1,95 @@
+/**
+ * The seam between whoever owns a session (the bridge, or a program of its own) and an agent.
+ *
+ * Every driver speaks one vocabulary, the lines of spec 4 §1, whatever its agent speaks: an ACP driver translates.
+ */
+
+import type { EventUuid, SessionId } from "@causeway/protocol/Ids"
+import type { Payload } from "@causeway/protocol/Payload"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type * as SubscriptionRef from "effect/SubscriptionRef"
+
+/** The agent cannot be started: not found, not executable, refused at once, wrong version, no such directory. */
+export class AgentUnavailable extends Schema.TaggedError<AgentUnavailable>()("AgentUnavailable", {
+  agent: Schema.String,
+  reason: Schema.Literal(
+    "NotFound",
+    "NotExecutable",
+    "ExitedAtOnce",
+    "WrongVersion",
+    "DirectoryMissing",
+    "Unknown"
+  ),
+  /** What to tell a person: what was tried, what was seen (the end of stderr), what to do. */
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `agent ${this.agent} cannot be started: ${this.detail}`
+  }
+}
+
+/** What an agent session is opened with. */
+export interface AgentSessionSpec {
+  readonly sessionId: SessionId
+  /** `claude`, `scripted`, `acp:<command>`, or a configured name. */
+  readonly agent: string
+  readonly cwd: string
+  /** The agent's own id of the conversation (a uuid), chosen by the owner so that it is known before the first line. */
+  readonly agentSessionId: string
+  /** Whether that conversation exists already: resume it, and take up an interrupted turn. */
+  readonly resume: boolean
+  readonly model?: string | undefined
+  readonly permissionMode?: string | undefined
+  /** Added to the agent's environment, beside `CAUSEWAY_RUN_ID`, `CAUSEWAY_SESSION_ID` and `CAUSEWAY_HUB_URL`. */
+  readonly env?: { readonly [name: string]: string } | undefined
+  /**
+   * Client payloads that an earlier process had taken in charge and whose answer was not seen, oldest first: given to
+   * the agent again under their uuids, each at most once in effect.
+   */
+  readonly unanswered?: ReadonlyArray<Payload> | undefined
+}
+
+/**
+ * How far a client payload has come: `received` (in this process), `processing` (the agent has taken it),
+ * `processed` (answered, or there is nothing to answer).
+ */
+export type DeliveryState = "received" | "processing" | "processed"
+
+/** What comes out of an agent session, in order. */
+export type AgentOutput =
+  /** One line of the agent. Always has a uuid unless it is ephemeral. */
+  | { readonly _tag: "Line"; readonly payload: Payload }
+  | { readonly _tag: "Delivery"; readonly uuid: EventUuid; readonly state: DeliveryState }
+
+export type AgentStatus =
+  | "starting"
+  | "idle"
+  | "running"
+  | "requires_action"
+  | "restarting"
+  | "stopped"
+  | "failed"
+
+/** One conversation with one agent, kept alive across crashes of its process. */
+export interface AgentSession {
+  /** Ends when the session is stopped or has failed for good. One consumer; slow consumers slow the agent down. */
+  readonly output: Stream.Stream<AgentOutput, AgentUnavailable>
+  /**
+   * Gives a client payload (`user`, `control_request`, `control_response`, `control_cancel_request`) to the agent.
+   * A uuid that was given before is ignored. Returns when it is in charge here, not when it is answered.
+   */
+  readonly input: (payload: Payload) => Effect.Effect<void>
+  readonly status: SubscriptionRef.SubscriptionRef<AgentStatus>
+}
+
+/** Opens agent sessions. Closing the scope ends the agent: end of input, then SIGTERM, then SIGKILL to its group. */
+export class AgentSessions extends Context.Tag("@causeway/runner/AgentSessions")<
+  AgentSessions,
+  {
+    readonly open: (spec: AgentSessionSpec) => Effect.Effect<AgentSession, AgentUnavailable, Scope.Scope>
+  }
+>() {}

@@ -1,0 +1,41 @@
+// Builds what `node apps/bridge` runs: one bundle for the program, one folder for the page. No type checking here
+// (`npm run check:types` does that), so that an install stays short.
+import { cp, mkdir, rm, writeFile } from "node:fs/promises"
+import { fileURLToPath } from "node:url"
+import { rolldown } from "rolldown"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+/** Native or optional modules, loaded at run time. */
+const external = ["better-sqlite3", "pg-native", "@parcel/watcher"]
+
+const bundle = async ({ input, file, platform }) => {
+  const build = await rolldown({
+    input: `${root}${input}`,
+    platform,
+    external: platform === "node" ? external : [],
+    resolve: { conditionNames: ["source"] },
+    checks: { circularDependency: false }
+  })
+  await build.write({
+    file: `${root}${file}`,
+    format: "esm",
+    sourcemap: true,
+    codeSplitting: false,
+    minify: platform === "browser"
+  })
+  await build.close()
+}
+
+await rm(`${root}apps/bridge/dist/main.js`, { force: true })
+await rm(`${root}apps/web/dist/page`, { recursive: true, force: true })
+await mkdir(`${root}apps/web/dist/page`, { recursive: true })
+await bundle({ input: "apps/bridge/src/main.ts", file: "apps/bridge/dist/main.js", platform: "node" })
+await bundle({
+  input: "packages/runner/src/Scripted/main.ts",
+  file: "apps/bridge/dist/scripted-agent.js",
+  platform: "node"
+})
+await bundle({ input: "apps/web/src/main.ts", file: "apps/web/dist/page/main.js", platform: "browser" })
+await cp(`${root}apps/web/static`, `${root}apps/web/dist/page`, { recursive: true })
+await writeFile(`${root}apps/bridge/dist/package.json`, '{"type":"module"}\n')
