@@ -43,7 +43,8 @@ describe("work secret", () => {
         Effect.match({
           onFailure: (error) => expect(error.message).not.toContain(text),
           onSuccess: (secret) => expect(secret.version).toBe(1)
-        })
+        }),
+        Effect.asVoid
       )
   )
 })
