@@ -42,16 +42,26 @@ const bearer = HttpApiSecurity.bearer
 
 /** An access token; `x-organization-uuid` must name its organisation or be left out. */
 export class Access extends HttpApiMiddleware.Tag<Access>()("@causeway/protocol/Access", {
-  failure: Schema.Union(WireError.Unauthenticated, WireError.Forbidden),
+  failure: Schema.Union(WireError.Unauthenticated, WireError.Forbidden, WireError.Unavailable),
   provides: CurrentPrincipal,
   security: { accessToken: bearer }
 }) {}
 
-/** The secret of the environment in the path (poll, ack, stats); work calls also take the session's ingress token. */
+/**
+ * The secret of the environment in the path. `ack`, `heartbeat` and `stop` also take the ingress token of the item's
+ * session; `list`, `get`, `stats` and `stop` also an access token of the environment's organisation. An environment that
+ * never was answers 404, one that is archived 410.
+ */
 export class EnvironmentAccess extends HttpApiMiddleware.Tag<EnvironmentAccess>()(
   "@causeway/protocol/EnvironmentAccess",
   {
-    failure: Schema.Union(WireError.Unauthenticated, WireError.Forbidden),
+    failure: Schema.Union(
+      WireError.Unauthenticated,
+      WireError.Forbidden,
+      WireError.NotFound,
+      WireError.Gone,
+      WireError.Unavailable
+    ),
     provides: CurrentEnvironment,
     security: { environmentSecret: bearer }
   }
