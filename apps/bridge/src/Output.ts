@@ -1,0 +1,74 @@
+/**
+ * What commands print. With `--json` each value is one line of JSON on standard output and nothing else goes there;
+ * without it, sentences. Progress and failures go to standard error. Colour only on a terminal, and not with `NO_COLOR`.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Failure } from "./Failure.ts"
+
+export type Tone = "plain" | "dim" | "good" | "warn" | "bad" | "strong"
+
+const codes: { readonly [T in Tone]: string } = {
+  plain: "",
+  dim: "\u001b[2m",
+  good: "\u001b[32m",
+  warn: "\u001b[33m",
+  bad: "\u001b[31m",
+  strong: "\u001b[1m"
+}
+
+export class Output extends Context.Tag("@causeway/app-bridge/Output")<
+  Output,
+  {
+    readonly json: boolean
+    /** One value for programs; nothing without `--json`. */
+    readonly value: (value: { readonly [key: string]: unknown }) => Effect.Effect<void>
+    /** One line for people; nothing with `--json`. */
+    readonly line: (text: string, tone?: Tone) => Effect.Effect<void>
+    /** Text as it is, whoever reads: what `export` writes. */
+    readonly raw: (text: string) => Effect.Effect<void>
+    /** Progress for people, on standard error. */
+    readonly progress: (text: string) => Effect.Effect<void>
+    readonly failure: (failure: Failure) => Effect.Effect<void>
+  }
+>() {}
+
+/** Waits for the reader: a full pipe holds the program up instead of filling memory. */
+const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    stream.write(text, () => resume(Effect.void))
+  })
+
+/**
+ * Makes control characters of foreign text visible, so that an agent's output cannot drive the terminal. New lines and
+ * tabs stay; bidirectional overrides do not.
+ */
+export const printable = (text: string): string =>
+  text.replace(
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the terminal
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+    (c) => (c === "\r" ? "" : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
+  )
+
+export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> =>
+  Layer.sync(Output, () => {
+    const { json } = options
+    const paint = (stream: NodeJS.WriteStream, text: string, tone: Tone) =>
+      stream.isTTY && process.env["NO_COLOR"] === undefined && tone !== "plain"
+        ? `${codes[tone]}${text}\u001b[0m`
+        : text
+    const out = (text: string) => write(process.stdout, text)
+    const err = (text: string) => write(process.stderr, text)
+    return Output.of({
+      json,
+      value: (value) => (json ? out(`${JSON.stringify(value)}\n`) : Effect.void),
+      line: (text, tone = "plain") => (json ? Effect.void : out(`${paint(process.stdout, text, tone)}\n`)),
+      raw: out,
+      progress: (text) => (json ? Effect.void : err(`${paint(process.stderr, text, "dim")}\n`)),
+      failure: ({ message, next, exitCode }) =>
+        json
+          ? out(`${JSON.stringify({ event: "error", message, ...(next === undefined ? {} : { next }), exit_code: exitCode })}\n`)
+          : err(`${paint(process.stderr, `error: ${message}`, "bad")}\n${next === undefined ? "" : `  ${next}\n`}`)
+    })
+  })

@@ -1,0 +1,108 @@
+/**
+ * Where Causeway keeps its data on this machine, and what stands there: `token` (the access token of the hub made
+ * here), `hub.json` (where the running hub listens), `hub.db`, `journal.db`, and a pointer for each directory. The
+ * directory is 0700, each file 0600.
+ */
+import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { homedir } from "node:os"
+import { join, resolve } from "node:path"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { Failure } from "./Failure.ts"
+
+/** The platform's directory for state: `$XDG_STATE_HOME`, `~/Library/Application Support`, `%LOCALAPPDATA%`. */
+const platformDefault: Effect.Effect<string> = Effect.gen(function* () {
+  if (process.platform === "darwin") return join(homedir(), "Library", "Application Support", "causeway")
+  const variable = process.platform === "win32" ? "LOCALAPPDATA" : "XDG_STATE_HOME"
+  const fallback = process.platform === "win32" ? join(homedir(), "AppData", "Local") : join(homedir(), ".local", "state")
+  const base = yield* Config.option(Config.nonEmptyString(variable))
+  return join(Option.getOrElse(base, () => fallback), "causeway")
+}).pipe(Effect.orDie)
+
+/** Makes the directory when it is not there. `--state-dir` first, then `CAUSEWAY_STATE_DIR`, then the platform's. */
+export const open = (option: Option.Option<string>): Effect.Effect<string, Failure> =>
+  Effect.gen(function* () {
+    const named = Option.orElse(option, () => Option.none())
+    const fromEnvironment = yield* Config.option(Config.nonEmptyString("CAUSEWAY_STATE_DIR")).pipe(Effect.orDie)
+    const fallback = yield* platformDefault
+    const path = resolve(Option.getOrElse(Option.orElse(named, () => fromEnvironment), () => fallback))
+    yield* Effect.tryPromise({
+      try: async () => {
+        const made = await mkdir(path, { recursive: true, mode: 0o700 })
+        if (made !== undefined) await chmod(path, 0o700)
+      },
+      catch: (cause) =>
+        new Failure({
+          message: `the state directory ${path} cannot be used: ${describe(cause)}`,
+          next: "name another one with --state-dir or CAUSEWAY_STATE_DIR"
+        })
+    })
+    return path
+  })
+
+const describe = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+const notThere = (cause: unknown): boolean =>
+  typeof cause === "object" && cause !== null && (cause as { readonly code?: unknown }).code === "ENOENT"
+
+const read = (path: string): Effect.Effect<Option.Option<string>, Failure> =>
+  Effect.tryPromise({ try: () => readFile(path, "utf8"), catch: (cause) => cause }).pipe(
+    Effect.map(Option.some),
+    Effect.catchAll((cause) =>
+      notThere(cause)
+        ? Effect.succeed(Option.none())
+        : new Failure({ message: `${path} cannot be read: ${describe(cause)}`, next: "check its permissions" })
+    )
+  )
+
+/** Replaces a file in one step, 0600. */
+const write = (path: string, text: string): Effect.Effect<void, Failure> =>
+  Effect.tryPromise({
+    try: async () => {
+      const next = `${path}.${process.pid}.tmp`
+      await writeFile(next, text, { mode: 0o600 })
+      await rename(next, path)
+    },
+    catch: (cause) =>
+      new Failure({ message: `${path} cannot be written: ${describe(cause)}`, next: "check its permissions" })
+  })
+
+// --- The access token --------------------------------------------------------
+
+export const tokenFile = (stateDir: string): string => join(stateDir, "token")
+
+export const readToken = (stateDir: string): Effect.Effect<Option.Option<Redacted.Redacted>, Failure> =>
+  read(tokenFile(stateDir)).pipe(
+    Effect.map((text) =>
+      Option.flatMap(text, (t) => (t.trim() === "" ? Option.none() : Option.some(Redacted.make(t.trim()))))
+    )
+  )
+
+export const writeToken = (stateDir: string, token: Redacted.Redacted): Effect.Effect<void, Failure> =>
+  write(tokenFile(stateDir), `${Redacted.value(token)}\n`)
+
+// --- The running hub ---------------------------------------------------------
+
+const HubRecord = Schema.parseJson(Schema.Struct({ url: Schema.String, pid: Schema.Int }))
+
+const hubFile = (stateDir: string): string => join(stateDir, "hub.json")
+
+/** The address that the last hub of this state directory wrote down; it may have ended since. */
+export const readHubUrl = (stateDir: string): Effect.Effect<Option.Option<string>, Failure> =>
+  read(hubFile(stateDir)).pipe(
+    Effect.map((text) =>
+      Option.map(Option.flatMap(text, Schema.decodeOption(HubRecord)), (record) => record.url)
+    )
+  )
+
+/** Writes the address down for as long as the scope is open. */
+export const announceHub = (stateDir: string, url: string) =>
+  Effect.acquireRelease(
+    write(hubFile(stateDir), `${JSON.stringify({ url, pid: process.pid })}\n`),
+    () => Effect.promise(() => rm(hubFile(stateDir), { force: true }))
+  )
+
+export const databaseFile = (stateDir: string): string => join(stateDir, "hub.db")
