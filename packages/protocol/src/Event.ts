@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { EventUuid } from "./Ids.ts"
+import type { Payload } from "./Payload.ts"
 
 /** Who wrote an event: the agent's side (`worker`) or people (`client`). */
 export const Source = Schema.Literal("worker", "client")
@@ -13,6 +14,15 @@ export type Source = typeof Source.Type
 /** Position in a session's log: dense, from 1, over all stored events of both sources. */
 export const SequenceNum = Schema.Int.pipe(Schema.positive(), Schema.brand("SequenceNum"))
 export type SequenceNum = typeof SequenceNum.Type
+
+/** One stored event of a session's log, as programs hold it. `createdAt` is in milliseconds since the epoch. */
+export interface LogEvent {
+  readonly seq: SequenceNum
+  readonly uuid: EventUuid
+  readonly source: Source
+  readonly createdAt: number
+  readonly payload: Payload
+}
 
 /** How far a client event has come, as the worker reports it. */
 export const WorkerDeliveryStatus = Schema.Literal("received", "processing", "processed")
