@@ -1,1 +1,7 @@
-export {}
+export * as Bus from "./Bus.ts"
+export * as Database from "./Database.ts"
+export * as Errors from "./Errors.ts"
+export * as Log from "./Log.ts"
+export * as Migrations from "./Migrations.ts"
+export * as Sessions from "./Sessions.ts"
+export * as Work from "./Work.ts"

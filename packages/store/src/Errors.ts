@@ -1,0 +1,75 @@
+/** What can go wrong in the store, one tag per decision a caller can take. */
+import * as Data from "effect/Data"
+
+/** No such session in the caller's organisation. */
+export class SessionUnknown extends Data.TaggedError("SessionUnknown")<{
+  /** Session body, see `Ids.sessionBody`. */
+  readonly session: string
+}> {
+  override get message(): string {
+    return `no session ${this.session}`
+  }
+}
+
+/** People's messages are not taken by an archived session. */
+export class SessionArchived extends Data.TaggedError("SessionArchived")<{ readonly session: string }> {
+  override get message(): string {
+    return `session ${this.session} is archived`
+  }
+}
+
+/** The environment that a session was to run in is unknown, archived or of another organisation. */
+export class EnvironmentUnknown extends Data.TaggedError("EnvironmentUnknown")<{
+  readonly environmentId: string
+}> {
+  override get message(): string {
+    return `no environment ${this.environmentId}`
+  }
+}
+
+/** The writer's `Last-Uuid` is not the head of the chain. `head`: the last transcript entry of source worker, if any. */
+export class HeadMoved extends Data.TaggedError("HeadMoved")<{ readonly head: string | undefined }> {
+  override get message(): string {
+    return this.head === undefined
+      ? "Last-Uuid names no entry of this log, which has no worker's entry yet"
+      : `the last entry of this log is ${this.head}`
+  }
+}
+
+/** A newer worker has taken over: its epoch is `current`. */
+export class WorkerSuperseded extends Data.TaggedError("WorkerSuperseded")<{
+  readonly given: number
+  readonly current: number
+}> {
+  override get message(): string {
+    return `worker epoch ${this.given} is superseded by ${this.current}`
+  }
+}
+
+/** The token was issued for an epoch that a newer one has replaced. */
+export class TokenSuperseded extends Data.TaggedError("TokenSuperseded")<{
+  readonly given: number
+  readonly current: number
+}> {
+  override get message(): string {
+    return `the token's epoch ${this.given} is superseded by ${this.current}`
+  }
+}
+
+/** The request was answered before, and otherwise. */
+export class AlreadyAnswered extends Data.TaggedError("AlreadyAnswered")<{
+  readonly requestId: string
+  /** Uuid of the event that holds the first answer. */
+  readonly answeredBy: string
+}> {
+  override get message(): string {
+    return `request ${this.requestId} was already answered, otherwise, by event ${this.answeredBy}`
+  }
+}
+
+/** The database did not do it: nothing was stored. Worth retrying. */
+export class StoreUnavailable extends Data.TaggedError("StoreUnavailable")<{ readonly cause: unknown }> {
+  override get message(): string {
+    return "the database cannot be used now"
+  }
+}
