@@ -1,1 +1,5 @@
-export {}
+export * as Approvals from "./Approvals.ts"
+export * as Read from "./Read.ts"
+export * as SessionRow from "./SessionRow.ts"
+export * as Title from "./Title.ts"
+export * as Usage from "./Usage.ts"

@@ -1,0 +1,443 @@
+/**
+ * A session's row: what lists and headers show of a session, computed from its log event by event.
+ *
+ * `step` is pure, never throws, and keeps the row bounded however long the log is, so the store runs it in the
+ * transaction that stores an event and keeps the row beside the log. Source: spec 3 (preface, §1, §2), spec 4 §1.
+ */
+import type { PendingApproval, Session, SessionStatus } from "@causeway/protocol/SessionsApi"
+import * as Approvals from "./Approvals.ts"
+import {
+  amount,
+  array,
+  isSubagent,
+  type JsonObject,
+  name,
+  object,
+  preview,
+  type ReadableEvent,
+  string,
+  textOf,
+  timeOf
+} from "./Read.ts"
+import * as Title from "./Title.ts"
+import * as Usage from "./Usage.ts"
+
+/** Longest texts that a row keeps, in UTF-16 units. */
+export const LAST_MESSAGE_MAX = 240
+export const FIRST_PROMPT_MAX = 240
+export const ERROR_MAX = 480
+/** Requests for another model or mode whose answer is awaited. */
+const SETTINGS_MAX = 8
+
+/** Bumped when rows of older versions cannot be read any more; the store then replays the log. */
+const VERSION = 1
+
+/** Where a title comes from; a stronger origin is not replaced by a weaker one. */
+export type TitleOrigin = "none" | "derived" | "suggested" | "given"
+const strength: { readonly [O in TitleOrigin]: number } = { none: 0, derived: 1, suggested: 2, given: 3 }
+
+/** What the agent itself is doing, approvals aside. */
+type Activity = "pending" | "idle" | "running" | "requires_action"
+
+/** A session's row. Times are in milliseconds since the epoch; what is not known is null. */
+export interface SessionRow {
+  readonly version: typeof VERSION
+  /** Position of the last event that the row has seen; 0 for an empty log. */
+  readonly lastSeq: number
+  readonly createdAt: number
+  readonly updatedAt: number
+  readonly title: string | null
+  readonly titleOrigin: TitleOrigin
+  readonly status: SessionStatus
+  /** The status without open approvals; `pending` until a worker has written anything. */
+  readonly activity: Activity
+  /** Whether people's messages wait for a first worker. */
+  readonly prompted: boolean
+  readonly archivedAt: number | null
+  readonly model: string | null
+  readonly permissionMode: string | null
+  /** The agent's own id of the conversation, by which it resumes. */
+  readonly agentSessionId: string | null
+  readonly workingDirectory: string | null
+  /** Of the latest message of the main context. */
+  readonly usage: Usage.Usage | null
+  /** Tokens in the main context: input, output, cache reads and writes of `usage`. */
+  readonly contextTokens: number | null
+  /** US dollars: the agent's running total, the latest one told; never a sum. */
+  readonly totalCostUsd: number | null
+  /** Turns that ended with a result. */
+  readonly numTurns: number
+  readonly firstPrompt: string | null
+  readonly lastMessage: {
+    readonly role: "user" | "assistant"
+    readonly text: string
+    readonly at: number
+  } | null
+  /** Of the latest turn, or of the bridge since; null after a turn that went well. */
+  readonly lastError: { readonly text: string; readonly at: number } | null
+  readonly approvals: Approvals.Approvals
+  readonly settings: ReadonlyArray<{
+    readonly requestId: string
+    readonly model: string | null
+    readonly permissionMode: string | null
+  }>
+  readonly counts: {
+    readonly events: number
+    readonly prompts: number
+    readonly answers: number
+    readonly toolCalls: number
+    readonly compactions: number
+  }
+  /** `message.id` of the latest answer, so that its other blocks are not counted again. */
+  readonly answerId: string | null
+}
+
+/** The row of an empty log. */
+export const initial: SessionRow = {
+  version: VERSION,
+  lastSeq: 0,
+  createdAt: 0,
+  updatedAt: 0,
+  title: null,
+  titleOrigin: "none",
+  status: "pending",
+  activity: "pending",
+  prompted: false,
+  archivedAt: null,
+  model: null,
+  permissionMode: null,
+  agentSessionId: null,
+  workingDirectory: null,
+  usage: null,
+  contextTokens: null,
+  totalCostUsd: null,
+  numTurns: 0,
+  firstPrompt: null,
+  lastMessage: null,
+  lastError: null,
+  approvals: Approvals.empty,
+  settings: [],
+  counts: { events: 0, prompts: 0, answers: 0, toolCalls: 0, compactions: 0 },
+  answerId: null
+}
+
+type Draft = { -readonly [K in keyof SessionRow]: SessionRow[K] }
+
+// --- Parts of a step ---
+
+const setTitle = (row: Draft, title: string | null, origin: TitleOrigin): void => {
+  if (title === null || strength[origin] < strength[row.titleOrigin]) return
+  row.title = title
+  row.titleOrigin = origin
+}
+
+/** Takes away a given title; what the first message says takes its place. */
+const dropTitle = (row: Draft): void => {
+  row.title = row.firstPrompt === null ? null : Title.derive(row.firstPrompt)
+  row.titleOrigin = row.title === null ? "none" : "derived"
+}
+
+/** `agentSessionId` where the id is the agent's own rather than one of the hub's spellings put in by a worker. */
+const agentSession = (value: unknown): string | null => {
+  const id = name(value)
+  return id === null || id.startsWith("cse_") || id.startsWith("session_") ? null : id
+}
+
+const onSessionUpdate = (row: Draft, json: JsonObject, at: number): void => {
+  if ("title" in json) {
+    const title = Title.given(json["title"])
+    if (title === null) dropTitle(row)
+    else setTitle(row, title, "given")
+  }
+  if (json["archived"] === true) row.archivedAt = row.archivedAt ?? at
+  else if (json["archived"] === false) row.archivedAt = null
+  row.model = name(json["model"]) ?? row.model
+  row.permissionMode = name(json["permission_mode"]) ?? row.permissionMode
+}
+
+const onUser = (row: Draft, json: JsonObject, event: ReadableEvent, at: number): void => {
+  if (json["isReplay"] === true || isSubagent(json)) return
+  if (json["isMeta"] === true || json["isSynthetic"] === true || json["isCompactSummary"] === true) return
+  const text = textOf(object(json["message"])["content"])
+  if (text === null) {
+    // An image alone, say: a prompt without words, unless it only carries tool results.
+    if (event.source === "client") onPrompt(row)
+    return
+  }
+  if (Title.isMachineText(text)) return
+  if (event.source === "client") onPrompt(row)
+  else row.counts = { ...row.counts, prompts: row.counts.prompts + 1 }
+  row.lastMessage = { role: "user", text: preview(text, LAST_MESSAGE_MAX), at }
+  if (row.firstPrompt === null) {
+    row.firstPrompt = preview(text, FIRST_PROMPT_MAX)
+    setTitle(row, Title.derive(text), "derived")
+  }
+}
+
+const onPrompt = (row: Draft): void => {
+  row.counts = { ...row.counts, prompts: row.counts.prompts + 1 }
+  if (row.activity === "pending") row.prompted = true
+  else row.activity = "running"
+}
+
+const onAssistant = (row: Draft, json: JsonObject, at: number): void => {
+  const message = object(json["message"])
+  let toolCalls = 0
+  for (const block of array(message["content"])) if (object(block)["type"] === "tool_use") toolCalls++
+  const main = !isSubagent(json)
+  const id = name(message["id"])
+  const isNew = main && (id === null || id !== row.answerId)
+  if (toolCalls > 0 || isNew) {
+    row.counts = {
+      ...row.counts,
+      toolCalls: row.counts.toolCalls + toolCalls,
+      answers: row.counts.answers + (isNew ? 1 : 0)
+    }
+  }
+  if (!main) return
+  row.answerId = id
+  const text = textOf(message["content"])
+  if (text !== null) row.lastMessage = { role: "assistant", text: preview(text, LAST_MESSAGE_MAX), at }
+  const model = name(message["model"])
+  if (model !== null && model !== "<synthetic>") row.model = model
+  const usage = Usage.ofLine(json)
+  if (usage !== null) {
+    row.usage = usage
+    row.contextTokens = Usage.contextTokens(usage)
+  }
+}
+
+/** What a failed result says of itself: its text, its errors, or at least its kind. Source: spec 3 §7.7. */
+export const errorText = (json: JsonObject): string => {
+  const result = string(json["result"])
+  if (result !== null && result.length > 0) return preview(result, ERROR_MAX)
+  const errors = array(json["errors"]).flatMap(
+    (error) => string(error) ?? string(object(error)["message"]) ?? []
+  )
+  if (errors.length > 0) return preview(errors.slice(0, 8).join("; "), ERROR_MAX)
+  return name(json["error"], ERROR_MAX) ?? name(json["subtype"]) ?? "failed"
+}
+
+/** Whether a result tells of a turn that failed. */
+export const isFailure = (json: JsonObject): boolean => {
+  const subtype = json["subtype"]
+  return json["is_error"] === true || (typeof subtype === "string" && subtype.startsWith("error"))
+}
+
+/** A turn that people stopped is no failure. */
+const wasStopped = (json: JsonObject): boolean => {
+  const reason = json["terminal_reason"]
+  return typeof reason === "string" && reason.startsWith("aborted")
+}
+
+const onResult = (row: Draft, json: JsonObject, at: number): void => {
+  if (isSubagent(json)) return
+  const cost = amount(json["total_cost_usd"])
+  // A worker that only closes a turn posts a result of zeros (spec 5 §1); a running total never returns to 0.
+  if (cost !== null && !(cost === 0 && (amount(json["num_turns"]) ?? 0) === 0)) row.totalCostUsd = cost
+  row.numTurns += 1
+  row.lastError = isFailure(json) && !wasStopped(json) ? { text: errorText(json), at } : null
+  row.activity = (amount(json["queued_turn_count"]) ?? 0) > 0 ? "running" : "idle"
+}
+
+const onSystem = (row: Draft, json: JsonObject): void => {
+  switch (json["subtype"]) {
+    case "init":
+      // Told at the start of every turn.
+      row.activity = "running"
+      row.model = name(json["model"]) ?? row.model
+      row.permissionMode = name(json["permissionMode"]) ?? row.permissionMode
+      row.agentSessionId = agentSession(json["session_id"]) ?? row.agentSessionId
+      row.workingDirectory = name(json["cwd"], 4096) ?? row.workingDirectory
+      return
+    case "status":
+      row.permissionMode = name(json["permissionMode"]) ?? row.permissionMode
+      return
+    case "session_state_changed": {
+      const state = json["state"]
+      if (state === "idle" || state === "running" || state === "requires_action") row.activity = state
+      return
+    }
+    case "compact_boundary": {
+      row.counts = { ...row.counts, compactions: row.counts.compactions + 1 }
+      const metadata = object(json["compact_metadata"] ?? json["compactMetadata"])
+      const after = amount(metadata["post_tokens"] ?? metadata["postTokens"])
+      if (after !== null) row.contextTokens = after
+      return
+    }
+    case "worker_shutting_down":
+    case "agent_exited":
+      row.activity = "idle"
+      return
+  }
+}
+
+/** Models and modes that people ask for hold once the worker has said so. */
+const onSettingRequested = (row: Draft, json: JsonObject): void => {
+  const request = object(json["request"])
+  const requestId = name(json["request_id"])
+  const model = request["subtype"] === "set_model" ? name(request["model"]) : null
+  const permissionMode = request["subtype"] === "set_permission_mode" ? name(request["mode"]) : null
+  if (requestId === null || (model === null && permissionMode === null)) return
+  row.settings = [...row.settings, { requestId, model, permissionMode }].slice(-SETTINGS_MAX)
+}
+
+const onSettingAnswered = (row: Draft, json: JsonObject): void => {
+  if (row.settings.length === 0) return
+  const response = object(json["response"])
+  const requestId = name(response["request_id"])
+  const setting = row.settings.find((s) => s.requestId === requestId)
+  if (setting === undefined) return
+  row.settings = row.settings.filter((s) => s !== setting)
+  if (response["subtype"] === "error") return
+  row.model = setting.model ?? row.model
+  row.permissionMode = setting.permissionMode ?? row.permissionMode
+}
+
+// --- The step ---
+
+/** The row after an event. */
+export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
+  const json = object(event.payload.json)
+  const at = timeOf(event)
+  const next: Draft = {
+    ...row,
+    lastSeq: Math.max(row.lastSeq, amount(event.seq) ?? 0),
+    createdAt: row.counts.events === 0 ? at : row.createdAt,
+    updatedAt: Math.max(row.updatedAt, at),
+    counts: { ...row.counts, events: row.counts.events + 1 }
+  }
+  const fromWorker = event.source === "worker"
+  if (fromWorker && row.activity === "pending") next.activity = row.prompted ? "running" : "idle"
+  next.approvals = Approvals.step(row.approvals, event)
+  if (next.activity === "requires_action" && next.approvals.pending.length < row.approvals.pending.length) {
+    next.activity = "running"
+  }
+  switch (json["type"]) {
+    case "session_update":
+      onSessionUpdate(next, json, at)
+      break
+    case "custom-title":
+      setTitle(next, Title.given(json["customTitle"] ?? json["title"]), "given")
+      break
+    case "ai-title":
+      setTitle(next, Title.given(json["aiTitle"] ?? json["title"]), "suggested")
+      break
+    case "summary":
+      setTitle(next, Title.given(json["summary"]), "suggested")
+      break
+    case "user":
+      onUser(next, json, event, at)
+      break
+    case "assistant":
+      if (fromWorker) onAssistant(next, json, at)
+      break
+    case "result":
+      if (fromWorker) onResult(next, json, at)
+      break
+    case "system":
+      if (fromWorker) onSystem(next, json)
+      break
+    case "bridge_error":
+      next.lastError = {
+        text: preview(string(json["message"]) ?? string(json["error"]) ?? "bridge error", ERROR_MAX),
+        at
+      }
+      break
+    case "control_request":
+      if (!fromWorker) onSettingRequested(next, json)
+      break
+    case "control_response":
+      if (fromWorker) onSettingAnswered(next, json)
+      break
+  }
+  next.status = next.approvals.pending.length > 0 ? "requires_action" : next.activity
+  return next
+}
+
+/** The row of a whole log, or of `events` after `row`. */
+export const replay = (events: Iterable<ReadableEvent>, row: SessionRow = initial): SessionRow => {
+  let at = row
+  for (const event of events) at = step(at, event)
+  return at
+}
+
+// --- Faces ---
+
+/** The row as JSON text, for the store. */
+export const toJson = (row: SessionRow): string => JSON.stringify(row)
+
+/**
+ * The row that {@link toJson} wrote. Undefined where the text is no row of this version: the log must then be replayed.
+ */
+export const fromJson = (text: string): SessionRow | undefined => {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  const row = object(json)
+  if (row["version"] !== VERSION) return undefined
+  // A row of this version was written by `toJson`; the shape is checked so far that `step` can rely on it.
+  const approvals = object(row["approvals"])
+  const counts = object(row["counts"])
+  const whole =
+    Object.keys(initial).every((key) => key in row) &&
+    Array.isArray(approvals["pending"]) &&
+    Array.isArray(approvals["settled"]) &&
+    Array.isArray(row["settings"]) &&
+    Object.keys(initial.counts).every((key) => amount(counts[key]) !== null)
+  return whole ? (json as SessionRow) : undefined
+}
+
+const iso = (at: number): string => new Date(Math.min(at, 8.64e15)).toISOString()
+
+/** The open approvals as the Sessions API shows them, oldest first. */
+export const pendingApprovals = (row: SessionRow): ReadonlyArray<PendingApproval> =>
+  row.approvals.pending.map((p) => ({
+    tool_use_id: p.toolUseId,
+    request_id: p.requestId,
+    tool_name: p.toolName,
+    input: p.input,
+    created_at: iso(p.createdAt)
+  }))
+
+/** The members of the Sessions API's `Session` that come from the log. */
+export const toSession = (
+  row: SessionRow
+): Pick<
+  Session,
+  | "title"
+  | "status"
+  | "archived_at"
+  | "last_sequence_num"
+  | "last_message"
+  | "model"
+  | "permission_mode"
+  | "usage"
+  | "total_cost_usd"
+  | "num_turns"
+  | "pending_approvals"
+> => ({
+  title: row.title,
+  status: row.status,
+  archived_at: row.archivedAt === null ? null : iso(row.archivedAt),
+  last_sequence_num: row.lastSeq,
+  last_message: row.lastMessage === null ? null : row.lastMessage.text,
+  model: row.model,
+  permission_mode: row.permissionMode,
+  ...(row.usage === null
+    ? {}
+    : {
+        usage: {
+          input_tokens: row.usage.inputTokens,
+          output_tokens: row.usage.outputTokens,
+          cache_read_input_tokens: row.usage.cacheReadTokens,
+          cache_creation_input_tokens: row.usage.cacheCreationTokens
+        }
+      }),
+  total_cost_usd: row.totalCostUsd,
+  num_turns: row.numTurns,
+  pending_approvals: pendingApprovals(row)
+})
