@@ -1,6 +1,7 @@
 /** The hub's HTTP API, whole: what the server implements, clients derive from and `/openapi.json` shows. */
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as OpenApi from "@effect/platform/OpenApi"
+import { AccessTokensApi } from "./AccessTokensApi.ts"
 import { CodeSessionsApi } from "./CodeSessionsApi.ts"
 import { EnvironmentsApi, WorkApi } from "./EnvironmentsApi.ts"
 import { SessionsApi } from "./SessionsApi.ts"
@@ -10,5 +11,6 @@ export class CausewayApi extends HttpApi.make("causeway")
   .add(CodeSessionsApi)
   .add(EnvironmentsApi)
   .add(WorkApi)
+  .add(AccessTokensApi)
   .annotate(OpenApi.Title, "Causeway hub")
   .annotate(OpenApi.Version, "1") {}

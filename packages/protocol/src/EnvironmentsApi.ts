@@ -73,6 +73,7 @@ export type WorkItem = typeof WorkItem.Type
 /** First value of `expected_last_heartbeat`; afterwards the last answer's `last_heartbeat` is echoed exactly. */
 export const NO_HEARTBEAT = "NO_HEARTBEAT"
 
+/** Published clients send these in the query and no body; both are read, the query first. */
 export const HeartbeatInput = open({
   expected_last_heartbeat: Schema.optional(Schema.NullOr(Schema.String)),
   /** Clamped to 10–600; default 90. */
@@ -87,14 +88,35 @@ export const Heartbeat = open({
 })
 export type Heartbeat = typeof Heartbeat.Type
 
-/** Depth counts offered and waiting items, `pending` those acknowledged and unfinished. */
-export const WorkStats = Schema.Struct({
+/** The queue of an environment. */
+export const WorkStats = open({
+  type: Schema.Literal("work_queue_stats"),
+  /** Items that wait to be offered. */
   depth: Schema.Int,
+  /** Items that were offered and are not acknowledged yet. */
   pending: Schema.Int,
+  /** Creation of the oldest of both. */
   oldest_queued_at: Schema.NullOr(Schema.String),
-  /** Pollers seen in the last 30 s. */
+  /** Pollers, told apart by `Anthropic-Worker-ID`, seen in the last 30 s. */
   workers_polling: Schema.Int
 })
+
+/** `error.details` of a refused heartbeat (412): the lease as the hub holds it. */
+export const HeartbeatRefused = Schema.Struct({
+  error_code: Schema.Literal("heartbeat_precondition_failed"),
+  current_state: Schema.Struct({
+    last_heartbeat: Schema.NullOr(Schema.String),
+    lease_extended: Schema.Literal(false),
+    state: WorkState,
+    ttl_seconds: Schema.Number
+  })
+})
+
+/** Answer to a deletion. `archived`: something still refers to it, so that it was archived and not erased. */
+export const RemovedEnvironment = open({ id: EnvironmentId, type: Schema.String, archived: Schema.Boolean })
+
+/** Published clients send no body where others send `{}`. */
+const noBody = Schema.NullOr(JsonObject)
 
 const environmentId = HttpApiSchema.param("environmentId", EnvironmentId)
 const workId = HttpApiSchema.param("workId", WorkId)
@@ -107,9 +129,7 @@ export class EnvironmentsApi extends HttpApiGroup.make("environments")
       .addSuccess(RegisteredEnvironment)
   )
   .add(
-    HttpApiEndpoint.del("deregister")`/v1/environments/bridge/${environmentId}`.addSuccess(
-      Schema.Struct({ id: EnvironmentId, archived: Schema.Boolean })
-    )
+    HttpApiEndpoint.del("deregister")`/v1/environments/bridge/${environmentId}`.addSuccess(RemovedEnvironment)
   )
   .add(
     HttpApiEndpoint.post("reconnect")`/v1/environments/${environmentId}/bridge/reconnect`
@@ -123,11 +143,14 @@ export class EnvironmentsApi extends HttpApiGroup.make("environments")
         open({
           name: Schema.String,
           config: Schema.optional(Schema.NullOr(JsonObject)),
+          description: Schema.optional(Schema.NullOr(Schema.String)),
+          /** How many sessions run at once; default 1000: many workers may poll one environment. */
+          max_sessions: Schema.optional(Schema.NullOr(Schema.Int.pipe(Schema.between(1, 10_000)))),
           metadata: Schema.optional(Schema.NullOr(JsonObject)),
           scope: Schema.optional(Schema.NullOr(Schema.String))
         })
       )
-      .addSuccess(Schema.Struct({ ...Environment.fields, environment_secret: Schema.String }))
+      .addSuccess(open({ ...Environment.fields, environment_secret: Schema.String }))
   )
   .add(
     HttpApiEndpoint.get("list")`/v1/environments`
@@ -135,27 +158,26 @@ export class EnvironmentsApi extends HttpApiGroup.make("environments")
         Schema.Struct({
           limit: Schema.optional(QueryInt(1, 1000)),
           cursor: Schema.optional(Schema.String),
+          /** The published name of `cursor`. */
+          page: Schema.optional(Schema.String),
           archived: Schema.optional(Schema.Literal("true", "false", "all"))
         })
       )
       .addSuccess(
-        Schema.Struct({
+        open({
           data: Schema.Array(Environment),
-          next_cursor: Schema.optional(Schema.NullOr(Schema.String))
+          next_cursor: Schema.optional(Schema.NullOr(Schema.String)),
+          next_page: Schema.optional(Schema.NullOr(Schema.String))
         })
       )
   )
   .add(HttpApiEndpoint.get("get")`/v1/environments/${environmentId}`.addSuccess(Environment))
   .add(
     HttpApiEndpoint.post("archive")`/v1/environments/${environmentId}/archive`
-      .setPayload(JsonObject)
+      .setPayload(noBody)
       .addSuccess(Environment)
   )
-  .add(
-    HttpApiEndpoint.del("remove")`/v1/environments/${environmentId}`.addSuccess(
-      Schema.Struct({ id: EnvironmentId, archived: Schema.Boolean })
-    )
-  )
+  .add(HttpApiEndpoint.del("remove")`/v1/environments/${environmentId}`.addSuccess(RemovedEnvironment))
   .addError(WireError.BadRequest)
   .addError(WireError.NotFound)
   .addError(WireError.Unavailable)
@@ -182,34 +204,44 @@ export class WorkApi extends HttpApiGroup.make("work")
       .setUrlParams(
         Schema.Struct({
           limit: Schema.optional(QueryInt(1, 1000)),
-          cursor: Schema.optional(Schema.String)
+          cursor: Schema.optional(Schema.String),
+          /** The published name of `cursor`. */
+          page: Schema.optional(Schema.String)
         })
       )
       .addSuccess(
-        Schema.Struct({
+        open({
           data: Schema.Array(WorkItem),
-          next_cursor: Schema.optional(Schema.NullOr(Schema.String))
+          next_cursor: Schema.optional(Schema.NullOr(Schema.String)),
+          next_page: Schema.optional(Schema.NullOr(Schema.String))
         })
       )
   )
   .add(HttpApiEndpoint.get("stats")`/v1/environments/${environmentId}/work/stats`.addSuccess(WorkStats))
   .add(HttpApiEndpoint.get("getWork")`/v1/environments/${environmentId}/work/${workId}`.addSuccess(WorkItem))
   .add(
+    HttpApiEndpoint.post("updateWork")`/v1/environments/${environmentId}/work/${workId}`
+      .setPayload(
+        open({ metadata: Schema.Record({ key: Schema.String, value: Schema.NullOr(Schema.String) }) })
+      )
+      .addSuccess(WorkItem)
+  )
+  .add(
     HttpApiEndpoint.post("ack")`/v1/environments/${environmentId}/work/${workId}/ack`
-      .setPayload(JsonObject)
+      .setPayload(noBody)
       .addSuccess(WorkItem)
       .addError(WireError.Conflict)
   )
   .add(
     HttpApiEndpoint.post("heartbeat")`/v1/environments/${environmentId}/work/${workId}/heartbeat`
-      .setPayload(HeartbeatInput)
+      .setPayload(Schema.NullOr(HeartbeatInput))
       .addSuccess(Heartbeat)
       .addError(WireError.Conflict)
       .addError(WireError.PreconditionFailed)
   )
   .add(
     HttpApiEndpoint.post("stop")`/v1/environments/${environmentId}/work/${workId}/stop`
-      .setPayload(open({ force: Schema.optional(Schema.NullOr(Schema.Boolean)) }))
+      .setPayload(Schema.NullOr(open({ force: Schema.optional(Schema.NullOr(Schema.Boolean)) })))
       .addSuccess(WorkItem)
       .addError(WireError.Conflict)
   )

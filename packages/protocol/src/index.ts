@@ -1,3 +1,4 @@
+export * as AccessTokensApi from "./AccessTokensApi.ts"
 export * as Api from "./Api.ts"
 export * as Authorization from "./Authorization.ts"
 export * as CodeSessionsApi from "./CodeSessionsApi.ts"

@@ -36,8 +36,12 @@ const initial: ReadonlyArray<string> = [
     git_repo_url TEXT,
     max_sessions INTEGER NOT NULL DEFAULT 1,
     metadata TEXT NOT NULL DEFAULT '{}',
+    config TEXT NOT NULL DEFAULT '{"type":"self_hosted"}',
+    description TEXT,
+    scope TEXT,
     secret_hash TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL DEFAULT 0,
     last_seen_at INTEGER,
     last_poll_at INTEGER,
     archived_at INTEGER
@@ -96,7 +100,8 @@ const initial: ReadonlyArray<string> = [
   `CREATE INDEX events_undelivered ON events (sid, seq) WHERE source = 'client' AND (delivery IS NULL OR delivery <> 'processed')`,
 
   // Work for environments. At most one unfinished item a session.
-  // An item may be offered while `lease_expires_at` is null or past.
+  // A queued item has no lease; it may be offered again a while after `offered_at`. One in another state is held until
+  // `lease_expires_at`. `offered_to` is the poller that got the last offer, where it named itself.
   `CREATE TABLE work (
     id TEXT PRIMARY KEY,
     environment_id TEXT NOT NULL REFERENCES environments (id),
@@ -105,10 +110,12 @@ const initial: ReadonlyArray<string> = [
     state TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     offered_at INTEGER,
+    offered_to TEXT,
     acknowledged_at INTEGER,
     started_at INTEGER,
     latest_heartbeat_at INTEGER,
     lease_expires_at INTEGER,
+    lease_ttl INTEGER,
     stop_requested_at INTEGER,
     stopped_at INTEGER,
     metadata TEXT NOT NULL DEFAULT '{}'
