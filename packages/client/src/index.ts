@@ -1,1 +1,11 @@
-export {}
+export * as ClientConfig from "./ClientConfig.ts"
+export * as ClientError from "./ClientError.ts"
+export * as CodeSession from "./CodeSession.ts"
+export * as Credentials from "./Credentials.ts"
+export * as Entry from "./Entry.ts"
+export * as Environments from "./Environments.ts"
+export * as Ingress from "./Ingress.ts"
+export * as Poller from "./Poller.ts"
+export * as Sessions from "./Sessions.ts"
+export * as Teleport from "./Teleport.ts"
+export * as Viewer from "./Viewer.ts"
