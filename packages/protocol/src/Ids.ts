@@ -37,10 +37,15 @@ export type WorkId = typeof WorkId.Type
 export const OrganizationId = segment("OrganizationId")
 export type OrganizationId = typeof OrganizationId.Type
 
-/** An event of a session's log. Any non-empty string of at most 256 characters: foreign writers choose their own. */
+/**
+ * An event of a session's log. Foreign writers choose their own: any 1 to 256 printable ASCII characters without
+ * spaces, because it travels in headers (`Last-Uuid`, `x-last-uuid`).
+ */
 export const EventUuid = Schema.String.pipe(
-  Schema.minLength(1),
-  Schema.maxLength(256),
+  Schema.pattern(/^[\x21-\x7e]{1,256}$/, {
+    identifier: "EventUuid",
+    message: () => "a uuid must be 1 to 256 printable ASCII characters without spaces"
+  }),
   Schema.brand("EventUuid")
 )
 export type EventUuid = typeof EventUuid.Type

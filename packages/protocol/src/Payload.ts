@@ -93,6 +93,9 @@ export const isControl = (payload: Payload): boolean =>
   payload.type === "control_response" ||
   payload.type === "control_cancel_request"
 
+/** Whether an event of source client is carried to the worker: messages and control; not what only the hub reads. */
+export const isForWorker = (payload: Payload): boolean => payload.type === "user" || isControl(payload)
+
 /** Types of an agent's output stream that report progress or state rather than conversation. */
 const streamTypes: ReadonlySet<string> = new Set([
   "active_goal",
@@ -104,6 +107,7 @@ const streamTypes: ReadonlySet<string> = new Set([
   "prompt_suggestion",
   "rate_limit_event",
   "result",
+  "session_update",
   "stream_event",
   "tool_progress",
   "tool_use_summary",

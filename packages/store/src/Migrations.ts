@@ -67,6 +67,7 @@ const initial: ReadonlyArray<string> = [
     worker_head_seq INTEGER NOT NULL DEFAULT 0,
     worker_epoch INTEGER NOT NULL DEFAULT 0,
     token_epoch INTEGER NOT NULL DEFAULT 0,
+    delivery_no INTEGER NOT NULL DEFAULT 0,
     worker_status TEXT,
     connection_status TEXT NOT NULL DEFAULT 'disconnected',
     external_metadata TEXT,
@@ -79,7 +80,7 @@ const initial: ReadonlyArray<string> = [
   `CREATE INDEX sessions_by_environment ON sessions (environment_id, archived_at)`,
 
   // The log. `transcript` and `compaction` are 0 or 1, told by packages/protocol/src/Payload.ts.
-  // `delivery` (client events) is received, processing or processed.
+  // `delivery` (client events) is received, processing or processed; `delivery_no` numbers the changes of a session.
   `CREATE TABLE events (
     sid INTEGER NOT NULL REFERENCES sessions (sid),
     seq INTEGER NOT NULL,
@@ -91,12 +92,16 @@ const initial: ReadonlyArray<string> = [
     created_at INTEGER NOT NULL,
     delivery TEXT,
     delivered_at INTEGER,
+    delivery_no INTEGER,
     payload TEXT NOT NULL,
     PRIMARY KEY (sid, seq)
   )`,
   `CREATE UNIQUE INDEX events_by_uuid ON events (sid, uuid)`,
   `CREATE INDEX events_transcript ON events (sid, seq) WHERE transcript = 1`,
   `CREATE INDEX events_compaction ON events (sid, seq) WHERE compaction = 1`,
+  `CREATE INDEX events_client ON events (sid, seq) WHERE source = 'client'`,
+  `CREATE INDEX events_answers ON events (sid, seq) WHERE type = 'control_response'`,
+  `CREATE INDEX events_by_delivery ON events (sid, delivery_no) WHERE delivery_no IS NOT NULL`,
   `CREATE INDEX events_undelivered ON events (sid, seq) WHERE source = 'client' AND (delivery IS NULL OR delivery <> 'processed')`,
 
   // Work for environments. At most one unfinished item a session.
