@@ -67,6 +67,8 @@ export const PendingApproval = Schema.Struct({
   request_id: Schema.String,
   tool_name: Schema.String,
   input: Schema.Unknown,
+  /** Position of the request in the log; what was asked stands there whole, `input` may be shortened. */
+  sequence_num: Schema.optional(Schema.Int),
   created_at: Schema.String
 })
 export type PendingApproval = typeof PendingApproval.Type

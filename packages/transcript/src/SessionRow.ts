@@ -400,6 +400,7 @@ export const pendingApprovals = (row: SessionRow): ReadonlyArray<PendingApproval
     request_id: p.requestId,
     tool_name: p.toolName,
     input: p.input,
+    sequence_num: p.seq,
     created_at: iso(p.createdAt)
   }))
 
