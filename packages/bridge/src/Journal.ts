@@ -1,0 +1,645 @@
+/**
+ * The bridge's journal: what this host has taken responsibility for, in one SQLite file a state directory.
+ *
+ * - **Outbox.** An agent's line is here before the first attempt to send it and leaves when the hub has confirmed.
+ * - **Inbox.** A client event is here before the agent gets it; its uuid is accepted once. `cursor` is the sequence
+ *   number up to which a session's events were journalled.
+ * - **Sessions.** What it takes to resume each session unattended.
+ *
+ * Nothing here is a secret except the conversation itself: no tokens are kept. The file is 0600, in WAL mode with
+ * `synchronous = FULL`. Lines and deliveries of all sessions that wait at the same moment are committed as one
+ * transaction. Source: ARCHITECTURE.md ("Up", "Down").
+ */
+import { EnvironmentId, EventUuid, SessionId, sessionBody } from "@causeway/protocol/Ids"
+import * as Payload from "@causeway/protocol/Payload"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import * as Array from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Process from "./internal/process.ts"
+
+/** The journal was written by a newer version of this program; nothing was changed. */
+export class JournalTooNew extends Schema.TaggedError<JournalTooNew>()("JournalTooNew", {
+  file: Schema.String,
+  found: Schema.Int,
+  known: Schema.Int
+}) {
+  override get message(): string {
+    return `${this.file} is of version ${this.found}, this program knows ${this.known}: upgrade Causeway, or use another --state-dir`
+  }
+}
+
+/** The journal cannot be read or written (disk full, no permission, damaged). */
+export class JournalFailed extends Schema.TaggedError<JournalFailed>()("JournalFailed", {
+  operation: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `the journal failed (${this.operation}): ${this.detail}`
+  }
+}
+
+/** Another bridge on this machine holds the directory. */
+export class DirectoryInUse extends Schema.TaggedError<DirectoryInUse>()("DirectoryInUse", {
+  directory: Schema.String,
+  pid: Schema.Int
+}) {
+  override get message(): string {
+    return `a bridge for ${this.directory} is running already (process ${this.pid}): stop it first, or use another directory or --state-dir`
+  }
+}
+
+/**
+ * `live` attached, or to be attached again at the next start; `parked` left in order by a perpetual bridge;
+ * `ended` archived, deleted or given away.
+ */
+export type SessionState = "live" | "parked" | "ended"
+
+/** What the journal knows of a session. */
+export interface SessionRecord {
+  readonly sessionId: SessionId
+  readonly environmentId: EnvironmentId
+  /** The directory of the bridge that holds the session. */
+  readonly directory: string
+  /** Whether the bridge made it for itself at start, rather than taking it as work. */
+  readonly home: boolean
+  readonly state: SessionState
+  /** The agent's own id of the conversation, chosen before the first launch. */
+  readonly agentSessionId: string
+  readonly agent: string
+  readonly cwd: string
+  readonly model: string | undefined
+  readonly permissionMode: string | undefined
+  /** Whether the agent was launched with that id before: if so it is resumed. */
+  readonly launched: boolean
+  /** The last entry of ours that the hub confirmed. */
+  readonly head: EventUuid | undefined
+  /** Sequence number of the last client event in the journal; 0 before the first. */
+  readonly cursor: number
+}
+
+/** What a session is entered with. */
+export type NewSession = Pick<
+  SessionRecord,
+  "sessionId" | "environmentId" | "directory" | "home" | "agentSessionId" | "agent" | "cwd"
+> &
+  Partial<Pick<SessionRecord, "model" | "permissionMode" | "cursor">>
+
+/** How far a client event has come on this host. */
+export type Delivery = "received" | "processing" | "processed"
+
+/** What an agent session hands over for good, in its order. */
+export type Outgoing =
+  | { readonly _tag: "Line"; readonly payload: Payload.Payload & { readonly uuid: EventUuid } }
+  | { readonly _tag: "Delivery"; readonly uuid: EventUuid; readonly state: Delivery }
+
+/** A line that the hub has not confirmed. `position` orders a session's lines. */
+export interface OutboxEntry {
+  readonly position: number
+  readonly payload: Payload.Payload
+}
+
+/** A client event as its stream brings it. */
+export interface Incoming {
+  readonly eventId: EventUuid
+  readonly sequenceNum: number
+  readonly payload: Payload.Payload
+}
+
+/** A delivery that the hub has not been told. */
+export interface Report {
+  readonly eventId: EventUuid
+  readonly status: Delivery
+}
+
+/** How many processed client events a session keeps, as uuids only, to know them when they come again. */
+export const REMEMBERED_EVENTS = 2_000
+
+/** The version of the file's layout. */
+export const JOURNAL_VERSION = 1
+
+/** The journal of one state directory. All failures are `JournalFailed`. */
+export class Journal extends Context.Tag("@causeway/bridge/Journal")<
+  Journal,
+  {
+    /**
+     * Takes the directory for this process until the scope closes. A claim whose process is dead (by pid and start
+     * time) is taken over; of two who try at once, one succeeds.
+     */
+    readonly claim: (directory: string) => Effect.Effect<void, DirectoryInUse | JournalFailed, Scope.Scope>
+
+    /** Enters a session as `live`, or makes a known one `live` again and answers with what is known of it. */
+    readonly enter: (session: NewSession) => Effect.Effect<SessionRecord, JournalFailed>
+    readonly session: (id: SessionId) => Effect.Effect<Option.Option<SessionRecord>, JournalFailed>
+    /** A directory's sessions that have not ended, oldest first. */
+    readonly sessions: (directory: string) => Effect.Effect<ReadonlyArray<SessionRecord>, JournalFailed>
+    /** Notes that the agent conversation is about to exist. */
+    readonly launched: (id: SessionId) => Effect.Effect<void, JournalFailed>
+    /** Moves a session to another environment (the hub gave this directory a new one). */
+    readonly moved: (id: SessionId, environmentId: EnvironmentId) => Effect.Effect<void, JournalFailed>
+    readonly park: (id: SessionId) => Effect.Effect<void, JournalFailed>
+    /** Ends a session and drops its boxes. Answers with how many lines had not been confirmed. */
+    readonly end: (id: SessionId) => Effect.Effect<number, JournalFailed>
+
+    /**
+     * Enters lines and deliveries in their order, whole or not at all; durable when it returns. A line whose uuid is
+     * in the outbox already is entered once. Calls that wait at the same moment share a commit.
+     */
+    readonly record: (id: SessionId, outputs: ReadonlyArray<Outgoing>) => Effect.Effect<void, JournalFailed>
+    /** The oldest unconfirmed lines, at most `count` and about `bytes` (at least one). */
+    readonly pending: (
+      id: SessionId,
+      limit: { readonly count: number; readonly bytes: number }
+    ) => Effect.Effect<ReadonlyArray<OutboxEntry>, JournalFailed>
+    /** The hub has stored everything up to `position`; its head is `head`. */
+    readonly confirm: (id: SessionId, position: number, head: EventUuid) => Effect.Effect<void, JournalFailed>
+    /** Drops one line that the hub will never accept. */
+    readonly discard: (id: SessionId, position: number) => Effect.Effect<void, JournalFailed>
+    readonly unconfirmed: (id: SessionId) => Effect.Effect<number, JournalFailed>
+
+    /**
+     * Enters client events that follow `cursor` and answers with those whose uuid is new, in order. A payload without
+     * a uuid gets its event's. One whose uuid was seen under another event counts as processed.
+     */
+    readonly receive: (
+      id: SessionId,
+      events: ReadonlyArray<Incoming>
+    ) => Effect.Effect<ReadonlyArray<Payload.Payload>, JournalFailed>
+    /** Client events that were journalled and not answered, oldest first. */
+    readonly unanswered: (id: SessionId) => Effect.Effect<ReadonlyArray<Payload.Payload>, JournalFailed>
+    /** Deliveries that the hub has not been told, oldest event first; of each event only the furthest. */
+    readonly reports: (id: SessionId, limit: number) => Effect.Effect<ReadonlyArray<Report>, JournalFailed>
+    /** The hub has been told. Processed events that it knows of are pruned to {@link REMEMBERED_EVENTS} uuids. */
+    readonly reported: (id: SessionId, reports: ReadonlyArray<Report>) => Effect.Effect<void, JournalFailed>
+  }
+>() {}
+
+const schema = [
+  `CREATE TABLE IF NOT EXISTS claims (
+    directory TEXT PRIMARY KEY, pid INTEGER NOT NULL, started TEXT NOT NULL
+  ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS sessions (
+    session TEXT PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    environment_id TEXT NOT NULL,
+    directory TEXT NOT NULL,
+    home INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    agent_session_id TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    cwd TEXT NOT NULL,
+    model TEXT,
+    permission_mode TEXT,
+    launched INTEGER NOT NULL DEFAULT 0,
+    head TEXT,
+    cursor INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    ended_at INTEGER
+  )`,
+  // A position is never used twice, also after its line has left: `confirm` names positions.
+  `CREATE TABLE IF NOT EXISTS outbox (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    session TEXT NOT NULL,
+    uuid TEXT NOT NULL,
+    payload TEXT NOT NULL
+  )`,
+  `CREATE UNIQUE INDEX IF NOT EXISTS outbox_by_uuid ON outbox (session, uuid)`,
+  `CREATE INDEX IF NOT EXISTS outbox_by_position ON outbox (session, position)`,
+  // `uuid` is null for an event that repeats another's. `state` and `reported`: 0 nothing, 1 received, 2 processing,
+  // 3 processed.
+  `CREATE TABLE IF NOT EXISTS inbox (
+    session TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    uuid TEXT,
+    payload TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    reported INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (session, seq)
+  ) WITHOUT ROWID`,
+  `CREATE UNIQUE INDEX IF NOT EXISTS inbox_by_uuid ON inbox (session, uuid) WHERE uuid IS NOT NULL`,
+  `CREATE INDEX IF NOT EXISTS inbox_open ON inbox (session, seq) WHERE state < 3 OR reported < state`
+]
+
+const rank: { readonly [D in Delivery]: number } = { received: 1, processing: 2, processed: 3 }
+const byRank: ReadonlyArray<Delivery> = ["received", "received", "processing", "processed"]
+
+/** How long the rows of ended sessions are kept. */
+const ENDED_KEPT_MILLIS = 7 * 24 * 3_600_000
+
+interface Row {
+  readonly session_id: string
+  readonly environment_id: string
+  readonly directory: string
+  readonly home: number
+  readonly state: SessionState
+  readonly agent_session_id: string
+  readonly agent: string
+  readonly cwd: string
+  readonly model: string | null
+  readonly permission_mode: string | null
+  readonly launched: number
+  readonly head: string | null
+  readonly cursor: number
+}
+
+const toRecord = (row: Row): SessionRecord => ({
+  sessionId: SessionId.make(row.session_id),
+  environmentId: EnvironmentId.make(row.environment_id),
+  directory: row.directory,
+  home: row.home === 1,
+  state: row.state,
+  agentSessionId: row.agent_session_id,
+  agent: row.agent,
+  cwd: row.cwd,
+  model: row.model ?? undefined,
+  permissionMode: row.permission_mode ?? undefined,
+  launched: row.launched === 1,
+  head: row.head === null ? undefined : EventUuid.make(row.head),
+  cursor: row.cursor
+})
+
+/** The payload with a uuid: its own, or its event's. */
+const withUuid = (event: Incoming): Payload.Payload & { readonly uuid: EventUuid } => {
+  const { payload, eventId } = event
+  if (payload.uuid !== undefined) return { ...payload, uuid: payload.uuid }
+  const json = { ...payload.json, uuid: eventId }
+  return { ...payload, json, text: JSON.stringify(json), uuid: eventId }
+}
+
+interface Waiting {
+  readonly session: string
+  readonly outputs: ReadonlyArray<Outgoing>
+  readonly done: Deferred.Deferred<void, JournalFailed>
+}
+
+/** Lines of one statement; SQLite takes at most 32,766 parameters. */
+const INSERT_CHUNK = 100
+
+/** Waits for the callbacks that are due now, so that more writers join the commit. */
+const nextTick = Effect.async<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
+
+const detailOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+const make = (file: string) =>
+  Effect.gen(function* () {
+    const sql = yield* Layer.build(SqliteClient.layer({ filename: file })).pipe(
+      Effect.map(Context.get(SqlClient.SqlClient)),
+      // A file that cannot be opened is a defect of the client.
+      Effect.catchAllCause(
+        (cause) => new JournalFailed({ operation: `open ${file}`, detail: detailOf(Cause.squash(cause)) })
+      )
+    )
+
+    /** Runs statements; foreign failures become ours. */
+    const run =
+      (operation: string) =>
+      <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, JournalFailed> =>
+        Effect.catchAllCause(effect, (cause) => {
+          if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+          const error = Cause.squash(cause)
+          const inner = error instanceof Error && error.cause !== undefined ? error.cause : error
+          return new JournalFailed({ operation, detail: detailOf(inner) })
+        })
+
+    /**
+     * One transaction. A commit that fails is a defect of the client and leaves its transaction open: it is rolled
+     * back here, so that the next one can begin.
+     */
+    const atomically =
+      (operation: string) =>
+      <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, JournalFailed> =>
+        sql.withTransaction(effect).pipe(
+          Effect.tapDefect(() => Effect.ignore(sql.unsafe("ROLLBACK"))),
+          run(operation)
+        )
+
+    yield* Effect.gen(function* () {
+      yield* sql`PRAGMA synchronous = FULL`
+      yield* sql`PRAGMA busy_timeout = 5000`
+      const rows = yield* sql<{ readonly user_version: number }>`PRAGMA user_version`
+      return rows[0]?.user_version ?? 0
+    }).pipe(
+      run("open"),
+      Effect.filterOrFail(
+        (found) => found <= JOURNAL_VERSION,
+        (found) => new JournalTooNew({ file, found, known: JOURNAL_VERSION })
+      )
+    )
+    yield* atomically("create")(
+      Effect.gen(function* () {
+        for (const statement of schema) yield* sql.unsafe(statement)
+        yield* sql.unsafe(`PRAGMA user_version = ${JOURNAL_VERSION}`)
+      })
+    )
+    const opened = yield* Clock.currentTimeMillis
+    yield* run("prune")(
+      sql`DELETE FROM sessions WHERE state = 'ended' AND ended_at < ${opened - ENDED_KEPT_MILLIS}`
+    )
+
+    // --- Claims ---
+
+    const self = yield* Process.identify(process.pid)
+    const holder = (directory: string) =>
+      sql<{
+        readonly pid: number
+        readonly started: string
+      }>`SELECT pid, started FROM claims WHERE directory = ${directory}`
+    const takeClaim = (directory: string) =>
+      Effect.gen(function* () {
+        const insert = yield* sql`INSERT INTO claims (directory, pid, started)
+          VALUES (${directory}, ${self.pid}, ${self.started}) ON CONFLICT DO NOTHING RETURNING pid`.pipe(
+          run("claim")
+        )
+        if (insert.length === 1) return
+        const [held] = yield* run("claim")(holder(directory))
+        if (held === undefined) return yield* new JournalFailed({ operation: "claim", detail: "claim moved" })
+        if (yield* Process.isAlive(held)) return yield* new DirectoryInUse({ directory, pid: held.pid })
+        // Only the claim that was judged is replaced: of two who judge it at once, one finds it.
+        const replaced = yield* sql`UPDATE claims SET pid = ${self.pid}, started = ${self.started}
+          WHERE directory = ${directory} AND pid = ${held.pid} AND started = ${held.started} RETURNING pid`.pipe(
+          run("claim")
+        )
+        if (replaced.length === 0)
+          return yield* new JournalFailed({ operation: "claim", detail: "claim moved" })
+      })
+    const claim = (directory: string) =>
+      Effect.acquireRelease(
+        takeClaim(directory).pipe(
+          Effect.retry({
+            while: (error) => error._tag === "JournalFailed" && error.detail === "claim moved",
+            schedule: Schedule.recurs(3)
+          })
+        ),
+        () =>
+          sql`DELETE FROM claims
+            WHERE directory = ${directory} AND pid = ${self.pid} AND started = ${self.started}`.pipe(
+            run("release"),
+            Effect.catchAll((error) => Effect.logWarning("claim not released").pipe(annotate(error)))
+          )
+      )
+
+    // --- Sessions ---
+
+    const find = (id: SessionId) =>
+      sql<Row>`SELECT * FROM sessions WHERE session = ${sessionBody(id)}`.pipe(
+        Effect.map((rows) => Option.map(Array.head(rows), toRecord))
+      )
+    const enter = (session: NewSession) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        yield* sql`INSERT INTO sessions (session, session_id, environment_id, directory, home, state,
+            agent_session_id, agent, cwd, model, permission_mode, cursor, created_at)
+          VALUES (${sessionBody(session.sessionId)}, ${session.sessionId}, ${session.environmentId},
+            ${session.directory}, ${session.home ? 1 : 0}, 'live', ${session.agentSessionId}, ${session.agent},
+            ${session.cwd}, ${session.model ?? null}, ${session.permissionMode ?? null}, ${session.cursor ?? 0},
+            ${now})
+          ON CONFLICT (session) DO UPDATE SET state = 'live', ended_at = NULL,
+            environment_id = excluded.environment_id, directory = excluded.directory,
+            home = max(home, excluded.home)`
+        return yield* find(session.sessionId)
+      }).pipe(
+        run("enter"),
+        Effect.flatMap(
+          Option.match({
+            onNone: () => new JournalFailed({ operation: "enter", detail: "the session is not there" }),
+            onSome: Effect.succeed
+          })
+        )
+      )
+    const sessions = (directory: string) =>
+      sql<Row>`SELECT * FROM sessions WHERE directory = ${directory} AND state <> 'ended'
+        ORDER BY created_at, session`.pipe(
+        Effect.map((rows) => rows.map(toRecord)),
+        run("sessions")
+      )
+    const launched = (id: SessionId) =>
+      Effect.asVoid(run("launched")(sql`UPDATE sessions SET launched = 1 WHERE session = ${sessionBody(id)}`))
+    const moved = (id: SessionId, environmentId: EnvironmentId) =>
+      Effect.asVoid(
+        run("moved")(
+          sql`UPDATE sessions SET environment_id = ${environmentId} WHERE session = ${sessionBody(id)}`
+        )
+      )
+    const park = (id: SessionId) =>
+      Effect.asVoid(
+        run("park")(
+          sql`UPDATE sessions SET state = 'parked' WHERE session = ${sessionBody(id)} AND state = 'live'`
+        )
+      )
+    const countOutbox = (session: string) =>
+      sql<{ readonly n: number }>`SELECT count(*) AS n FROM outbox WHERE session = ${session}`.pipe(
+        Effect.map((rows) => rows[0]?.n ?? 0)
+      )
+    const end = (id: SessionId) =>
+      Effect.gen(function* () {
+        const session = sessionBody(id)
+        const now = yield* Clock.currentTimeMillis
+        yield* sql`UPDATE sessions SET state = 'ended', ended_at = ${now} WHERE session = ${session}`
+        const lost = yield* countOutbox(session)
+        yield* sql`DELETE FROM outbox WHERE session = ${session}`
+        yield* sql`DELETE FROM inbox WHERE session = ${session}`
+        return lost
+      }).pipe(atomically("end"))
+
+    // --- Outbox ---
+
+    const waiting = yield* Queue.unbounded<Waiting>()
+    const commit = (batch: ReadonlyArray<Waiting>) =>
+      Effect.gen(function* () {
+        const lines = batch.flatMap(({ session, outputs }) =>
+          outputs.flatMap((output) =>
+            output._tag === "Line"
+              ? [{ session, uuid: output.payload.uuid as string, payload: output.payload.text }]
+              : []
+          )
+        )
+        for (const chunk of Array.chunksOf(lines, INSERT_CHUNK)) {
+          yield* sql`INSERT INTO outbox ${sql.insert(chunk)} ON CONFLICT DO NOTHING`
+        }
+        for (const { session, outputs } of batch) {
+          for (const output of outputs) {
+            if (output._tag === "Line") continue
+            yield* sql`UPDATE inbox SET state = max(state, ${rank[output.state]})
+              WHERE session = ${session} AND uuid = ${output.uuid}`
+          }
+        }
+      }).pipe(atomically("record"))
+    const settle = (batch: ReadonlyArray<Waiting>) =>
+      Effect.flatMap(Effect.exit(commit(batch)), (exit) =>
+        Effect.forEach(batch, ({ done }) => Deferred.done(done, exit), { discard: true })
+      )
+    const drain = Effect.flatMap(Queue.takeAll(waiting), (rest) =>
+      rest.length === 0 ? Effect.void : settle(Array.fromIterable(rest))
+    )
+    // What was taken from the queue is settled, also while the writer is being ended.
+    yield* Effect.uninterruptibleMask((restore) =>
+      restore(Queue.take(waiting)).pipe(
+        Effect.zipLeft(nextTick),
+        Effect.flatMap((first) => Effect.flatMap(Queue.takeAll(waiting), (more) => settle([first, ...more])))
+      )
+    ).pipe(Effect.forever, Effect.forkScoped)
+    yield* Effect.addFinalizer(() => drain)
+    const record = (id: SessionId, outputs: ReadonlyArray<Outgoing>) =>
+      outputs.length === 0
+        ? Effect.void
+        : Effect.flatMap(Deferred.make<void, JournalFailed>(), (done) =>
+            Effect.zipRight(
+              Queue.offer(waiting, { session: sessionBody(id), outputs, done }),
+              Deferred.await(done)
+            )
+          )
+
+    const pending = (id: SessionId, limit: { readonly count: number; readonly bytes: number }) =>
+      sql<{
+        readonly position: number
+        readonly payload: string
+      }>`SELECT position, payload FROM (
+          SELECT position, payload, sum(length(payload)) OVER (ORDER BY position) - length(payload) AS before
+          FROM (SELECT position, payload FROM outbox WHERE session = ${sessionBody(id)}
+            ORDER BY position LIMIT ${limit.count}))
+        WHERE before < ${limit.bytes} ORDER BY position`.pipe(
+        run("pending"),
+        Effect.flatMap((rows) =>
+          Effect.forEach(rows, ({ position, payload }) =>
+            Effect.map(readPayload(payload), (payload) => ({ position, payload }))
+          )
+        )
+      )
+    const confirm = (id: SessionId, position: number, head: EventUuid) =>
+      Effect.gen(function* () {
+        yield* sql`DELETE FROM outbox WHERE session = ${sessionBody(id)} AND position <= ${position}`
+        yield* sql`UPDATE sessions SET head = ${head} WHERE session = ${sessionBody(id)}`
+      }).pipe(atomically("confirm"))
+    const discard = (id: SessionId, position: number) =>
+      Effect.asVoid(
+        run("discard")(sql`DELETE FROM outbox WHERE session = ${sessionBody(id)} AND position = ${position}`)
+      )
+    const unconfirmed = (id: SessionId) => run("unconfirmed")(countOutbox(sessionBody(id)))
+
+    // --- Inbox ---
+
+    const receive = (id: SessionId, events: ReadonlyArray<Incoming>) =>
+      Effect.gen(function* () {
+        const session = sessionBody(id)
+        const fresh: Array<Payload.Payload> = []
+        // The write comes first: a transaction that reads first can find itself behind another process's.
+        yield* sql`UPDATE sessions SET cursor = cursor WHERE session = ${session}`
+        const rows = yield* sql<{
+          readonly cursor: number
+        }>`SELECT cursor FROM sessions WHERE session = ${session}`
+        let cursor = rows[0]?.cursor
+        if (cursor === undefined) return fresh
+        for (const event of events) {
+          if (event.sequenceNum <= cursor) continue
+          cursor = event.sequenceNum
+          const payload = withUuid(event)
+          const entered = yield* sql`INSERT INTO inbox (session, seq, event_id, uuid, payload, state)
+            VALUES (${session}, ${event.sequenceNum}, ${event.eventId}, ${payload.uuid}, ${payload.text}, 1)
+            ON CONFLICT DO NOTHING RETURNING seq`
+          if (entered.length === 1) fresh.push(payload)
+          else {
+            yield* sql`INSERT INTO inbox (session, seq, event_id, uuid, payload, state)
+              VALUES (${session}, ${event.sequenceNum}, ${event.eventId}, NULL, '', 3) ON CONFLICT DO NOTHING`
+          }
+        }
+        yield* sql`UPDATE sessions SET cursor = ${cursor} WHERE session = ${session}`
+        return fresh
+      }).pipe(atomically("receive"))
+    const unanswered = (id: SessionId) =>
+      sql<{ readonly payload: string }>`SELECT payload FROM inbox
+        WHERE session = ${sessionBody(id)} AND state < 3 ORDER BY seq`.pipe(
+        run("unanswered"),
+        Effect.flatMap((rows) => Effect.forEach(rows, (row) => readPayload(row.payload)))
+      )
+    const reports = (id: SessionId, limit: number) =>
+      sql<{ readonly event_id: string; readonly state: number }>`SELECT event_id, state FROM inbox
+        WHERE session = ${sessionBody(id)} AND reported < state ORDER BY seq LIMIT ${limit}`.pipe(
+        Effect.map((rows) =>
+          rows.map(({ event_id, state }) => ({
+            eventId: EventUuid.make(event_id),
+            status: byRank[state] ?? "received"
+          }))
+        ),
+        run("reports")
+      )
+    const reported = (id: SessionId, told: ReadonlyArray<Report>) =>
+      Effect.gen(function* () {
+        const session = sessionBody(id)
+        for (const { eventId, status } of told) {
+          yield* sql`UPDATE inbox SET reported = max(reported, ${rank[status]}),
+              payload = CASE WHEN state = 3 AND ${rank[status]} = 3 THEN '' ELSE payload END
+            WHERE session = ${session} AND event_id = ${eventId}`
+        }
+        yield* sql`DELETE FROM inbox WHERE session = ${session} AND state = 3 AND reported = 3 AND seq <= (
+          SELECT seq FROM inbox WHERE session = ${session} ORDER BY seq DESC LIMIT 1 OFFSET ${REMEMBERED_EVENTS})`
+      }).pipe(atomically("reported"))
+
+    return Journal.of({
+      claim,
+      enter,
+      session: (id) => run("session")(find(id)),
+      sessions,
+      launched,
+      moved,
+      park,
+      end,
+      record,
+      pending,
+      confirm,
+      discard,
+      unconfirmed,
+      receive,
+      unanswered,
+      reports,
+      reported
+    })
+  })
+
+const annotate = (error: JournalFailed) =>
+  Effect.annotateLogs({ operation: error.operation, detail: error.detail })
+
+const readPayload = (text: string): Effect.Effect<Payload.Payload, JournalFailed> =>
+  Either.match(Payload.decode(text), {
+    onLeft: (error) => new JournalFailed({ operation: "read", detail: error.message }),
+    onRight: (payload) => Effect.succeed(payload)
+  })
+
+/** The name of the journal's file in the state directory. */
+export const JOURNAL_FILE = "journal.db"
+
+/** Opens the journal of a state directory, making both (0700, 0600) where they are missing. */
+export const layer = (options: {
+  readonly stateDirectory: string
+}): Layer.Layer<Journal, JournalFailed | JournalTooNew, FileSystem.FileSystem | Path.Path> =>
+  Layer.scoped(
+    Journal,
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* Path.Path
+      const file = path.join(options.stateDirectory, JOURNAL_FILE)
+      yield* fs.makeDirectory(options.stateDirectory, { recursive: true, mode: 0o700 }).pipe(
+        // SQLite gives its side files the mode of this one.
+        Effect.zipRight(fs.writeFileString(file, "", { flag: "a", mode: 0o600 })),
+        Effect.zipRight(fs.chmod(file, 0o600)),
+        Effect.mapError((error) => new JournalFailed({ operation: `open ${file}`, detail: error.message }))
+      )
+      return yield* make(file)
+    })
+  )
