@@ -1,0 +1,15 @@
+/** Translates the database's failures at the edge of a repository. */
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import { StoreUnavailable } from "../Errors.ts"
+
+/** `SqlError` becomes `StoreUnavailable`; other failures pass. */
+export const unavailable = <A, E, R>(
+  effect: Effect.Effect<A, E | SqlError, R>
+): Effect.Effect<A, Exclude<E, SqlError> | StoreUnavailable, R> =>
+  Effect.catchIf(
+    effect,
+    (error): error is Extract<E | SqlError, SqlError> =>
+      typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError",
+    (cause) => new StoreUnavailable({ cause })
+  ) as Effect.Effect<A, Exclude<E, SqlError> | StoreUnavailable, R>
