@@ -5,10 +5,13 @@
  * waits its turn in `SqlClient`'s own semaphore. WAL with `synchronous = FULL`: a commit that was answered survives a
  * power cut. The group commit of the log (see `Log.ts`) is what makes that cheap.
  */
+import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { migrations } from "./Migrations.ts"
@@ -46,18 +49,82 @@ export const migrate: Effect.Effect<void, DatabaseTooNew | SqlError, SqlClient.S
   }
 )
 
+/** The database file cannot be opened. */
+export class DatabaseUnusable extends Schema.TaggedError<DatabaseUnusable>()("DatabaseUnusable", {
+  filename: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `cannot open the database ${this.filename}: ${this.detail}`
+  }
+}
+
+/** Statements kept prepared. The log's statements come in one variant a number of rows. */
+const PREPARED = 2000
+
+/**
+ * Transactions as this program needs them. The client's own leave the connection inside the transaction when the commit
+ * fails, and report that as a defect; here a failed commit is rolled back before anyone else gets the connection, and is
+ * a `SqlError`. `BEGIN IMMEDIATE`: a transaction that reads first never finds another process in its way when it writes.
+ */
+const transactions = (sql: SqlClient.SqlClient): SqlClient.SqlClient["withTransaction"] => {
+  const nested = sql.withTransaction
+  const run = (connection: Connection, statement: string) =>
+    connection.executeUnprepared(statement, [], undefined)
+  const outermost = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.scoped(
+        Effect.flatMap(restore(sql.reserve), (connection) => {
+          // It fails where SQLite has rolled back already: the connection is as wanted either way.
+          const rollback = Effect.ignore(run(connection, "ROLLBACK"))
+          return Effect.zipRight(
+            run(connection, "BEGIN IMMEDIATE"),
+            Effect.flatMap(
+              Effect.exit(
+                restore(Effect.provideService(effect, SqlClient.TransactionConnection, [connection, 0]))
+              ),
+              (exit) =>
+                Exit.isFailure(exit)
+                  ? Effect.zipRight(rollback, exit)
+                  : Effect.zipRight(
+                      Effect.tapError(run(connection, "COMMIT"), () => rollback),
+                      exit
+                    )
+            )
+          )
+        })
+      )
+    )
+  return (effect) =>
+    Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (outer) =>
+      outer._tag === "Some" ? nested(effect) : outermost(effect)
+    )
+}
+
 /** An open, migrated database. `filename` may be `:memory:`. */
 export const layerSqlite = (options: {
   readonly filename: string
-}): Layer.Layer<SqlClient.SqlClient, DatabaseTooNew | SqlError> => {
-  const client = SqliteClient.layer({ filename: options.filename })
-  const ready = Layer.effectDiscard(
+}): Layer.Layer<SqlClient.SqlClient, DatabaseTooNew | DatabaseUnusable | SqlError> =>
+  Layer.scoped(
+    SqlClient.SqlClient,
     Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
+      const client = yield* SqliteClient.make({
+        filename: options.filename,
+        prepareCacheSize: PREPARED
+      }).pipe(
+        // The driver throws where it cannot open the file.
+        Effect.catchAllDefect(
+          (defect) =>
+            new DatabaseUnusable({
+              filename: options.filename,
+              detail: defect instanceof Error ? defect.message : String(defect)
+            })
+        )
+      )
+      const sql: SqlClient.SqlClient = Object.assign(client, { withTransaction: transactions(client) })
       yield* sql`PRAGMA synchronous = FULL`
       yield* sql`PRAGMA foreign_keys = ON`
-      yield* migrate
+      yield* Effect.provideService(migrate, SqlClient.SqlClient, sql)
+      return sql
     })
-  )
-  return Layer.provideMerge(ready, Layer.orDie(client))
-}
+  ).pipe(Layer.provide(Reactivity.layer))

@@ -59,11 +59,11 @@ export class TokenSuperseded extends Data.TaggedError("TokenSuperseded")<{
 /** The request was answered before, and otherwise. */
 export class AlreadyAnswered extends Data.TaggedError("AlreadyAnswered")<{
   readonly requestId: string
-  /** Uuid of the event that holds the first answer. */
-  readonly answeredBy: string
+  /** Uuid of the event that holds the first answer, where the log has it. */
+  readonly answeredBy: string | undefined
 }> {
   override get message(): string {
-    return `request ${this.requestId} was already answered, otherwise, by event ${this.answeredBy}`
+    return `request ${this.requestId} was already answered otherwise`
   }
 }
 
@@ -71,5 +71,12 @@ export class AlreadyAnswered extends Data.TaggedError("AlreadyAnswered")<{
 export class StoreUnavailable extends Data.TaggedError("StoreUnavailable")<{ readonly cause: unknown }> {
   override get message(): string {
     return "the database cannot be used now"
+  }
+}
+
+/** More appends wait than may: nothing was stored. Worth retrying after a while. */
+export class LogBusy extends Data.TaggedError("LogBusy")<{ readonly waiting: number }> {
+  override get message(): string {
+    return `${this.waiting} appends are waiting`
   }
 }

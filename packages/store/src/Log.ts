@@ -9,17 +9,26 @@
 import type { Source, WorkerDeliveryStatus } from "@causeway/protocol/Event"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import type { Payload } from "@causeway/protocol/Payload"
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type {
-  AlreadyAnswered,
-  HeadMoved,
-  SessionArchived,
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Bus } from "./Bus.ts"
+import {
+  type AlreadyAnswered,
+  type HeadMoved,
+  LogBusy,
+  type SessionArchived,
   SessionUnknown,
   StoreUnavailable,
-  TokenSuperseded,
+  type TokenSuperseded,
   WorkerSuperseded
 } from "./Errors.ts"
+import { type Applied, apply, rowCache } from "./internal/apply.ts"
+import { unavailable } from "./internal/unavailable.ts"
 
 /** An event as it is stored. Times are milliseconds since the epoch. */
 export interface StoredEvent {
@@ -72,6 +81,7 @@ export type AppendError =
   | WorkerSuperseded
   | TokenSuperseded
   | AlreadyAnswered
+  | LogBusy
   | StoreUnavailable
 
 /** Which session, and whose. */
@@ -137,3 +147,276 @@ export class Log extends Context.Tag("@causeway/store/Log")<
     ) => Effect.Effect<ReadonlyArray<DeliveryChange>, SessionUnknown | StoreUnavailable>
   }
 >() {}
+
+// --- Group commit ---
+
+/** Most requests in one transaction. */
+const BATCH_REQUESTS = 512
+/** Most payload text in one transaction, in UTF-16 units; a single larger request goes alone. */
+const BATCH_UNITS = 16 * 1024 * 1024
+/** Most requests that wait; further ones are refused with `LogBusy`. */
+const WAITING_MAX = 20_000
+/** Sessions whose decoded row is kept at hand. */
+const CACHED_ROWS = 1000
+
+interface Waiting {
+  readonly request: AppendRequest
+  readonly resume: (outcome: Effect.Effect<ReadonlyArray<Appended>, AppendError>) => void
+}
+
+/** The requests that wait, and the writer that waits for them. */
+class Inbox {
+  private waiting: Array<Waiting> = []
+  private writer: (() => void) | undefined = undefined
+  private closed = false
+
+  /** False where too many wait. */
+  offer(waiting: Waiting): boolean {
+    if (this.closed || this.waiting.length >= WAITING_MAX) return false
+    this.waiting.push(waiting)
+    const writer = this.writer
+    this.writer = undefined
+    writer?.()
+    return true
+  }
+
+  get size(): number {
+    return this.waiting.length
+  }
+
+  /**
+   * Waits for a request and then for one turn of the event loop, in which the requests of other connections come in:
+   * fibers alone run in microtasks, between two socket callbacks, and would find a batch of one every time.
+   */
+  readonly nextBatch: Effect.Effect<ReadonlyArray<Waiting>> = Effect.async<ReadonlyArray<Waiting>>(
+    (resume) => {
+      let turn: NodeJS.Immediate | undefined
+      const collect = () => {
+        turn = setImmediate(() => resume(Effect.sync(() => this.take())))
+      }
+      if (this.waiting.length > 0) collect()
+      else this.writer = collect
+      return Effect.sync(() => {
+        this.writer = undefined
+        clearImmediate(turn)
+      })
+    }
+  )
+
+  /** Takes no more, and hands back what waits. */
+  close(): ReadonlyArray<Waiting> {
+    this.closed = true
+    const rest = this.waiting
+    this.waiting = []
+    return rest
+  }
+
+  private take(): ReadonlyArray<Waiting> {
+    let units = 0
+    let count = 0
+    for (const { request } of this.waiting) {
+      for (const payload of request.payloads) units += payload.text.length
+      if (count > 0 && (count >= BATCH_REQUESTS || units > BATCH_UNITS)) break
+      count++
+    }
+    return this.waiting.splice(0, count)
+  }
+}
+
+// --- Rows ---
+
+interface EventColumns {
+  readonly seq: number
+  readonly uuid: string
+  readonly source: Source
+  readonly type: string
+  readonly transcript: number
+  readonly compaction: number
+  readonly created_at: number
+  readonly delivery: WorkerDeliveryStatus | null
+  readonly delivered_at: number | null
+  readonly payload: string
+}
+
+const toEvent = (row: EventColumns): StoredEvent => ({
+  seq: row.seq,
+  uuid: row.uuid,
+  source: row.source,
+  type: row.type,
+  transcript: row.transcript === 1,
+  compaction: row.compaction === 1,
+  createdAt: row.created_at,
+  delivery: row.delivery ?? undefined,
+  deliveredAt: row.delivered_at ?? undefined,
+  payload: row.payload
+})
+
+const COLUMNS = "seq, uuid, source, type, transcript, compaction, created_at, delivery, delivered_at, payload"
+
+const FOR_WORKER =
+  "source = 'client' AND type IN ('user', 'control_request', 'control_response', 'control_cancel_request')"
+
+/** Each is written so that a partial index of the schema serves it. */
+const selections: { readonly [S in NonNullable<ReadOptions["select"]>]: string } = {
+  all: "",
+  worker: `AND ${FOR_WORKER}`,
+  unprocessed: `AND ${FOR_WORKER} AND (delivery IS NULL OR delivery <> 'processed')`,
+  transcript: "AND transcript = 1"
+}
+
+const ranks: { readonly [S in WorkerDeliveryStatus]: number } = { received: 1, processing: 2, processed: 3 }
+
+// --- The service ---
+
+export const make = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const bus = yield* Bus
+  const cache = rowCache(CACHED_ROWS)
+  const inbox = new Inbox()
+
+  const transact = (requests: ReadonlyArray<AppendRequest>): Effect.Effect<Applied, SqlError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      sql.withTransaction(apply(requests, now, cache)).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+    )
+
+  const answer = (batch: ReadonlyArray<Waiting>, applied: Applied) => {
+    for (const session of applied.sessions) bus.changed(`session:${session}`)
+    for (const environment of applied.environments) bus.changed(`environment:${environment}`)
+    batch.forEach(({ resume }, index) => {
+      const outcome = applied.outcomes[index]
+      resume(outcome ?? Effect.die("an append without an outcome"))
+    })
+  }
+
+  /** Commits a batch and answers everyone in it; where that fails, each alone, so that none fails for another's sake. */
+  const commit = (batch: ReadonlyArray<Waiting>): Effect.Effect<void> =>
+    transact(batch.map(({ request }) => request)).pipe(
+      Effect.map((applied) => answer(batch, applied)),
+      Effect.catchAllCause((cause) =>
+        batch.length > 1
+          ? Effect.forEach(batch, (each) => commit([each]), { discard: true })
+          : Effect.logError("append failed", cause).pipe(
+              Effect.annotateLogs({ module: "Log", session: batch[0]?.request.session }),
+              Effect.andThen(
+                Effect.sync(() => {
+                  for (const { resume } of batch) resume(new StoreUnavailable({ cause: Cause.squash(cause) }))
+                })
+              )
+            )
+      )
+    )
+
+  yield* Effect.forkScoped(
+    Effect.forever(
+      Effect.uninterruptibleMask((restore) => Effect.flatMap(restore(inbox.nextBatch), commit))
+    ).pipe(Effect.withTracerEnabled(false))
+  )
+  // Closed before the writer is interrupted: finalizers run in reverse order.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const { resume } of inbox.close()) {
+        resume(new StoreUnavailable({ cause: new Error("the log is closed") }))
+      }
+    })
+  )
+
+  const append = (request: AppendRequest) =>
+    Effect.async<ReadonlyArray<Appended>, AppendError>((resume) => {
+      if (!inbox.offer({ request, resume })) resume(new LogBusy({ waiting: inbox.size }))
+    })
+
+  const sidOf = ({ session, organizationId }: SessionKey) =>
+    Effect.flatMap(
+      sql<{ readonly sid: number }>`SELECT sid FROM sessions WHERE body = ${session}
+        AND organization_id = ${organizationId}`,
+      ([row]) => (row === undefined ? new SessionUnknown({ session }) : Effect.succeed(row.sid))
+    )
+
+  const read = Effect.fnUntraced(function* (options: ReadOptions) {
+    const sid = yield* sidOf(options)
+    const rows = yield* sql.unsafe<EventColumns>(
+      `SELECT ${COLUMNS} FROM events WHERE sid = ? AND seq > ? ${selections[options.select ?? "all"]}
+       ORDER BY seq LIMIT ?`,
+      [sid, options.after, options.limit]
+    )
+    return rows.map(toEvent)
+  }, unavailable)
+
+  const afterLastCompaction = Effect.fnUntraced(function* (key: SessionKey) {
+    const sid = yield* sidOf(key)
+    const rows = yield* sql.unsafe<EventColumns>(
+      `SELECT ${COLUMNS} FROM events WHERE sid = ? AND transcript = 1 AND seq >= coalesce(
+         (SELECT max(seq) FROM events WHERE sid = ? AND compaction = 1), 0) ORDER BY seq`,
+      [sid, sid]
+    )
+    return rows.map(toEvent)
+  }, unavailable)
+
+  const byUuid = Effect.fnUntraced(function* (key: SessionKey & { readonly uuid: string }) {
+    const sid = yield* sidOf(key)
+    const rows = yield* sql.unsafe<EventColumns>(`SELECT ${COLUMNS} FROM events WHERE sid = ? AND uuid = ?`, [
+      sid,
+      key.uuid
+    ])
+    return rows[0] === undefined ? undefined : toEvent(rows[0])
+  }, unavailable)
+
+  const wake = (session: string) => Effect.sync(() => bus.changed(`session:${session}`))
+
+  const deliver = (request: Parameters<Log["Type"]["deliver"]>[0]) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const [row] = yield* sql<{
+        readonly sid: number
+        readonly worker_epoch: number
+        readonly delivery_no: number
+      }>`SELECT sid, worker_epoch, delivery_no FROM sessions WHERE body = ${request.session}
+        AND organization_id = ${request.organizationId}`
+      if (row === undefined) return yield* new SessionUnknown({ session: request.session })
+      if (request.workerEpoch < row.worker_epoch) {
+        return yield* new WorkerSuperseded({ given: request.workerEpoch, current: row.worker_epoch })
+      }
+      let no = row.delivery_no
+      for (const { uuid, status } of request.updates) {
+        const changed = yield* sql<{ readonly seq: number }>`UPDATE events
+          SET delivery = ${status}, delivered_at = ${now}, delivery_no = ${no + 1}
+          WHERE sid = ${row.sid} AND uuid = ${uuid} AND source = 'client' AND ${ranks[status]} >
+            CASE delivery WHEN 'received' THEN 1 WHEN 'processing' THEN 2 WHEN 'processed' THEN 3 ELSE 0 END
+          RETURNING seq`
+        no += changed.length
+      }
+      yield* sql`UPDATE sessions SET delivery_no = ${no}, worker_seen_at = ${now} WHERE sid = ${row.sid}`
+      return no > row.delivery_no
+    }).pipe(
+      sql.withTransaction,
+      unavailable,
+      Effect.flatMap((changed) => (changed ? wake(request.session) : Effect.void))
+    )
+
+  const deliveries = Effect.fnUntraced(function* (
+    key: SessionKey & { readonly after: number; readonly limit: number }
+  ) {
+    const sid = yield* sidOf(key)
+    const rows = yield* sql<{
+      readonly delivery_no: number
+      readonly seq: number
+      readonly uuid: string
+      readonly delivery: WorkerDeliveryStatus
+      readonly delivered_at: number
+    }>`SELECT delivery_no, seq, uuid, delivery, delivered_at FROM events
+      WHERE sid = ${sid} AND delivery_no > ${key.after} AND delivery_no IS NOT NULL ORDER BY delivery_no LIMIT ${key.limit}`
+    return rows.map(
+      (row): DeliveryChange => ({
+        no: row.delivery_no,
+        seq: row.seq,
+        uuid: row.uuid,
+        delivery: row.delivery,
+        deliveredAt: row.delivered_at
+      })
+    )
+  }, unavailable)
+
+  return Log.of({ append, read, afterLastCompaction, byUuid, deliver, deliveries })
+})
+
+export const layer: Layer.Layer<Log, never, SqlClient.SqlClient | Bus> = Layer.scoped(Log, make)

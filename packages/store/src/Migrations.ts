@@ -77,6 +77,7 @@ const initial: ReadonlyArray<string> = [
     projection TEXT NOT NULL
   )`,
   `CREATE INDEX sessions_by_update ON sessions (organization_id, updated_at DESC, sid DESC)`,
+  `CREATE INDEX sessions_open_by_update ON sessions (organization_id, updated_at DESC, sid DESC) WHERE archived_at IS NULL`,
   `CREATE INDEX sessions_by_environment ON sessions (environment_id, archived_at)`,
 
   // The log. `transcript` and `compaction` are 0 or 1, told by packages/protocol/src/Payload.ts.

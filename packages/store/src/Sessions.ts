@@ -1,18 +1,29 @@
 /**
  * Sessions: their rows, which are projections of their logs, and what only the row holds (epochs, the worker's state).
  */
-import type { OrganizationId } from "@causeway/protocol/Ids"
-import type { Payload } from "@causeway/protocol/Payload"
+
+import { randomUUID } from "node:crypto"
+import { EventUuid, OrganizationId } from "@causeway/protocol/Ids"
+import * as Payload from "@causeway/protocol/Payload"
+import * as SessionRow from "@causeway/transcript/SessionRow"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type {
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import { Bus } from "./Bus.ts"
+import {
   EnvironmentUnknown,
   SessionArchived,
   SessionUnknown,
-  StoreUnavailable,
+  type StoreUnavailable,
   WorkerSuperseded
 } from "./Errors.ts"
+import { type Applied, apply, rowCache } from "./internal/apply.ts"
+import { unavailable } from "./internal/unavailable.ts"
 import type { SessionKey } from "./Log.ts"
+import * as Work from "./Work.ts"
 
 /** A session's row. Times are milliseconds since the epoch. */
 export interface SessionRecord {
@@ -51,7 +62,7 @@ export interface CreateSession {
   /** JSON text of an array. */
   readonly tags: string | undefined
   /** First events, of source client. */
-  readonly payloads: ReadonlyArray<Payload>
+  readonly payloads: ReadonlyArray<Payload.Payload>
 }
 
 /** What a worker says of itself; a member that is left out stays as it is. */
@@ -102,3 +113,209 @@ export class Sessions extends Context.Tag("@causeway/store/Sessions")<
     ) => Effect.Effect<SessionRecord, SessionUnknown | WorkerSuperseded | StoreUnavailable>
   }
 >() {}
+
+interface SessionColumns {
+  readonly sid: number
+  readonly body: string
+  readonly organization_id: string
+  readonly environment_id: string | null
+  readonly source: string | null
+  readonly context: string
+  readonly permission_mode: string | null
+  readonly created_at: number
+  readonly updated_at: number
+  readonly archived_at: number | null
+  readonly last_seq: number
+  readonly worker_head: string | null
+  readonly worker_epoch: number
+  readonly token_epoch: number
+  readonly worker_status: SessionRecord["workerStatus"] | null
+  readonly connection_status: SessionRecord["connectionStatus"]
+  readonly external_metadata: string | null
+  readonly worker_seen_at: number | null
+  readonly projection: string
+}
+
+const COLUMNS = `sid, body, organization_id, environment_id, source, context, permission_mode, created_at, updated_at,
+  archived_at, last_seq, worker_head, worker_epoch, token_epoch, worker_status, connection_status, external_metadata,
+  worker_seen_at, projection`
+
+const toRecord = (row: SessionColumns): SessionRecord => ({
+  sid: row.sid,
+  session: row.body,
+  organizationId: OrganizationId.make(row.organization_id),
+  environmentId: row.environment_id ?? undefined,
+  source: row.source ?? undefined,
+  context: row.context,
+  permissionMode: row.permission_mode ?? undefined,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+  archivedAt: row.archived_at ?? undefined,
+  lastSeq: row.last_seq,
+  workerHead: row.worker_head ?? undefined,
+  workerEpoch: row.worker_epoch,
+  tokenEpoch: row.token_epoch,
+  workerStatus: row.worker_status ?? undefined,
+  connectionStatus: row.connection_status,
+  externalMetadata: row.external_metadata ?? undefined,
+  workerSeenAt: row.worker_seen_at ?? undefined,
+  projection: row.projection
+})
+
+/** A change that a person makes to a session, as an event of its log. */
+export const sessionUpdate = (change: {
+  readonly title?: string
+  readonly archived?: true
+}): Payload.Payload => Payload.make({ type: "session_update", uuid: EventUuid.make(randomUUID()), ...change })
+
+export const make = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const bus = yield* Bus
+  const cache = rowCache(16)
+  const here = Effect.provideService(SqlClient.SqlClient, sql)
+
+  const signal = (applied: Pick<Applied, "sessions" | "environments">) =>
+    Effect.sync(() => {
+      for (const session of applied.sessions) bus.changed(`session:${session}`)
+      for (const environment of applied.environments) bus.changed(`environment:${environment}`)
+    })
+
+  const find = Effect.fnUntraced(function* ({ session, organizationId }: SessionKey) {
+    const rows = yield* sql.unsafe<SessionColumns>(
+      `SELECT ${COLUMNS} FROM sessions WHERE body = ? AND organization_id = ?`,
+      [session, organizationId]
+    )
+    return rows[0] === undefined ? yield* new SessionUnknown({ session }) : toRecord(rows[0])
+  })
+
+  const get = (key: SessionKey) => unavailable(find(key))
+
+  const create = (request: CreateSession) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const { organizationId, environmentId } = request
+      if (environmentId !== undefined) {
+        const known = yield* sql`SELECT id FROM environments WHERE id = ${environmentId}
+          AND organization_id = ${organizationId} AND archived_at IS NULL`
+        if (known.length === 0) return yield* new EnvironmentUnknown({ environmentId })
+      }
+      const session = randomUUID().replaceAll("-", "")
+      const [row] = yield* sql<{
+        readonly sid: number
+      }>`INSERT INTO sessions (body, organization_id, environment_id,
+          source, context, permission_mode, tags, created_at, updated_at, projection)
+        VALUES (${session}, ${organizationId}, ${environmentId ?? null}, ${request.source ?? null}, ${request.context},
+          ${request.permissionMode ?? null}, ${request.tags ?? null}, ${now}, ${now},
+          ${SessionRow.toJson(SessionRow.initial)}) RETURNING sid`
+      const applied =
+        request.payloads.length === 0
+          ? undefined
+          : yield* apply(
+              [{ session, organizationId, source: "client", payloads: request.payloads }],
+              now,
+              cache
+            )
+      // A log that is empty refuses nothing.
+      for (const outcome of applied?.outcomes ?? []) Either.getOrThrow(outcome)
+      const woken = environmentId === undefined || row === undefined ? [] : yield* Work.ensure([row.sid], now)
+      return {
+        record: yield* Effect.orDie(find({ session, organizationId })),
+        sessions: [session],
+        environments: [...(applied?.environments ?? []), ...woken]
+      }
+    }).pipe(
+      here,
+      sql.withTransaction,
+      unavailable,
+      Effect.tap(signal),
+      Effect.map(({ record }) => record)
+    )
+
+  const list = (options: Parameters<Sessions["Type"]["list"]>[0]) => {
+    const conditions = ["organization_id = ?"]
+    const values: Array<string | number> = [options.organizationId]
+    if (options.archived !== "all") {
+      conditions.push(options.archived === "true" ? "archived_at IS NOT NULL" : "archived_at IS NULL")
+    }
+    if (options.environmentId !== undefined) {
+      conditions.push("environment_id = ?")
+      values.push(options.environmentId)
+    }
+    if (options.after !== undefined) {
+      conditions.push("(updated_at, sid) < (?, ?)")
+      values.push(options.after.updatedAt, options.after.sid)
+    }
+    return sql
+      .unsafe<SessionColumns>(
+        `SELECT ${COLUMNS} FROM sessions WHERE ${conditions.join(" AND ")}
+         ORDER BY updated_at DESC, sid DESC LIMIT ?`,
+        [...values, options.limit]
+      )
+      .pipe(
+        Effect.map((rows) => rows.map(toRecord)),
+        unavailable
+      )
+  }
+
+  /** Stores a person's change and answers with the row after it. `refuse` sees the row before. */
+  const change = <E>(
+    key: SessionKey,
+    payload: Payload.Payload,
+    refuse: (record: SessionRecord) => Effect.Effect<void, E>
+  ) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      yield* refuse(yield* find(key))
+      const applied = yield* apply([{ ...key, source: "client", payloads: [payload] }], now, cache)
+      return { record: yield* find(key), ...applied }
+    }).pipe(
+      here,
+      sql.withTransaction,
+      unavailable,
+      Effect.tap(signal),
+      Effect.map(({ record }) => record)
+    )
+
+  const rename = (key: SessionKey, title: string) => change(key, sessionUpdate({ title }), () => Effect.void)
+
+  const archive = (key: SessionKey) =>
+    change(key, sessionUpdate({ archived: true }), (record) =>
+      record.archivedAt === undefined ? Effect.void : new SessionArchived({ session: key.session })
+    )
+
+  const nextEpoch = ({ session, organizationId }: SessionKey, options: { readonly token: boolean }) =>
+    sql<{ readonly worker_epoch: number }>`UPDATE sessions
+      SET worker_epoch = max(worker_epoch, token_epoch) + 1,
+        token_epoch = CASE WHEN ${options.token ? 1 : 0} = 1 THEN max(worker_epoch, token_epoch) + 1 ELSE token_epoch END
+      WHERE body = ${session} AND organization_id = ${organizationId} RETURNING worker_epoch`.pipe(
+      Effect.flatMap(([row]) =>
+        row === undefined ? new SessionUnknown({ session }) : Effect.succeed(row.worker_epoch)
+      ),
+      unavailable
+    )
+
+  const updateWorker = (key: SessionKey & { readonly workerEpoch: number | undefined }, state: WorkerState) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const before = yield* find(key)
+      if (key.workerEpoch !== undefined && key.workerEpoch < before.workerEpoch) {
+        return yield* new WorkerSuperseded({ given: key.workerEpoch, current: before.workerEpoch })
+      }
+      const metadata =
+        state.externalMetadata === undefined ? (before.externalMetadata ?? null) : state.externalMetadata
+      yield* sql`UPDATE sessions SET worker_seen_at = ${now},
+          worker_status = ${state.workerStatus ?? before.workerStatus ?? null},
+          connection_status = ${state.connectionStatus ?? before.connectionStatus},
+          external_metadata = ${metadata}
+        WHERE sid = ${before.sid}`
+      return yield* find(key)
+    }).pipe(
+      sql.withTransaction,
+      unavailable,
+      Effect.tap(() => signal({ sessions: [key.session], environments: [] }))
+    )
+
+  return Sessions.of({ create, get, list, rename, archive, nextEpoch, updateWorker })
+})
+
+export const layer: Layer.Layer<Sessions, never, SqlClient.SqlClient | Bus> = Layer.effect(Sessions, make)
