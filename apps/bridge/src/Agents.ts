@@ -1,0 +1,59 @@
+/** Which agent a command drives. */
+import { accessSync, constants, statSync } from "node:fs"
+import { delimiter, join } from "node:path"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { ExitCode, Failure } from "./Failure.ts"
+
+const isExecutable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
+
+/** The first file of this name on the path, as a shell would find it. */
+export const onPath = (name: string): Effect.Effect<Option.Option<string>> =>
+  Config.withDefault(Config.string("PATH"), "").pipe(
+    Effect.orDie,
+    Effect.map((path) =>
+      Option.fromNullable(
+        path
+          .split(delimiter)
+          .filter((directory) => directory !== "")
+          .flatMap((directory) =>
+            (process.platform === "win32" ? [".exe", ".cmd"] : [""]).map((ending) => join(directory, name + ending))
+          )
+          .find(isExecutable)
+      )
+    )
+  )
+
+/** An agent by its name, and whether the name was guessed. */
+export interface Choice {
+  readonly agent: string
+  readonly guessed: boolean
+}
+
+/** `--agent`, then `CAUSEWAY_AGENT`, then `claude` where it is on the path, else `scripted`. */
+export const choose = (option: Option.Option<string>): Effect.Effect<Choice, Failure> =>
+  Effect.gen(function* () {
+    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_AGENT")).pipe(Effect.orDie)
+    const named = Option.orElse(option, () => variable)
+    if (Option.isSome(named)) {
+      const name = named.value
+      if (name === "claude" || name === "scripted" || (name.startsWith("acp:") && name.length > "acp:".length)) {
+        return { agent: name, guessed: false }
+      }
+      return yield* new Failure({
+        message: `there is no agent called ${JSON.stringify(name)}`,
+        next: "use claude, scripted or acp:<command>",
+        exitCode: ExitCode.usage
+      })
+    }
+    const claude = yield* onPath("claude")
+    return { agent: Option.isSome(claude) ? "claude" : "scripted", guessed: true }
+  })

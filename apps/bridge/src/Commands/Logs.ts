@@ -1,0 +1,106 @@
+/** `logs SESSION [--follow]`: the log, event by event. */
+import * as Viewer from "@causeway/client/Viewer"
+import type { Received } from "@causeway/client/CodeSession"
+import type { JsonObject } from "@causeway/protocol/Payload"
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Flags from "../Flags.ts"
+import { Output, printable } from "../Output.ts"
+import * as Remote from "../Remote.ts"
+import * as Session from "../Session.ts"
+
+const text = (value: unknown): string => {
+  if (typeof value === "string") return value
+  if (!Array.isArray(value)) return ""
+  return value
+    .map((block: unknown) => {
+      if (typeof block !== "object" || block === null) return ""
+      const fields = block as JsonObject
+      switch (fields["type"]) {
+        case "text":
+          return String(fields["text"] ?? "")
+        case "thinking":
+          return `(thinking) ${String(fields["thinking"] ?? "")}`
+        case "tool_use":
+          return `${String(fields["name"])} ${JSON.stringify(fields["input"])}`
+        case "tool_result":
+          return `-> ${text(fields["content"])}`
+        default:
+          return `[${String(fields["type"])}]`
+      }
+    })
+    .join("\n")
+}
+
+const member = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null ? (value as JsonObject)[name] : undefined
+
+/** What an event says, in one paragraph. */
+const describe = (event: Received): string => {
+  const { payload } = event
+  switch (event.event_type) {
+    case "user":
+    case "assistant":
+      return text(member(payload["message"], "content"))
+    case "result":
+      return `${String(payload["subtype"])}${payload["is_error"] === true ? ` (failed): ${String(payload["result"] ?? "")}` : ""}`
+    case "system":
+      return String(payload["subtype"] ?? "")
+    case "control_request":
+      return `${String(member(payload["request"], "subtype"))} ${String(member(payload["request"], "tool_name") ?? "")}`
+    case "bridge_error":
+      return String(payload["message"] ?? payload["error"] ?? "")
+    default:
+      return ""
+  }
+}
+
+export const logs = Command.make(
+  "logs",
+  {
+    ...Flags.remote,
+    follow: Options.boolean("follow").pipe(
+      Options.withAlias("f"),
+      Options.withDescription("Go on with what comes, until interrupted")
+    ),
+    session: Args.text({ name: "session" })
+  },
+  ({ follow, session, ...flags }) =>
+    Effect.gen(function* () {
+      const output = yield* Output
+      const viewer = yield* Viewer.Viewer
+      const { id, last_sequence_num: last = 0 } = yield* Session.find(session)
+      if (!follow && last === 0) return
+      const events = viewer
+        .watch(id, 0, {
+          onConnection: (connection) =>
+            connection._tag === "Disconnected"
+              ? output.progress(`connection lost (${connection.error}), trying again`)
+              : Effect.void
+        })
+        .pipe(
+          Stream.filterMap((frame) => (frame._tag === "Event" ? Option.some(frame.event) : Option.none())),
+          Stream.mapError(Remote.failure)
+        )
+      yield* (follow ? events : Stream.takeUntil(events, (event) => event.sequence_num >= last)).pipe(
+        Stream.runForEach((event) =>
+          output.json
+            ? output.raw(
+                `{"sequence_num":${event.sequence_num},"uuid":${JSON.stringify(event.event_id)},"source":"${event.source}",` +
+                  `"created_at":${JSON.stringify(event.created_at)},"payload":${event.payloadText}}\n`
+              )
+            : Effect.zipRight(
+                output.line(
+                  `${event.sequence_num} ${event.created_at} ${event.source} ${printable(event.event_type)}`,
+                  "dim"
+                ),
+                describe(event) === "" ? Effect.void : output.line(printable(describe(event)))
+              )
+        )
+      )
+    }).pipe(Remote.withHub(flags))
+).pipe(Command.withDescription("Print a session's log"))

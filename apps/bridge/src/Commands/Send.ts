@@ -1,0 +1,163 @@
+/** `send SESSION TEXT [--wait]`: one message, under one uuid however often it has to be sent. */
+import { randomUUID } from "node:crypto"
+import * as Backoff from "@causeway/client/Backoff"
+import * as ClientError from "@causeway/client/ClientError"
+import type { Received } from "@causeway/client/CodeSession"
+import * as Sessions from "@causeway/client/Sessions"
+import * as Viewer from "@causeway/client/Viewer"
+import type { EventUuid, SessionId } from "@causeway/protocol/Ids"
+import * as Approvals from "@causeway/transcript/Approvals"
+import * as Turns from "@causeway/transcript/Turns"
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { Failure } from "../Failure.ts"
+import * as Flags from "../Flags.ts"
+import { Output, printable } from "../Output.ts"
+import * as Remote from "../Remote.ts"
+import * as Session from "../Session.ts"
+
+const deliveryWords: { readonly [status: string]: string } = {
+  DELIVERY_STATUS_RECEIVED: "on the host",
+  DELIVERY_STATUS_PROCESSING: "taken by the agent",
+  DELIVERY_STATUS_PROCESSED: "answered"
+}
+
+/** Sends the payload again, under its uuid, until the hub has answered. */
+const accepted = (sessionId: SessionId, payload: { readonly uuid: string; readonly [key: string]: unknown }) =>
+  Effect.gen(function* () {
+    const sessions = yield* Sessions.Sessions
+    const output = yield* Output
+    const sent = yield* sessions.sendEvents(sessionId, [payload]).pipe(
+      Effect.tapError((error) =>
+        ClientError.isTransient(error) ? output.progress(`not accepted yet: ${error.message}`) : Effect.void
+      ),
+      Effect.retry({ schedule: Backoff.uploads, while: ClientError.isTransient }),
+      Effect.mapError(Remote.failure)
+    )
+    const event = sent.events[0]
+    if (event === undefined) return yield* new Failure({ message: "the hub did not say what became of the message" })
+    return { sequenceNum: event.sequence_num, waitingFor: sent.waiting_for ?? undefined }
+  })
+
+const readable = (event: Received) => ({
+  seq: event.sequence_num,
+  uuid: event.event_id,
+  source: event.source,
+  createdAt: Date.parse(event.created_at),
+  payload: { type: event.event_type, json: event.payload }
+})
+
+/** Watches until the turn that answers `uuid` has ended. */
+const answer = (sessionId: SessionId, uuid: EventUuid, from: number) =>
+  Effect.gen(function* () {
+    const viewer = yield* Viewer.Viewer
+    const output = yield* Output
+    const frames = viewer.watch(sessionId, from, {
+      onConnection: (connection) =>
+        connection._tag === "Disconnected"
+          ? output.progress(`connection lost (${connection.error}), trying again`)
+          : Effect.void
+    })
+    return yield* frames.pipe(
+      Stream.mapError(Remote.failure),
+      Stream.tap((frame) => {
+        if (frame._tag === "Delivery" && frame.update.event_id === uuid) {
+          const words = deliveryWords[frame.update.status] ?? frame.update.status
+          return Effect.zipRight(
+            output.value({ event: "delivery", uuid, status: frame.update.status }),
+            output.progress(words)
+          )
+        }
+        if (frame._tag === "Event" && frame.event.source === "worker") {
+          const request = Approvals.requestOf(readable(frame.event))
+          if (request !== null) {
+            const { toolUseId, toolName } = request
+            return Effect.zipRight(
+              output.value({ event: "approval_requested", tool_use_id: toolUseId, tool_name: toolName }),
+              output.progress(`${printable(toolName)} waits for your approval: approve ${sessionId} ${toolUseId}`)
+            )
+          }
+        }
+        return Effect.void
+      }),
+      Stream.mapAccum(Turns.follow(uuid), (state, frame) => {
+        const next = frame._tag === "Event" ? Turns.step(state, readable(frame.event)) : state
+        return [next, next.answer] as const
+      }),
+      Stream.filter((answer) => answer._tag !== "pending"),
+      Stream.runHead,
+      Effect.flatMap(
+        Option.match({
+          onNone: () => new Failure({ message: "the stream ended before the answer" }),
+          onSome: Effect.succeed
+        })
+      )
+    )
+  })
+
+const readStdin = Effect.tryPromise({
+  try: async () => {
+    const chunks: Array<Buffer> = []
+    for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk))
+    return Buffer.concat(chunks).toString("utf8")
+  },
+  catch: (cause) => new Failure({ message: `standard input cannot be read: ${String(cause)}` })
+})
+
+export const send = Command.make(
+  "send",
+  {
+    ...Flags.remote,
+    wait: Options.boolean("wait").pipe(
+      Options.withDescription("Wait for the end of the turn, then print the answer")
+    ),
+    session: Args.text({ name: "session" }),
+    text: Args.text({ name: "text" }).pipe(
+      Args.withDescription("The message; - reads it from standard input; put -- before one that begins with a dash")
+    )
+  },
+  ({ wait, session, text, ...flags }) =>
+    Effect.gen(function* () {
+      const output = yield* Output
+      const content = text === "-" ? yield* readStdin : text
+      if (content.trim() === "") return yield* new Failure({ message: "the message is empty", exitCode: 2 })
+      const { id } = yield* Session.find(session)
+      const uuid = randomUUID()
+      const { sequenceNum, waitingFor } = yield* accepted(id, {
+        type: "user",
+        uuid,
+        session_id: "",
+        parent_tool_use_id: null,
+        message: { role: "user", content }
+      })
+      yield* output.value({
+        event: "accepted",
+        uuid,
+        session_id: id,
+        sequence_num: sequenceNum,
+        ...(waitingFor === undefined ? {} : { waiting_for: waitingFor })
+      })
+      yield* output.progress(`accepted by the hub as number ${sequenceNum}`)
+      if (waitingFor !== undefined) yield* output.progress(`waits for ${waitingFor}`)
+      if (!wait) return
+      const end = yield* answer(id, uuid as EventUuid, sequenceNum - 1)
+      yield* output.value({
+        event: "answered",
+        uuid,
+        sequence_num: end.seq,
+        text: end.text,
+        result: end.result
+      })
+      yield* output.line(printable(end.text))
+      if (end._tag === "failed") {
+        return yield* new Failure({
+          message: end.reason === "failed" ? "the turn failed" : `the turn was ${end.reason}`,
+          next: `logs ${id} shows what happened`
+        })
+      }
+    }).pipe(Remote.withHub(flags))
+).pipe(Command.withDescription("Send a message to a session"))

@@ -1,0 +1,154 @@
+/** `sessions list / show / rename / archive / export`. */
+import * as Sessions from "@causeway/client/Sessions"
+import * as Teleport from "@causeway/client/Teleport"
+import type * as Api from "@causeway/protocol/SessionsApi"
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { Failure } from "../Failure.ts"
+import * as Flags from "../Flags.ts"
+import { Output, printable } from "../Output.ts"
+import * as Remote from "../Remote.ts"
+import * as Session from "../Session.ts"
+
+const session = Args.text({ name: "session" })
+
+const statusOf = (found: Api.Session): string => (found.archived_at === null ? found.status : "archived")
+
+const list = Command.make(
+  "list",
+  {
+    ...Flags.remote,
+    all: Options.boolean("all").pipe(Options.withDescription("Archived ones too")),
+    limit: Options.integer("limit").pipe(
+      Options.withDefault(50),
+      Options.withDescription("How many at most, most recently used first")
+    )
+  },
+  ({ all, limit, ...flags }) =>
+    Effect.gen(function* () {
+      const output = yield* Output
+      const count = yield* Session.list({ archived: all ? "all" : "false", limit: Math.min(Math.max(limit, 1), 1000) }).pipe(
+        Stream.take(limit),
+        Stream.tap((found) => output.value(found)),
+        Stream.tap((found) =>
+          output.line(
+            `${found.id}  ${statusOf(found).padEnd(15)} ${found.updated_at}  ${printable(found.title ?? "(no title)")}`
+          )
+        ),
+        Stream.runCount
+      )
+      if (count === 0) yield* output.progress("no sessions")
+    }).pipe(Remote.withHub(flags))
+).pipe(Command.withDescription("List sessions, most recently used first"))
+
+const show = Command.make("show", { ...Flags.remote, session }, ({ session, ...flags }) =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    const found = yield* Session.find(session)
+    yield* output.value(found)
+    const rows: ReadonlyArray<readonly [string, string | number | null | undefined]> = [
+      ["id", found.id],
+      ["title", found.title],
+      ["status", statusOf(found)],
+      ["waiting for", found.waiting_for],
+      ["environment", found.environment_id],
+      ["model", found.model],
+      ["created", found.created_at],
+      ["updated", found.updated_at],
+      ["events", found.last_sequence_num],
+      ["turns", found.num_turns],
+      ["cost (USD)", found.total_cost_usd],
+      ["last message", found.last_message]
+    ]
+    for (const [name, value] of rows) {
+      if (value !== null && value !== undefined) yield* output.line(`${name.padEnd(14)}${printable(String(value))}`)
+    }
+    for (const approval of found.pending_approvals ?? []) {
+      yield* output.line(
+        `approval      ${approval.tool_use_id} ${printable(approval.tool_name)} ${printable(JSON.stringify(approval.input))}`,
+        "warn"
+      )
+    }
+  }).pipe(Remote.withHub(flags))
+).pipe(Command.withDescription("Show what the hub knows of a session"))
+
+const rename = Command.make(
+  "rename",
+  { ...Flags.remote, session, title: Args.text({ name: "title" }) },
+  ({ session, title, ...flags }) =>
+    Effect.gen(function* () {
+      const output = yield* Output
+      const sessions = yield* Sessions.Sessions
+      const { id } = yield* Session.find(session)
+      yield* sessions.updateTitle(id, title).pipe(Effect.mapError(Remote.failure))
+      yield* output.value({ event: "renamed", session_id: id, title })
+      yield* output.line(`${id} is now called ${printable(title)}`)
+    }).pipe(Remote.withHub(flags))
+).pipe(Command.withDescription("Give a session another title"))
+
+const archive = Command.make("archive", { ...Flags.remote, session }, ({ session, ...flags }) =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    const sessions = yield* Sessions.Sessions
+    const { id } = yield* Session.find(session)
+    yield* sessions.archive(id).pipe(Effect.mapError(Remote.failure))
+    yield* output.value({ event: "archived", session_id: id })
+    yield* output.line(`${id} is archived`)
+  }).pipe(Remote.withHub(flags))
+).pipe(Command.withDescription("Archive a session; its transcript stays"))
+
+const exportTranscript = Command.make(
+  "export",
+  {
+    ...Flags.remote,
+    out: Options.text("out").pipe(
+      Options.optional,
+      Options.withDescription("File to write, 0600; default: standard output")
+    ),
+    session
+  },
+  ({ out, session, ...flags }) =>
+    Effect.gen(function* () {
+      const output = yield* Output
+      const files = yield* FileSystem.FileSystem
+      const teleport = yield* Teleport.Teleport
+      const { id } = yield* Session.find(session)
+      const lines = teleport.events(id).pipe(
+        Stream.map((entry) => `${entry.text}\n`),
+        Stream.mapError(Remote.failure)
+      )
+      if (Option.isNone(out)) return yield* Stream.runForEach(lines, output.raw)
+      const count = yield* lines.pipe(
+        Stream.rechunk(256),
+        Stream.broadcast(2, 16),
+        Effect.flatMap(([a, b]) =>
+          Effect.zipRight(
+            Stream.run(Stream.encodeText(a), files.sink(out.value, { flag: "w", mode: 0o600 })),
+            Stream.runCount(b),
+            { concurrent: true }
+          )
+        ),
+        Effect.scoped,
+        Effect.catchTag(
+          "SystemError",
+          (error) => new Failure({ message: `${out.value} cannot be written: ${error.message}` })
+        ),
+        Effect.catchTag(
+          "BadArgument",
+          (error) => new Failure({ message: `${out.value} cannot be written: ${error.message}` })
+        )
+      )
+      yield* output.value({ event: "exported", session_id: id, entries: count, out: out.value })
+      yield* output.progress(`${count} entries written to ${out.value}`)
+    }).pipe(Remote.withHub(flags))
+).pipe(Command.withDescription("Write a session's transcript as JSON lines"))
+
+export const sessions = Command.make("sessions").pipe(
+  Command.withDescription("List and manage sessions"),
+  Command.withSubcommands([list, show, rename, archive, exportTranscript])
+)

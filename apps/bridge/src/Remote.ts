@@ -1,0 +1,118 @@
+/** A hub as commands reach it: its address, the token, and the client services over them. */
+import * as ClientConfig from "@causeway/client/ClientConfig"
+import type * as ClientError from "@causeway/client/ClientError"
+import * as Credentials from "@causeway/client/Credentials"
+import * as Sessions from "@causeway/client/Sessions"
+import * as Teleport from "@causeway/client/Teleport"
+import * as Viewer from "@causeway/client/Viewer"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import { ExitCode, Failure } from "./Failure.ts"
+import * as StateDirectory from "./StateDirectory.ts"
+
+/** The flags of a command that talks to a hub. */
+export interface Flags {
+  readonly stateDir: Option.Option<string>
+  readonly hub: Option.Option<string>
+  readonly token: Option.Option<Redacted.Redacted>
+}
+
+/** Where the hub is and what to show it. */
+export interface Address {
+  readonly url: string
+  readonly token: Redacted.Redacted
+  readonly stateDir: string
+}
+
+/** Flags first, then the environment, then what the state directory remembers. */
+export const address = (flags: Flags): Effect.Effect<Address, Failure> =>
+  Effect.gen(function* () {
+    const stateDir = yield* StateDirectory.open(flags.stateDir)
+    const hubVariable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_HUB_URL")).pipe(Effect.orDie)
+    const tokenVariable = yield* Config.option(Config.redacted("CAUSEWAY_TOKEN")).pipe(Effect.orDie)
+    const named = Option.orElse(flags.hub, () => hubVariable)
+    const url = Option.isSome(named) ? named : yield* StateDirectory.readHubUrl(stateDir)
+    if (Option.isNone(url)) {
+      return yield* new Failure({
+        message: `no hub is known: none runs on ${stateDir}`,
+        next: "start one with `node apps/bridge`, or name one with --hub or CAUSEWAY_HUB_URL"
+      })
+    }
+    if (!URL.canParse(url.value) || !/^https?:$/.test(new URL(url.value).protocol)) {
+      return yield* new Failure({
+        message: `${JSON.stringify(url.value)} is not the address of a hub`,
+        next: "give one like http://127.0.0.1:4750",
+        exitCode: ExitCode.usage
+      })
+    }
+    const given = Option.orElse(flags.token, () => tokenVariable)
+    const token = Option.isSome(given) ? given : yield* StateDirectory.readToken(stateDir)
+    if (Option.isNone(token)) {
+      return yield* new Failure({
+        message: "no access token is known",
+        next: "give one with --token or CAUSEWAY_TOKEN, or use the --state-dir of the hub",
+        exitCode: ExitCode.refused
+      })
+    }
+    return { url: url.value, token: token.value, stateDir }
+  })
+
+/** The client services, over an address. */
+export const services = (to: Pick<Address, "url" | "token">) =>
+  Layer.mergeAll(Sessions.layer, Viewer.layer, Teleport.layer).pipe(
+    Layer.provideMerge(Credentials.layerStatic({ accessToken: to.token, organization: "token" })),
+    Layer.provideMerge(ClientConfig.layer({ baseUrl: to.url })),
+    Layer.provideMerge(NodeHttpClient.layerUndici)
+  )
+
+/** Runs a command against the hub that its flags name. */
+export const withHub =
+  (flags: Flags) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(address(flags), (to) =>
+      effect.pipe(Effect.provide(services(to)), Effect.annotateLogs({ hub: to.url }))
+    )
+
+/** What a command's calls can end in. */
+type CallFailure =
+  | ClientError.AccessError
+  | ClientError.CursorStuck
+  | ClientError.SessionConflict
+  | ClientError.SessionExpired
+  | ClientError.SessionNotFound
+  | ClientError.TranscriptNotFound
+
+/** A client's error in a person's words, with the next step and the exit code. */
+export const failure = (error: CallFailure): Failure => {
+  switch (error._tag) {
+    case "HubUnreachable":
+      return new Failure({
+        message: error.message,
+        next: "is the hub running? start it with `node apps/bridge`, or name another with --hub"
+      })
+    case "AccessTokenMissing":
+    case "OrganizationMissing":
+    case "Unauthorized":
+    case "SessionExpired":
+      return new Failure({
+        message: error.message,
+        next: "give a valid token with --token or CAUSEWAY_TOKEN (`token create` on the hub's machine makes one)",
+        exitCode: ExitCode.refused
+      })
+    case "SessionNotFound":
+    case "TranscriptNotFound":
+      return new Failure({
+        message: error.message,
+        next: "`sessions list` shows those that are there",
+        exitCode: ExitCode.notFound
+      })
+    case "IdInvalid":
+      return new Failure({ message: error.message, exitCode: ExitCode.usage })
+    default:
+      return new Failure({ message: error.message })
+  }
+}
