@@ -8,6 +8,7 @@ import type { EventUuid, SessionId } from "@causeway/protocol/Ids"
 import type { Payload } from "@causeway/protocol/Payload"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -84,12 +85,23 @@ export interface AgentSession {
    */
   readonly input: (payload: Payload) => Effect.Effect<void>
   readonly status: SubscriptionRef.SubscriptionRef<AgentStatus>
+  /** The id of the agent's process, while there is one. */
+  readonly process: Effect.Effect<Option.Option<number>>
 }
 
 /** Opens agent sessions. Closing the scope ends the agent: end of input, then SIGTERM, then SIGKILL to its group. */
 export class AgentSessions extends Context.Tag("@causeway/runner/AgentSessions")<
   AgentSessions,
   {
+    /** Returns when the agent is up. Fails when it cannot be started at all; later ends of its process are healed. */
     readonly open: (spec: AgentSessionSpec) => Effect.Effect<AgentSession, AgentUnavailable, Scope.Scope>
+    /**
+     * Writes the agent's own record of a conversation from transcript entries (oldest first), so that opening it with
+     * `resume` takes it up with its history. Answers `false`, and changes nothing, where the agent has it already.
+     */
+    readonly adopt: (
+      spec: Pick<AgentSessionSpec, "agent" | "cwd" | "agentSessionId" | "env">,
+      entries: ReadonlyArray<Payload>
+    ) => Effect.Effect<boolean, AgentUnavailable>
   }
 >() {}

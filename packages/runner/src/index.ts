@@ -1,1 +1,5 @@
-export {}
+export * as Agent from "./Agent.ts"
+export * as AgentSessions from "./AgentSessions.ts"
+export * as Delivery from "./Delivery.ts"
+export * as Driver from "./Driver.ts"
+export * as Drivers from "./Drivers.ts"

@@ -1,0 +1,350 @@
+/**
+ * Agent sessions over any driver: one conversation, kept alive across the ends of its process.
+ *
+ * A process that ends by itself is started again, resumes the conversation and is given what it had not answered, under
+ * the same uuids. Five ends in a row without a turn completed, and the session has failed.
+ */
+
+import { randomUUID } from "node:crypto"
+import * as Payload from "@causeway/protocol/Payload"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Mailbox from "effect/Mailbox"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import {
+  type AgentOutput,
+  type AgentSession,
+  type AgentSessionSpec,
+  AgentSessions,
+  type AgentStatus,
+  AgentUnavailable
+} from "./Agent.ts"
+import * as Delivery from "./Delivery.ts"
+import { type Connection, type DriverLine, Drivers } from "./Driver.ts"
+import { describeExit, type ProcessExit } from "./Process/AgentProcess.ts"
+import { uuid5 } from "./Uuid5.ts"
+
+export interface SupervisionOptions {
+  /** Ends of the process in a row, without a completed turn between them, after which the session has failed. */
+  readonly maxRapidEnds: number
+  /** Before the second start in a row; doubles with each to 30 s. The first restart is immediate. */
+  readonly restartDelay: Duration.DurationInput
+  /** How long an interrupt may take before each of SIGINT, SIGTERM and SIGKILL. */
+  readonly interruptGrace: Duration.DurationInput
+  /**
+   * How long a resumed agent may show no sign of a prompt that it was given again before the prompt is reported as
+   * swallowed.
+   */
+  readonly silence: Duration.DurationInput
+  /** Ends an idle agent's process after this long; the next input starts it again. `undefined`: never. */
+  readonly idleStop: Duration.DurationInput | undefined
+}
+
+export const defaultSupervision: SupervisionOptions = {
+  maxRapidEnds: 5,
+  restartDelay: "500 millis",
+  interruptGrace: "5 seconds",
+  silence: "15 seconds",
+  idleStop: undefined
+}
+
+/** Outputs that wait for the reader. A line has at most 10 MiB, and more than these stay in the agent's pipe. */
+const OUTPUT_BUFFER = 16
+
+const longestDelay = Duration.seconds(30)
+
+/** Of the end of stderr, this many characters go into an entry of the log. */
+const STDERR_IN_ENTRY = 4000
+
+type Why = "crashed" | "ended" | "idle"
+
+const isInterrupt = (payload: Payload.Payload): boolean => {
+  const request = payload.type === "control_request" ? payload.json["request"] : undefined
+  return (
+    typeof request === "object" && request !== null && "subtype" in request && request.subtype === "interrupt"
+  )
+}
+
+const problem = (
+  reason: string,
+  message: string,
+  more: { readonly [key: string]: unknown } = {},
+  uuid: string = randomUUID()
+): AgentOutput => ({
+  _tag: "Line",
+  payload: Payload.make({ type: "bridge_error", reason, message, ...more, uuid })
+})
+
+export const make = (
+  options: SupervisionOptions
+): Effect.Effect<typeof AgentSessions.Service, never, Drivers> =>
+  Effect.gen(function* () {
+    const drivers = yield* Drivers
+
+    const open = (spec: AgentSessionSpec): Effect.Effect<AgentSession, AgentUnavailable, Scope.Scope> =>
+      Effect.gen(function* () {
+        const driver = yield* drivers.resolve(spec.agent)
+        const output = yield* Mailbox.make<AgentOutput, AgentUnavailable>(OUTPUT_BUFFER)
+        const writes = yield* Queue.unbounded<Payload.Payload>()
+        /** Wakes a session whose process has ended in order. */
+        const wake = yield* Queue.sliding<void>(1)
+        const status = yield* SubscriptionRef.make<AgentStatus>("starting")
+        const started = yield* Deferred.make<void, AgentUnavailable>()
+        let runId: string = randomUUID()
+        let phase: "starting" | "up" | "restarting" | "stopped" | "failed" = "starting"
+        let connection: Connection | undefined
+        /** Counts lines and inputs: by it a wait sees that something happened meanwhile. */
+        let activity = 0
+        let position = 0
+        const delivery = Delivery.make(spec.agentSessionId, () => runId)
+        for (const payload of spec.unanswered ?? []) delivery.give(payload, true)
+
+        const current = (): AgentStatus => (phase === "up" ? delivery.status() : phase)
+        /** Set from what is true when it is set, so that the last of two concurrent calls tells the truth. */
+        const showStatus = Effect.flatMap(SubscriptionRef.get(status), (shown) =>
+          shown === current() ? Effect.void : SubscriptionRef.update(status, current)
+        )
+        const enter = (next: typeof phase) =>
+          Effect.zipRight(
+            Effect.sync(() => {
+              phase = next
+            }),
+            showStatus
+          )
+
+        const apply = (step: Delivery.Step) =>
+          Effect.gen(function* () {
+            yield* Queue.offerAll(writes, step.writes)
+            yield* showStatus
+            for (const each of step.outputs) yield* output.offer(each)
+          })
+
+        // --- One process ---
+
+        const read = (line: DriverLine) =>
+          Effect.suspend(() => {
+            activity++
+            return line._tag === "Payload"
+              ? apply(delivery.line(line.payload))
+              : Effect.asVoid(
+                  output.offer(
+                    problem(
+                      "unreadable_line",
+                      `the agent wrote a line that is not an event: ${line.issue}`,
+                      { excerpt: line.excerpt },
+                      uuid5(runId, `unreadable ${position++} ${line.excerpt}`)
+                    )
+                  )
+                )
+          })
+
+        /** What was written to a process that is gone is in the books still, and given to the next one. */
+        const write = (to: Connection) =>
+          Queue.take(writes).pipe(
+            Effect.flatMap((payload) =>
+              to.send(payload).pipe(
+                Effect.matchEffect({
+                  onFailure: () => Effect.never,
+                  onSuccess: () => {
+                    const step = Effect.suspend(() => apply(delivery.written(payload)))
+                    return isInterrupt(payload)
+                      ? Effect.zipRight(Effect.forkScoped(enforce(to, payload)), step)
+                      : step
+                  }
+                })
+              )
+            ),
+            Effect.forever
+          )
+
+        /** Whether signals have taken over what an interrupt could not do. */
+        let forced = false
+
+        /** An interrupt is a request first; an agent that does not follow it is signalled, harder each time. */
+        const enforce = (to: Connection, interrupt: Payload.Payload) =>
+          Effect.gen(function* () {
+            const before = delivery.turns()
+            const done = () =>
+              (interrupt.uuid === undefined || !delivery.isOpen(interrupt.uuid)) &&
+              (delivery.turns() > before || !delivery.turnRuns())
+            for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
+              yield* Effect.sleep(options.interruptGrace)
+              if (done()) return
+              forced = true
+              yield* Effect.logWarning("Agent does not follow the interrupt, sending a signal").pipe(
+                Effect.annotateLogs({ signal })
+              )
+              yield* to.signal(signal)
+            }
+          })
+
+        /** Reports prompts that a resumed agent has passed over without a word. */
+        const watchSilence = Effect.gen(function* () {
+          while (delivery.silent().length > 0 || delivery.isBusy()) {
+            const before = activity
+            yield* Effect.sleep(options.silence)
+            if (activity !== before) continue
+            yield* apply(
+              delivery.giveUp(
+                delivery.silent(),
+                "swallowed",
+                "the agent was restarted and took this prompt without answering it: it may have been answered in part; send it again if it was not"
+              )
+            )
+          }
+        })
+
+        const watchIdle = (to: Connection, after: Duration.DurationInput) =>
+          Effect.gen(function* () {
+            for (;;) {
+              const before = activity
+              yield* Effect.sleep(after)
+              if (activity !== before || delivery.status() !== "idle") continue
+              idling = true
+              return yield* to.endInput
+            }
+          })
+        let idling = false
+
+        const run = (resume: boolean): Effect.Effect<Why, AgentUnavailable> =>
+          Effect.gen(function* () {
+            runId = randomUUID()
+            forced = false
+            idling = false
+            const tired = delivery.poisonous()
+            yield* apply(
+              delivery.giveUp(
+                tired,
+                "agent_crashed",
+                `the agent's process ended ${Delivery.MAX_ATTEMPTS} times while it worked on this prompt; it is not given again`
+              )
+            )
+            const again = delivery.isBusy()
+            const agent = yield* driver.connect({
+              ...spec,
+              runId,
+              resume: resume,
+              resumeInterrupted: resume && again && tired.length === 0
+            })
+            connection = agent
+            if (spec.resume && phase === "starting" && !agent.resumed) {
+              yield* output.offer(
+                problem(
+                  "conversation_missing",
+                  "the agent has no record of this conversation on this machine; it starts without its history"
+                )
+              )
+            }
+            yield* Queue.takeAll(writes)
+            yield* Queue.offerAll(writes, delivery.connected().writes)
+            yield* enter("up")
+            yield* Deferred.succeed(started, undefined)
+            yield* Effect.forkScoped(write(agent))
+            if (again) yield* Effect.forkScoped(watchSilence)
+            if (options.idleStop !== undefined) yield* Effect.forkScoped(watchIdle(agent, options.idleStop))
+            yield* Stream.runForEach(agent.lines, read)
+            const exit = yield* agent.exit
+            connection = undefined
+            return yield* ended(exit, yield* agent.stderr)
+          }).pipe(Effect.scoped)
+
+        const ended = (exit: ProcessExit, stderr: string): Effect.Effect<Why> =>
+          Effect.gen(function* () {
+            yield* apply(delivery.disconnected())
+            if (forced) {
+              yield* apply(delivery.abandonTurn(`interrupted by a signal (${describeExit(exit)})`))
+              return "ended"
+            }
+            const inOrder = exit._tag === "Code" && exit.code === 0
+            if ((inOrder || idling) && !delivery.isBusy()) return "idle"
+            yield* output.offer(
+              problem("agent_ended", `the agent ended (${describeExit(exit)}); it is started again`, {
+                exit: exit._tag === "Code" ? { code: exit.code } : { signal: exit.signal },
+                stderr: stderr.slice(-STDERR_IN_ENTRY)
+              })
+            )
+            return "crashed"
+          })
+
+        // --- From process to process ---
+
+        const keepRunning = Effect.gen(function* () {
+          let rapid = 0
+          let resume = spec.resume
+          for (;;) {
+            const before = delivery.turns()
+            const outcome = yield* Effect.either(run(resume))
+            if (Either.isLeft(outcome) && phase === "starting") return yield* outcome.left
+            resume = true
+            if (Either.isRight(outcome) && outcome.right === "idle") {
+              rapid = 0
+              // Asleep: shown as idle, started again by the next input.
+              if (!delivery.isBusy()) yield* Queue.take(wake)
+              continue
+            }
+            rapid = delivery.turns() > before ? 1 : rapid + 1
+            if (rapid >= options.maxRapidEnds) {
+              return yield* Either.isLeft(outcome)
+                ? outcome.left
+                : new AgentUnavailable({
+                    agent: spec.agent,
+                    reason: "ExitedAtOnce",
+                    detail: `its process ended ${rapid} times in a row without completing a turn`
+                  })
+            }
+            yield* enter("restarting")
+            if (rapid > 1) {
+              const delay = Duration.times(options.restartDelay, 2 ** (rapid - 2))
+              yield* Effect.sleep(Duration.min(delay, longestDelay))
+            }
+          }
+        })
+
+        const failed = (cause: AgentUnavailable) =>
+          Effect.gen(function* () {
+            if (yield* Deferred.fail(started, cause)) return yield* output.end
+            yield* Effect.logError("Agent session failed", cause)
+            yield* output.offer(problem("agent_unavailable", cause.message))
+            yield* enter("failed")
+            return yield* output.fail(cause)
+          })
+
+        yield* Effect.addFinalizer(() => Effect.zipRight(enter("stopped"), output.end))
+        yield* Effect.forkScoped(
+          keepRunning.pipe(
+            Effect.catchAll(failed),
+            Effect.annotateLogs({ module: "AgentSessions", session: spec.sessionId, agent: spec.agent })
+          )
+        )
+        yield* Deferred.await(started)
+
+        return {
+          output: Mailbox.toStream(output),
+          input: (payload) =>
+            Effect.suspend(() => {
+              activity++
+              return Effect.zipRight(apply(delivery.give(payload)), Queue.offer(wake, undefined))
+            }),
+          status,
+          process: Effect.sync(() => Option.fromNullable(connection?.pid))
+        }
+      })
+
+    return AgentSessions.of({
+      open,
+      adopt: (spec, entries) =>
+        Effect.flatMap(drivers.resolve(spec.agent), (driver) => driver.adopt(spec, entries))
+    })
+  })
+
+export const layerWith = (options: Partial<SupervisionOptions>): Layer.Layer<AgentSessions, never, Drivers> =>
+  Layer.effect(AgentSessions, make({ ...defaultSupervision, ...options }))
+
+export const layer: Layer.Layer<AgentSessions, never, Drivers> = layerWith({})

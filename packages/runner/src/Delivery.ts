@@ -1,0 +1,402 @@
+/**
+ * What was given to an agent and how far it has come; what the agent is doing. Pure bookkeeping: no process, no clock.
+ *
+ * Invariants: a uuid is taken once; an entry moves only forward (`received`, `processing`, `processed`) and leaves when
+ * it is processed; a prompt is processed by the result that names it, or by being given up in words.
+ */
+
+import { EventUuid } from "@causeway/protocol/Ids"
+import * as Payload from "@causeway/protocol/Payload"
+import type { AgentOutput, AgentStatus, DeliveryState } from "./Agent.ts"
+import { uuid5 } from "./Uuid5.ts"
+
+/** How many uuids of the past are remembered, each way. */
+const REMEMBERED = 10_000
+
+/** A prompt whose turn ended the agent this often is not given to it again. */
+export const MAX_ATTEMPTS = 3
+
+type Json = Payload.JsonObject
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const member = (value: unknown, name: string): unknown => (isObject(value) ? value[name] : undefined)
+
+const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
+
+/** A set that forgets its oldest members. */
+const memory = () => {
+  const known = new Set<string>()
+  return {
+    has: (key: string): boolean => known.has(key),
+    add: (key: string): void => {
+      known.add(key)
+      if (known.size > REMEMBERED) for (const oldest of known.values()) return void known.delete(oldest)
+    }
+  }
+}
+
+interface Entry {
+  readonly payload: Payload.Payload
+  readonly uuid: EventUuid
+  readonly kind: "prompt" | "request" | "answer" | "note"
+  state: DeliveryState
+  /** How many processes have ended while this prompt's turn ran in them. */
+  attempts: number
+  /** Given to an earlier process already. */
+  again: boolean
+}
+
+/** What follows from an event: what to tell the reader, and what to write to the agent. */
+export interface Step {
+  readonly outputs: ReadonlyArray<AgentOutput>
+  readonly writes: ReadonlyArray<Payload.Payload>
+}
+
+const nothing: Step = { outputs: [], writes: [] }
+
+export interface Delivery {
+  /** A client payload; `again` when an earlier process had it. One that was given here before changes nothing. */
+  readonly give: (payload: Payload.Payload, again?: boolean) => Step
+  /** A process is ready: what it must be given (again), oldest first. */
+  readonly connected: () => Step
+  /** A payload was written to the process. */
+  readonly written: (payload: Payload.Payload) => Step
+  /** A line of the process. */
+  readonly line: (payload: Payload.Payload) => Step
+  /** The process is gone. */
+  readonly disconnected: () => Step
+  /** Prompts given to this process again of which it shows no sign; empty while it works on anything. */
+  readonly silent: () => ReadonlyArray<EventUuid>
+  /** Settles prompts without the agent: a result that says `reason` and why. */
+  readonly giveUp: (uuids: ReadonlyArray<EventUuid>, reason: string, detail: string) => Step
+  /** Settles the turn that an interrupt could not end in order, and the interrupt itself. */
+  readonly abandonTurn: (detail: string) => Step
+  /** Prompts whose turns have ended the process too often. */
+  readonly poisonous: () => ReadonlyArray<EventUuid>
+  /** Whether a prompt waits or is worked on. */
+  readonly isBusy: () => boolean
+  /** Whether a request is settled that was given under this uuid. */
+  readonly isOpen: (uuid: EventUuid) => boolean
+  /** Turns ended so far. */
+  readonly turns: () => number
+  readonly turnRuns: () => boolean
+  readonly status: () => Extract<AgentStatus, "idle" | "running" | "requires_action">
+}
+
+/** `agentSessionId` is the namespace of the uuids that are given to lines without one. */
+export const make = (agentSessionId: string, runId: () => string): Delivery => {
+  const given = memory()
+  const said = memory()
+  const open = new Map<EventUuid, Entry>()
+  /** Questions of the running process that wait for an answer: their tool use, where they have one. */
+  const asks = new Map<string, string | undefined>()
+  /** Answers by request id and by tool use, until their effect was seen. */
+  const answers = new Map<string, EventUuid>()
+  let turnRuns = false
+  let stated: string | undefined
+  let turns = 0
+  let position = 0
+
+  const deliver = (entry: Entry, state: DeliveryState): ReadonlyArray<AgentOutput> => {
+    if (entry.state === state || entry.state === "processed") return []
+    entry.state = state
+    if (state === "processed") open.delete(entry.uuid)
+    return [{ _tag: "Delivery", uuid: entry.uuid, state }]
+  }
+
+  const finish = (entry: Entry): ReadonlyArray<AgentOutput> => {
+    for (const [key, uuid] of answers) if (uuid === entry.uuid) answers.delete(key)
+    return deliver(entry, "processed")
+  }
+
+  const prompts = (): ReadonlyArray<Entry> =>
+    Array.from(open.values()).filter(({ kind }) => kind === "prompt")
+
+  const kindOf = (payload: Payload.Payload): Entry["kind"] => {
+    switch (payload.type) {
+      case "user":
+        return "prompt"
+      case "control_request":
+        return "request"
+      case "control_response":
+        return "answer"
+      default:
+        return "note"
+    }
+  }
+
+  /** Adds what a line lacks: a durable line has a uuid. */
+  const identified = (payload: Payload.Payload): Payload.Payload => {
+    if (payload.uuid !== undefined || Payload.isEphemeral(payload)) return payload
+    const requestId = text(payload.json["request_id"]) ?? text(member(payload.json["response"], "request_id"))
+    const uuid = uuid5(
+      agentSessionId,
+      requestId === undefined ? `${runId()} ${position++} ${payload.text}` : `${payload.type} ${requestId}`
+    )
+    return {
+      ...payload,
+      text: payload.text.replace("{", `{"uuid":${JSON.stringify(uuid)},`),
+      json: { uuid, ...payload.json },
+      uuid: EventUuid.make(uuid)
+    }
+  }
+
+  const speak = (payload: Payload.Payload): ReadonlyArray<AgentOutput> => {
+    const line = identified(payload)
+    if (line.uuid !== undefined && !Payload.isEphemeral(line)) {
+      if (said.has(line.uuid)) return []
+      said.add(line.uuid)
+    }
+    return [{ _tag: "Line", payload: line }]
+  }
+
+  /** The answer that was given to a question of this request or tool use, for this request. */
+  const answerTo = (requestId: string, toolUseId: string | undefined): Payload.Payload | undefined => {
+    const uuid = answers.get(requestId) ?? (toolUseId === undefined ? undefined : answers.get(toolUseId))
+    const entry = uuid === undefined ? undefined : open.get(uuid)
+    if (entry === undefined) return undefined
+    const { payload } = entry
+    const response = payload.json["response"]
+    return member(response, "request_id") === requestId
+      ? payload
+      : Payload.make({
+          ...payload.json,
+          type: payload.type,
+          uuid: entry.uuid,
+          response: { ...(isObject(response) ? response : {}), request_id: requestId }
+        })
+  }
+
+  const give = (payload: Payload.Payload, again = false): Step => {
+    const { uuid } = payload
+    if (uuid === undefined || given.has(uuid)) return nothing
+    given.add(uuid)
+    const kind = kindOf(payload)
+    open.set(uuid, { payload, uuid, kind, state: "received", attempts: 0, again })
+    if (kind !== "answer") return { outputs: [], writes: [payload] }
+    // An answer is held until its question is there: after a restart the agent asks again.
+    const response = payload.json["response"]
+    const requestId = text(member(response, "request_id"))
+    const body = member(response, "response")
+    const toolUseId =
+      (requestId === undefined ? undefined : asks.get(requestId)) ??
+      text(member(body, "toolUseID")) ??
+      text(member(body, "tool_use_id"))
+    for (const key of [requestId, toolUseId]) {
+      // The first answer to a question stands.
+      if (key !== undefined && answers.has(key)) {
+        const entry = open.get(uuid)
+        return { outputs: entry === undefined ? [] : deliver(entry, "processed"), writes: [] }
+      }
+    }
+    const asked = requestId !== undefined && asks.has(requestId)
+    const entry = open.get(uuid)
+    // Nobody asks and nothing runs that could: too late.
+    if (!asked && !isBusy())
+      return { outputs: entry === undefined ? [] : deliver(entry, "processed"), writes: [] }
+    for (const key of [requestId, toolUseId]) if (key !== undefined) answers.set(key, uuid)
+    return { outputs: [], writes: asked ? [payload] : [] }
+  }
+
+  const written = (payload: Payload.Payload): Step => {
+    const entry = payload.uuid === undefined ? undefined : open.get(payload.uuid)
+    if (entry === undefined || entry.kind === "prompt") return nothing
+    if (entry.kind === "answer") {
+      const requestId = text(member(payload.json["response"], "request_id"))
+      const toolUseId = requestId === undefined ? undefined : asks.get(requestId)
+      if (requestId !== undefined) asks.delete(requestId)
+      // Of an answer about no tool use there is no effect to wait for.
+      if (toolUseId === undefined) return { outputs: finish(entry), writes: [] }
+    }
+    return { outputs: deliver(entry, entry.kind === "note" ? "processed" : "processing"), writes: [] }
+  }
+
+  const resultOf = (payload: Payload.Payload): ReadonlyArray<AgentOutput> => {
+    turnRuns = false
+    turns++
+    asks.clear()
+    const many = payload.json["user_message_uuids"]
+    const named = [...(Array.isArray(many) ? many : []), payload.json["user_message_uuid"]].filter(
+      (uuid) => typeof uuid === "string"
+    )
+    const all = prompts()
+    const answered =
+      named.length > 0
+        ? all.filter(({ uuid }) => named.some((name) => name === uuid))
+        : all.filter(({ state }) => state === "processing").slice(0, 1)
+    // Answers belong to the turn: what it has not used by its end it will not use.
+    const used = Array.from(open.values()).filter(({ kind }) => kind === "answer")
+    return [...answered, ...used].flatMap(finish)
+  }
+
+  const toolResults = (payload: Payload.Payload): ReadonlyArray<AgentOutput> => {
+    const content = member(payload.json["message"], "content")
+    if (!Array.isArray(content)) return []
+    return content.flatMap((block) => {
+      const toolUseId = text(member(block, "tool_use_id"))
+      const uuid = toolUseId === undefined ? undefined : answers.get(toolUseId)
+      const entry = uuid === undefined ? undefined : open.get(uuid)
+      return entry === undefined ? [] : finish(entry)
+    })
+  }
+
+  const line = (payload: Payload.Payload): Step => {
+    const { json } = payload
+    switch (payload.type) {
+      case "user": {
+        if (json["isReplay"] === true) {
+          // An echo of what was given: the log has it already.
+          const entry = payload.uuid === undefined ? undefined : open.get(payload.uuid)
+          if (entry !== undefined) return { outputs: deliver(entry, "processing"), writes: [] }
+          if (payload.uuid !== undefined && given.has(payload.uuid)) return nothing
+          return { outputs: speak(payload), writes: [] }
+        }
+        return { outputs: [...speak(payload), ...toolResults(payload)], writes: [] }
+      }
+      case "assistant": {
+        turnRuns = true
+        const named = text(json["user_message_uuid"])
+        const all = prompts()
+        const entry =
+          named === undefined
+            ? all.some(({ state }) => state === "processing")
+              ? undefined
+              : all[0]
+            : all.find(({ uuid }) => uuid === named)
+        return {
+          outputs: [...(entry === undefined ? [] : deliver(entry, "processing")), ...speak(payload)],
+          writes: []
+        }
+      }
+      case "result":
+        return { outputs: [...speak(payload), ...resultOf(payload)], writes: [] }
+      case "system": {
+        if (json["subtype"] === "init") turnRuns = true
+        if (json["subtype"] === "session_state_changed") stated = text(json["state"])
+        return { outputs: speak(payload), writes: [] }
+      }
+      case "control_request": {
+        const requestId = text(json["request_id"])
+        if (requestId === undefined) return { outputs: speak(payload), writes: [] }
+        const toolUseId = text(member(json["request"], "tool_use_id"))
+        asks.set(requestId, toolUseId)
+        const answer = answerTo(requestId, toolUseId)
+        return { outputs: speak(payload), writes: answer === undefined ? [] : [answer] }
+      }
+      case "control_cancel_request": {
+        const requestId = text(json["request_id"])
+        if (requestId !== undefined) asks.delete(requestId)
+        return { outputs: speak(payload), writes: [] }
+      }
+      case "control_response": {
+        const requestId = text(member(json["response"], "request_id"))
+        const entry = Array.from(open.values()).find(
+          ({ kind, payload }) => kind === "request" && payload.json["request_id"] === requestId
+        )
+        return { outputs: [...speak(payload), ...(entry === undefined ? [] : finish(entry))], writes: [] }
+      }
+      default:
+        return { outputs: speak(payload), writes: [] }
+    }
+  }
+
+  const disconnected = (): Step => {
+    for (const entry of prompts()) {
+      if (entry.state === "processing") entry.attempts++
+      entry.again = true
+    }
+    asks.clear()
+    turnRuns = false
+    stated = undefined
+    return nothing
+  }
+
+  const isBusy = (): boolean => turnRuns || asks.size > 0 || prompts().length > 0
+
+  const giveUp = (uuids: ReadonlyArray<EventUuid>, reason: string, detail: string): Step => ({
+    outputs: uuids.flatMap((uuid) => {
+      const entry = open.get(uuid)
+      if (entry === undefined) return []
+      return [
+        ...speak(
+          Payload.make({
+            type: "result",
+            subtype: "error_during_execution",
+            is_error: true,
+            terminal_reason: reason,
+            errors: [detail],
+            user_message_uuid: uuid,
+            user_message_uuids: [uuid],
+            session_id: agentSessionId,
+            uuid: uuid5(uuid, reason)
+          })
+        ),
+        ...finish(entry)
+      ]
+    }),
+    writes: []
+  })
+
+  return {
+    give,
+    connected: () => ({
+      outputs: [],
+      writes: Array.from(open.values())
+        .filter(({ kind }) => kind !== "answer")
+        .map(({ payload }) => payload)
+    }),
+    written,
+    line,
+    disconnected,
+    silent: () =>
+      turnRuns || asks.size > 0 || stated === "running" || stated === "requires_action"
+        ? []
+        : prompts()
+            .filter(({ again }) => again)
+            .map(({ uuid }) => uuid),
+    giveUp,
+    abandonTurn: (detail) => {
+      turnRuns = false
+      turns++
+      const taken = prompts().filter(({ state }) => state === "processing")
+      const requests = Array.from(open.values()).filter(({ kind }) => kind === "request")
+      return {
+        outputs: [
+          ...requests.flatMap((entry) => [
+            ...speak(
+              Payload.make({
+                type: "control_response",
+                response: {
+                  subtype: "success",
+                  request_id: entry.payload.json["request_id"],
+                  response: { forced: true }
+                }
+              })
+            ),
+            ...finish(entry)
+          ]),
+          ...giveUp(
+            taken.map(({ uuid }) => uuid),
+            "aborted_by_signal",
+            detail
+          ).outputs
+        ],
+        writes: []
+      }
+    },
+    poisonous: () =>
+      prompts()
+        .filter(({ attempts }) => attempts >= MAX_ATTEMPTS)
+        .map(({ uuid }) => uuid),
+    isBusy,
+    isOpen: (uuid) => open.has(uuid),
+    turns: () => turns,
+    turnRuns: () => turnRuns,
+    status: () => {
+      if (asks.size > 0 || stated === "requires_action") return "requires_action"
+      return isBusy() || stated === "running" ? "running" : "idle"
+    }
+  }
+}

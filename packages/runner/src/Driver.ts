@@ -1,0 +1,63 @@
+/**
+ * Drivers: what turns the description of an agent into something that takes client payloads and gives lines.
+ *
+ * Whatever the agent speaks, the lines are those of spec 4 §1, so that all that stands above (delivery, status,
+ * restarts) is written once: a prompt is acknowledged by a `user` line with `isReplay: true` and its uuid, a turn ends
+ * with a `result` that names the prompts it answers, a question is a `control_request` from the agent.
+ */
+import type { Payload } from "@causeway/protocol/Payload"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { AgentSessionSpec, AgentUnavailable } from "./Agent.ts"
+import type { ProcessExit, ProcessGone } from "./Process/AgentProcess.ts"
+
+/** What one start of an agent is given. */
+export interface ConnectSpec extends Omit<AgentSessionSpec, "unanswered"> {
+  /** Names this start; unique. `CAUSEWAY_RUN_ID` in the agent's environment. */
+  readonly runId: string
+  /** Whether the agent shall take up a turn that a crash interrupted, under its prompt's own uuid. */
+  readonly resumeInterrupted: boolean
+}
+
+/** One thing that came out of an agent. */
+export type DriverLine =
+  | { readonly _tag: "Payload"; readonly payload: Payload }
+  /** Not a payload: not JSON, not an object with a type, or too long. `excerpt` is its start. */
+  | { readonly _tag: "Bad"; readonly issue: string; readonly excerpt: string }
+
+/** A running agent. */
+export interface Connection {
+  /** For a person who looks for the process; `undefined` where the agent is none. */
+  readonly pid: number | undefined
+  /** Whether this start took up an existing conversation. */
+  readonly resumed: boolean
+  /** In order; ends when the agent is gone. One consumer, whose pace the agent must follow. */
+  readonly lines: Stream.Stream<DriverLine>
+  readonly send: (payload: Payload) => Effect.Effect<void, ProcessGone>
+  readonly endInput: Effect.Effect<void>
+  readonly signal: (name: "SIGINT" | "SIGTERM" | "SIGKILL") => Effect.Effect<void>
+  readonly exit: Effect.Effect<ProcessExit>
+  /** The end of what it said on stderr. */
+  readonly stderr: Effect.Effect<string>
+}
+
+export interface Driver {
+  /** Starts the agent and returns when it is ready for payloads. Closing the scope ends it within a bound. */
+  readonly connect: (spec: ConnectSpec) => Effect.Effect<Connection, AgentUnavailable, Scope.Scope>
+  /**
+   * Writes the agent's own record of a conversation from transcript entries, so that a later start resumes it with
+   * its history. Entries are payload texts in order; an existing record is left alone and `false` answered.
+   */
+  readonly adopt: (
+    spec: Pick<AgentSessionSpec, "agent" | "cwd" | "agentSessionId" | "env">,
+    entries: ReadonlyArray<Payload>
+  ) => Effect.Effect<boolean, AgentUnavailable>
+}
+
+/** Finds the driver of an agent by the name that an {@link AgentSessionSpec} gives. */
+export class Drivers extends Context.Tag("@causeway/runner/Drivers")<
+  Drivers,
+  { readonly resolve: (agent: string) => Effect.Effect<Driver, AgentUnavailable> }
+>() {}

@@ -1,0 +1,53 @@
+/** The drivers of this package, by the names that people give: `scripted`, `claude`. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { AgentUnavailable } from "./Agent.ts"
+import { type Driver, Drivers } from "./Driver.ts"
+import type { Variables } from "./Environment.ts"
+import type { Grace } from "./Process/AgentProcess.ts"
+import * as Scripted from "./Scripted/Driver.ts"
+
+export interface DriversOptions {
+  /** The host's environment (`process.env`); agents see it without Causeway's own variables. */
+  readonly environment: Variables
+  /** Given to agents as `CAUSEWAY_HUB_URL`. */
+  readonly hubUrl?: string | undefined
+  /** Path of the bundled scripted agent; without it there is no agent `scripted`. */
+  readonly scriptedAgentPath?: string | undefined
+  /** Where the scripted agent keeps its conversations. */
+  readonly scriptedDirectory?: string | undefined
+  /** The Node that runs the scripted agent; the one of this process by default. */
+  readonly nodePath?: string | undefined
+  /** The Claude CLI; `claude` on the path by default. */
+  readonly claudePath?: string | undefined
+  readonly grace?: Grace | undefined
+  /** More agents, by name; they come before the ones of this package. */
+  readonly named?: { readonly [name: string]: Driver } | undefined
+}
+
+const unknown = (agent: string, detail: string) =>
+  Effect.fail(new AgentUnavailable({ agent, reason: "NotFound", detail }))
+
+export const make = (options: DriversOptions): typeof Drivers.Service => ({
+  resolve: (agent) => {
+    const named = options.named?.[agent]
+    if (named !== undefined) return Effect.succeed(named)
+    if (agent === "scripted") {
+      return options.scriptedAgentPath === undefined || options.scriptedDirectory === undefined
+        ? unknown(agent, "the scripted agent's program or directory is not configured")
+        : Effect.succeed(
+            Scripted.make({
+              scriptPath: options.scriptedAgentPath,
+              directory: options.scriptedDirectory,
+              nodePath: options.nodePath ?? process.execPath,
+              environment: options.environment,
+              hubUrl: options.hubUrl,
+              grace: options.grace
+            })
+          )
+    }
+    return unknown(agent, "no such agent; known are scripted, claude and acp:<command>")
+  }
+})
+
+export const layer = (options: DriversOptions): Layer.Layer<Drivers> => Layer.succeed(Drivers, make(options))

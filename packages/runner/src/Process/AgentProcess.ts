@@ -1,0 +1,257 @@
+/**
+ * A child process that speaks lines: its own process group, stdin that can be ended, stdout as bounded lines, stderr
+ * drained and its end kept. Closing the scope ends it and all of its group within a bound. Source: spec 4 §3.4 and §3.6.
+ */
+import { type ChildProcessWithoutNullStreams, spawn as spawnChild } from "node:child_process"
+import { stat } from "node:fs/promises"
+import * as Chunk from "effect/Chunk"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { AgentUnavailable } from "../Agent.ts"
+import * as LineSplitter from "./LineSplitter.ts"
+import * as ProcessTable from "./ProcessTable.ts"
+
+/** How a process ended. */
+export type ProcessExit =
+  | { readonly _tag: "Code"; readonly code: number }
+  | { readonly _tag: "Signal"; readonly signal: string }
+
+export const describeExit = (exit: ProcessExit): string =>
+  exit._tag === "Code" ? `exit code ${exit.code}` : `signal ${exit.signal}`
+
+/** The process has ended or its stdin is closed: nothing can be written any more. */
+export class ProcessGone extends Data.TaggedError("ProcessGone")<{ readonly detail: string }> {}
+
+/** How long a process may take at each step of its end. */
+export interface Grace {
+  /** After the end of input, before SIGTERM. Default 3 s. */
+  readonly endOfInput: Duration.DurationInput
+  /** After SIGTERM, before SIGKILL to the group. Default 3 s. */
+  readonly terminate: Duration.DurationInput
+}
+export const defaultGrace: Grace = { endOfInput: "3 seconds", terminate: "3 seconds" }
+
+/** After the process has ended, its stdout may stay open in other hands; it is read for this much longer. */
+const afterExit = Duration.seconds(2)
+
+/** Of stderr, this many of its last bytes are kept. Source: spec 4 §3.6. */
+export const STDERR_TAIL_BYTES = 64 * 1024
+
+export interface ProcessSpec {
+  /** What errors call it. */
+  readonly agent: string
+  readonly command: string
+  readonly args: ReadonlyArray<string>
+  readonly cwd: string
+  /** The whole environment; nothing is inherited. */
+  readonly env: { readonly [name: string]: string }
+  readonly grace?: Grace | undefined
+}
+
+export interface AgentProcess {
+  readonly pid: number
+  /**
+   * Lines of stdout, in order, until the process has ended and its pipe is empty. One consumer. What it does not pull
+   * stays in the pipe and holds the process up.
+   */
+  readonly lines: Stream.Stream<LineSplitter.Line>
+  /** Writes one line; returns when the pipe has taken it. */
+  readonly write: (line: string) => Effect.Effect<void, ProcessGone>
+  readonly endInput: Effect.Effect<void>
+  /** Signals the process alone; SIGKILL goes to its whole group. */
+  readonly signal: (name: "SIGINT" | "SIGTERM" | "SIGKILL") => Effect.Effect<void>
+  readonly exit: Effect.Effect<ProcessExit>
+  /** The last 64 KiB of stderr so far. */
+  readonly stderr: Effect.Effect<string>
+}
+
+const requireDirectory = (spec: ProcessSpec): Effect.Effect<void, AgentUnavailable> =>
+  Effect.promise(() =>
+    stat(spec.cwd).then(
+      (found) => found.isDirectory(),
+      () => false
+    )
+  ).pipe(
+    Effect.filterOrFail(
+      (isDirectory) => isDirectory,
+      () =>
+        new AgentUnavailable({
+          agent: spec.agent,
+          reason: "DirectoryMissing",
+          detail: `${spec.cwd} is not a directory; give an existing one`
+        })
+    ),
+    Effect.asVoid
+  )
+
+const unavailable = (spec: ProcessSpec, cause: NodeJS.ErrnoException): AgentUnavailable => {
+  const failed = (reason: AgentUnavailable["reason"], detail: string) =>
+    new AgentUnavailable({ agent: spec.agent, reason, detail })
+  switch (cause.code) {
+    case "ENOENT":
+      return failed("NotFound", `${spec.command} was not found; install it or give its path`)
+    case "EACCES":
+      return failed("NotExecutable", `${spec.command} may not be executed (permission denied)`)
+    case "ENOEXEC":
+      return failed("NotExecutable", `${spec.command} is not a program`)
+    default:
+      return failed("Unknown", `${spec.command}: ${cause.message}`)
+  }
+}
+
+/** Starts the process; returns when the system has started it. */
+const start = (spec: ProcessSpec): Effect.Effect<ChildProcessWithoutNullStreams, AgentUnavailable> =>
+  Effect.async((resume) => {
+    let child: ChildProcessWithoutNullStreams
+    try {
+      // Detached: a session and a process group of its own, so that the terminal's Ctrl-C does not reach it and its
+      // children can be signalled together.
+      child = spawnChild(spec.command, spec.args, {
+        cwd: spec.cwd,
+        env: { ...spec.env },
+        stdio: ["pipe", "pipe", "pipe"],
+        detached: true
+      })
+    } catch (cause) {
+      resume(Effect.fail(unavailable(spec, cause instanceof Error ? cause : new Error(String(cause)))))
+      return
+    }
+    child.once("error", (cause) => resume(Effect.fail(unavailable(spec, cause))))
+    child.once("spawn", () => resume(Effect.succeed(child)))
+  })
+
+/** One pull of stdout: the next bytes, or nothing when it has ended. Interrupting it leaves the pipe as it is. */
+const pull = (child: ChildProcessWithoutNullStreams): Effect.Effect<Option.Option<Buffer>> =>
+  Effect.async((resume) => {
+    const { stdout } = child
+    const settle = (value: Option.Option<Buffer>): void => {
+      stdout.off("readable", read).off("end", done).off("close", done)
+      resume(Effect.succeed(value))
+    }
+    const read = (): void => {
+      const chunk: unknown = stdout.read()
+      if (Buffer.isBuffer(chunk)) settle(Option.some(chunk))
+      else if (stdout.readableEnded || stdout.destroyed) settle(Option.none())
+    }
+    const done = (): void => settle(Option.none())
+    stdout.on("readable", read).on("end", done).on("close", done)
+    read()
+    return Effect.sync(() => stdout.off("readable", read).off("end", done).off("close", done))
+  })
+
+const linesOf = (child: ChildProcessWithoutNullStreams): Stream.Stream<LineSplitter.Line> =>
+  Stream.suspend(() => {
+    const splitter = LineSplitter.make()
+    let ended = false
+    return Stream.repeatEffectChunkOption(
+      Effect.suspend((): Effect.Effect<Chunk.Chunk<LineSplitter.Line>, Option.Option<never>> => {
+        if (ended) return Effect.fail(Option.none())
+        return Effect.map(pull(child), (bytes) => {
+          if (Option.isSome(bytes)) return Chunk.unsafeFromArray(splitter.push(bytes.value))
+          ended = true
+          return Chunk.unsafeFromArray(splitter.end())
+        })
+      })
+    )
+  })
+
+/** Starts a child process. Fails when the system cannot start it; what it does afterwards its lines and exit tell. */
+export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnavailable, Scope.Scope> =>
+  Effect.gen(function* () {
+    yield* requireDirectory(spec)
+    const exited = yield* Deferred.make<ProcessExit>()
+    const grace = spec.grace ?? defaultGrace
+
+    const child = yield* Effect.acquireRelease(start(spec), (child) => {
+      const group = -(child.pid ?? 0)
+      const gone = (within: Duration.DurationInput) =>
+        Deferred.await(exited).pipe(Effect.timeoutOption(within), Effect.map(Option.isSome))
+      return Effect.gen(function* () {
+        // Whoever read stdout has left; a full pipe must not keep the process from ending.
+        child.stdout.removeAllListeners("readable").resume()
+        child.stdin.end()
+        if (!(yield* gone(grace.endOfInput))) {
+          child.kill("SIGTERM")
+          yield* gone(grace.terminate)
+        }
+        // Also when the leader has ended: its children are in the group still. While one is, the system does not give
+        // the group's id to another.
+        ProcessTable.signal(group, "SIGKILL")
+        yield* Deferred.await(exited)
+        child.stdout.destroy()
+        child.stderr.destroy()
+      })
+    })
+    const pid = child.pid ?? 0
+
+    child.once("exit", (code, signal) => {
+      Deferred.unsafeDone(
+        exited,
+        Effect.succeed(
+          signal === null ? { _tag: "Code" as const, code: code ?? 0 } : { _tag: "Signal" as const, signal }
+        )
+      )
+    })
+    if (child.exitCode !== null || child.signalCode !== null) {
+      yield* Deferred.succeed(
+        exited,
+        child.signalCode === null
+          ? { _tag: "Code", code: child.exitCode ?? 0 }
+          : { _tag: "Signal", signal: child.signalCode }
+      )
+    }
+    // Errors of a broken pipe come with the write that met them, or mean no more than the exit does.
+    child.stdin.on("error", () => undefined)
+    child.stdout.on("error", () => undefined)
+    child.stderr.on("error", () => undefined)
+    child.on("error", () => undefined)
+
+    let tail: Array<Buffer> = []
+    let tailBytes = 0
+    child.stderr.on("data", (chunk: Buffer) => {
+      tail.push(chunk)
+      tailBytes += chunk.length
+      if (tailBytes > 2 * STDERR_TAIL_BYTES) {
+        tail = [Buffer.concat(tail).subarray(-STDERR_TAIL_BYTES)]
+        tailBytes = STDERR_TAIL_BYTES
+      }
+    })
+
+    yield* Deferred.await(exited).pipe(
+      Effect.zipRight(Effect.sleep(afterExit)),
+      Effect.zipRight(Effect.sync(() => child.stdout.destroy())),
+      Effect.forkScoped
+    )
+
+    return {
+      pid,
+      lines: linesOf(child),
+      write: (line) =>
+        Effect.async((resume) => {
+          if (!child.stdin.writable) {
+            resume(Effect.fail(new ProcessGone({ detail: "stdin is closed" })))
+            return
+          }
+          child.stdin.write(`${line}\n`, (cause) =>
+            resume(
+              cause === null || cause === undefined
+                ? Effect.void
+                : Effect.fail(new ProcessGone({ detail: cause.message }))
+            )
+          )
+        }),
+      endInput: Effect.sync(() => void child.stdin.end()),
+      signal: (name) =>
+        Effect.sync(() => {
+          if (name === "SIGKILL") ProcessTable.signal(-pid, "SIGKILL")
+          else child.kill(name)
+        }),
+      exit: Deferred.await(exited),
+      stderr: Effect.sync(() => Buffer.concat(tail).subarray(-STDERR_TAIL_BYTES).toString("utf8"))
+    }
+  })

@@ -1,0 +1,75 @@
+/** Drives the scripted agent: a Node program of this package, started with the Node that runs the host. */
+
+import { existsSync } from "node:fs"
+import { mkdir, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import type * as Payload from "@causeway/protocol/Payload"
+import * as Effect from "effect/Effect"
+import { AgentUnavailable } from "../Agent.ts"
+import type { Driver } from "../Driver.ts"
+import * as Environment from "../Environment.ts"
+import type { Grace } from "../Process/AgentProcess.ts"
+import * as StreamJson from "../StreamJson.ts"
+
+export interface ScriptedOptions {
+  /** Path of the bundled program (`src/Scripted/main.ts`). */
+  readonly scriptPath: string
+  /** The Node that runs it. */
+  readonly nodePath: string
+  /** Where it keeps its conversations. */
+  readonly directory: string
+  readonly environment: Environment.Variables
+  readonly hubUrl?: string | undefined
+  readonly grace?: Grace | undefined
+}
+
+export const make = (options: ScriptedOptions): Driver => {
+  const file = (agentSessionId: string) => join(options.directory, `${agentSessionId}.jsonl`)
+  return {
+    connect: (spec) =>
+      Effect.suspend(() => {
+        // What is on disk decides: a conversation that was never begun cannot be resumed, and the reverse.
+        const resumed = existsSync(file(spec.agentSessionId))
+        return StreamJson.connect(
+          {
+            agent: spec.agent,
+            command: options.nodePath,
+            args: [
+              options.scriptPath,
+              resumed ? "--resume" : "--session-id",
+              spec.agentSessionId,
+              "--config-dir",
+              options.directory,
+              "--include-partial-messages",
+              ...(spec.model === undefined ? [] : ["--model", spec.model]),
+              ...(spec.permissionMode === undefined ? [] : ["--permission-mode", spec.permissionMode])
+            ],
+            cwd: spec.cwd,
+            env: Environment.forAgent(options.environment, spec, options.hubUrl, {
+              CLAUDE_CODE_RESUME_INTERRUPTED_TURN: spec.resumeInterrupted ? "1" : undefined
+            }),
+            grace: options.grace
+          },
+          { runId: spec.runId, resumed }
+        )
+      }),
+    adopt: (spec, entries) =>
+      Effect.tryPromise({
+        try: async () => {
+          if (existsSync(file(spec.agentSessionId))) return false
+          await mkdir(options.directory, { recursive: true, mode: 0o700 })
+          await writeFile(file(spec.agentSessionId), record(entries), { mode: 0o600, flag: "wx" })
+          return true
+        },
+        catch: (cause) =>
+          new AgentUnavailable({
+            agent: spec.agent,
+            reason: "Unknown",
+            detail: `cannot write its record: ${cause instanceof Error ? cause.message : String(cause)}`
+          })
+      })
+  }
+}
+
+const record = (entries: ReadonlyArray<Payload.Payload>): string =>
+  entries.map((entry) => `${JSON.stringify(entry.json)}\n`).join("")

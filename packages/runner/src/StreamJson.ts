@@ -1,0 +1,128 @@
+/**
+ * A connection to an agent that speaks the stream-JSON lines of spec 4 §1 over its standard streams: the Claude CLI and
+ * the scripted agent.
+ */
+import * as Payload from "@causeway/protocol/Payload"
+import * as Chunk from "effect/Chunk"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { AgentUnavailable } from "./Agent.ts"
+import type { Connection, DriverLine } from "./Driver.ts"
+import * as AgentProcess from "./Process/AgentProcess.ts"
+import { EXCERPT_BYTES, type Line } from "./Process/LineSplitter.ts"
+
+/** How long an agent may take from its start to its answer to `initialize`. */
+export const readyWithin: Duration.DurationInput = "60 seconds"
+
+/** Of the end of stderr, this many characters go into an error for people. */
+const STDERR_IN_ERROR = 2000
+
+export const excerptOf = (text: string): string =>
+  text.length > EXCERPT_BYTES ? `${text.slice(0, EXCERPT_BYTES)}…` : text
+
+/** What a line is; blank ones are nothing. */
+export const read = (line: Line): Option.Option<DriverLine> => {
+  if (line._tag === "TooLong") {
+    return Option.some({
+      _tag: "Bad",
+      issue: `a line of ${line.bytes} bytes is longer than the limit`,
+      excerpt: line.start
+    })
+  }
+  if (line.text.trim() === "") return Option.none()
+  return Option.some(
+    Either.match(Payload.decode(line.text), {
+      onLeft: (invalid): DriverLine => ({ _tag: "Bad", issue: invalid.issue, excerpt: excerptOf(line.text) }),
+      onRight: (payload): DriverLine => ({ _tag: "Payload", payload })
+    })
+  )
+}
+
+const answers = (line: DriverLine, requestId: string): boolean => {
+  if (line._tag !== "Payload" || line.payload.type !== "control_response") return false
+  const response = line.payload.json["response"]
+  return typeof response === "object" && response !== null && "request_id" in response
+    ? response.request_id === requestId
+    : false
+}
+
+/** What an agent said of itself before it ended at once: the errors of its result, else the end of stderr. */
+const lastWords = (lines: ReadonlyArray<DriverLine>, stderr: string): string => {
+  const errors = lines.flatMap((line) => {
+    const said =
+      line._tag === "Payload" && line.payload.type === "result" ? line.payload.json["errors"] : undefined
+    return Array.isArray(said) ? said.map(String) : []
+  })
+  const words = [...errors, stderr.trim().slice(-STDERR_IN_ERROR)].filter((text) => text !== "").join("\n")
+  return words === "" ? "it said nothing" : words
+}
+
+/**
+ * Starts the process and waits until it has answered `initialize`. An agent that ends before that is unavailable
+ * (`ExitedAtOnce`), with its own words as the detail.
+ */
+export const connect = (
+  spec: AgentProcess.ProcessSpec,
+  options: { readonly runId: string; readonly resumed: boolean; readonly initialize?: Payload.JsonObject }
+): Effect.Effect<Connection, AgentUnavailable, Scope.Scope> =>
+  Effect.gen(function* () {
+    const agent = yield* AgentProcess.spawn(spec)
+    const requestId = `initialize_${options.runId}`
+    const endedAtOnce = (lines: ReadonlyArray<DriverLine>) =>
+      Effect.gen(function* () {
+        const exit = yield* agent.exit
+        return yield* new AgentUnavailable({
+          agent: spec.agent,
+          reason: "ExitedAtOnce",
+          detail: `${spec.command} ended at once (${AgentProcess.describeExit(exit)}): ${lastWords(lines, yield* agent.stderr)}`
+        })
+      })
+
+    const next = yield* Stream.toPull(Stream.filterMap(agent.lines, read))
+    // Lines that come before the answer, in order: a resumed agent may begin its interrupted turn at once.
+    const early: Array<DriverLine> = []
+    const ready = Effect.gen(function* () {
+      // An agent that is gone already has its say below.
+      yield* Effect.ignore(
+        agent.write(
+          JSON.stringify({
+            type: "control_request",
+            request_id: requestId,
+            request: { subtype: "initialize", ...options.initialize }
+          })
+        )
+      )
+      for (;;) {
+        const pulled = yield* Effect.either(next)
+        if (Either.isLeft(pulled)) return yield* endedAtOnce(early)
+        early.push(...Chunk.filter(pulled.right, (line) => !answers(line, requestId)))
+        if (Chunk.some(pulled.right, (line) => answers(line, requestId))) return
+      }
+    })
+    yield* ready.pipe(
+      Effect.timeoutFail({
+        duration: readyWithin,
+        onTimeout: () =>
+          new AgentUnavailable({
+            agent: spec.agent,
+            reason: "Unknown",
+            detail: `${spec.command} did not answer initialize in time`
+          })
+      })
+    )
+
+    return {
+      pid: agent.pid,
+      resumed: options.resumed,
+      lines: Stream.concat(Stream.fromIterable(early), Stream.repeatEffectChunkOption(next)),
+      send: (payload) => agent.write(payload.text),
+      endInput: agent.endInput,
+      signal: agent.signal,
+      exit: agent.exit,
+      stderr: agent.stderr
+    }
+  })

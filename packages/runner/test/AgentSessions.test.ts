@@ -1,0 +1,71 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { AgentSessions } from "../src/Agent.ts"
+import * as Scripted from "./support/Scripted.ts"
+import * as Talk from "./support/Talk.ts"
+
+const scriptedAgentPath = await Scripted.bundle()
+const layer = Scripted.layer({ scriptedAgentPath })
+
+const open = (more: Partial<Parameters<typeof Talk.spec>[0]> = {}) =>
+  Effect.gen(function* () {
+    const cwd = yield* Scripted.directory
+    const sessions = yield* AgentSessions
+    const session = yield* sessions.open(Talk.spec({ cwd, ...more }))
+    return { session, talk: yield* Talk.listen(session), cwd }
+  })
+
+describe("a session with the scripted agent", () => {
+  it.scopedLive("answers a prompt and says how far it has come", () =>
+    Effect.gen(function* () {
+      const { session, talk } = yield* open()
+      const prompt = Talk.prompt("--hello -n")
+      yield* session.input(prompt)
+      const result = yield* talk.result(prompt)
+      expect(result.json["result"]).toBe("echo: --hello -n")
+      yield* talk.until((each) => each._tag === "Delivery" && each.state === "processed")
+      expect(talk.deliveries(prompt.uuid)).toEqual(["processing", "processed"])
+      expect(yield* SubscriptionRef.get(session.status)).toBe("idle")
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.scopedLive("runs an interrupted turn again after its process was killed", () =>
+    Effect.gen(function* () {
+      const { session, talk } = yield* open()
+      const prompt = Talk.prompt("!kill")
+      yield* session.input(prompt)
+      const result = yield* talk.result(prompt)
+      expect(result.json["result"]).toBe("ended 1 times, now answered")
+      const uuids = talk.lines().flatMap(({ uuid }) => (uuid === undefined ? [] : [uuid]))
+      expect(new Set(uuids).size).toBe(uuids.length)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.scopedLive("asks for permission and passes the answer on", () =>
+    Effect.gen(function* () {
+      const { session, talk } = yield* open()
+      const prompt = Talk.prompt("!bash echo one two")
+      yield* session.input(prompt)
+      const ask = yield* talk.untilLine(({ type }) => type === "control_request")
+      expect(yield* SubscriptionRef.get(session.status)).toBe("requires_action")
+      const answer = Talk.answer(ask.json["request_id"], { behavior: "allow", updatedInput: {} })
+      yield* session.input(answer)
+      const result = yield* talk.result(prompt)
+      expect(result.json["result"]).toBe("done: one two")
+      expect(talk.deliveries(answer.uuid)).toEqual(["processing", "processed"])
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.scopedLive("stops at an interrupt", () =>
+    Effect.gen(function* () {
+      const { session, talk } = yield* open()
+      const prompt = Talk.prompt("!hang")
+      yield* session.input(prompt)
+      yield* talk.until((each) => each._tag === "Delivery" && each.uuid === prompt.uuid)
+      yield* session.input(Talk.request({ subtype: "interrupt" }))
+      const result = yield* talk.result(prompt)
+      expect(result.json["terminal_reason"]).toBe("aborted_streaming")
+    }).pipe(Effect.provide(layer))
+  )
+})
