@@ -19,13 +19,13 @@ import {
   textOf,
   timeOf
 } from "./Read.ts"
+import { ERROR_MAX, errorText, isFailure, wasStopped } from "./Result.ts"
 import * as Title from "./Title.ts"
 import * as Usage from "./Usage.ts"
 
 /** Longest texts that a row keeps, in UTF-16 units. */
 export const LAST_MESSAGE_MAX = 240
 export const FIRST_PROMPT_MAX = 240
-export const ERROR_MAX = 480
 /** Requests for another model or mode whose answer is awaited. */
 const SETTINGS_MAX = 8
 
@@ -205,29 +205,6 @@ const onAssistant = (row: Draft, json: JsonObject, at: number): void => {
     row.usage = usage
     row.contextTokens = Usage.contextTokens(usage)
   }
-}
-
-/** What a failed result says of itself: its text, its errors, or at least its kind. Source: spec 3 §7.7. */
-export const errorText = (json: JsonObject): string => {
-  const result = string(json["result"])
-  if (result !== null && result.length > 0) return preview(result, ERROR_MAX)
-  const errors = array(json["errors"]).flatMap(
-    (error) => string(error) ?? string(object(error)["message"]) ?? []
-  )
-  if (errors.length > 0) return preview(errors.slice(0, 8).join("; "), ERROR_MAX)
-  return name(json["error"], ERROR_MAX) ?? name(json["subtype"]) ?? "failed"
-}
-
-/** Whether a result tells of a turn that failed. */
-export const isFailure = (json: JsonObject): boolean => {
-  const subtype = json["subtype"]
-  return json["is_error"] === true || (typeof subtype === "string" && subtype.startsWith("error"))
-}
-
-/** A turn that people stopped is no failure. */
-const wasStopped = (json: JsonObject): boolean => {
-  const reason = json["terminal_reason"]
-  return typeof reason === "string" && reason.startsWith("aborted")
 }
 
 const onResult = (row: Draft, json: JsonObject, at: number): void => {

@@ -1,0 +1,81 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as FastCheck from "effect/FastCheck"
+import * as Preview from "../src/Preview.ts"
+import * as Read from "../src/Read.ts"
+import * as Title from "../src/Title.ts"
+
+describe("Title", () => {
+  it("cuts between words", () => {
+    expect(Title.derive("  fix\nthe build ")).toBe("fix the build")
+    expect(Title.derive(`${"word ".repeat(20)}`)).toBe(`${"word ".repeat(12).trimEnd()}…`)
+    expect(Title.derive("x".repeat(100))).toBe(`${"x".repeat(59)}…`)
+    expect(Title.derive(" \n\u0000 ")).toBeNull()
+    expect(Title.given("\u202eevil")).toBe("evil")
+  })
+
+  it.prop(
+    "is one line of at most 60 characters, and the beginning of the text",
+    [FastCheck.fullUnicodeString({ maxLength: 300 })],
+    ([text]) => {
+      const title = Title.derive(text)
+      if (title === null) return
+      expect(Array.from(title).length).toBeLessThanOrEqual(Title.DERIVED_MAX)
+      expect(title).not.toMatch(/[\p{Cc}\n]/u)
+      expect(Title.derive(title)).toBe(title)
+    }
+  )
+})
+
+describe("Read", () => {
+  it.prop(
+    "a bounded copy is within its budget, and the value itself where that fits",
+    [FastCheck.jsonValue(), FastCheck.integer({ min: 1, max: 2000 })],
+    ([value, budget]) => {
+      const copy = Read.bounded(value, budget)
+      expect(JSON.stringify(copy.value).length).toBeLessThan(budget * 8 + 64)
+      if (!copy.truncated) expect(Read.digest(copy.value)).toBe(Read.digest(value))
+    }
+  )
+
+  it.prop(
+    "a digest tells values apart as JSON does",
+    [FastCheck.jsonValue(), FastCheck.jsonValue()],
+    ([a, b]) => {
+      const sorted = (value: unknown): unknown =>
+        typeof value !== "object" || value === null
+          ? value
+          : Array.isArray(value)
+            ? value.map(sorted)
+            : Object.entries(value)
+                .sort(([x], [y]) => (x < y ? -1 : 1))
+                .map(([key, member]) => [key, sorted(member)])
+      const shape = (value: unknown) => JSON.stringify([Array.isArray(value), sorted(value)])
+      expect(Read.digest(a)).toBe(Read.digest(JSON.parse(JSON.stringify(a))))
+      if (Read.digest(a) === Read.digest(b)) expect(shape(a)).toBe(shape(b))
+    }
+  )
+
+  it.prop(
+    "a preview is one line within its bound",
+    [FastCheck.fullUnicodeString(), FastCheck.integer({ min: 2, max: 40 })],
+    ([text, max]) => {
+      const line = Read.preview(text, max)
+      expect(line.length).toBeLessThanOrEqual(max)
+      expect(line).not.toMatch(/\n/)
+    }
+  )
+
+  it("a cut never splits a character", () => {
+    expect(Read.clip("a😀b", 2)).toBe("a")
+    expect(Read.clip("a😀b", 3)).toBe("a😀")
+  })
+})
+
+describe("Preview", () => {
+  it("says what a tool is called with", () => {
+    expect(Preview.toolInput({ description: "d", command: "npm\n test" })).toBe("npm test")
+    expect(Preview.toolInput({ questions: [{ question: "Which?" }] })).toBe("Which?")
+    expect(Preview.toolInput({ odd: "x" })).toBe("odd: x")
+    expect(Preview.toolInput(null)).toBe("")
+  })
+})
