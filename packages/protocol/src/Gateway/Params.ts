@@ -1,0 +1,216 @@
+/**
+ * Parameters of the gateway's methods. Members that a schema does not name are refused. Source: spec 2 §2 and §6.
+ */
+import * as Schema from "effect/Schema"
+import { constants, NonEmpty } from "./Validation.ts"
+
+const opt = Schema.optional
+const atLeast = (min: number) => Schema.Int.pipe(Schema.greaterThanOrEqualTo(min))
+const bool = opt(Schema.Boolean)
+const clearable = opt(Schema.NullOr(NonEmpty))
+const Label = NonEmpty.pipe(Schema.maxLength(512))
+
+/** No members. */
+export const Empty = Schema.Struct({}).annotations({
+  jsonSchema: { type: "object", properties: {}, additionalProperties: false }
+})
+/** Anything: for the methods whose parameters are read tolerantly. */
+export const Anything = Schema.Unknown
+
+export const SessionsList = Schema.Struct({
+  limit: opt(atLeast(1)),
+  activeMinutes: opt(atLeast(1)),
+  includeGlobal: bool,
+  includeUnknown: bool,
+  includeDerivedTitles: bool,
+  includeLastMessage: bool,
+  label: opt(Label),
+  spawnedBy: opt(NonEmpty),
+  agentId: opt(NonEmpty),
+  search: opt(Schema.String)
+})
+export type SessionsList = typeof SessionsList.Type
+
+export const SessionsKey = Schema.Struct({ key: NonEmpty })
+
+export const SessionsPreview = Schema.Struct({
+  keys: Schema.Array(NonEmpty).pipe(Schema.minItems(1)),
+  limit: opt(atLeast(1)),
+  maxChars: opt(atLeast(20))
+})
+
+export const SessionsDescribe = Schema.Struct({
+  key: NonEmpty,
+  includeDerivedTitles: bool,
+  includeLastMessage: bool
+})
+
+export const SessionsResolve = Schema.Struct({
+  key: opt(NonEmpty),
+  sessionId: opt(NonEmpty),
+  label: opt(Label),
+  agentId: opt(NonEmpty),
+  spawnedBy: opt(NonEmpty),
+  includeGlobal: bool,
+  includeUnknown: bool
+})
+export type SessionsResolve = typeof SessionsResolve.Type
+
+export const SessionsCreate = Schema.Struct({
+  key: opt(NonEmpty),
+  agentId: opt(NonEmpty),
+  label: opt(Label),
+  model: opt(NonEmpty),
+  parentSessionKey: opt(NonEmpty),
+  task: opt(Schema.String),
+  message: opt(Schema.String)
+})
+
+export const SessionsSend = Schema.Struct({
+  key: NonEmpty,
+  message: Schema.String,
+  thinking: opt(Schema.String),
+  attachments: opt(Schema.Array(Schema.Unknown)),
+  timeoutMs: opt(atLeast(0)),
+  idempotencyKey: opt(NonEmpty)
+})
+
+export const SessionsAbort = Schema.Struct({ key: opt(NonEmpty), runId: opt(NonEmpty) })
+
+export const SessionsPatch = Schema.Struct({
+  key: NonEmpty,
+  label: opt(Schema.NullOr(Label)),
+  thinkingLevel: clearable,
+  fastMode: opt(Schema.NullOr(Schema.Boolean)),
+  verboseLevel: clearable,
+  traceLevel: clearable,
+  reasoningLevel: clearable,
+  responseUsage: opt(Schema.NullOr(constants("off", "tokens", "full", "on"))),
+  elevatedLevel: clearable,
+  execHost: clearable,
+  execSecurity: clearable,
+  execAsk: clearable,
+  execNode: clearable,
+  model: clearable,
+  spawnedBy: clearable,
+  spawnedWorkspaceDir: clearable,
+  spawnDepth: opt(Schema.NullOr(atLeast(0))),
+  subagentRole: opt(Schema.NullOr(constants("orchestrator", "leaf"))),
+  subagentControlScope: opt(Schema.NullOr(constants("children", "none"))),
+  sendPolicy: opt(Schema.NullOr(constants("allow", "deny"))),
+  groupActivation: opt(Schema.NullOr(constants("mention", "always")))
+})
+export type SessionsPatch = typeof SessionsPatch.Type
+
+export const SessionsPluginPatch = Schema.Struct({
+  key: NonEmpty,
+  pluginId: NonEmpty,
+  namespace: NonEmpty,
+  value: opt(Schema.Unknown),
+  unset: bool
+})
+
+export const SessionsReset = Schema.Struct({ key: NonEmpty, reason: opt(constants("new", "reset")) })
+
+export const SessionsDelete = Schema.Struct({
+  key: NonEmpty,
+  deleteTranscript: bool,
+  emitLifecycleHooks: bool
+})
+
+export const SessionsCompact = Schema.Struct({ key: NonEmpty, maxLines: opt(atLeast(1)) })
+
+export const CompactionKey = Schema.Struct({ key: NonEmpty, checkpointId: NonEmpty })
+
+export const SessionsCleanup = Schema.Struct({
+  agent: opt(NonEmpty),
+  allAgents: bool,
+  enforce: bool,
+  activeKey: opt(NonEmpty),
+  fixMissing: bool
+})
+export type SessionsCleanup = typeof SessionsCleanup.Type
+
+export const ChatSend = Schema.Struct({
+  sessionKey: NonEmpty.pipe(Schema.maxLength(512)),
+  sessionId: opt(NonEmpty),
+  message: Schema.String,
+  thinking: opt(Schema.String),
+  deliver: bool,
+  originatingChannel: opt(Schema.String),
+  originatingTo: opt(Schema.String),
+  originatingAccountId: opt(Schema.String),
+  originatingThreadId: opt(Schema.String),
+  attachments: opt(Schema.Array(Schema.Unknown)),
+  timeoutMs: opt(atLeast(0)),
+  systemInputProvenance: opt(Schema.Unknown),
+  systemProvenanceReceipt: opt(Schema.String),
+  idempotencyKey: NonEmpty
+})
+export type ChatSend = typeof ChatSend.Type
+
+export const ChatAbort = Schema.Struct({ sessionKey: NonEmpty, runId: opt(NonEmpty) })
+
+export const ChatHistory = Schema.Struct({
+  sessionKey: NonEmpty,
+  limit: opt(Schema.Int.pipe(Schema.between(1, 1000))),
+  maxChars: opt(Schema.Int.pipe(Schema.between(1, 500_000)))
+})
+
+export const ChatInject = Schema.Struct({
+  sessionKey: NonEmpty,
+  message: NonEmpty,
+  label: opt(Schema.String.pipe(Schema.maxLength(100)))
+})
+
+export const DeviceRequest = Schema.Struct({ requestId: NonEmpty })
+export const Device = Schema.Struct({ deviceId: NonEmpty })
+export const DeviceRole = Schema.Struct({ deviceId: NonEmpty, role: NonEmpty })
+
+// --- Ours ---
+
+/** Events of a session after `afterSeq` (0 for all), at most `limit` (1 to 1000, default 200). */
+export const EventsReplay = Schema.Struct({
+  key: NonEmpty,
+  afterSeq: Schema.Int.pipe(Schema.greaterThanOrEqualTo(0)),
+  limit: opt(Schema.Int.pipe(Schema.between(1, 1000)))
+})
+
+/** How far messages have come: by run ids (at most 100), else the latest `limit` (default 20). */
+export const DeliveriesList = Schema.Struct({
+  key: NonEmpty,
+  runIds: opt(Schema.Array(NonEmpty).pipe(Schema.minItems(1), Schema.maxItems(100))),
+  limit: opt(Schema.Int.pipe(Schema.between(1, 100)))
+})
+
+/** Open approvals: of one session, else of all. */
+export const ApprovalsList = Schema.Struct({ key: opt(NonEmpty) })
+
+export const ApprovalsAnswer = Schema.Struct({
+  key: NonEmpty,
+  toolUseId: opt(NonEmpty),
+  requestId: opt(NonEmpty),
+  decision: constants("allow", "deny"),
+  /** Told to the agent with a refusal. */
+  message: opt(Schema.String),
+  /** Replaces the tool's input. */
+  updatedInput: opt(Schema.Record({ key: Schema.String, value: Schema.Unknown })),
+  /** Permission rules to adopt, as the request suggested them. */
+  updatedPermissions: opt(Schema.Array(Schema.Unknown))
+})
+
+export const EnvironmentsList = Schema.Struct({ includeArchived: bool })
+
+export const TranscriptSearch = Schema.Struct({
+  query: NonEmpty.pipe(Schema.maxLength(512)),
+  key: opt(NonEmpty),
+  limit: opt(Schema.Int.pipe(Schema.between(1, 100)))
+})
+
+/** One page of a transcript in its JSONL form, after line `afterSeq`. */
+export const SessionsExport = Schema.Struct({
+  key: NonEmpty,
+  locator: opt(NonEmpty),
+  afterSeq: opt(Schema.Int.pipe(Schema.greaterThanOrEqualTo(0))),
+  limit: opt(Schema.Int.pipe(Schema.between(1, 5000)))
+})

@@ -1,0 +1,3 @@
+export * as Frames from "./Frames.ts"
+export * as Params from "./Params.ts"
+export * as Validation from "./Validation.ts"
