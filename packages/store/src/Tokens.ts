@@ -8,7 +8,6 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type { StoreUnavailable } from "./Errors.ts"
 import * as Secret from "./internal/secret.ts"
@@ -95,6 +94,14 @@ export class Tokens extends Context.Tag("@causeway/store/Tokens")<
     readonly resolve: (
       token: Redacted.Redacted
     ) => Effect.Effect<TokenRecord, TokenRefused | StoreUnavailable>
+    /** The key of this name: 256 random bits as base64url, made at its first use and the same ever after. */
+    readonly signingKey: (name: string) => Effect.Effect<Redacted.Redacted, StoreUnavailable>
+    /** The newest epoch that tokens of a session were issued for; undefined where the organisation has no such session. */
+    readonly epochOf: (options: {
+      readonly organizationId: OrganizationId
+      /** Session body, see `Ids.sessionBody`. */
+      readonly session: string
+    }) => Effect.Effect<number | undefined, StoreUnavailable>
   }
 >() {}
 
@@ -161,25 +168,27 @@ export const make = Effect.gen(function* () {
     return fromRow(row)
   }, unavailable)
 
-  return Tokens.of({ create, list, revoke, resolve })
-})
-
-export const layer: Layer.Layer<Tokens, never, SqlClient.SqlClient> = Layer.effect(Tokens, make)
-
-/**
- * The key of this name: 256 random bits as base64url, made at its first use and the same ever after.
- */
-export const signingKey = (
-  name: string
-): Effect.Effect<Redacted.Redacted, StoreUnavailable, SqlClient.SqlClient> =>
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
+  const signingKey = Effect.fn("Tokens.signingKey")(function* (name: string) {
     const now = yield* Clock.currentTimeMillis
     yield* sql`INSERT INTO secrets (name, value, created_at)
       VALUES (${name}, ${Redacted.value(Secret.make("").value)}, ${now}) ON CONFLICT (name) DO NOTHING`
     const rows = yield* sql<{ readonly value: string }>`SELECT value FROM secrets WHERE name = ${name}`
-    return yield* Effect.map(Option.fromNullable(rows[0]), (row) => Redacted.make(row.value))
-  }).pipe(
-    Effect.catchTag("NoSuchElementException", () => Effect.dieMessage(`the key ${name} was not stored`)),
-    unavailable
-  )
+    const row = rows[0]
+    return row === undefined
+      ? yield* Effect.dieMessage(`the key ${name} was not stored`)
+      : Redacted.make(row.value)
+  }, unavailable)
+
+  const epochOf = Effect.fnUntraced(function* (options: {
+    readonly organizationId: OrganizationId
+    readonly session: string
+  }) {
+    const rows = yield* sql<{ readonly token_epoch: number }>`SELECT token_epoch FROM sessions
+      WHERE body = ${options.session} AND organization_id = ${options.organizationId}`
+    return rows[0]?.token_epoch
+  }, unavailable)
+
+  return Tokens.of({ create, list, revoke, resolve, signingKey, epochOf })
+})
+
+export const layer: Layer.Layer<Tokens, never, SqlClient.SqlClient> = Layer.effect(Tokens, make)

@@ -3,12 +3,22 @@
  *
  * Both doors use it: HttpApi through `Middleware.ts`, the bare door directly. Source: spec 1 §1, spec 5 §3.6 and §3.8.
  */
+
+import { createSecretKey } from "node:crypto"
 import type { EnvironmentGrant, IngressGrant, Principal } from "@causeway/protocol/Authorization"
-import type { EnvironmentId, OrganizationId } from "@causeway/protocol/Ids"
-import type * as WireError from "@causeway/protocol/WireError"
+import { type EnvironmentId, OrganizationId, pathSegment, sessionBody } from "@causeway/protocol/Ids"
+import * as WireError from "@causeway/protocol/WireError"
+import * as Environments from "@causeway/store/Environments"
+import type { StoreUnavailable } from "@causeway/store/Errors"
+import * as Tokens from "@causeway/store/Tokens"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Jose from "jose"
+import { unavailable } from "../internal/unavailable.ts"
 
 /** Lifetime of an ingress token in seconds: 4 h. The bridge asks for another at half of it. */
 export const INGRESS_TOKEN_SECONDS = 4 * 60 * 60
@@ -42,6 +52,14 @@ export class Auth extends Context.Tag("@causeway/hub/Auth")<
     ) => Effect.Effect<IngressGrant, WireError.Unauthenticated | WireError.Unavailable>
 
     /**
+     * The same without a look at the database: the signature and the time alone. For routes whose append checks the
+     * epoch itself (`Log.append` with `tokenEpoch`).
+     */
+    readonly verifyIngress: (
+      token: Redacted.Redacted
+    ) => Effect.Effect<IngressGrant, WireError.Unauthenticated>
+
+    /**
      * The environment whose secret this is. `NotFound`: no such environment. `Gone`: archived. `Unauthenticated`: not
      * its present secret (secrets rotate at every registration).
      */
@@ -61,3 +79,153 @@ export class Auth extends Context.Tag("@causeway/hub/Auth")<
     ) => Effect.Effect<IssuedIngress>
   }
 >() {}
+
+/** Why an ingress token does not open anything: `error.details.reason` of the 401. */
+export type IngressReason =
+  | "malformed"
+  | "foreign"
+  | "expired"
+  | "superseded"
+  | "other_session"
+  | "session_unknown"
+
+const words: { readonly [R in IngressReason]: string } = {
+  malformed: "the ingress token is malformed",
+  foreign: "the ingress token was not signed by this hub",
+  expired: "the ingress token has expired: ask for another",
+  superseded: "the ingress token is superseded: a newer worker has taken the session over",
+  other_session: "the ingress token opens another session",
+  session_unknown: "the session of the ingress token does not exist"
+}
+
+export const ingressRefused = (reason: IngressReason): WireError.Unauthenticated =>
+  WireError.Unauthenticated.of(words[reason], { reason })
+
+/** Refuses a grant for another session than this one (`Ids.sessionBody`). */
+export const requireSession = (
+  grant: IngressGrant,
+  session: string
+): Effect.Effect<IngressGrant, WireError.Unauthenticated> =>
+  grant.session === sessionBody(session) ? Effect.succeed(grant) : ingressRefused("other_session")
+
+/** Name of the signing key in the table `secrets`. */
+const KEY_NAME = "ingress_signing_key"
+const ISSUER = "causeway"
+const ALGORITHM = "HS256"
+
+const Claims = Schema.Struct({
+  session: Schema.String.pipe(Schema.pattern(pathSegment)),
+  organization: OrganizationId,
+  epoch: Schema.Int.pipe(Schema.nonNegative())
+})
+const decodeClaims = Schema.decodeUnknown(Claims)
+
+/** jose tells failures apart by class. */
+const reasonOf = (error: unknown): IngressReason =>
+  error instanceof Jose.errors.JWTExpired
+    ? "expired"
+    : error instanceof Jose.errors.JWSSignatureVerificationFailed
+      ? "foreign"
+      : "malformed"
+
+const make = Effect.gen(function* () {
+  const tokens = yield* Tokens.Tokens
+  const environments = yield* Environments.Environments
+  const key = createSecretKey(Buffer.from(Redacted.value(yield* tokens.signingKey(KEY_NAME)), "base64url"))
+
+  const access = Effect.fnUntraced(
+    function* (token: Redacted.Redacted, organizationHeader: string | undefined) {
+      if (Redacted.value(token).length === 0) {
+        return yield* WireError.Unauthenticated.of("no access token: send Authorization: Bearer <token>")
+      }
+      const record = yield* tokens.resolve(token)
+      if (organizationHeader !== undefined && organizationHeader !== record.organizationId) {
+        return yield* WireError.Forbidden.of(
+          "x-organization-uuid names another organisation than the token's"
+        )
+      }
+      const principal: Principal = { organizationId: record.organizationId, tokenId: record.id }
+      return principal
+    },
+    Effect.catchTags({
+      TokenRefused: (refused) => WireError.Unauthenticated.of(refused.message, { reason: refused.reason }),
+      StoreUnavailable: unavailable
+    })
+  )
+
+  const verifyIngress = Effect.fnUntraced(function* (token: Redacted.Redacted) {
+    const now = yield* Clock.currentTimeMillis
+    const verified = yield* Effect.tryPromise({
+      try: () =>
+        Jose.jwtVerify(Redacted.value(token), key, {
+          algorithms: [ALGORITHM],
+          issuer: ISSUER,
+          requiredClaims: ["iat", "exp"],
+          currentDate: new Date(now)
+        }),
+      catch: (error) => ingressRefused(reasonOf(error))
+    })
+    const claims = yield* Effect.mapError(decodeClaims(verified.payload), () => ingressRefused("malformed"))
+    const grant: IngressGrant = {
+      organizationId: claims.organization,
+      session: claims.session,
+      epoch: claims.epoch
+    }
+    return grant
+  })
+
+  const ingress = Effect.fnUntraced(
+    function* (token: Redacted.Redacted) {
+      const grant = yield* verifyIngress(token)
+      const newest = yield* tokens.epochOf(grant)
+      if (newest === undefined) return yield* ingressRefused("session_unknown")
+      if (grant.epoch < newest) return yield* ingressRefused("superseded")
+      return grant
+    },
+    Effect.catchTag("StoreUnavailable", unavailable)
+  )
+
+  const environment = Effect.fnUntraced(
+    function* (environmentId: EnvironmentId, token: Redacted.Redacted) {
+      if (Redacted.value(token).length === 0) {
+        return yield* WireError.Unauthenticated.of(
+          "no environment secret: send Authorization: Bearer <secret>"
+        )
+      }
+      const organizationId = yield* environments.authenticate(environmentId, token)
+      const grant: EnvironmentGrant = { organizationId, environmentId }
+      return grant
+    },
+    Effect.catchTags({
+      EnvironmentUnknown: (error) => WireError.NotFound.of(error.message),
+      EnvironmentArchived: (error) => WireError.Gone.of(error.message),
+      SecretRefused: (error) => WireError.Unauthenticated.of(error.message),
+      StoreUnavailable: unavailable
+    })
+  )
+
+  const issueIngress = Effect.fnUntraced(function* (
+    session: string,
+    organizationId: OrganizationId,
+    epoch: number
+  ) {
+    const seconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+    // Signing with a key that was loaded cannot fail: a failure is a defect.
+    const token = yield* Effect.promise(() =>
+      new Jose.SignJWT({ session, organization: organizationId, epoch })
+        .setProtectedHeader({ alg: ALGORITHM, typ: "JWT" })
+        .setIssuer(ISSUER)
+        .setIssuedAt(seconds)
+        .setExpirationTime(seconds + INGRESS_TOKEN_SECONDS)
+        .sign(key)
+    )
+    const issued: IssuedIngress = { token: Redacted.make(token), expiresInSeconds: INGRESS_TOKEN_SECONDS }
+    return issued
+  })
+
+  return Auth.of({ access, ingress, verifyIngress, environment, issueIngress })
+})
+
+/** Makes the signing key at the first start. */
+export const layer: Layer.Layer<Auth, StoreUnavailable, Tokens.Tokens | Environments.Environments> =
+  Layer.effect(Auth, make)

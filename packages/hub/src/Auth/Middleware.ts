@@ -1,0 +1,77 @@
+/** Authentication at HttpApi's door. */
+import { Access, EnvironmentAccess } from "@causeway/protocol/Authorization"
+import { ORGANIZATION_HEADER } from "@causeway/protocol/Headers"
+import { EnvironmentId, WorkId } from "@causeway/protocol/Ids"
+import * as WireError from "@causeway/protocol/WireError"
+import type * as Environments from "@causeway/store/Environments"
+import type * as Work from "@causeway/store/Work"
+import * as HttpRouter from "@effect/platform/HttpRouter"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { Auth } from "./Auth.ts"
+import * as WorkAccess from "./WorkAccess.ts"
+
+const organizationHeader = Effect.map(
+  HttpServerRequest.HttpServerRequest,
+  (request) => request.headers[ORGANIZATION_HEADER]
+)
+
+export const layerAccess: Layer.Layer<Access, never, Auth> = Layer.effect(
+  Access,
+  Effect.map(Auth, (auth) => ({
+    accessToken: (token) => Effect.flatMap(organizationHeader, (header) => auth.access(token, header))
+  }))
+)
+
+const decodeEnvironmentId = Schema.decodeUnknown(EnvironmentId)
+const decodeWorkId = Schema.decodeUnknown(WorkId)
+
+/** The operation that a route of `WorkApi` stands for: the last segment of its path, else by method. */
+const operationOf = (method: string, path: string): WorkAccess.Operation => {
+  const last = path.slice(path.lastIndexOf("/") + 1)
+  switch (last) {
+    case "poll":
+    case "stats":
+    case "ack":
+    case "heartbeat":
+    case "stop":
+      return last
+    case "work":
+      return "list"
+    default:
+      return method === "GET" ? "get" : "update"
+  }
+}
+
+export const layerEnvironmentAccess: Layer.Layer<
+  EnvironmentAccess,
+  never,
+  Auth | Environments.Environments | Work.WorkQueue
+> = Layer.effect(
+  EnvironmentAccess,
+  Effect.map(WorkAccess.make, (authorize) => ({
+    environmentSecret: (token) =>
+      Effect.gen(function* () {
+        const { params, route } = yield* HttpRouter.RouteContext
+        // An id that cannot stand in a path names nothing.
+        const unknown = () => WireError.NotFound.of("no such environment or work item")
+        const environmentId = yield* Effect.mapError(decodeEnvironmentId(params["environmentId"]), unknown)
+        const workId =
+          params["workId"] === undefined
+            ? undefined
+            : yield* Effect.mapError(decodeWorkId(params["workId"]), unknown)
+        return yield* authorize({
+          operation: operationOf(route.method, route.path),
+          environmentId,
+          workId,
+          token,
+          organizationHeader: yield* organizationHeader
+        })
+      })
+  }))
+)
+
+/** Both. */
+export const layer = Layer.merge(layerAccess, layerEnvironmentAccess)
