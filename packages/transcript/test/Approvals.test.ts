@@ -132,3 +132,40 @@ describe("judge", () => {
     expect(pending.filter((p) => done.has(p.requestId))).toEqual([])
   })
 })
+
+describe("answers", () => {
+  const input = { questions: [{ question: "Which?", options: [{ label: "A" }, "B", 7] }, { nothing: 1 }] }
+
+  it("are read back as what they decide", () => {
+    expect(Approvals.answerOf(Approvals.allow({ requestId: "r", toolUseId: "t", input: {} }))).toMatchObject({
+      requestId: "r",
+      toolUseId: "t",
+      outcome: "allowed"
+    })
+    expect(
+      Approvals.answerOf(Approvals.deny({ requestId: "r", toolUseId: "t", message: "no" }))?.outcome
+    ).toBe("denied")
+  })
+
+  it("repeat the asked input or leave it out: the same answer", () => {
+    const open = fold(log(asks("t1", "r1"), client(answerJson("r1", { behavior: "allow" }))))
+    const again = Approvals.allow({ requestId: "r1", toolUseId: "t1", input: { command: "ls" } })
+    expect(Approvals.judge(open, again)?.verdict).toBe("duplicate")
+  })
+
+  it("carry what was chosen", () => {
+    expect(Approvals.questionsOf(input)).toEqual([
+      {
+        question: "Which?",
+        header: null,
+        multiSelect: false,
+        options: [
+          { label: "A", description: null },
+          { label: "B", description: null }
+        ]
+      }
+    ])
+    expect(Approvals.withAnswers(input, { "Which?": "A" })).toEqual({ ...input, answers: { "Which?": "A" } })
+    expect(Approvals.questionsOf("x")).toEqual([])
+  })
+})

@@ -15,10 +15,11 @@ import {
   result,
   says,
   toolResult,
+  type Written,
   worker
 } from "./events.ts"
 
-const items = (...entries: Parameters<typeof log>) =>
+const items = (...entries: Array<Written>) =>
   Conversation.fold(log(...entries)).items.filter((item) => !(item.kind === "system" && item.quiet))
 
 const only = <K extends Conversation.Item["kind"]>(list: ReadonlyArray<Conversation.Item>, kind: K) =>

@@ -17,10 +17,11 @@ import {
   result,
   says,
   toolResult,
+  type Written,
   worker
 } from "./events.ts"
 
-const replay = (...entries: Parameters<typeof log>) => SessionRow.replay(log(...entries))
+const replay = (...entries: Array<Written>) => SessionRow.replay(log(...entries))
 
 const usage = (input: number, output: number) => ({
   usage: {

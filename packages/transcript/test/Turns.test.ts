@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Turns from "../src/Turns.ts"
-import { anything, init, log, prompt, result, says, worker } from "./events.ts"
+import { anything, init, log, prompt, result, says, type Written, worker } from "./events.ts"
 
-const answer = (uuid: string, ...entries: Parameters<typeof log>) => Turns.answerOf(log(...entries), uuid)
+const answer = (uuid: string, ...entries: Array<Written>) => Turns.answerOf(log(...entries), uuid)
 
 describe("Turns", () => {
   it("is pending until the result, which tells the answer", () => {

@@ -2,10 +2,14 @@
 import * as FastCheck from "effect/FastCheck"
 import type { JsonObject, ReadableEvent } from "../src/Read.ts"
 
+/** A payload and who wrote it. */
+export interface Written {
+  readonly source: "worker" | "client"
+  readonly json: JsonObject
+}
+
 /** A log of these payloads; the uuid is the payload's, or made from its place. */
-export const log = (
-  ...entries: ReadonlyArray<{ readonly source: "worker" | "client"; readonly json: JsonObject }>
-): ReadonlyArray<ReadableEvent> =>
+export const log = (...entries: Array<Written>): ReadonlyArray<ReadableEvent> =>
   entries.map(({ source, json }, i) => ({
     seq: i + 1,
     uuid: typeof json["uuid"] === "string" ? json["uuid"] : `u${i + 1}`,
@@ -14,8 +18,8 @@ export const log = (
     payload: { type: typeof json["type"] === "string" ? json["type"] : "", json }
   }))
 
-export const worker = (json: JsonObject) => ({ source: "worker" as const, json })
-export const client = (json: JsonObject) => ({ source: "client" as const, json })
+export const worker = (json: JsonObject): Written => ({ source: "worker", json })
+export const client = (json: JsonObject): Written => ({ source: "client", json })
 
 export const prompt = (text: string, uuid?: string) =>
   client({ type: "user", ...(uuid === undefined ? {} : { uuid }), message: { role: "user", content: text } })
@@ -91,10 +95,7 @@ const usage = FastCheck.record(
 )
 
 /** Lines as agents and people write them, over so few ids that they meet. */
-export const line: FastCheck.Arbitrary<{
-  readonly source: "worker" | "client"
-  readonly json: JsonObject
-}> = FastCheck.oneof(
+export const line: FastCheck.Arbitrary<Written> = FastCheck.oneof(
   words.map((text) => prompt(text)),
   FastCheck.tuple(few("msg"), words, parent, usage).map(([id, text, parent_tool_use_id, used]) =>
     says(id, text, { parent_tool_use_id }, { usage: used, model: "m" })
@@ -215,9 +216,7 @@ const garbage = FastCheck.tuple(
   FastCheck.jsonValue()
 ).map(([source, json]) => ({ source, json: json as JsonObject }))
 
-const numbered = (
-  entries: ReadonlyArray<{ readonly source: "worker" | "client"; readonly json: JsonObject }>
-): ReadonlyArray<ReadableEvent> =>
+const numbered = (entries: ReadonlyArray<Written>): ReadonlyArray<ReadableEvent> =>
   entries.map(({ source, json }, i) => ({
     seq: i + 1,
     uuid: `u${i + 1}`,
