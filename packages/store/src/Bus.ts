@@ -56,8 +56,55 @@ export class Bus extends Context.Tag("@causeway/store/Bus")<
     readonly ephemeral: (session: string, message: Ephemeral) => void
     /** Listens until the scope closes. Subscribe first, then read: what is committed in between is signalled. */
     readonly subscribe: (topic: Topic) => Effect.Effect<Subscription, never, Scope.Scope>
+    /**
+     * Listens to every topic until the scope closes: for whoever watches all sessions at once. What waits is bounded by
+     * the number of topics, and per session by the limits of ephemeral messages.
+     */
+    readonly subscribeAll: Effect.Effect<SubscriptionToAll, never, Scope.Scope>
   }
 >() {}
+
+/** What happened since the last take, by topic. */
+export interface SubscriptionToAll {
+  /** Waits until something happened on any topic. One taker at a time. */
+  readonly take: Effect.Effect<ReadonlyMap<Topic, Signal>>
+}
+
+class SubscriberToAll {
+  private topics = new Map<Topic, Subscriber>()
+  private waiting: (() => void) | undefined = undefined
+
+  of(topic: Topic): Subscriber {
+    let subscriber = this.topics.get(topic)
+    if (subscriber === undefined) {
+      subscriber = new Subscriber()
+      this.topics.set(topic, subscriber)
+    }
+    return subscriber
+  }
+
+  wake(): void {
+    const waiting = this.waiting
+    this.waiting = undefined
+    waiting?.()
+  }
+
+  private drain(): ReadonlyMap<Topic, Signal> {
+    const signals = new Map<Topic, Signal>()
+    for (const [topic, subscriber] of this.topics) signals.set(topic, subscriber.drain())
+    this.topics.clear()
+    return signals
+  }
+
+  readonly take: Effect.Effect<ReadonlyMap<Topic, Signal>> = Effect.async((resume) => {
+    const answer = () => resume(Effect.sync(() => this.drain()))
+    if (this.topics.size > 0) return answer()
+    this.waiting = answer
+    return Effect.sync(() => {
+      this.waiting = undefined
+    })
+  })
+}
 
 class Subscriber {
   private dirty = false
@@ -101,7 +148,7 @@ class Subscriber {
     return this.dirty || this.ephemerals.length > 0
   }
 
-  private drain(): Signal {
+  drain(): Signal {
     const signal = { changed: this.dirty, ephemerals: this.ephemerals, lost: this.lost }
     this.dirty = false
     this.ephemerals = []
@@ -120,12 +167,21 @@ class Subscriber {
 /** A bus inside one process. */
 export const make = Effect.sync(() => {
   const topics = new Map<Topic, Set<Subscriber>>()
+  const all = new Set<SubscriberToAll>()
   return Bus.of({
     changed: (topic) => {
       for (const subscriber of topics.get(topic) ?? []) subscriber.changed()
+      for (const each of all) {
+        each.of(topic).changed()
+        each.wake()
+      }
     },
     ephemeral: (session, message) => {
       for (const subscriber of topics.get(`session:${session}`) ?? []) subscriber.offer(message)
+      for (const each of all) {
+        each.of(`session:${session}`).offer(message)
+        each.wake()
+      }
     },
     subscribe: (topic) =>
       Effect.map(
@@ -145,7 +201,18 @@ export const make = Effect.sync(() => {
             })
         ),
         (subscriber): Subscription => ({ take: subscriber.take })
-      )
+      ),
+    subscribeAll: Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const subscriber = new SubscriberToAll()
+          all.add(subscriber)
+          return subscriber
+        }),
+        (subscriber) => Effect.sync(() => all.delete(subscriber))
+      ),
+      (subscriber): SubscriptionToAll => ({ take: subscriber.take })
+    )
   })
 })
 
