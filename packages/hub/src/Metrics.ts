@@ -1,0 +1,21 @@
+/** Metrics of the hub, `hub_<thing>_<unit>`; shown at `/metrics`. Labels have few values. */
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+
+const workOffers = Metric.counter("hub_work_offers_total", {
+  description: "Work items given to pollers",
+  incremental: true
+})
+
+const polls = Metric.gauge("hub_work_polls_open", { description: "Polls that wait for work now" })
+
+/** One item was given to a poller. */
+export const workOffered: Effect.Effect<void> = Metric.increment(workOffers)
+
+/** Counts the poll as open while it runs. */
+export const polling = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.acquireUseRelease(
+    Metric.incrementBy(polls, 1),
+    () => effect,
+    () => Metric.incrementBy(polls, -1)
+  )

@@ -1,0 +1,77 @@
+/** `poll` and `heartbeat` at the bare door. */
+import { ORGANIZATION_HEADER } from "@causeway/protocol/Headers"
+import { EnvironmentId, WorkId } from "@causeway/protocol/Ids"
+import * as WireError from "@causeway/protocol/WireError"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as WorkAccess from "../Auth/WorkAccess.ts"
+import * as BareDoor from "../BareDoor.ts"
+import * as PublicUrl from "../PublicUrl.ts"
+import * as Operations from "./Operations.ts"
+
+const single = (value: string | ReadonlyArray<string> | undefined): string | undefined =>
+  typeof value === "string" ? value : value?.[0]
+
+const parseBody = (text: string): Effect.Effect<unknown, WireError.BadRequest> =>
+  text.trim().length === 0
+    ? Effect.succeed(null)
+    : Effect.try({
+        try: (): unknown => JSON.parse(text),
+        catch: () => WireError.BadRequest.of("the body is not JSON")
+      })
+
+/** The routes, to be placed in the hub's table. */
+export const make = Effect.gen(function* () {
+  const authorize = yield* WorkAccess.make
+  const operations = yield* Operations.make
+  const publicUrl = yield* PublicUrl.PublicUrl
+
+  const call = (request: BareDoor.BareRequest, operation: WorkAccess.Operation): WorkAccess.Call => ({
+    operation,
+    // The table lets only path segments through.
+    environmentId: EnvironmentId.make(request.params["environmentId"] ?? ""),
+    workId: request.params["workId"] === undefined ? undefined : WorkId.make(request.params["workId"]),
+    token: Redacted.make(BareDoor.bearer(request.headers) ?? ""),
+    organizationHeader: single(request.headers[ORGANIZATION_HEADER])
+  })
+
+  const poll = BareDoor.route("GET", "/v1/environments/:environmentId/work/poll", (request) =>
+    Effect.gen(function* () {
+      const who = call(request, "poll")
+      yield* authorize(who)
+      const query = yield* Operations.decodePollQuery(Object.fromEntries(request.query))
+      const item = yield* operations.poll({
+        environmentId: who.environmentId,
+        query,
+        workerId: single(request.headers[Operations.WORKER_ID_HEADER]),
+        apiBaseUrl: PublicUrl.of(publicUrl, request.headers),
+        authorize: authorize(who)
+      })
+      return BareDoor.json(200, item)
+    })
+  )
+
+  const heartbeat = BareDoor.route(
+    "POST",
+    "/v1/environments/:environmentId/work/:workId/heartbeat",
+    (request) =>
+      Effect.gen(function* () {
+        const who = call(request, "heartbeat")
+        yield* authorize(who)
+        const query = yield* Operations.decodeHeartbeatQuery(Object.fromEntries(request.query))
+        const body = yield* Effect.flatMap(
+          Effect.flatMap(request.body, parseBody),
+          Operations.decodeHeartbeatBody
+        )
+        const beat = yield* operations.heartbeat({
+          environmentId: who.environmentId,
+          workId: who.workId ?? WorkId.make("none"),
+          query,
+          body
+        })
+        return BareDoor.json(200, beat)
+      })
+  )
+
+  return [poll, heartbeat] satisfies ReadonlyArray<BareDoor.BareRoute>
+})
