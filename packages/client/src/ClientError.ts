@@ -184,14 +184,7 @@ export class HeadMoved extends Schema.TaggedError<HeadMoved>()("HeadMoved", { he
 export class RetriesExhausted extends Schema.TaggedError<RetriesExhausted>()("RetriesExhausted", {
   sessionId: Schema.String,
   attempts: Schema.Int,
-  lastCause: Schema.Union(
-    HubUnreachable,
-    RequestFailed,
-    InvalidResponse,
-    HeadMoved,
-    CredentialsUnavailable,
-    IngressTokenMissing
-  )
+  lastCause: Schema.Union(HubUnreachable, RequestFailed, InvalidResponse, HeadMoved, CredentialsUnavailable)
 }) {
   override get message(): string {
     return `gave up appending to session ${this.sessionId} after ${this.attempts} attempts: ${this.lastCause.message}`
@@ -256,7 +249,9 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
   workId: Schema.String,
   reason: Schema.Literal("Moved", "Refused", "Silent", "Gone"),
   /** State of the item as the hub knows it, where it says so. */
-  state: Schema.optional(Schema.String)
+  state: Schema.optional(Schema.String),
+  /** Last heartbeat as the hub knows it, where it says so. */
+  lastHeartbeat: Schema.optional(Schema.String)
 }) {
   override get message(): string {
     return `the lease of work item ${this.workId} is lost (${this.reason})`

@@ -1,23 +1,47 @@
 /** The durable log, written with a proof of its head and read whole. Source: spec 1 §3. */
-import type { SessionId } from "@causeway/protocol/Ids"
+
+import { LogLines } from "@causeway/protocol/CodeSessionsApi"
+import { LAST_UUID_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
+import { EventUuid, type SessionId, sessionBody } from "@causeway/protocol/Ids"
+import * as RawJson from "@causeway/protocol/RawJson"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type {
-  AccessError,
-  CallError,
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Backoff from "./Backoff.ts"
+import type { ClientConfig } from "./ClientConfig.ts"
+import {
+  type AccessError,
+  type CallError,
   ConcurrentModification,
-  IngressTokenMissing,
+  HeadMoved,
+  type IngressTokenMissing,
   IngressTokenRejected,
   RetriesExhausted,
   SessionExpired
 } from "./ClientError.ts"
+import type { Credentials } from "./Credentials.ts"
+import * as Diagnostics from "./Diagnostics.ts"
 import type { ChainEntry, Entry } from "./Entry.ts"
+import * as Call from "./internal/Call.ts"
+import * as Fifo from "./internal/Fifo.ts"
 
 export type AppendError =
   | IngressTokenMissing
   | IngressTokenRejected
   | ConcurrentModification
   | RetriesExhausted
+
+/** Where a session's log is, on a hub at `baseUrl`. */
+export const url = (baseUrl: string, sessionId: SessionId): string =>
+  `${baseUrl.replace(/\/+$/, "")}/v1/session_ingress/session/${sessionId}`
 
 export interface FetchOptions {
   /** Only what follows the last compaction. Default: the layer's (`CLAUDE_AFTER_LAST_COMPACT` in `layerFromEnv`). */
@@ -61,5 +85,371 @@ export class Ingress extends Context.Tag("@causeway/client/Ingress")<
     /** Forgets a session's head and queue. Appends that run or wait go on in order. */
     readonly clear: (sessionId: SessionId) => Effect.Effect<void>
     readonly clearAll: Effect.Effect<void>
+    /** How many sessions something is kept of. */
+    readonly known: Effect.Effect<number>
   }
 >() {}
+
+// --- Reading ---
+
+/** The uuid of the last entry that has one. */
+const headOf = (entries: ReadonlyArray<Entry>): EventUuid | undefined =>
+  entries.findLast((entry) => entry.uuid !== undefined)?.uuid
+
+const isUuid = Schema.is(EventUuid)
+
+/** The entries of a decoded answer, each with the text in which it arrived. */
+const entriesOf = (text: string): ReadonlyArray<Entry> =>
+  RawJson.elements(RawJson.member(text, "loglines") ?? "[]").map((line) => {
+    const json: Entry["json"] = JSON.parse(line)
+    return { text: line, json, uuid: isUuid(json["uuid"]) ? json["uuid"] : undefined }
+  })
+
+// --- What is kept a session ---
+
+interface Log {
+  head: EventUuid | undefined
+  /** Counts what was learnt about the head, so that an older reading does not replace a newer one. */
+  version: number
+  /** Forget it when the line is empty. */
+  cleared: boolean
+  readonly line: Fifo.Fifo
+}
+
+export interface Options {
+  /** How many idle sessions' heads are kept; the least recently used go first. Default 1,000. */
+  readonly idleHeads?: number
+  /** Longest wait for the answer to one attempt; default 30 s. */
+  readonly attemptTimeout?: Duration.DurationInput
+  /** Default of `FetchOptions.afterLastCompact`; default false. */
+  readonly afterLastCompact?: boolean
+}
+
+const makeLogs = (idleHeads: number) => {
+  // In order of last use.
+  const logs = new Map<string, Log>()
+
+  const evict = () => {
+    if (logs.size <= idleHeads) return
+    for (const [key, log] of logs) {
+      if (logs.size <= idleHeads) return
+      if (log.line.isIdle()) logs.delete(key)
+    }
+  }
+
+  const of = (sessionId: SessionId): Log => {
+    const key = sessionBody(sessionId)
+    const known = logs.get(key)
+    if (known !== undefined) {
+      logs.delete(key)
+      logs.set(key, known)
+      return known
+    }
+    const log: Log = {
+      head: undefined,
+      version: 0,
+      cleared: false,
+      line: Fifo.make(() => {
+        if (log.cleared && logs.get(key) === log) logs.delete(key)
+        evict()
+      })
+    }
+    logs.set(key, log)
+    evict()
+    return log
+  }
+
+  const clearLog = (key: string, log: Log) => {
+    log.head = undefined
+    log.version++
+    if (log.line.isIdle()) logs.delete(key)
+    // One request in flight a session: who comes meanwhile joins the line that there is.
+    else log.cleared = true
+  }
+
+  return {
+    of,
+    size: () => logs.size,
+    clear: (sessionId: SessionId) => {
+      const key = sessionBody(sessionId)
+      const log = logs.get(key)
+      if (log !== undefined) clearLog(key, log)
+    },
+    clearAll: () => {
+      for (const [key, log] of [...logs]) clearLog(key, log)
+    }
+  }
+}
+
+const learn = (log: Log, head: EventUuid | undefined) => {
+  log.head = head
+  log.version++
+}
+
+// --- Appending ---
+
+/** An attempt that did not store the entry, or may not have; another may. */
+class AttemptFailed extends Data.TaggedError("AttemptFailed")<{
+  readonly cause: RetriesExhausted["lastCause"]
+  readonly retryAfterMillis?: number | undefined
+  readonly immediately?: boolean
+}> {}
+
+const FETCH_TIMEOUT = "20 seconds"
+
+export const make = (options: Options = {}) =>
+  Effect.gen(function* () {
+    const call = yield* Call.make
+    const logs = makeLogs(options.idleHeads ?? 1_000)
+    const attemptTimeout = options.attemptTimeout ?? "30 seconds"
+
+    // --- Fetch ---
+
+    const read = (answer: Call.Answer, sessionId: SessionId) =>
+      Effect.gen(function* () {
+        if (answer.status === 404) return []
+        if (answer.status === 401) {
+          yield* Diagnostics.record("session_get_fail_bad_token", {
+            session_id: sessionId,
+            operation: answer.operation
+          })
+          return yield* new SessionExpired({ sessionId, ...Call.detailOf(answer) })
+        }
+        if (answer.status !== 200) {
+          yield* Diagnostics.record("session_get_fail_status", {
+            session_id: sessionId,
+            operation: answer.operation,
+            status: answer.status
+          })
+          return yield* Call.failed(answer)
+        }
+        yield* Call.decode(LogLines)(answer)
+        return entriesOf(answer.text)
+      })
+
+    const readAsk = (operation: string, url: string, fetching: FetchOptions = {}): Call.Ask => ({
+      operation,
+      method: "GET",
+      url:
+        (fetching.afterLastCompact ?? options.afterLastCompact ?? false)
+          ? `${url}${url.includes("?") ? "&" : "?"}after_last_compact=true`
+          : url,
+      timeout: FETCH_TIMEOUT
+    })
+
+    /** Reads, and takes the head from it unless something newer was learnt meanwhile. */
+    const reading = <E>(sessionId: SessionId, entries: Effect.Effect<ReadonlyArray<Entry>, E>) =>
+      Effect.suspend(() => {
+        const log = logs.of(sessionId)
+        const version = log.version
+        return Effect.tap(entries, (found) =>
+          Effect.sync(() => {
+            if (log.version === version && log.line.isIdle()) learn(log, headOf(found))
+          })
+        )
+      })
+
+    const fetch = Effect.fn("Ingress.fetch")(function* (
+      sessionId: SessionId,
+      url: string,
+      fetching?: FetchOptions
+    ) {
+      yield* Effect.annotateCurrentSpan("session.id", sessionId)
+      return yield* reading(
+        sessionId,
+        Effect.flatMap(
+          call.ingress(sessionId, readAsk("Ingress.fetch", url, fetching), { refresh: "401" }),
+          (answer) => read(answer, sessionId)
+        )
+      )
+    })
+
+    const fetchWithAccessToken = Effect.fn("Ingress.fetchWithAccessToken")(function* (
+      sessionId: SessionId,
+      fetching?: FetchOptions
+    ) {
+      yield* Effect.annotateCurrentSpan("session.id", sessionId)
+      const address = url(call.config.baseUrl, yield* Call.checkId("session", sessionId))
+      return yield* reading(
+        sessionId,
+        Effect.flatMap(
+          call.accessRaw(readAsk("Ingress.fetchWithAccessToken", address, fetching), "required"),
+          (answer) => read(answer, sessionId)
+        )
+      )
+    })
+
+    // --- Append ---
+
+    /**
+     * Stores `text`, whose last entry is `last`. In doubt the same is sent again with the same head: a success, or a
+     * conflict that names `last`, says that it is stored. A batch is stored whole, so its last entry speaks for all.
+     */
+    const store = (log: Log, sessionId: SessionId, last: EventUuid, text: string, url: string) => {
+      let refreshed = false
+      let adoptedBefore = false
+
+      const annotate = { session_id: sessionId }
+
+      const refused = (answer: Call.Answer, rejected: Redacted.Redacted) =>
+        Effect.gen(function* () {
+          const next = refreshed
+            ? Option.none()
+            : yield* Effect.mapError(
+                call.credentials.refreshIngressToken(sessionId, rejected),
+                (cause) => new AttemptFailed({ cause })
+              )
+          if (Option.isNone(next)) {
+            yield* Diagnostics.record("session_persist_fail_bad_token", annotate)
+            return yield* new IngressTokenRejected({ sessionId, ...Call.detailOf(answer) })
+          }
+          refreshed = true
+          return yield* new AttemptFailed({ cause: Call.failed(answer), immediately: true })
+        })
+
+      /** Another writer was here: believe in its head and try again, at once unless that happened just before too. */
+      const adopt = (head: EventUuid) =>
+        Effect.gen(function* () {
+          const immediately = !adoptedBefore
+          adoptedBefore = true
+          learn(log, head)
+          yield* Diagnostics.record("session_persist_409_adopt_server_uuid", annotate, "info")
+          return yield* new AttemptFailed({ cause: new HeadMoved({ head }), immediately })
+        })
+
+      const recovered = (head: EventUuid) =>
+        Effect.suspend(() => {
+          learn(log, head)
+          return Diagnostics.record("session_persist_recovered_from_409", annotate, "info")
+        })
+
+      /** A conflict that names no head: the log itself knows. */
+      const consult = (conflict: Call.Answer, bearer: Redacted.Redacted) =>
+        Effect.gen(function* () {
+          const answer = yield* Effect.mapError(
+            call.send({ operation: "Ingress.append", method: "GET", url, timeout: FETCH_TIMEOUT }, bearer),
+            (cause) => new AttemptFailed({ cause })
+          )
+          if (answer.status === 401) return yield* refused(answer, bearer)
+          const entries = yield* Effect.mapError(read(answer, sessionId), (cause) =>
+            cause._tag === "SessionExpired"
+              ? new AttemptFailed({ cause: Call.failed(answer) })
+              : new AttemptFailed({ cause, retryAfterMillis: answer.retryAfterMillis })
+          )
+          const head = headOf(entries)
+          if (head === undefined) {
+            yield* Diagnostics.record("session_persist_409_no_head", annotate)
+            return yield* new ConcurrentModification({
+              sessionId,
+              detail: conflict.detail ?? "the log refused the entry and names no head"
+            })
+          }
+          if (entries.some((entry) => entry.uuid === last)) return yield* recovered(head)
+          return yield* adopt(head)
+        })
+
+      const attempt = Effect.gen(function* () {
+        const token = yield* call.credentials.ingressToken(sessionId)
+        const answer = yield* call
+          .send(
+            {
+              operation: "Ingress.append",
+              method: "PUT",
+              url,
+              body: text,
+              timeout: attemptTimeout,
+              ...(log.head === undefined ? {} : { headers: { [LAST_UUID_HEADER]: log.head } })
+            },
+            token
+          )
+          .pipe(
+            Effect.tapError((cause) =>
+              Diagnostics.record("session_persist_fail_transport", { ...annotate, reason: cause.reason })
+            ),
+            Effect.mapError((cause) => new AttemptFailed({ cause }))
+          )
+        if (answer.status === 200 || answer.status === 201) return learn(log, last)
+        if (answer.status === 401) return yield* refused(answer, token)
+        if (answer.status === 409) {
+          const head = answer.headers[X_LAST_UUID_HEADER]
+          if (head === last) return yield* recovered(last)
+          return yield* isUuid(head) ? adopt(head) : consult(answer, token)
+        }
+        adoptedBefore = false
+        yield* Diagnostics.record("session_persist_fail_status", { ...annotate, status: answer.status })
+        return yield* new AttemptFailed({
+          cause: Call.failed(answer),
+          retryAfterMillis: answer.retryAfterMillis
+        })
+      })
+
+      return attempt.pipe(
+        Effect.retry({ schedule: Backoff.append, while: (error) => error._tag === "AttemptFailed" }),
+        Effect.catchTag("AttemptFailed", ({ cause }) =>
+          Effect.zipRight(
+            Diagnostics.record("session_persist_error_retries_exhausted", annotate),
+            new RetriesExhausted({ sessionId, attempts: Backoff.APPEND_ATTEMPTS, lastCause: cause })
+          )
+        )
+      )
+    }
+
+    /** Joins the session's line before anything else happens: the order of calls is the order of entries. */
+    const inLine = (sessionId: SessionId, last: EventUuid, text: string, url: string) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.suspend(() => {
+          const log = logs.of(sessionId)
+          return log.line.serve(log.line.enter(), restore, store(log, sessionId, last, text, url))
+        })
+      )
+
+    const append = (sessionId: SessionId, entry: ChainEntry, url: string) =>
+      inLine(sessionId, entry.uuid, entry.text, url).pipe(
+        Effect.withSpan("Ingress.append", {
+          attributes: { "session.id": sessionId, "entry.uuid": entry.uuid }
+        })
+      )
+
+    const appendBatch = (sessionId: SessionId, entries: ReadonlyArray<ChainEntry>, url: string) =>
+      Effect.suspend(() => {
+        const last = entries.at(-1)
+        if (last === undefined) return Effect.void
+        const text = `[${entries.map((entry) => entry.text).join(",")}]`
+        return inLine(sessionId, last.uuid, text, url)
+      }).pipe(
+        Effect.withSpan("Ingress.appendBatch", {
+          attributes: { "session.id": sessionId, "entries.count": entries.length }
+        })
+      )
+
+    return Ingress.of({
+      append,
+      appendBatch,
+      fetch,
+      fetchWithAccessToken,
+      clear: (sessionId) => Effect.sync(() => logs.clear(sessionId)),
+      clearAll: Effect.sync(() => logs.clearAll()),
+      known: Effect.sync(() => logs.size())
+    })
+  })
+
+export const layer = (
+  options?: Options
+): Layer.Layer<Ingress, never, HttpClient.HttpClient | Credentials | ClientConfig> =>
+  Layer.effect(Ingress, make(options))
+
+/** `CLAUDE_AFTER_LAST_COMPACT`: `1`, `true`, `yes` or `on` reads only what follows the last compaction. */
+export const config = Config.string("CLAUDE_AFTER_LAST_COMPACT").pipe(
+  Config.withDescription("fetch only what follows the last compaction"),
+  Config.withDefault(""),
+  Config.map((text) => ["1", "true", "yes", "on"].includes(text.trim().toLowerCase()))
+)
+
+/** The same, with `CLAUDE_AFTER_LAST_COMPACT` from the configuration. */
+export const layerFromEnv = (
+  options?: Options
+): Layer.Layer<Ingress, ConfigError.ConfigError, HttpClient.HttpClient | Credentials | ClientConfig> =>
+  Layer.effect(
+    Ingress,
+    Effect.flatMap(config, (afterLastCompact) => make({ ...options, afterLastCompact }))
+  )
