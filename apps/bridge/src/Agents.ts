@@ -25,7 +25,9 @@ export const onPath = (name: string): Effect.Effect<Option.Option<string>> =>
           .split(delimiter)
           .filter((directory) => directory !== "")
           .flatMap((directory) =>
-            (process.platform === "win32" ? [".exe", ".cmd"] : [""]).map((ending) => join(directory, name + ending))
+            (process.platform === "win32" ? [".exe", ".cmd"] : [""]).map((ending) =>
+              join(directory, name + ending)
+            )
           )
           .find(isExecutable)
       )
@@ -45,7 +47,11 @@ export const choose = (option: Option.Option<string>): Effect.Effect<Choice, Fai
     const named = Option.orElse(option, () => variable)
     if (Option.isSome(named)) {
       const name = named.value
-      if (name === "claude" || name === "scripted" || (name.startsWith("acp:") && name.length > "acp:".length)) {
+      if (
+        name === "claude" ||
+        name === "scripted" ||
+        (name.startsWith("acp:") && name.length > "acp:".length)
+      ) {
         return { agent: name, guessed: false }
       }
       return yield* new Failure({

@@ -12,7 +12,9 @@ export const json = Options.boolean("json").pipe(
 
 const hub = Options.text("hub").pipe(
   Options.optional,
-  Options.withDescription("Address of the hub (CAUSEWAY_HUB_URL; default: the hub that runs on this state directory)")
+  Options.withDescription(
+    "Address of the hub (CAUSEWAY_HUB_URL; default: the hub that runs on this state directory)"
+  )
 )
 
 const token = Options.redacted("token").pipe(
@@ -61,7 +63,10 @@ export const attaching = {
   perpetual: Options.boolean("perpetual").pipe(
     Options.withDescription("Keep the session at shutdown and take it up again at the next start")
   ),
-  model: Options.text("model").pipe(Options.optional, Options.withDescription("Model the agent is asked to use")),
+  model: Options.text("model").pipe(
+    Options.optional,
+    Options.withDescription("Model the agent is asked to use")
+  ),
   permissionMode: Options.text("permission-mode").pipe(
     Options.optional,
     Options.withDescription("Permission mode the agent starts in")

@@ -2,8 +2,8 @@
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as EffectLogLevel from "effect/LogLevel"
 import * as Logger from "effect/Logger"
+import * as EffectLogLevel from "effect/LogLevel"
 
 /** The default is warnings and worse. */
 export const layer: Layer.Layer<never> = Layer.unwrapEffect(

@@ -68,7 +68,11 @@ export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> 
       progress: (text) => (json ? Effect.void : err(`${paint(process.stderr, text, "dim")}\n`)),
       failure: ({ message, next, exitCode }) =>
         json
-          ? out(`${JSON.stringify({ event: "error", message, ...(next === undefined ? {} : { next }), exit_code: exitCode })}\n`)
-          : err(`${paint(process.stderr, `error: ${message}`, "bad")}\n${next === undefined ? "" : `  ${next}\n`}`)
+          ? out(
+              `${JSON.stringify({ event: "error", message, ...(next === undefined ? {} : { next }), exit_code: exitCode })}\n`
+            )
+          : err(
+              `${paint(process.stderr, `error: ${message}`, "bad")}\n${next === undefined ? "" : `  ${next}\n`}`
+            )
     })
   })

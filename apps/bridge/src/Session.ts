@@ -69,7 +69,9 @@ export const find = (reference: string): Effect.Effect<Api.Session, Failure, Ses
       Effect.flatMap(asApi),
       Effect.asSome,
       Effect.catchTag("SessionNotFound", (error) =>
-        sessionBody(id).length < PREFIX_MIN || sessionBody(id).length >= 32 ? failure(error) : Effect.succeedNone
+        sessionBody(id).length < PREFIX_MIN || sessionBody(id).length >= 32
+          ? failure(error)
+          : Effect.succeedNone
       ),
       Effect.mapError((error) => (error._tag === "Failure" ? error : failure(error)))
     )

@@ -17,18 +17,29 @@ import { Failure } from "./Failure.ts"
 const platformDefault: Effect.Effect<string> = Effect.gen(function* () {
   if (process.platform === "darwin") return join(homedir(), "Library", "Application Support", "causeway")
   const variable = process.platform === "win32" ? "LOCALAPPDATA" : "XDG_STATE_HOME"
-  const fallback = process.platform === "win32" ? join(homedir(), "AppData", "Local") : join(homedir(), ".local", "state")
+  const fallback =
+    process.platform === "win32" ? join(homedir(), "AppData", "Local") : join(homedir(), ".local", "state")
   const base = yield* Config.option(Config.nonEmptyString(variable))
-  return join(Option.getOrElse(base, () => fallback), "causeway")
+  return join(
+    Option.getOrElse(base, () => fallback),
+    "causeway"
+  )
 }).pipe(Effect.orDie)
 
 /** Makes the directory when it is not there. `--state-dir` first, then `CAUSEWAY_STATE_DIR`, then the platform's. */
 export const open = (option: Option.Option<string>): Effect.Effect<string, Failure> =>
   Effect.gen(function* () {
     const named = Option.orElse(option, () => Option.none())
-    const fromEnvironment = yield* Config.option(Config.nonEmptyString("CAUSEWAY_STATE_DIR")).pipe(Effect.orDie)
+    const fromEnvironment = yield* Config.option(Config.nonEmptyString("CAUSEWAY_STATE_DIR")).pipe(
+      Effect.orDie
+    )
     const fallback = yield* platformDefault
-    const path = resolve(Option.getOrElse(Option.orElse(named, () => fromEnvironment), () => fallback))
+    const path = resolve(
+      Option.getOrElse(
+        Option.orElse(named, () => fromEnvironment),
+        () => fallback
+      )
+    )
     yield* Effect.tryPromise({
       try: async () => {
         const made = await mkdir(path, { recursive: true, mode: 0o700 })
@@ -54,7 +65,10 @@ const read = (path: string): Effect.Effect<Option.Option<string>, Failure> =>
     Effect.catchAll((cause) =>
       notThere(cause)
         ? Effect.succeed(Option.none())
-        : new Failure({ message: `${path} cannot be read: ${describe(cause)}`, next: "check its permissions" })
+        : new Failure({
+            message: `${path} cannot be read: ${describe(cause)}`,
+            next: "check its permissions"
+          })
     )
   )
 
@@ -100,9 +114,8 @@ export const readHubUrl = (stateDir: string): Effect.Effect<Option.Option<string
 
 /** Writes the address down for as long as the scope is open. */
 export const announceHub = (stateDir: string, url: string) =>
-  Effect.acquireRelease(
-    write(hubFile(stateDir), `${JSON.stringify({ url, pid: process.pid })}\n`),
-    () => Effect.promise(() => rm(hubFile(stateDir), { force: true }))
+  Effect.acquireRelease(write(hubFile(stateDir), `${JSON.stringify({ url, pid: process.pid })}\n`), () =>
+    Effect.promise(() => rm(hubFile(stateDir), { force: true }))
   )
 
 export const databaseFile = (stateDir: string): string => join(stateDir, "hub.db")

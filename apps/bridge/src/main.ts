@@ -16,8 +16,8 @@ import { teleport } from "./Commands/Teleport.ts"
 import { token } from "./Commands/Token.ts"
 import { ExitCode } from "./Failure.ts"
 import * as LogLevel from "./LogLevel.ts"
-import { run } from "./Run.ts"
 import * as Output from "./Output.ts"
+import { run } from "./Run.ts"
 import { version } from "./version.ts"
 
 const arguments_ = process.argv.slice(2)

@@ -29,20 +29,26 @@ const directory = (flags: Remote.Flags): Effect.Effect<Finding> =>
   StateDirectory.open(flags.stateDir).pipe(
     Effect.flatMap((path) =>
       Effect.promise(() => stat(path)).pipe(
-        Effect.map((found): Finding =>
-          process.platform !== "win32" && (found.mode & 0o077) !== 0
-            ? {
-                check: "state directory",
-                state: "note",
-                detail: `${path} can be read by others`,
-                next: `chmod 700 ${path}`
-              }
-            : { check: "state directory", state: "ok", detail: path }
+        Effect.map(
+          (found): Finding =>
+            process.platform !== "win32" && (found.mode & 0o077) !== 0
+              ? {
+                  check: "state directory",
+                  state: "note",
+                  detail: `${path} can be read by others`,
+                  next: `chmod 700 ${path}`
+                }
+              : { check: "state directory", state: "ok", detail: path }
         )
       )
     ),
     Effect.catchAll((failure) =>
-      Effect.succeed<Finding>({ check: "state directory", state: "bad", detail: failure.message, next: failure.next })
+      Effect.succeed<Finding>({
+        check: "state directory",
+        state: "bad",
+        detail: failure.message,
+        next: failure.next
+      })
     )
   )
 
@@ -88,6 +94,7 @@ export const doctor = Command.make("doctor", Flags.remote, (flags) =>
       if (finding.next !== undefined) yield* output.line(`     ${finding.next}`)
     }
     const bad = findings.filter((finding) => finding.state === "bad")
-    if (bad.length > 0) return yield* new Failure({ message: `${bad.length} of ${findings.length} checks failed` })
+    if (bad.length > 0)
+      return yield* new Failure({ message: `${bad.length} of ${findings.length} checks failed` })
   })
 ).pipe(Command.withDescription("Check this machine, the hub and the token"))

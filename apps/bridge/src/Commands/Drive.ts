@@ -21,10 +21,12 @@ import * as Session from "../Session.ts"
 const post = (session: Api.Session, payload: JsonObject & { readonly uuid: string }) =>
   Effect.gen(function* () {
     const sessions = yield* Sessions.Sessions
-    const sent = yield* sessions.sendEvents(session.id, [payload]).pipe(
-      Effect.retry({ schedule: Backoff.uploads, while: ClientError.isTransient }),
-      Effect.mapError(Remote.failure)
-    )
+    const sent = yield* sessions
+      .sendEvents(session.id, [payload])
+      .pipe(
+        Effect.retry({ schedule: Backoff.uploads, while: ClientError.isTransient }),
+        Effect.mapError(Remote.failure)
+      )
     return sent.events[0]?.sequence_num
   })
 
@@ -59,7 +61,9 @@ const pending = (found: Api.Session, toolUseId: Option.Option<string>) => {
       onNone: () => `session ${found.id} waits for no approval`,
       onSome: (id) => `session ${found.id} does not wait for an approval of ${id}`
     }),
-    ...(open.length > 0 ? { next: `open: ${open.map((a) => `${a.tool_use_id} (${a.tool_name})`).join(", ")}` } : {}),
+    ...(open.length > 0
+      ? { next: `open: ${open.map((a) => `${a.tool_use_id} (${a.tool_name})`).join(", ")}` }
+      : {}),
     exitCode: ExitCode.notFound
   })
 }

@@ -1,6 +1,7 @@
 /** `logs SESSION [--follow]`: the log, event by event. */
-import * as Viewer from "@causeway/client/Viewer"
+
 import type { Received } from "@causeway/client/CodeSession"
+import * as Viewer from "@causeway/client/Viewer"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"

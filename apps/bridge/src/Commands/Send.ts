@@ -27,7 +27,10 @@ const deliveryWords: { readonly [status: string]: string } = {
 }
 
 /** Sends the payload again, under its uuid, until the hub has answered. */
-const accepted = (sessionId: SessionId, payload: { readonly uuid: string; readonly [key: string]: unknown }) =>
+const accepted = (
+  sessionId: SessionId,
+  payload: { readonly uuid: string; readonly [key: string]: unknown }
+) =>
   Effect.gen(function* () {
     const sessions = yield* Sessions.Sessions
     const output = yield* Output
@@ -39,7 +42,8 @@ const accepted = (sessionId: SessionId, payload: { readonly uuid: string; readon
       Effect.mapError(Remote.failure)
     )
     const event = sent.events[0]
-    if (event === undefined) return yield* new Failure({ message: "the hub did not say what became of the message" })
+    if (event === undefined)
+      return yield* new Failure({ message: "the hub did not say what became of the message" })
     return { sequenceNum: event.sequence_num, waitingFor: sent.waiting_for ?? undefined }
   })
 
@@ -78,7 +82,9 @@ const answer = (sessionId: SessionId, uuid: EventUuid, from: number) =>
             const { toolUseId, toolName } = request
             return Effect.zipRight(
               output.value({ event: "approval_requested", tool_use_id: toolUseId, tool_name: toolName }),
-              output.progress(`${printable(toolName)} waits for your approval: approve ${sessionId} ${toolUseId}`)
+              output.progress(
+                `${printable(toolName)} waits for your approval: approve ${sessionId} ${toolUseId}`
+              )
             )
           }
         }
@@ -117,7 +123,9 @@ export const send = Command.make(
     ),
     session: Args.text({ name: "session" }),
     text: Args.text({ name: "text" }).pipe(
-      Args.withDescription("The message; - reads it from standard input; put -- before one that begins with a dash")
+      Args.withDescription(
+        "The message; - reads it from standard input; put -- before one that begins with a dash"
+      )
     )
   },
   ({ wait, session, text, ...flags }) =>

@@ -32,7 +32,10 @@ const list = Command.make(
   ({ all, limit, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
-      const count = yield* Session.list({ archived: all ? "all" : "false", limit: Math.min(Math.max(limit, 1), 1000) }).pipe(
+      const count = yield* Session.list({
+        archived: all ? "all" : "false",
+        limit: Math.min(Math.max(limit, 1), 1000)
+      }).pipe(
         Stream.take(limit),
         Stream.tap((found) => output.value(found)),
         Stream.tap((found) =>
@@ -66,7 +69,8 @@ const show = Command.make("show", { ...Flags.remote, session }, ({ session, ...f
       ["last message", found.last_message]
     ]
     for (const [name, value] of rows) {
-      if (value !== null && value !== undefined) yield* output.line(`${name.padEnd(14)}${printable(String(value))}`)
+      if (value !== null && value !== undefined)
+        yield* output.line(`${name.padEnd(14)}${printable(String(value))}`)
     }
     for (const approval of found.pending_approvals ?? []) {
       yield* output.line(

@@ -29,7 +29,9 @@ const withDatabase =
       return yield* effect.pipe(Effect.provide(store))
     }).pipe(
       Effect.mapError((error) =>
-        error instanceof Failure ? error : new Failure({ message: error instanceof Error ? error.message : String(error) })
+        error instanceof Failure
+          ? error
+          : new Failure({ message: error instanceof Error ? error.message : String(error) })
       )
     )
 
@@ -102,20 +104,30 @@ const list = Command.make("list", Flags.common, ({ stateDir }) =>
   }).pipe(withDatabase(stateDir))
 ).pipe(Command.withDescription("List access tokens, without their secrets"))
 
-const revoke = Command.make("revoke", { ...Flags.common, token: Args.text({ name: "token-id" }) }, ({ stateDir, token }) =>
-  Effect.gen(function* () {
-    const output = yield* Output
-    const tokens = yield* Tokens.Tokens
-    const { id: organizationId } = yield* organization
-    yield* tokens.revoke({ organizationId, tokenId: token }).pipe(
-      Effect.catchTag(
-        "TokenUnknown",
-        (error) => new Failure({ message: error.message, next: "`token list` shows them", exitCode: ExitCode.notFound })
-      )
-    )
-    yield* output.value({ event: "token_revoked", id: token })
-    yield* output.line(`${token} opens nothing any more`)
-  }).pipe(withDatabase(stateDir))
+const revoke = Command.make(
+  "revoke",
+  { ...Flags.common, token: Args.text({ name: "token-id" }) },
+  ({ stateDir, token }) =>
+    Effect.gen(function* () {
+      const output = yield* Output
+      const tokens = yield* Tokens.Tokens
+      const { id: organizationId } = yield* organization
+      yield* tokens
+        .revoke({ organizationId, tokenId: token })
+        .pipe(
+          Effect.catchTag(
+            "TokenUnknown",
+            (error) =>
+              new Failure({
+                message: error.message,
+                next: "`token list` shows them",
+                exitCode: ExitCode.notFound
+              })
+          )
+        )
+      yield* output.value({ event: "token_revoked", id: token })
+      yield* output.line(`${token} opens nothing any more`)
+    }).pipe(withDatabase(stateDir))
 ).pipe(Command.withDescription("Revoke an access token"))
 
 export const token = Command.make("token").pipe(
