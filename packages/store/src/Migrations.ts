@@ -5,6 +5,8 @@
  * are. JSON columns are text. `payload` is the text that arrived.
  */
 
+import { gatewayStep } from "./internal/gateway.ts"
+
 const initial: ReadonlyArray<string> = [
   `CREATE TABLE organizations (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, created_at INTEGER NOT NULL
@@ -132,4 +134,4 @@ const initial: ReadonlyArray<string> = [
 ]
 
 /** Step n stands at index n − 1. */
-export const migrations: ReadonlyArray<ReadonlyArray<string>> = [initial]
+export const migrations: ReadonlyArray<ReadonlyArray<string>> = [initial, gatewayStep]
