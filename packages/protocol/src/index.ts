@@ -1,6 +1,7 @@
 export * as AccessTokensApi from "./AccessTokensApi.ts"
 export * as Api from "./Api.ts"
 export * as Authorization from "./Authorization.ts"
+export * as BareDoorApi from "./BareDoorApi.ts"
 export * as CodeSessionsApi from "./CodeSessionsApi.ts"
 export * as EnvironmentsApi from "./EnvironmentsApi.ts"
 export * as Event from "./Event.ts"
