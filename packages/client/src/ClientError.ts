@@ -200,16 +200,6 @@ export class TranscriptNotFound extends Schema.TaggedError<TranscriptNotFound>()
   }
 }
 
-/** The server answered a page with the cursor that asked for it: paging would never end. */
-export class CursorStuck extends Schema.TaggedError<CursorStuck>()("CursorStuck", {
-  sessionId: Schema.String,
-  page: Schema.Int
-}) {
-  override get message(): string {
-    return `page ${this.page} of session ${this.sessionId} leads to itself`
-  }
-}
-
 // --- Code sessions ---
 
 /** 409 on a worker route: a newer worker has the session. This one must stop writing. */

@@ -1,11 +1,23 @@
 /** Reads a session from elsewhere. Source: spec 1 §4. */
-import type { SessionId } from "@causeway/protocol/Ids"
+import { TeleportPage } from "@causeway/protocol/CodeSessionsApi"
+import { EventUuid, type SessionId } from "@causeway/protocol/Ids"
+import type { JsonObject } from "@causeway/protocol/Payload"
+import * as RawJson from "@causeway/protocol/RawJson"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
-import type * as Stream from "effect/Stream"
-import type { AccessError, CursorStuck, SessionExpired, TranscriptNotFound } from "./ClientError.ts"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { ClientConfig } from "./ClientConfig.ts"
+import { type AccessError, SessionExpired, TranscriptNotFound } from "./ClientError.ts"
+import type { Credentials } from "./Credentials.ts"
+import * as Diagnostics from "./Diagnostics.ts"
 import type { Entry } from "./Entry.ts"
+import { Ingress } from "./Ingress.ts"
+import * as Call from "./internal/Call.ts"
 
 /** One entry of a transcript, with what its page says of it. */
 export interface TranscriptEntry extends Entry {
@@ -19,7 +31,7 @@ export interface Transcript {
   readonly entries: ReadonlyArray<TranscriptEntry>
   /** How many pages were read. */
   readonly pages: number
-  /** The cap of 100 pages ended it: there is more. */
+  /** The cap of 100 pages or a cursor that does not advance ended it: there may be more. */
   readonly truncated: boolean
 }
 
@@ -28,12 +40,15 @@ export interface ReadOptions {
   readonly pageSize?: number
 }
 
-export type ReadError = AccessError | SessionExpired | TranscriptNotFound | CursorStuck
+export type ReadError = AccessError | SessionExpired | TranscriptNotFound
 
 export class Teleport extends Context.Tag("@causeway/client/Teleport")<
   Teleport,
   {
-    /** The entries, page after page as they are taken. Ends early, with a warning, at 100 pages. */
+    /**
+     * The entries, page after page as they are taken. Ends early, with a warning, at 100 pages and at a cursor that
+     * does not advance; `transcript` says whether it did.
+     */
     readonly events: (
       sessionId: SessionId,
       options?: ReadOptions
@@ -46,3 +61,174 @@ export class Teleport extends Context.Tag("@causeway/client/Teleport")<
     ) => Effect.Effect<Transcript, Exclude<ReadError, TranscriptNotFound>>
   }
 >() {}
+
+// --- Pages ---
+
+/** Pages read of one transcript at most; at the default page size 100,000 entries. */
+export const MAX_PAGES = 100
+const PAGE_SIZE = 1_000
+const TIMEOUT = "20 seconds"
+
+const isUuid = Schema.is(EventUuid)
+
+/** What is read of a page: little, so that any server's will do. */
+const Page = Schema.Struct({
+  data: Schema.Array(
+    Schema.Struct({
+      event_id: Schema.optional(Schema.NullOr(Schema.String)),
+      event_type: Schema.optional(Schema.NullOr(Schema.String)),
+      is_compaction: Schema.optional(Schema.NullOr(Schema.Boolean)),
+      payload: TeleportPage.fields.data.value.fields.payload,
+      created_at: Schema.optional(Schema.NullOr(Schema.String))
+    })
+  ),
+  next_cursor: TeleportPage.fields.next_cursor
+})
+
+/** The entries of a decoded page, each with the text in which it arrived; null payloads are left out. */
+const entriesOf = (page: typeof Page.Type, text: string): ReadonlyArray<TranscriptEntry> => {
+  const events = RawJson.elements(RawJson.member(text, "data") ?? "[]")
+  return page.data.flatMap((event, at): ReadonlyArray<TranscriptEntry> => {
+    const payload = RawJson.member(events[at] ?? "{}", "payload")
+    if (event.payload === null || payload === undefined) return []
+    const json: JsonObject = event.payload
+    return [
+      {
+        text: payload,
+        json,
+        uuid: isUuid(json["uuid"]) ? json["uuid"] : undefined,
+        eventId: Option.fromNullable(event.event_id),
+        createdAt: Option.fromNullable(event.created_at),
+        isCompaction: event.is_compaction ?? false
+      }
+    ]
+  })
+}
+
+interface PageRead {
+  readonly entries: ReadonlyArray<TranscriptEntry>
+  /** It ended here although there may be more. */
+  readonly truncated: boolean
+}
+
+interface Position {
+  readonly page: number
+  readonly cursor: string | undefined
+  /** Cursors that led here: one that comes again leads nowhere new. */
+  readonly seen: ReadonlySet<string>
+}
+
+const FIRST: Position = { page: 1, cursor: undefined, seen: new Set() }
+
+// --- Service ---
+
+export const make = Effect.gen(function* () {
+  const call = yield* Call.make
+  const ingress = yield* Ingress
+
+  const readPage = Effect.fn("Teleport.page")(function* (
+    sessionId: SessionId,
+    { cursor, page, seen }: Position,
+    limit: number
+  ) {
+    yield* Effect.annotateCurrentSpan({ "session.id": sessionId, page })
+    const operation = "Teleport.events"
+    const path = `/v1/code/sessions/${yield* Call.checkId("session", sessionId)}/teleport-events`
+    const answer = yield* call.accessRaw(
+      {
+        operation,
+        method: "GET",
+        url: `${call.config.baseUrl}${path}${Call.query({ limit, cursor })}`,
+        timeout: TIMEOUT
+      },
+      "required"
+    )
+    const annotations = { session_id: sessionId, page, status: answer.status }
+    const end = (read: PageRead) => [read, Option.none<Position>()] as const
+    if (answer.status === 404) {
+      if (page === 1) {
+        yield* Diagnostics.record("teleport_events_not_found", annotations, "info")
+        return yield* new TranscriptNotFound({ sessionId })
+      }
+      // Deleted while it was read: what was read is what there is.
+      yield* Diagnostics.record("teleport_events_deleted", annotations)
+      return end({ entries: [], truncated: false })
+    }
+    if (answer.status === 401) {
+      yield* Diagnostics.record("session_get_fail_bad_token", { session_id: sessionId, operation })
+      return yield* new SessionExpired({ sessionId, ...Call.detailOf(answer) })
+    }
+    if (!Call.is2xx(answer)) return yield* Call.failed(answer)
+    const body = yield* Call.decode(Page)(answer)
+    const entries = entriesOf(body, answer.text)
+    const next = body.next_cursor
+    if (next === undefined || next === null) return end({ entries, truncated: false })
+    if (seen.has(next)) {
+      yield* Diagnostics.record("teleport_events_cursor_stuck", annotations)
+      return end({ entries, truncated: true })
+    }
+    if (page >= MAX_PAGES) {
+      yield* Diagnostics.record("teleport_events_page_cap", annotations)
+      return end({ entries, truncated: true })
+    }
+    return [
+      { entries, truncated: false },
+      Option.some<Position>({ page: page + 1, cursor: next, seen: new Set(seen).add(next) })
+    ] as const
+  })
+
+  const pages = (sessionId: SessionId, options: ReadOptions = {}): Stream.Stream<PageRead, ReadError> =>
+    Stream.paginateEffect(FIRST, (position) => readPage(sessionId, position, options.pageSize ?? PAGE_SIZE))
+
+  const events = (sessionId: SessionId, options?: ReadOptions) =>
+    Stream.mapConcat(pages(sessionId, options), (page) => page.entries)
+
+  const transcript = Effect.fn("Teleport.transcript")(function* (
+    sessionId: SessionId,
+    options?: ReadOptions
+  ) {
+    const read = Chunk.toReadonlyArray(yield* Stream.runCollect(pages(sessionId, options)))
+    const transcript: Transcript = {
+      entries: read.flatMap((page) => page.entries),
+      pages: read.length,
+      truncated: read.some((page) => page.truncated)
+    }
+    yield* Effect.annotateCurrentSpan({ "session.id": sessionId, "entries.count": transcript.entries.length })
+    return transcript
+  })
+
+  const transcriptWithFallback = Effect.fn("Teleport.transcriptWithFallback")(function* (
+    sessionId: SessionId,
+    options?: ReadOptions
+  ) {
+    return yield* Effect.catchTag(transcript(sessionId, options), "TranscriptNotFound", () =>
+      Effect.gen(function* () {
+        yield* Diagnostics.record("teleport_fallback_ingress", { session_id: sessionId }, "info")
+        const entries = yield* ingress.fetchWithAccessToken(sessionId, { afterLastCompact: false })
+        const found: Transcript = {
+          entries: entries.map((entry) => ({
+            ...entry,
+            eventId: Option.none(),
+            createdAt: Option.none(),
+            isCompaction: isCompaction(entry.json)
+          })),
+          pages: 1,
+          truncated: false
+        }
+        return found
+      })
+    )
+  })
+
+  return Teleport.of({ events, transcript, transcriptWithFallback })
+})
+
+/** Whether an entry of the ingress log, which does not say so itself, is the boundary of a compaction. */
+const isCompaction = (json: JsonObject): boolean =>
+  (json["type"] === "system" && json["subtype"] === "compact_boundary") || json["type"] === "summary"
+
+export const layer: Layer.Layer<
+  Teleport,
+  never,
+  HttpClient.HttpClient | Credentials | ClientConfig | Ingress
+> = Layer.effect(Teleport, make)
