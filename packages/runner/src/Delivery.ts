@@ -92,6 +92,10 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
   const open = new Map<EventUuid, Entry>()
   /** Questions of the running process that wait for an answer: their tool use, where they have one. */
   const asks = new Map<string, string | undefined>()
+  /** Questions of processes that are gone, by request id: asked again by the next one, or withdrawn. */
+  const orphans = new Map<string, string | undefined>()
+  /** Requests of agents that were answered: an agent may echo the answer. */
+  const replied = memory()
   /** Answers by request id and by tool use, until their effect was seen. */
   const answers = new Map<string, EventUuid>()
   let turnRuns = false
@@ -206,29 +210,63 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
     if (entry.kind === "answer") {
       const requestId = text(member(payload.json["response"], "request_id"))
       const toolUseId = requestId === undefined ? undefined : asks.get(requestId)
-      if (requestId !== undefined) asks.delete(requestId)
+      if (requestId !== undefined) {
+        asks.delete(requestId)
+        replied.add(requestId)
+      }
       // Of an answer about no tool use there is no effect to wait for.
       if (toolUseId === undefined) return { outputs: finish(entry), writes: [] }
     }
     return { outputs: deliver(entry, entry.kind === "note" ? "processed" : "processing"), writes: [] }
   }
 
-  const resultOf = (payload: Payload.Payload): ReadonlyArray<AgentOutput> => {
+  /** Withdraws questions that were asked by processes before this one and not again. */
+  const withdraw = (): ReadonlyArray<AgentOutput> => {
+    const requests = Array.from(orphans.keys())
+    orphans.clear()
+    return requests.flatMap((requestId) =>
+      speak(Payload.make({ type: "control_cancel_request", request_id: requestId }))
+    )
+  }
+
+  const namedBy = (result: Payload.Payload): ReadonlyArray<string> => {
+    const many = result.json["user_message_uuids"]
+    const one = result.json["user_message_uuid"]
+    return [...(Array.isArray(many) ? many : []), one].filter((uuid) => typeof uuid === "string")
+  }
+
+  /** The prompts that a result answers. */
+  const answeredBy = (result: Payload.Payload): ReadonlyArray<Entry> => {
+    const named = namedBy(result)
+    const all = prompts()
+    const matching = all.filter(({ uuid }) => named.some((name) => name === uuid))
+    if (matching.length > 0) return matching
+    const taken = all.filter(({ state }) => state === "processing")
+    if (named.length === 0) return taken.slice(0, 1)
+    // A resumed agent may go on with an interrupted turn under a prompt of its own; what it acknowledged and did not
+    // begin anew is answered by that.
+    return named.some((uuid) => given.has(uuid)) ? [] : taken.filter(({ again }) => again)
+  }
+
+  const result = (payload: Payload.Payload): ReadonlyArray<AgentOutput> => {
     turnRuns = false
     turns++
     asks.clear()
-    const many = payload.json["user_message_uuids"]
-    const named = [...(Array.isArray(many) ? many : []), payload.json["user_message_uuid"]].filter(
-      (uuid) => typeof uuid === "string"
-    )
-    const all = prompts()
-    const answered =
-      named.length > 0
-        ? all.filter(({ uuid }) => named.some((name) => name === uuid))
-        : all.filter(({ state }) => state === "processing").slice(0, 1)
+    const answered = answeredBy(payload)
+    const named = namedBy(payload)
+    const adopted = answered.map(({ uuid }) => uuid).filter((uuid) => !named.includes(uuid))
+    const line =
+      named.length > 0 && adopted.length > 0
+        ? Payload.make({
+            ...payload.json,
+            type: payload.type,
+            ...(payload.uuid === undefined ? {} : { uuid: payload.uuid }),
+            user_message_uuids: [...new Set([...named, ...adopted])]
+          })
+        : payload
     // Answers belong to the turn: what it has not used by its end it will not use.
     const used = Array.from(open.values()).filter(({ kind }) => kind === "answer")
-    return [...answered, ...used].flatMap(finish)
+    return [...withdraw(), ...speak(line), ...[...answered, ...used].flatMap(finish)]
   }
 
   const toolResults = (payload: Payload.Payload): ReadonlyArray<AgentOutput> => {
@@ -271,7 +309,7 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
         }
       }
       case "result":
-        return { outputs: [...speak(payload), ...resultOf(payload)], writes: [] }
+        return { outputs: result(payload), writes: [] }
       case "system": {
         if (json["subtype"] === "init") turnRuns = true
         if (json["subtype"] === "session_state_changed") stated = text(json["state"])
@@ -282,20 +320,51 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
         if (requestId === undefined) return { outputs: speak(payload), writes: [] }
         const toolUseId = text(member(json["request"], "tool_use_id"))
         asks.set(requestId, toolUseId)
+        let known = false
+        for (const [orphan, asked] of orphans) {
+          if (orphan !== requestId && (toolUseId === undefined || asked !== toolUseId)) continue
+          known = true
+          orphans.delete(orphan)
+        }
         const answer = answerTo(requestId, toolUseId)
-        return { outputs: speak(payload), writes: answer === undefined ? [] : [answer] }
+        return {
+          // A question that is new means that the turn was begun anew: the old ones will not be asked again.
+          outputs: [...(known ? [] : withdraw()), ...speak(payload)],
+          writes: answer === undefined ? [] : [answer]
+        }
       }
       case "control_cancel_request": {
         const requestId = text(json["request_id"])
         if (requestId !== undefined) asks.delete(requestId)
         return { outputs: speak(payload), writes: [] }
       }
+      case "command_lifecycle": {
+        const entry = prompts().find(({ uuid }) => uuid === json["command_uuid"])
+        const state = json["state"]
+        return {
+          outputs: [
+            ...(entry !== undefined && state === "started" ? deliver(entry, "processing") : []),
+            ...speak(payload),
+            ...(entry !== undefined && state === "cancelled" ? cancelled([entry.uuid]) : [])
+          ],
+          writes: []
+        }
+      }
       case "control_response": {
         const requestId = text(member(json["response"], "request_id"))
+        if (requestId !== undefined && replied.has(requestId)) return nothing
+        const dropped = member(member(json["response"], "response"), "cancelled")
         const entry = Array.from(open.values()).find(
           ({ kind, payload }) => kind === "request" && payload.json["request_id"] === requestId
         )
-        return { outputs: [...speak(payload), ...(entry === undefined ? [] : finish(entry))], writes: [] }
+        return {
+          outputs: [
+            ...speak(payload),
+            ...(entry === undefined ? [] : finish(entry)),
+            ...(Array.isArray(dropped) ? cancelled(dropped) : [])
+          ],
+          writes: []
+        }
       }
       default:
         return { outputs: speak(payload), writes: [] }
@@ -303,10 +372,11 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
   }
 
   const disconnected = (): Step => {
-    for (const entry of prompts()) {
-      if (entry.state === "processing") entry.attempts++
-      entry.again = true
-    }
+    const all = prompts()
+    const taken = all.filter(({ state }) => state === "processing")
+    for (const entry of taken.length > 0 || !turnRuns ? taken : all.slice(0, 1)) entry.attempts++
+    for (const entry of all) entry.again = true
+    for (const [requestId, toolUseId] of asks) orphans.set(requestId, toolUseId)
     asks.clear()
     turnRuns = false
     stated = undefined
@@ -339,6 +409,15 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
     writes: []
   })
 
+  const cancelled = (uuids: ReadonlyArray<unknown>): ReadonlyArray<AgentOutput> =>
+    giveUp(
+      prompts()
+        .map(({ uuid }) => uuid)
+        .filter((uuid) => uuids.includes(uuid)),
+      "cancelled",
+      "taken out of the queue before its turn"
+    ).outputs
+
   return {
     give,
     connected: () => ({
@@ -360,10 +439,13 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
     abandonTurn: (detail) => {
       turnRuns = false
       turns++
-      const taken = prompts().filter(({ state }) => state === "processing")
+      const all = prompts()
+      const begun = all.filter(({ state }) => state === "processing")
+      const taken = begun.length > 0 ? begun : all.slice(0, 1)
       const requests = Array.from(open.values()).filter(({ kind }) => kind === "request")
       return {
         outputs: [
+          ...withdraw(),
           ...requests.flatMap((entry) => [
             ...speak(
               Payload.make({

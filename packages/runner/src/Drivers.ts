@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AgentUnavailable } from "./Agent.ts"
+import * as Claude from "./Claude/Driver.ts"
 import { type Driver, Drivers } from "./Driver.ts"
 import type { Variables } from "./Environment.ts"
 import type { Grace } from "./Process/AgentProcess.ts"
@@ -28,26 +29,40 @@ export interface DriversOptions {
 const unknown = (agent: string, detail: string) =>
   Effect.fail(new AgentUnavailable({ agent, reason: "NotFound", detail }))
 
-export const make = (options: DriversOptions): typeof Drivers.Service => ({
-  resolve: (agent) => {
-    const named = options.named?.[agent]
-    if (named !== undefined) return Effect.succeed(named)
-    if (agent === "scripted") {
-      return options.scriptedAgentPath === undefined || options.scriptedDirectory === undefined
-        ? unknown(agent, "the scripted agent's program or directory is not configured")
-        : Effect.succeed(
-            Scripted.make({
-              scriptPath: options.scriptedAgentPath,
-              directory: options.scriptedDirectory,
-              nodePath: options.nodePath ?? process.execPath,
-              environment: options.environment,
-              hubUrl: options.hubUrl,
-              grace: options.grace
-            })
-          )
-    }
-    return unknown(agent, "no such agent; known are scripted, claude and acp:<command>")
-  }
-})
+export const make = (options: DriversOptions): Effect.Effect<typeof Drivers.Service> =>
+  Effect.gen(function* () {
+    const claude = yield* Claude.make({
+      command: options.claudePath ?? "claude",
+      environment: options.environment,
+      hubUrl: options.hubUrl,
+      grace: options.grace
+    })
+    return { resolve: (agent) => resolve(options, claude, agent) }
+  })
 
-export const layer = (options: DriversOptions): Layer.Layer<Drivers> => Layer.succeed(Drivers, make(options))
+const resolve = (
+  options: DriversOptions,
+  claude: Driver,
+  agent: string
+): Effect.Effect<Driver, AgentUnavailable> => {
+  const named = options.named?.[agent]
+  if (named !== undefined) return Effect.succeed(named)
+  if (agent === "claude") return Effect.succeed(claude)
+  if (agent === "scripted") {
+    return options.scriptedAgentPath === undefined || options.scriptedDirectory === undefined
+      ? unknown(agent, "the scripted agent's program or directory is not configured")
+      : Effect.succeed(
+          Scripted.make({
+            scriptPath: options.scriptedAgentPath,
+            directory: options.scriptedDirectory,
+            nodePath: options.nodePath ?? process.execPath,
+            environment: options.environment,
+            hubUrl: options.hubUrl,
+            grace: options.grace
+          })
+        )
+  }
+  return unknown(agent, "no such agent; known are scripted, claude and acp:<command>")
+}
+
+export const layer = (options: DriversOptions): Layer.Layer<Drivers> => Layer.effect(Drivers, make(options))

@@ -1,0 +1,166 @@
+/**
+ * Drives the Claude Code CLI over its standard streams. Source: spec 4 §1; every flag and variable here was tried with
+ * the published program, which is never a dependency.
+ */
+import { existsSync, readdirSync, realpathSync } from "node:fs"
+import { mkdir, writeFile } from "node:fs/promises"
+import { homedir } from "node:os"
+import { join } from "node:path"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { type AgentSessionSpec, AgentUnavailable } from "../Agent.ts"
+import type { Connection, ConnectSpec, Driver, DriverLine } from "../Driver.ts"
+import * as Environment from "../Environment.ts"
+import type { Grace } from "../Process/AgentProcess.ts"
+import * as StreamJson from "../StreamJson.ts"
+import * as Record from "./Record.ts"
+
+export interface ClaudeOptions {
+  /** The program: a path, or a name that is looked up on the path. */
+  readonly command: string
+  readonly environment: Environment.Variables
+  readonly hubUrl?: string | undefined
+  readonly grace?: Grace | undefined
+  /** Added to the flags of every start (`--mcp-config`, `--settings`, …). */
+  readonly flags?: ReadonlyArray<string> | undefined
+}
+
+const always = [
+  "-p",
+  "--input-format",
+  "stream-json",
+  "--output-format",
+  "stream-json",
+  "--verbose",
+  "--permission-prompt-tool",
+  "stdio",
+  "--replay-user-messages",
+  "--include-partial-messages"
+]
+
+/** Longest folder name that the CLI makes of a path as it is; longer ones end in something of its own. */
+const LONGEST_FOLDER = 200
+
+const realPath = (path: string): string => {
+  try {
+    return realpathSync(path)
+  } catch {
+    // A directory that is not there is reported when the process is started in it.
+    return path
+  }
+}
+
+/** Where the CLI keeps the record of a conversation. */
+const recordPath = (
+  spec: Pick<AgentSessionSpec, "cwd" | "agentSessionId" | "env">,
+  host: Environment.Variables
+): string => {
+  const home = spec.env?.["HOME"] ?? host["HOME"] ?? homedir()
+  const config = spec.env?.["CLAUDE_CONFIG_DIR"] ?? host["CLAUDE_CONFIG_DIR"] ?? join(home, ".claude")
+  const projects = join(config, "projects")
+  const name = realPath(spec.cwd).replaceAll(/[^A-Za-z0-9]/g, "-")
+  const start = name.slice(0, LONGEST_FOLDER)
+  const folder =
+    name.length > LONGEST_FOLDER && existsSync(projects)
+      ? (readdirSync(projects).find((each) => each.startsWith(start)) ?? start)
+      : name
+  return join(projects, folder, `${spec.agentSessionId}.jsonl`)
+}
+
+/** `transcript_mirror` lines become the entries that no other line shows; all others pass as they are. */
+const unfold = (line: DriverLine): ReadonlyArray<DriverLine> =>
+  line._tag === "Payload" && line.payload.type === "transcript_mirror"
+    ? Record.mirrored(line.payload).map((payload) => ({ _tag: "Payload", payload }))
+    : [line]
+
+const refusesFlag = (flag: string) => (cause: AgentUnavailable) =>
+  cause.reason === "ExitedAtOnce" && /unknown option/i.test(cause.detail) && cause.detail.includes(flag)
+
+export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
+  Effect.gen(function* () {
+    /** Learnt at the first start: older versions refuse the flag. */
+    const mirrors = yield* Ref.make(true)
+
+    const start = (
+      spec: ConnectSpec,
+      flags: ReadonlyArray<string>
+    ): Effect.Effect<Connection, AgentUnavailable, Scope.Scope> =>
+      Effect.suspend(() => {
+        // What is on disk decides: `--session-id` refuses a conversation that exists, `--resume` one that does not.
+        const resumed = existsSync(recordPath(spec, options.environment))
+        return StreamJson.connect(
+          {
+            agent: spec.agent,
+            command: options.command,
+            args: [
+              ...always,
+              resumed ? "--resume" : "--session-id",
+              spec.agentSessionId,
+              ...(spec.model === undefined ? [] : ["--model", spec.model]),
+              ...(spec.permissionMode === undefined ? [] : ["--permission-mode", spec.permissionMode]),
+              ...flags,
+              ...(options.flags ?? [])
+            ],
+            cwd: spec.cwd,
+            env: Environment.forAgent(options.environment, spec, options.hubUrl, {
+              CLAUDE_CODE_SDK_READS_SESSION_STATE: "1",
+              CLAUDE_CODE_ENTRYPOINT: "causeway",
+              CLAUDE_CODE_RESUME_INTERRUPTED_TURN: spec.resumeInterrupted ? "1" : undefined
+            }),
+            grace: options.grace
+          },
+          { runId: spec.runId, resumed }
+        )
+      }).pipe(
+        Effect.mapError((cause) =>
+          refusesFlag("")(cause) && !refusesFlag("--session-mirror")(cause)
+            ? new AgentUnavailable({
+                agent: spec.agent,
+                reason: "WrongVersion",
+                detail: `this version cannot be driven, upgrade it: ${cause.detail}`
+              })
+            : cause
+        )
+      )
+
+    const connect = (spec: ConnectSpec) =>
+      Effect.gen(function* () {
+        const connection = (yield* Ref.get(mirrors))
+          ? yield* start(spec, ["--session-mirror"]).pipe(
+              Effect.catchIf(refusesFlag("--session-mirror"), () =>
+                Effect.zipRight(Ref.set(mirrors, false), start(spec, []))
+              )
+            )
+          : yield* start(spec, [])
+        return { ...connection, lines: Stream.mapConcat(connection.lines, unfold) }
+      })
+
+    const adopt: Driver["adopt"] = (spec, entries) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.tryPromise({
+          try: async () => {
+            const path = recordPath(spec, options.environment)
+            if (existsSync(path)) return false
+            const lines = Record.fromTranscript(entries, {
+              sessionId: spec.agentSessionId,
+              cwd: realPath(spec.cwd),
+              now: new Date(now).toISOString()
+            })
+            await mkdir(join(path, ".."), { recursive: true, mode: 0o700 })
+            await writeFile(path, lines.map((line) => `${line}\n`).join(""), { mode: 0o600, flag: "wx" })
+            return true
+          },
+          catch: (cause) =>
+            new AgentUnavailable({
+              agent: spec.agent,
+              reason: "Unknown",
+              detail: `cannot write its record: ${cause instanceof Error ? cause.message : String(cause)}`
+            })
+        })
+      )
+
+    return { connect, adopt }
+  })

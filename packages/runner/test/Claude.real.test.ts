@@ -1,0 +1,257 @@
+/**
+ * The driver against the published Claude Code CLI, with a stand-in for its model on loopback. Opt-in: the program is
+ * nobody's dependency. Runs when both are set:
+ *
+ *     CAUSEWAY_TEST_CLAUDE        path of `claude`
+ *     CAUSEWAY_TEST_MESSAGES_API  URL of a scriptable Messages API, or path of a module with `startFakeMessagesApi`
+ */
+import { execFileSync } from "node:child_process"
+import { randomUUID } from "node:crypto"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import type * as Payload from "@causeway/protocol/Payload"
+import * as Payloads from "@causeway/protocol/Payload"
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { type AgentSession, AgentSessions } from "../src/Agent.ts"
+import * as Sessions from "../src/AgentSessions.ts"
+import * as Drivers from "../src/Drivers.ts"
+import * as Scripted from "./support/Scripted.ts"
+import * as Talk from "./support/Talk.ts"
+
+const claude = process.env["CAUSEWAY_TEST_CLAUDE"]
+const messagesApi = process.env["CAUSEWAY_TEST_MESSAGES_API"]
+const wanted = claude !== undefined && messagesApi !== undefined
+
+if (!wanted) {
+  process.stderr.write(
+    "Claude.real: DID NOT RUN: set CAUSEWAY_TEST_CLAUDE and CAUSEWAY_TEST_MESSAGES_API to try the real Claude CLI\n"
+  )
+}
+
+const startApi = async (): Promise<string> => {
+  if (messagesApi === undefined || messagesApi.startsWith("http")) return messagesApi ?? ""
+  const module: { startFakeMessagesApi: (options: object) => Promise<{ readonly url: string }> } =
+    await import(/* @vite-ignore */ pathToFileURL(messagesApi).href)
+  return (await module.startFakeMessagesApi({ port: 0 })).url
+}
+const url = wanted ? await startApi() : ""
+
+/** A machine of its own: home, temporary directory and two checkouts of one repository. */
+const machine = Effect.gen(function* () {
+  const root = yield* Scripted.directory
+  const at = (name: string) => {
+    mkdirSync(join(root, name), { recursive: true })
+    return join(root, name)
+  }
+  const checkout = at("checkout")
+  const git = (...args: ReadonlyArray<string>) =>
+    execFileSync("git", ["-c", "user.email=test@example.com", "-c", "user.name=test", ...args], {
+      cwd: checkout
+    })
+  git("init", "-q")
+  writeFileSync(join(checkout, "notes.txt"), "the sea is blue\n")
+  git("add", "notes.txt")
+  git("commit", "-q", "-m", "notes")
+  git("clone", "-q", checkout, join(root, "other"))
+  const environment = {
+    PATH: process.env["PATH"],
+    HOME: at("home"),
+    TMPDIR: at("tmp"),
+    CLAUDE_CONFIG_DIR: at("config"),
+    ANTHROPIC_BASE_URL: url,
+    ANTHROPIC_API_KEY: "dummy",
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    CAUSEWAY_TOKEN: "not for agents"
+  }
+  const layer = Layer.provide(
+    Sessions.layerWith({ silence: "4 seconds" }),
+    Drivers.layer({ environment, claudePath: claude })
+  )
+  return { checkout, other: join(root, "other"), environment, layer }
+})
+
+const answered = (talk: Talk.Talk, session: AgentSession, text: string) =>
+  Effect.gen(function* () {
+    const prompt = Talk.prompt(text)
+    yield* session.input(prompt)
+    return yield* talk.result(prompt)
+  })
+
+const isAsk = ({ type, json }: Payload.Payload) =>
+  type === "control_request" && String(JSON.stringify(json["request"])).includes("can_use_tool")
+
+describe.runIf(wanted)("the real Claude CLI", () => {
+  it.scopedLive(
+    "reads, asks, is interrupted, takes a second turn, and is resumed in another checkout with its history",
+    () =>
+      Effect.gen(function* () {
+        const { checkout, other, layer } = yield* machine
+        yield* Effect.gen(function* () {
+          const sessions = yield* AgentSessions
+          const spec = Talk.spec({ cwd: checkout, agent: "claude" })
+          const transcript: Array<Payload.Payload> = []
+
+          yield* Effect.gen(function* () {
+            const session = yield* sessions.open(spec)
+            const talk = yield* Talk.listen(session)
+            const say = (text: string) =>
+              Effect.gen(function* () {
+                const prompt = Talk.prompt(text)
+                transcript.push(...talk.lines().slice(taken), prompt)
+                taken = talk.lines().length
+                yield* session.input(prompt)
+                return prompt
+              })
+            let taken = 0
+
+            const read = yield* say(`!read ${join(checkout, "notes.txt")}`)
+            const result = yield* talk.result(read)
+            expect(result.json["result"]).toContain("the sea is blue")
+            yield* talk.until((each) => each._tag === "Delivery" && each.state === "processed")
+            expect(talk.deliveries(read.uuid)).toEqual(["processing", "processed"])
+
+            const bash = yield* say(`!bash touch ${join(checkout, "made.txt")}`)
+            const ask = yield* talk.untilLine(isAsk)
+            expect(yield* SubscriptionRef.get(session.status)).toBe("requires_action")
+            yield* session.input(
+              Talk.answer(ask.json["request_id"], {
+                behavior: "allow",
+                updatedInput: (ask.json["request"] as Payload.JsonObject)["input"]
+              })
+            )
+            yield* talk.result(bash)
+            expect(existsSync(join(checkout, "made.txt"))).toBe(true)
+
+            const denied = yield* say(`!bash touch ${join(checkout, "denied.txt")}`)
+            const second = yield* talk.untilLine(isAsk)
+            yield* session.input(
+              Talk.answer(second.json["request_id"], { behavior: "deny", message: "use another name" })
+            )
+            const deniedResult = yield* talk.result(denied)
+            expect(deniedResult.json["result"]).toContain("use another name")
+            expect(existsSync(join(checkout, "denied.txt"))).toBe(false)
+
+            const slow = yield* say("!slow 200 50")
+            yield* talk.untilLine(
+              ({ type, json }) => type === "stream_event" && JSON.stringify(json).includes("word3")
+            )
+            yield* session.input(Talk.request({ subtype: "interrupt" }))
+            expect((yield* talk.result(slow)).json["terminal_reason"]).toBe("aborted_streaming")
+
+            const last = yield* say("--version of a prompt")
+            expect((yield* talk.result(last)).json["result"]).toBe("echo: --version of a prompt")
+            transcript.push(...talk.lines().slice(taken))
+            const uuids = talk.lines().flatMap(({ uuid }) => (uuid === undefined ? [] : [uuid]))
+            expect(new Set(uuids).size).toBe(uuids.length)
+            expect(
+              talk.lines().filter((line) => line.uuid === undefined && !Payloads.isEphemeral(line))
+            ).toEqual([])
+          }).pipe(Effect.scoped)
+
+          const elsewhere = { ...spec, cwd: other, resume: true }
+          expect(yield* sessions.adopt(elsewhere, transcript.filter(Payloads.isTranscript))).toBe(true)
+          expect(yield* sessions.adopt(elsewhere, [])).toBe(false)
+          const session = yield* sessions.open(elsewhere)
+          const talk = yield* Talk.listen(session)
+          const marker = `marker ${randomUUID()}`
+          expect((yield* answered(talk, session, marker)).json["result"]).toBe(`echo: ${marker}`)
+          expect(talk.lines().filter(({ type }) => type === "bridge_error")).toEqual([])
+          // What the model was sent tells what the CLI knows of the conversation.
+          const requests = yield* Effect.promise(async () => (await fetch(`${url}/__fake/requests`)).json())
+          const sent = (requests as ReadonlyArray<{ readonly body: { readonly messages?: unknown } }>)
+            .map(({ body }) => JSON.stringify(body.messages ?? ""))
+            .find((messages) => messages.includes(marker))
+          for (const known of [
+            "!read ",
+            "the sea is blue",
+            "touch",
+            "use another name",
+            "Request interrupted by user",
+            "echo: --version of a prompt"
+          ]) {
+            expect(sent).toContain(known)
+          }
+        }).pipe(Effect.provide(layer))
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "answers a prompt whose process is killed while it waits for permission, once",
+    () =>
+      Effect.gen(function* () {
+        const { checkout, layer } = yield* machine
+        yield* Effect.gen(function* () {
+          const sessions = yield* AgentSessions
+          for (const wait of [0, 500] as const) {
+            const session = yield* sessions.open(Talk.spec({ cwd: checkout, agent: "claude" }))
+            const talk = yield* Talk.listen(session)
+            expect((yield* answered(talk, session, "hello")).json["result"]).toBe("echo: hello")
+            const prompt = Talk.prompt(`!bash touch ${join(checkout, `killed${wait}.txt`)}`)
+            yield* session.input(prompt)
+            yield* talk.untilLine(isAsk)
+            // At once the reply is not on disk and the turn is run anew; later it is, and the agent goes on from it.
+            yield* Effect.sleep(wait)
+            const pid = Option.getOrThrow(yield* session.process)
+            process.kill(-pid, "SIGKILL")
+            const next = yield* talk.untilLine(
+              (line) =>
+                isAsk(line) || (line.type === "result" && line.json["user_message_uuid"] !== undefined)
+            )
+            if (isAsk(next)) {
+              yield* session.input(
+                Talk.answer(next.json["request_id"], {
+                  behavior: "allow",
+                  updatedInput: (next.json["request"] as Payload.JsonObject)["input"]
+                })
+              )
+            }
+            yield* talk.until(
+              (each) => each._tag === "Delivery" && each.uuid === prompt.uuid && each.state === "processed"
+            )
+            expect(talk.deliveries(prompt.uuid)).toEqual(["processing", "processed"])
+            const results = talk
+              .lines()
+              .filter(
+                ({ type, json }) =>
+                  type === "result" &&
+                  JSON.stringify(json["user_message_uuids"]).includes(String(prompt.uuid))
+              )
+            expect(results).toHaveLength(1)
+            expect(talk.lines().filter(({ json }) => json["reason"] === "agent_ended")).toHaveLength(1)
+            if (isAsk(next)) expect(existsSync(join(checkout, `killed${wait}.txt`))).toBe(true)
+            expect((yield* answered(talk, session, "after")).json["result"]).toBe("echo: after")
+          }
+        }).pipe(Effect.provide(layer))
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "hides the host's secrets and says where the agent is",
+    () =>
+      Effect.gen(function* () {
+        const { checkout, layer } = yield* machine
+        yield* Effect.gen(function* () {
+          const sessions = yield* AgentSessions
+          const spec = Talk.spec({ cwd: checkout, agent: "claude" })
+          const session = yield* sessions.open(spec)
+          const pid = Option.getOrThrow(yield* session.process)
+          if (process.platform !== "linux") return
+          const environment = readFileSync(`/proc/${pid}/environ`, "utf8")
+          expect(environment).not.toContain("not for agents")
+          expect(environment).toContain(`CAUSEWAY_SESSION_ID=${spec.sessionId}`)
+        }).pipe(Effect.provide(layer))
+      }),
+    60_000
+  )
+})
+
+it.runIf(!wanted)("did not run against the real Claude CLI: CAUSEWAY_TEST_CLAUDE is not set", () => {
+  expect(wanted).toBe(false)
+})
