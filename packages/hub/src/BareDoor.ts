@@ -37,9 +37,12 @@ export interface Reply {
 }
 
 /** The handler has answered on `request.response` itself. */
-export const streamed: unique symbol = Symbol.for("@causeway/hub/BareDoor/streamed")
+export interface Streamed {
+  readonly _tag: "Streamed"
+}
+export const streamed: Streamed = { _tag: "Streamed" }
 
-export type BareResponse = Reply | typeof streamed
+export type BareResponse = Reply | Streamed
 
 export interface BareRoute {
   readonly method: Method
@@ -71,7 +74,18 @@ export const text = (status: number, body: string, headers?: OutgoingHttpHeaders
   ...(headers === undefined ? {} : { headers })
 })
 
-/** Value of `Authorization: Bearer`, or `Unauthenticated`. */
+/** The body of an error answer. */
+export const envelope = (error: WireError.WireError): object => ({
+  type: error.type,
+  error: error.error,
+  _tag: error._tag
+})
+
+/** An error answer with headers of its own. */
+export const failure = (error: WireError.WireError, headers: OutgoingHttpHeaders): Reply =>
+  json(WireError.statusOf[error._tag], envelope(error), headers)
+
+/** The token of `Authorization: Bearer`. */
 export const bearer = (headers: IncomingHttpHeaders): string | undefined => {
   const header = headers.authorization
   if (header === undefined || header.length < 8 || header.slice(0, 7).toLowerCase() !== "bearer ")

@@ -2,16 +2,44 @@
  * The hub's one `node:http` server.
  *
  * It is made before anything is routed and listens after everything is: a module adds its upgrade handler (the gateway)
- * to {@link NodeServer}, the routes are handed to {@link listen}.
+ * to {@link NodeServer}, the routes are handed to {@link serve}.
+ *
+ * Shutdown: no new connections; streams and long polls see `stopping` and end by themselves; requests under way finish
+ * within `Config.shutdown`; then every connection is closed. A stream that stayed open would hold the server for ever.
  */
 
-import type { Server as HttpServer, IncomingMessage } from "node:http"
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+import * as WireError from "@causeway/protocol/WireError"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
+import * as BareDoor from "./BareDoor.ts"
+import { Config } from "./Config.ts"
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+
+/** Nothing listens: the port is taken, or the interface is not this machine's. */
+export class ListenFailed extends Data.TaggedError("ListenFailed")<{
+  readonly host: string
+  readonly port: number
+  /** The system's error code, `EADDRINUSE` for example. */
+  readonly code: string
+}> {
+  override get message(): string {
+    return this.code === "EADDRINUSE"
+      ? `port ${this.port} on ${this.host} is taken`
+      : `cannot listen on ${this.host}:${this.port} (${this.code})`
+  }
+}
 
 export class NodeServer extends Context.Tag("@causeway/hub/NodeServer")<
   NodeServer,
@@ -19,5 +47,231 @@ export class NodeServer extends Context.Tag("@causeway/hub/NodeServer")<
     readonly server: HttpServer
     /** Takes the upgrade requests of one path until the scope closes; those of other paths are refused with 404. */
     readonly onUpgrade: (path: string, handler: UpgradeHandler) => Effect.Effect<void, never, Scope.Scope>
+    /** Completes when the server begins to stop. Streams and long polls race with it. */
+    readonly stopping: Effect.Effect<void>
+    /** Stops in order. Idempotent; the scopes of {@link serve} and of this service run it. */
+    readonly stop: Effect.Effect<void>
   }
 >() {}
+
+/** Where the server listens. */
+export interface Address {
+  readonly host: string
+  readonly port: number
+  /** `http://host:port`, with a host that this machine reaches. */
+  readonly url: string
+}
+
+// --- The server ---
+
+const refuseUpgrade = (socket: Duplex) => {
+  const body = JSON.stringify(BareDoor.envelope(WireError.NotFound.of("nothing is upgraded at this path")))
+  socket.end(
+    `HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+  )
+}
+
+/** Closes the server: at the latest after `bound`, whatever its connections do. */
+const close = (server: HttpServer, bound: Duration.Duration) =>
+  Effect.async<void>((resume) => {
+    if (!server.listening) {
+      server.closeAllConnections()
+      return resume(Effect.void)
+    }
+    const timer = setTimeout(() => server.closeAllConnections(), Duration.toMillis(bound))
+    server.close(() => {
+      clearTimeout(timer)
+      resume(Effect.void)
+    })
+    server.closeIdleConnections()
+  })
+
+export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
+  NodeServer,
+  Effect.gen(function* () {
+    const config = yield* Config
+    const stopping = yield* Deferred.make<void>()
+    const upgrades = new Map<string, UpgradeHandler>()
+    // Keep-alive probes find peers that are gone without a word.
+    const server = createServer({ keepAlive: true, keepAliveInitialDelay: 30_000, noDelay: true })
+    const stop = Effect.zipRight(Deferred.succeed(stopping, undefined), close(server, config.shutdown))
+    yield* Effect.addFinalizer(() => stop)
+    server.keepAliveTimeout = 65_000
+    server.headersTimeout = 66_000
+    server.on("upgrade", (request, socket, head) => {
+      socket.on("error", () => socket.destroy())
+      const path = (request.url ?? "").split("?", 1)[0] ?? ""
+      const handler = upgrades.get(path)
+      if (handler === undefined) refuseUpgrade(socket)
+      else handler(request, socket, head)
+    })
+    return NodeServer.of({
+      server,
+      stopping: Deferred.await(stopping),
+      stop,
+      onUpgrade: (path, handler) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            upgrades.set(path, handler)
+          }),
+          () =>
+            Effect.sync(() => {
+              upgrades.delete(path)
+            })
+        )
+    })
+  })
+)
+
+// --- Requests ---
+
+const internal = {
+  type: "error",
+  error: { type: "api_error", message: "the hub failed to answer; its log says why" },
+  _tag: "InternalError"
+}
+
+/** Seconds that a caller is asked to wait where it should come again. */
+const RETRY_AFTER = "1"
+
+const send = (response: ServerResponse, reply: BareDoor.Reply): void => {
+  if (response.headersSent || response.destroyed) return
+  const body = typeof reply.body === "string" ? Buffer.from(reply.body, "utf8") : reply.body
+  response.writeHead(reply.status, {
+    "content-type": "application/json",
+    "content-length": body.length,
+    ...reply.headers
+  })
+  response.end(body)
+}
+
+const sendError = (request: IncomingMessage, response: ServerResponse, error: WireError.WireError): void => {
+  const status = WireError.statusOf[error._tag]
+  send(response, {
+    status,
+    body: JSON.stringify(BareDoor.envelope(error)),
+    headers: {
+      ...(status === 429 || status === 503 ? { "retry-after": RETRY_AFTER } : {}),
+      // What the caller still sends is not read.
+      ...(request.complete ? {} : { connection: "close" })
+    }
+  })
+}
+
+/** Answers every request by the table, and the rest with the errors that both doors share. */
+const handler =
+  (
+    table: BareDoor.Table,
+    config: { readonly bodyLimitBytes: number },
+    runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  ) =>
+  (incoming: IncomingMessage, response: ServerResponse): void => {
+    const url = incoming.url ?? "/"
+    const mark = url.indexOf("?")
+    const path = mark === -1 ? url : url.slice(0, mark)
+    const match = table.match(incoming.method ?? "GET", path)
+    switch (match._tag) {
+      case "NotFound":
+        return sendError(incoming, response, WireError.NotFound.of("no such address"))
+      case "InvalidParameter":
+        return sendError(
+          incoming,
+          response,
+          WireError.BadRequest.of(`${match.name} in the path must be 1 to 128 letters, digits, "_" or "-"`)
+        )
+      case "OtherMethod":
+        return send(response, {
+          status: 405,
+          body: JSON.stringify({
+            type: "error",
+            error: {
+              type: "invalid_request_error",
+              message: `this address takes ${match.allow.join(", ")}`
+            },
+            _tag: "MethodNotAllowed"
+          }),
+          headers: { allow: match.allow.join(", ") }
+        })
+    }
+    const { route, params } = match
+    const request: BareDoor.BareRequest = {
+      method: route.method,
+      path,
+      params,
+      query: new URLSearchParams(mark === -1 ? "" : url.slice(mark + 1)),
+      headers: incoming.headers,
+      body: BareDoor.readBody(incoming, route.bodyLimitBytes ?? config.bodyLimitBytes),
+      incoming,
+      response
+    }
+    const fiber = runFork(
+      Effect.matchCauseEffect(
+        Effect.suspend(() => route.handler(request)),
+        {
+          onSuccess: (answer) =>
+            Effect.sync(() => {
+              if (!("_tag" in answer)) send(response, answer)
+            }),
+          onFailure: (cause) => {
+            if (Cause.isInterruptedOnly(cause)) return Effect.sync(() => response.destroy())
+            const failure = Cause.failureOption(cause)
+            if (failure._tag === "Some") {
+              return Effect.sync(() => sendError(incoming, response, failure.value))
+            }
+            return Effect.zipRight(
+              Effect.logError("a request failed", cause).pipe(
+                Effect.annotateLogs({ module: "Server", method: route.method, route: route.path })
+              ),
+              Effect.sync(() => send(response, { status: 500, body: JSON.stringify(internal) }))
+            )
+          }
+        }
+      )
+    )
+    response.on("close", () => {
+      if (!response.writableFinished) fiber.unsafeInterruptAsFork(FiberId.none)
+    })
+  }
+
+/** Serves the routes and listens, until the scope closes. */
+export const serve = (
+  routes: ReadonlyArray<BareDoor.BareRoute>
+): Effect.Effect<Address, ListenFailed, NodeServer | Config | Scope.Scope> =>
+  Effect.gen(function* () {
+    const config = yield* Config
+    const { server, stop } = yield* NodeServer
+    const runtime = yield* Effect.runtime()
+    const fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+    const fork = Runtime.runFork(runtime)
+    const runFork = <A, E>(effect: Effect.Effect<A, E>) => {
+      const fiber = fork(effect)
+      fibers.add(fiber)
+      fiber.addObserver(() => fibers.delete(fiber))
+      return fiber
+    }
+    const onRequest = handler(BareDoor.table(routes), config, runFork)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => server.on("request", onRequest)),
+      // After the server has closed only requests without a connection can be left.
+      () => Effect.zipRight(stop, Fiber.interruptAll(fibers))
+    )
+    yield* Effect.async<void, ListenFailed>((resume) => {
+      const onError = (error: NodeJS.ErrnoException) => {
+        resume(new ListenFailed({ host: config.host, port: config.port, code: error.code ?? error.message }))
+      }
+      server.once("error", onError)
+      server.listen(config.port, config.host, () => {
+        server.off("error", onError)
+        resume(Effect.void)
+      })
+    })
+    const address = server.address()
+    const port = address !== null && typeof address === "object" ? address.port : config.port
+    const reachable =
+      config.host === "0.0.0.0" || config.host === "::"
+        ? "127.0.0.1"
+        : config.host.includes(":")
+          ? `[${config.host}]`
+          : config.host
+    return { host: config.host, port, url: `http://${reachable}:${port}` }
+  })

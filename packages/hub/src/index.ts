@@ -1,3 +1,6 @@
+export * as ApiDoor from "./ApiDoor.ts"
 export * as Auth from "./Auth/Auth.ts"
 export * as BareDoor from "./BareDoor.ts"
+export * as Config from "./Config.ts"
+export * as Hub from "./Hub.ts"
 export * as Server from "./Server.ts"

@@ -141,6 +141,10 @@ export class Log extends Context.Tag("@causeway/store/Log")<
         readonly updates: ReadonlyArray<{ readonly uuid: string; readonly status: WorkerDeliveryStatus }>
       }
     ) => Effect.Effect<void, SessionUnknown | WorkerSuperseded | StoreUnavailable>
+    /** `no` of the last delivery change before this time (milliseconds since the epoch); 0 where there is none. */
+    readonly deliveriesBefore: (
+      key: SessionKey & { readonly at: number }
+    ) => Effect.Effect<number, SessionUnknown | StoreUnavailable>
     /** Delivery changes after `no`, oldest first. */
     readonly deliveries: (
       key: SessionKey & { readonly after: number; readonly limit: number }
@@ -416,7 +420,15 @@ export const make = Effect.gen(function* () {
     )
   }, unavailable)
 
-  return Log.of({ append, read, afterLastCompaction, byUuid, deliver, deliveries })
+  const deliveriesBefore = Effect.fnUntraced(function* (key: SessionKey & { readonly at: number }) {
+    const sid = yield* sidOf(key)
+    // Numbers grow with time, so the newest changes are few and stand at the end of the index.
+    const rows = yield* sql<{ readonly delivery_no: number }>`SELECT delivery_no FROM events
+      WHERE sid = ${sid} AND delivery_no IS NOT NULL AND delivered_at < ${key.at} ORDER BY delivery_no DESC LIMIT 1`
+    return rows[0]?.delivery_no ?? 0
+  }, unavailable)
+
+  return Log.of({ append, read, afterLastCompaction, byUuid, deliver, deliveries, deliveriesBefore })
 })
 
 export const layer: Layer.Layer<Log, never, SqlClient.SqlClient | Bus> = Layer.scoped(Log, make)

@@ -106,6 +106,10 @@ export class Sessions extends Context.Tag("@causeway/store/Sessions")<
       key: SessionKey,
       options: { readonly token: boolean }
     ) => Effect.Effect<number, SessionUnknown | StoreUnavailable>
+    /** Refuses an epoch that a newer one has replaced. */
+    readonly checkEpoch: (
+      key: SessionKey & { readonly workerEpoch: number }
+    ) => Effect.Effect<void, SessionUnknown | WorkerSuperseded | StoreUnavailable>
     /** Replaces what is given of the worker's state and notes that it was seen. No epoch: that of the token is trusted. */
     readonly updateWorker: (
       key: SessionKey & { readonly workerEpoch: number | undefined },
@@ -291,7 +295,9 @@ export const make = Effect.gen(function* () {
       Effect.flatMap(([row]) =>
         row === undefined ? new SessionUnknown({ session }) : Effect.succeed(row.worker_epoch)
       ),
-      unavailable
+      unavailable,
+      // The streams of those who were replaced end.
+      Effect.tap(() => signal({ sessions: [session], environments: [] }))
     )
 
   const updateWorker = (key: SessionKey & { readonly workerEpoch: number | undefined }, state: WorkerState) =>
@@ -315,7 +321,14 @@ export const make = Effect.gen(function* () {
       Effect.tap(() => signal({ sessions: [key.session], environments: [] }))
     )
 
-  return Sessions.of({ create, get, list, rename, archive, nextEpoch, updateWorker })
+  const checkEpoch = (key: SessionKey & { readonly workerEpoch: number }) =>
+    Effect.flatMap(get(key), ({ workerEpoch }) =>
+      key.workerEpoch < workerEpoch
+        ? new WorkerSuperseded({ given: key.workerEpoch, current: workerEpoch })
+        : Effect.void
+    )
+
+  return Sessions.of({ checkEpoch, create, get, list, rename, archive, nextEpoch, updateWorker })
 })
 
 export const layer: Layer.Layer<Sessions, never, SqlClient.SqlClient | Bus> = Layer.effect(Sessions, make)

@@ -1,0 +1,140 @@
+/**
+ * The other door: everything that is not hot, through HttpApi. Its endpoints stand in the same table as the bare routes, so
+ * that addresses, methods and path parameters are judged once; its errors have the same shape.
+ */
+import { CausewayApi } from "@causeway/protocol/Api"
+import * as WireError from "@causeway/protocol/WireError"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as HttpApi from "@effect/platform/HttpApi"
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
+import { RequestError } from "@effect/platform/HttpServerError"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as AccessTokens from "./Auth/Http.ts"
+import * as Middleware from "./Auth/Middleware.ts"
+import * as BareDoor from "./BareDoor.ts"
+import * as CodeSessions from "./CodeSessions/Http.ts"
+import * as Environments from "./Environments/Http.ts"
+import * as Sessions from "./Sessions/Http.ts"
+import * as Work from "./Work/Http.ts"
+
+/** Largest body of these routes: none of them takes events. */
+const BODY_LIMIT_BYTES = 1024 * 1024
+
+const groups = Layer.mergeAll(
+  Sessions.layer,
+  CodeSessions.layer,
+  Environments.layer,
+  Work.layer,
+  AccessTokens.layer
+)
+
+const api = HttpApiBuilder.api(CausewayApi).pipe(Layer.provide(groups), Layer.provide(Middleware.layer))
+
+// --- Errors ---
+
+const isWireError = (error: unknown): error is WireError.WireError =>
+  Predicate.hasProperty(error, "_tag") &&
+  typeof error._tag === "string" &&
+  error._tag in WireError.statusOf &&
+  Predicate.hasProperty(error, "error")
+
+const toWire = (error: unknown): WireError.WireError | undefined => {
+  if (isWireError(error)) return error
+  if (error instanceof HttpApiDecodeError) {
+    const issue = error.issues[0]
+    const path = issue?.path.map(String).join(".") ?? ""
+    return WireError.BadRequest.of(
+      issue === undefined
+        ? "the request does not decode"
+        : `${path === "" ? "" : `at ${path}: `}${issue.message}`,
+      { path }
+    )
+  }
+  if (error instanceof RequestError) {
+    const detail = error.cause instanceof Error ? error.cause.message : "it cannot be read"
+    return detail.includes("maxBytes")
+      ? WireError.PayloadTooLarge.of(`the body exceeds ${BODY_LIMIT_BYTES} bytes`)
+      : WireError.BadRequest.of(`the body is not JSON: ${detail}`)
+  }
+  return undefined
+}
+
+const internal = {
+  type: "error",
+  error: { type: "api_error", message: "the hub failed to answer; its log says why" },
+  _tag: "InternalError"
+}
+
+/** Answers every failure in the shape that both doors share. */
+const respond = (cause: Cause.Cause<unknown>) => {
+  if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
+  const error = toWire(Cause.squash(cause))
+  if (error === undefined) {
+    return Effect.zipRight(
+      Effect.logError("a request failed", cause).pipe(Effect.annotateLogs({ module: "ApiDoor" })),
+      HttpServerResponse.unsafeJson(internal, { status: 500 })
+    )
+  }
+  const status = WireError.statusOf[error._tag]
+  return Effect.succeed(
+    HttpServerResponse.unsafeJson(BareDoor.envelope(error), {
+      status,
+      headers: status === 429 || status === 503 ? { "retry-after": "1" } : {}
+    })
+  )
+}
+
+// --- Routes ---
+
+const methods: { readonly [method: string]: BareDoor.Method } = {
+  GET: "GET",
+  POST: "POST",
+  PUT: "PUT",
+  PATCH: "PATCH",
+  DELETE: "DELETE",
+  DEL: "DELETE"
+}
+
+/** The endpoints, except those for which `taken` has a route. */
+export const routes = (taken: ReadonlyArray<BareDoor.BareRoute>) =>
+  Effect.gen(function* () {
+    const context = yield* Layer.build(
+      Layer.mergeAll(api, HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer)
+    )
+    const app = (yield* Effect.provide(HttpApiBuilder.httpApp, context)).pipe(Effect.catchAllCause(respond))
+    const handle = yield* NodeHttpServer.makeHandler(app).pipe(
+      Effect.provideService(HttpIncomingMessage.MaxBodySize, Option.some(FileSystem.Size(BODY_LIMIT_BYTES)))
+    )
+    const bare = new Set(taken.map((route) => `${route.method} ${route.path}`))
+    const found: Array<BareDoor.BareRoute> = []
+    HttpApi.reflect(CausewayApi, {
+      onGroup: () => undefined,
+      onEndpoint: ({ endpoint }) => {
+        const method = methods[endpoint.method]
+        if (method === undefined || bare.has(`${method} ${endpoint.path}`)) return
+        found.push(
+          BareDoor.route(method, endpoint.path, ({ incoming, response }) =>
+            Effect.suspend((): Effect.Effect<BareDoor.BareResponse, WireError.WireError> => {
+              if (Number(incoming.headers["content-length"] ?? 0) > BODY_LIMIT_BYTES) {
+                incoming.resume()
+                return WireError.PayloadTooLarge.of(`the body exceeds ${BODY_LIMIT_BYTES} bytes`)
+              }
+              // Every body is JSON, whatever its sender calls it.
+              if (method !== "GET") incoming.headers["content-type"] = "application/json"
+              handle(incoming, response)
+              return Effect.succeed(BareDoor.streamed)
+            })
+          )
+        )
+      }
+    })
+    return found
+  }).pipe(Effect.provide(NodeHttpServer.layerContext))

@@ -1,0 +1,43 @@
+/** Code sessions at HttpApi's door: the credentials of a worker. */
+import { CausewayApi } from "@causeway/protocol/Api"
+import { CurrentPrincipal } from "@causeway/protocol/Authorization"
+import { sessionBody } from "@causeway/protocol/Ids"
+import * as WireError from "@causeway/protocol/WireError"
+import { Sessions } from "@causeway/store/Sessions"
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { Auth } from "../Auth/Auth.ts"
+import { wired } from "../Failure.ts"
+import { answeredAtTheBareDoor } from "../internal/bare.ts"
+import * as PublicUrl from "../PublicUrl.ts"
+
+export const layer = HttpApiBuilder.group(CausewayApi, "codeSessions", (handlers) =>
+  Effect.gen(function* () {
+    const auth = yield* Auth
+    const sessions = yield* Sessions
+    const publicUrl = yield* PublicUrl.PublicUrl
+    return handlers
+      .handle("create", () => answeredAtTheBareDoor)
+      .handle("teleportEvents", () => answeredAtTheBareDoor)
+      .handle("credentials", ({ path }) =>
+        Effect.gen(function* () {
+          const { organizationId } = yield* CurrentPrincipal
+          const key = { organizationId, session: sessionBody(path.id) }
+          if ((yield* sessions.get(key).pipe(wired)).archivedAt !== undefined) {
+            return yield* WireError.Conflict.of("the session is archived")
+          }
+          const epoch = yield* sessions.nextEpoch(key, { token: true }).pipe(wired)
+          const issued = yield* auth.issueIngress(key.session, organizationId, epoch)
+          const { headers } = yield* HttpServerRequest.HttpServerRequest
+          return {
+            worker_jwt: Redacted.value(issued.token),
+            api_base_url: PublicUrl.of(publicUrl, headers),
+            expires_in: issued.expiresInSeconds,
+            worker_epoch: epoch
+          }
+        })
+      )
+  })
+)

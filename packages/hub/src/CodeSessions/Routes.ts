@@ -1,0 +1,281 @@
+/**
+ * Code sessions at the bare door: what workers report, what viewers send, and the transcript in pages. Source: spec 5 §1.
+ *
+ * On the worker's routes 409 means one thing, an old epoch; 400 and 413 only what can never be accepted.
+ */
+
+import { randomUUID } from "node:crypto"
+import {
+  CreateCodeSession,
+  DeliveryInput,
+  TELEPORT_PAGE_DEFAULT,
+  TELEPORT_PAGE_MAX,
+  ViewerEvents,
+  WorkerEvents,
+  WorkerHeartbeatInput,
+  WorkerUpdate
+} from "@causeway/protocol/CodeSessionsApi"
+import { compatSessionId, type SessionId, sessionBody, toInfra } from "@causeway/protocol/Ids"
+import * as Payload from "@causeway/protocol/Payload"
+import * as RawJson from "@causeway/protocol/RawJson"
+import * as WireError from "@causeway/protocol/WireError"
+import { Bus } from "@causeway/store/Bus"
+import { Log } from "@causeway/store/Log"
+import * as Store from "@causeway/store/Sessions"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
+import * as Redacted from "effect/Redacted"
+import { Auth } from "../Auth/Auth.ts"
+import * as BareDoor from "../BareDoor.ts"
+import { Config } from "../Config.ts"
+import { wired } from "../Failure.ts"
+import * as Body from "../Log/Body.ts"
+import * as Caller from "../Log/Caller.ts"
+import * as Sessions from "../Sessions/Sessions.ts"
+
+const decodeCreate = Body.decoder(CreateCodeSession)
+const decodeUpdate = Body.decoder(WorkerUpdate)
+const decodeEvents = Body.decoder(WorkerEvents)
+const decodeDelivery = Body.decoder(DeliveryInput)
+const decodeHeartbeat = Body.decoder(WorkerHeartbeatInput)
+const decodeViewerEvents = Body.decoder(ViewerEvents)
+
+const WORKER = "/v1/code/sessions/:id/worker"
+
+/** The infrastructure spelling. */
+const idOf = (session: string): SessionId => toInfra(compatSessionId(session))
+
+const iso = (millis: number): string => new Date(millis).toISOString()
+
+// --- Cursors of teleport ---
+
+/** A position of a session's transcript; no cursor of another session passes. */
+const encodeCursor = (session: string, seq: number): string => Encoding.encodeBase64Url(`${session}:${seq}`)
+
+const decodeCursor = (session: string, cursor: string): Effect.Effect<number, WireError.BadRequest> => {
+  const text = Either.getOrElse(Encoding.decodeBase64UrlString(cursor), () => "")
+  const at = text.lastIndexOf(":")
+  const seq = text.slice(at + 1)
+  return text.slice(0, at) === session && /^\d{1,15}$/.test(seq)
+    ? Effect.succeed(Number(seq))
+    : WireError.BadRequest.of("at cursor: this hub did not give out this cursor for this session", {
+        path: "cursor"
+      })
+}
+
+const limitOf = (given: string | null): Effect.Effect<number, WireError.BadRequest> => {
+  if (given === null || given === "") return Effect.succeed(TELEPORT_PAGE_DEFAULT)
+  return /^\d{1,15}$/.test(given) && Number(given) >= 1
+    ? Effect.succeed(Math.min(Number(given), TELEPORT_PAGE_MAX))
+    : WireError.BadRequest.of("at limit: must be a whole number of at least 1", { path: "limit" })
+}
+
+export const routes = Effect.gen(function* () {
+  const log = yield* Log
+  const bus = yield* Bus
+  const auth = yield* Auth
+  const store = yield* Store.Sessions
+  const sessions = yield* Sessions.make
+  const caller = yield* Caller.make
+  const config = yield* Config
+
+  const create = BareDoor.route("POST", "/v1/code/sessions", (request) =>
+    Effect.gen(function* () {
+      const organizationId = yield* caller.access(request)
+      const text = yield* request.body
+      const body = yield* decodeCreate(yield* Body.json(text))
+      const record = yield* sessions.create({
+        organizationId,
+        title: body.title ?? undefined,
+        environmentId: body.environment_id ?? undefined,
+        source: undefined,
+        context: (body.config == null ? undefined : RawJson.member(text, "config")) ?? "{}",
+        permissionMode: undefined,
+        tags: body.tags == null ? undefined : RawJson.member(text, "tags"),
+        payloads: []
+      })
+      return BareDoor.json(201, { session: { id: idOf(record.session) } })
+    })
+  )
+
+  // --- The worker's state ---
+
+  const showWorker = (record: Store.SessionRecord): BareDoor.Reply =>
+    BareDoor.text(
+      200,
+      `{"session_id":"${idOf(record.session)}","worker_epoch":${record.workerEpoch},"worker_status":"${
+        record.workerStatus ?? "idle"
+      }","connection_status":"${record.connectionStatus}","external_metadata":${
+        record.externalMetadata ?? "null"
+      },"last_sequence_num":${record.lastSeq}}`
+    )
+
+  const register = BareDoor.route("POST", `${WORKER}/register`, (request) =>
+    Effect.gen(function* () {
+      const key = yield* caller.either(request)
+      yield* request.body
+      return BareDoor.json(200, { worker_epoch: yield* store.nextEpoch(key, { token: false }) })
+    }).pipe(wired)
+  )
+
+  const token = BareDoor.route("POST", `${WORKER}/token`, (request) =>
+    Effect.gen(function* () {
+      const key = yield* caller.either(request)
+      if (key.tokenEpoch === undefined) {
+        return yield* WireError.Forbidden.of("a fresh ingress token is given for an ingress token only")
+      }
+      const record = yield* store.get(key)
+      const issued = yield* auth.issueIngress(key.session, key.organizationId, key.tokenEpoch)
+      return BareDoor.json(200, {
+        worker_epoch: record.workerEpoch,
+        worker_jwt: Redacted.value(issued.token),
+        expires_in: issued.expiresInSeconds
+      })
+    }).pipe(wired)
+  )
+
+  const readWorker = BareDoor.route("GET", WORKER, (request) =>
+    caller.either(request).pipe(Effect.flatMap(store.get), Effect.map(showWorker), wired)
+  )
+
+  const updateWorker = BareDoor.route("PUT", WORKER, (request) =>
+    Effect.gen(function* () {
+      const key = yield* caller.either(request)
+      const text = yield* request.body
+      const body = yield* decodeUpdate(yield* Body.json(text))
+      const metadata =
+        body.external_metadata === undefined
+          ? {}
+          : {
+              externalMetadata:
+                body.external_metadata === null ? null : (RawJson.member(text, "external_metadata") ?? null)
+            }
+      const record = yield* store.updateWorker(
+        { ...key, workerEpoch: body.worker_epoch ?? undefined },
+        {
+          ...(body.worker_status == null ? {} : { workerStatus: body.worker_status }),
+          ...(body.connection_status == null ? {} : { connectionStatus: body.connection_status }),
+          ...metadata
+        }
+      )
+      return showWorker(record)
+    }).pipe(wired)
+  )
+
+  const heartbeat = BareDoor.route("POST", `${WORKER}/heartbeat`, (request) =>
+    Effect.gen(function* () {
+      const key = yield* caller.either(request)
+      const body = yield* decodeHeartbeat(yield* Body.json(yield* request.body))
+      yield* store.updateWorker({ ...key, workerEpoch: body.worker_epoch }, {})
+      return BareDoor.json(200, { heartbeat_interval_seconds: Duration.toSeconds(config.workerHeartbeat) })
+    }).pipe(wired)
+  )
+
+  // --- The worker's events ---
+
+  const workerEvents = BareDoor.route("POST", `${WORKER}/events`, (request) =>
+    Effect.gen(function* () {
+      const key = yield* caller.either(request)
+      const text = yield* request.body
+      const body = yield* decodeEvents(yield* Body.json(text))
+      const payloads = yield* Body.payloads(text, body.events, "payload", config.eventLimitBytes)
+      const durable: Array<Payload.Payload> = []
+      const ephemeral: Array<Payload.Payload> = []
+      payloads.forEach((payload, index) => {
+        const isEphemeral = body.events[index]?.ephemeral ?? Payload.isEphemeral(payload)
+        if (isEphemeral) ephemeral.push(payload)
+        else durable.push(payload)
+      })
+      const fence = key.tokenEpoch === undefined ? {} : { tokenEpoch: key.tokenEpoch }
+      if (durable.length > 0) {
+        yield* log.append({
+          session: key.session,
+          organizationId: key.organizationId,
+          source: "worker",
+          payloads: durable,
+          guard: { kind: "epoch", workerEpoch: body.worker_epoch },
+          ...fence
+        })
+      } else {
+        yield* store.checkEpoch({ ...key, workerEpoch: body.worker_epoch })
+      }
+      const now = yield* Clock.currentTimeMillis
+      for (const payload of ephemeral) {
+        bus.ephemeral(key.session, {
+          uuid: payload.uuid ?? randomUUID(),
+          type: payload.type,
+          createdAt: now,
+          payload: payload.text
+        })
+      }
+      return BareDoor.json(200, {})
+    }).pipe(wired)
+  )
+
+  const delivery = BareDoor.route("POST", `${WORKER}/events/delivery`, (request) =>
+    Effect.gen(function* () {
+      const key = yield* caller.either(request)
+      const body = yield* decodeDelivery(yield* Body.json(yield* request.body))
+      yield* log.deliver({
+        session: key.session,
+        organizationId: key.organizationId,
+        workerEpoch: body.worker_epoch,
+        updates: body.updates.map(({ event_id, status }) => ({ uuid: event_id, status }))
+      })
+      return BareDoor.json(200, {})
+    }).pipe(wired)
+  )
+
+  // --- People ---
+
+  const viewerEvents = BareDoor.route("POST", "/v1/code/sessions/:id/events", (request) =>
+    Effect.gen(function* () {
+      const key = yield* caller.person(request)
+      const text = yield* request.body
+      const body = yield* decodeViewerEvents(yield* Body.json(text))
+      if (body.session_id != null && sessionBody(body.session_id) !== key.session) {
+        return yield* WireError.BadRequest.of("at session_id: names another session than the path", {
+          path: "session_id"
+        })
+      }
+      const payloads = yield* Body.payloads(text, body.events, "payload", config.eventLimitBytes)
+      return BareDoor.json(200, yield* sessions.send(key, payloads))
+    })
+  )
+
+  const teleport = BareDoor.route("GET", "/v1/code/sessions/:id/teleport-events", (request) =>
+    Effect.gen(function* () {
+      const key = yield* caller.person(request)
+      const limit = yield* limitOf(request.query.get("limit"))
+      const cursor = request.query.get("cursor")
+      const after = cursor === null || cursor === "" ? 0 : yield* decodeCursor(key.session, cursor)
+      const events = yield* log.read({ ...key, after, limit: limit + 1, select: "transcript" })
+      const page = events.slice(0, limit)
+      const last = events.length > limit ? page.at(-1) : undefined
+      const data = page.map(
+        (event) =>
+          `{"event_id":${JSON.stringify(event.uuid)},"event_type":${JSON.stringify(event.type)},"is_compaction":${
+            event.compaction
+          },"payload":${event.payload},"created_at":"${iso(event.createdAt)}"}`
+      )
+      const next = last === undefined ? "null" : JSON.stringify(encodeCursor(key.session, last.seq))
+      return BareDoor.text(200, `{"data":[${data.join(",")}],"next_cursor":${next}}`)
+    }).pipe(wired)
+  )
+
+  return [
+    create,
+    register,
+    token,
+    readWorker,
+    updateWorker,
+    heartbeat,
+    workerEvents,
+    delivery,
+    viewerEvents,
+    teleport
+  ]
+})

@@ -1,0 +1,39 @@
+/** What a hub can be told. */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Layer from "effect/Layer"
+
+export interface HubConfig {
+  /** Interface to listen on. Default `127.0.0.1`: this machine alone. */
+  readonly host: string
+  /** Default 0: any free port. */
+  readonly port: number
+  /** Largest event accepted, in bytes of its JSON text. Default 4 MiB. A larger one is refused with 413. */
+  readonly eventLimitBytes: number
+  /**
+   * Largest request body accepted, in bytes; a body of events is a list of several. Default 16 MiB. What exceeds it is
+   * not buffered.
+   */
+  readonly bodyLimitBytes: number
+  /** Silence after which a stream gets a comment. Default 15 s: the published worker reconnects after 45 s of silence. */
+  readonly streamComment: Duration.Duration
+  /** What workers are told to wait between two heartbeats. Default 20 s; the published worker's floor is 10 s. */
+  readonly workerHeartbeat: Duration.Duration
+  /** How long requests under way may take at shutdown; then their connections are closed. Default 1 s. */
+  readonly shutdown: Duration.Duration
+}
+
+export const defaults: HubConfig = {
+  host: "127.0.0.1",
+  port: 0,
+  eventLimitBytes: 4 * 1024 * 1024,
+  bodyLimitBytes: 16 * 1024 * 1024,
+  streamComment: Duration.seconds(15),
+  workerHeartbeat: Duration.seconds(20),
+  shutdown: Duration.seconds(1)
+}
+
+export class Config extends Context.Tag("@causeway/hub/Config")<Config, HubConfig>() {}
+
+export const layer = (config: Partial<HubConfig> = {}): Layer.Layer<Config> =>
+  Layer.succeed(Config, { ...defaults, ...config })

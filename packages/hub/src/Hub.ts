@@ -1,0 +1,142 @@
+/**
+ * A hub, whole: the database, both doors, and what stands behind them.
+ */
+import type { OrganizationId } from "@causeway/protocol/Ids"
+import * as Bootstrap from "@causeway/store/Bootstrap"
+import * as Bus from "@causeway/store/Bus"
+import * as Database from "@causeway/store/Database"
+import * as Environments from "@causeway/store/Environments"
+import type { StoreUnavailable } from "@causeway/store/Errors"
+import * as Log from "@causeway/store/Log"
+import * as Organizations from "@causeway/store/Organizations"
+import * as Readiness from "@causeway/store/Readiness"
+import * as Sessions from "@causeway/store/Sessions"
+import * as Tokens from "@causeway/store/Tokens"
+import * as Work from "@causeway/store/Work"
+import type { PlatformError } from "@effect/platform/Error"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import type { SqlClient } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as ApiDoor from "./ApiDoor.ts"
+import * as Auth from "./Auth/Auth.ts"
+import * as CodeSessionRoutes from "./CodeSessions/Routes.ts"
+import * as Streams from "./CodeSessions/Streams.ts"
+import * as Config from "./Config.ts"
+import * as IngressRoutes from "./Ingress/Routes.ts"
+import * as OpsRoutes from "./Ops/Routes.ts"
+import * as Page from "./Page/Page.ts"
+import { PublicUrl } from "./PublicUrl.ts"
+import * as Server from "./Server.ts"
+import * as SessionRoutes from "./Sessions/Routes.ts"
+import * as WorkRoutes from "./Work/Routes.ts"
+
+export class Hub extends Context.Tag("@causeway/hub/Hub")<
+  Hub,
+  {
+    readonly host: string
+    readonly port: number
+    /** `http://host:port`, with a host that this machine reaches. */
+    readonly url: string
+    /** The oldest organisation. */
+    readonly organizationId: OrganizationId
+    /** The access token that the first start made; none at later starts. */
+    readonly firstToken: Option.Option<Redacted.Redacted>
+  }
+>() {}
+
+export interface Options extends Partial<Config.HubConfig> {
+  /** SQLite file, or `:memory:`. */
+  readonly filename: string
+  /** Where others reach this hub; default: the address that each of them used. */
+  readonly publicUrl?: string
+  /** Directory of the page's files; default: no page. */
+  readonly page?: string
+}
+
+/** What stands behind the doors; the command line uses it too. */
+export type Services =
+  | Bootstrap.Bootstrap
+  | Bus.Bus
+  | Environments.Environments
+  | Log.Log
+  | Organizations.Organizations
+  | Readiness.Readiness
+  | Sessions.Sessions
+  | SqlClient
+  | Tokens.Tokens
+  | Work.WorkQueue
+
+/** The services of the store over one SQLite file. */
+export const layerStore = (options: {
+  readonly filename: string
+}): Layer.Layer<Services, Database.DatabaseTooNew | Database.DatabaseUnusable | SqlError> =>
+  Bootstrap.layer.pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(
+        Environments.layer,
+        Log.layer,
+        Organizations.layer,
+        Readiness.layer,
+        Sessions.layer,
+        Tokens.layer,
+        Work.layer
+      )
+    ),
+    Layer.provideMerge(Layer.merge(Bus.layer, Database.layerSqlite(options)))
+  )
+
+/** All routes, of both doors. */
+const routes = Effect.gen(function* () {
+  const bare = [
+    ...(yield* IngressRoutes.routes),
+    ...(yield* CodeSessionRoutes.routes),
+    ...(yield* Streams.routes),
+    ...(yield* SessionRoutes.routes),
+    ...(yield* WorkRoutes.make),
+    ...(yield* OpsRoutes.make),
+    ...(yield* Page.make)
+  ]
+  const api = yield* ApiDoor.routes(bare)
+  return [
+    ...bare,
+    ...api.map((route) =>
+      SessionRoutes.isSessionsApi(route.path) ? SessionRoutes.requireBeta(route) : route
+    )
+  ]
+})
+
+/** Listens once everything is in place, and stops before anything is taken away. */
+const serving = Layer.scoped(
+  Hub,
+  Effect.gen(function* () {
+    const { organizationId, created } = yield* (yield* Bootstrap.Bootstrap).ensure
+    const address = yield* Server.serve(yield* routes)
+    return Hub.of({ ...address, organizationId, firstToken: created })
+  })
+)
+
+export type HubError =
+  | Database.DatabaseTooNew
+  | Database.DatabaseUnusable
+  | PlatformError
+  | Server.ListenFailed
+  | SqlError
+  | StoreUnavailable
+
+/** A hub that serves until its scope closes. */
+export const layer = (
+  options: Options
+): Layer.Layer<Hub | Server.NodeServer | Auth.Auth | Services, HubError> =>
+  serving.pipe(
+    Layer.provideMerge(Layer.merge(Auth.layer, Server.layer)),
+    Layer.provideMerge(layerStore(options)),
+    Layer.provide(Config.layer(options)),
+    Layer.provide(options.page === undefined ? Page.layerNone : Page.layer(options.page)),
+    Layer.provide(Layer.succeed(PublicUrl, options.publicUrl)),
+    Layer.provide(NodeContext.layer)
+  )

@@ -1,0 +1,89 @@
+/**
+ * The ingress log, `/v1/session_ingress/session/{id}`: the worker's durable appends, and the transcript as a whole.
+ * Source: spec 1 §3, spec 5 §3.1.
+ */
+import { LAST_UUID_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
+import type * as Payload from "@causeway/protocol/Payload"
+import * as RawJson from "@causeway/protocol/RawJson"
+import * as WireError from "@causeway/protocol/WireError"
+import { Log } from "@causeway/store/Log"
+import * as Effect from "effect/Effect"
+import * as BareDoor from "../BareDoor.ts"
+import { Config } from "../Config.ts"
+import { wired } from "../Failure.ts"
+import * as Body from "../Log/Body.ts"
+import * as Caller from "../Log/Caller.ts"
+
+const PATH = "/v1/session_ingress/session/:id"
+/** Entries that are read at a time. */
+const READ = 1000
+
+/** One entry, or an array of entries that is stored whole or not at all. */
+const entries = (text: string, limitBytes: number) =>
+  Effect.gen(function* () {
+    if (text.trim() === "") return yield* WireError.BadRequest.of("the body has no entry")
+    const body = yield* Body.json(text)
+    if (!Array.isArray(body)) return [yield* Body.payload(body, text.trim(), limitBytes, "")]
+    if (body.length === 0) return yield* WireError.BadRequest.of("the list of entries is empty")
+    const texts = RawJson.elements(text)
+    return yield* Effect.forEach(body, (value, index) =>
+      Body.payload(value, texts[index] ?? "null", limitBytes, String(index))
+    )
+  })
+
+export const routes = Effect.gen(function* () {
+  const log = yield* Log
+  const caller = yield* Caller.make
+  const { eventLimitBytes } = yield* Config
+
+  const append = BareDoor.route("PUT", PATH, (request) =>
+    Effect.gen(function* () {
+      const key = yield* caller.either(request)
+      const header = request.headers[LAST_UUID_HEADER]
+      const lastUuid = typeof header === "string" && header !== "" ? header : undefined
+      const payloads: ReadonlyArray<Payload.Payload> = yield* entries(yield* request.body, eventLimitBytes)
+      const stored = yield* log.append({
+        session: key.session,
+        organizationId: key.organizationId,
+        source: "worker",
+        payloads,
+        guard: { kind: "lastUuid", lastUuid },
+        ...(key.tokenEpoch === undefined ? {} : { tokenEpoch: key.tokenEpoch })
+      })
+      const last = stored.at(-1)
+      return BareDoor.json(200, { last_uuid: last?.uuid ?? null, sequence_num: last?.seq ?? null })
+    }).pipe(
+      Effect.catchTag("HeadMoved", (moved) =>
+        Effect.succeed(
+          BareDoor.failure(
+            WireError.Conflict.of(moved.message),
+            moved.head === undefined ? {} : { [X_LAST_UUID_HEADER]: moved.head }
+          )
+        )
+      ),
+      wired
+    )
+  )
+
+  const read = BareDoor.route("GET", PATH, (request) =>
+    Effect.gen(function* () {
+      const key = yield* caller.either(request)
+      const flag = request.query.get("after_last_compact")
+      const lines: Array<string> = []
+      if (flag !== null && flag !== "false" && flag !== "0" && flag !== "") {
+        for (const event of yield* log.afterLastCompaction(key)) lines.push(event.payload)
+      } else {
+        for (let after = 0; ; ) {
+          const page = yield* log.read({ ...key, after, limit: READ, select: "transcript" })
+          for (const event of page) lines.push(event.payload)
+          const last = page.at(-1)
+          if (last === undefined || page.length < READ) break
+          after = last.seq
+        }
+      }
+      return BareDoor.text(200, `{"loglines":[${lines.join(",")}]}`)
+    }).pipe(wired)
+  )
+
+  return [append, read]
+})

@@ -1,0 +1,68 @@
+/** Who calls on a session's routes: the worker's side with the session's ingress token, or people with an access token. */
+import { ORGANIZATION_HEADER } from "@causeway/protocol/Headers"
+import { type OrganizationId, sessionBody } from "@causeway/protocol/Ids"
+import * as WireError from "@causeway/protocol/WireError"
+import type { SessionKey } from "@causeway/store/Log"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { Auth } from "../Auth/Auth.ts"
+import * as BareDoor from "../BareDoor.ts"
+
+/** The session of the path, in an organisation that the caller may act for. That it exists is told by the store. */
+export interface Caller extends SessionKey {
+  /** Epoch of the ingress token; undefined for an access token. */
+  readonly tokenEpoch: number | undefined
+}
+
+const headerOf = (value: string | ReadonlyArray<string> | undefined): string | undefined =>
+  typeof value === "string" ? value : value?.[0]
+
+const tokenOf = (request: BareDoor.BareRequest) => {
+  const token = BareDoor.bearer(request.headers)
+  return token === undefined
+    ? WireError.Unauthenticated.of("the request has no bearer token")
+    : Effect.succeed(token)
+}
+
+/** A JWT has three parts; the hub's access tokens have none. */
+const isIngress = (token: string): boolean => token.split(".").length === 3
+
+export const make = Effect.gen(function* () {
+  const auth = yield* Auth
+
+  /** The organisation of an access token. */
+  const access = (request: BareDoor.BareRequest): Effect.Effect<OrganizationId, WireError.WireError> =>
+    Effect.gen(function* () {
+      const token = yield* tokenOf(request)
+      if (isIngress(token)) {
+        return yield* WireError.Forbidden.of(
+          "an ingress token opens its session's worker routes, not this one"
+        )
+      }
+      const header = headerOf(request.headers[ORGANIZATION_HEADER])
+      return (yield* auth.access(Redacted.make(token), header)).organizationId
+    })
+
+  /** The caller with an access token, for the session `:id`. */
+  const person = (request: BareDoor.BareRequest): Effect.Effect<Caller, WireError.WireError> =>
+    Effect.map(access(request), (organizationId) => ({
+      organizationId,
+      session: sessionBody(request.params["id"] ?? ""),
+      tokenEpoch: undefined
+    }))
+
+  /** The caller with either token, for the session `:id`. */
+  const either = (request: BareDoor.BareRequest): Effect.Effect<Caller, WireError.WireError> =>
+    Effect.gen(function* () {
+      const token = yield* tokenOf(request)
+      if (!isIngress(token)) return yield* person(request)
+      const session = sessionBody(request.params["id"] ?? "")
+      const grant = yield* auth.ingress(Redacted.make(token))
+      if (grant.session !== session) {
+        return yield* WireError.Forbidden.of("the ingress token is that of another session")
+      }
+      return { organizationId: grant.organizationId, session, tokenEpoch: grant.epoch }
+    })
+
+  return { access, person, either }
+})

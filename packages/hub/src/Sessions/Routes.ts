@@ -1,0 +1,71 @@
+/**
+ * The Sessions API's routes that take events: at the bare door, so that each event keeps the text that arrived.
+ * Source: spec 1 §2.
+ */
+import { ANTHROPIC_BETA_HEADER, SESSIONS_BETA } from "@causeway/protocol/Headers"
+import * as RawJson from "@causeway/protocol/RawJson"
+import { CreateSession, SendEvents } from "@causeway/protocol/SessionsApi"
+import * as WireError from "@causeway/protocol/WireError"
+import * as Effect from "effect/Effect"
+import * as BareDoor from "../BareDoor.ts"
+import { Config } from "../Config.ts"
+import * as Body from "../Log/Body.ts"
+import * as Caller from "../Log/Caller.ts"
+import * as Sessions from "./Sessions.ts"
+
+const decodeCreate = Body.decoder(CreateSession)
+const decodeSend = Body.decoder(SendEvents)
+
+/** Whether a path belongs to the Sessions API. */
+export const isSessionsApi = (path: string): boolean =>
+  path === "/v1/sessions" || path.startsWith("/v1/sessions/")
+
+/** The Sessions API is not there without its beta header. Source: spec 1 §1. */
+export const requireBeta = (route: BareDoor.BareRoute): BareDoor.BareRoute => ({
+  ...route,
+  handler: (request) => {
+    const header = request.headers[ANTHROPIC_BETA_HEADER]
+    const betas = (typeof header === "string" ? header : (header ?? []).join(",")).split(",")
+    return betas.some((beta) => beta.trim() === SESSIONS_BETA)
+      ? route.handler(request)
+      : WireError.NotFound.of(`no such address without the header ${ANTHROPIC_BETA_HEADER}: ${SESSIONS_BETA}`)
+  }
+})
+
+export const routes = Effect.gen(function* () {
+  const caller = yield* Caller.make
+  const sessions = yield* Sessions.make
+  const { eventLimitBytes } = yield* Config
+
+  const create = BareDoor.route("POST", "/v1/sessions", (request) =>
+    Effect.gen(function* () {
+      const organizationId = yield* caller.access(request)
+      const text = yield* request.body
+      const body = yield* decodeCreate(yield* Body.json(text))
+      const payloads = yield* Body.payloads(text, body.events ?? [], "data", eventLimitBytes)
+      const record = yield* sessions.create({
+        organizationId,
+        title: body.title ?? undefined,
+        environmentId: body.environment_id ?? undefined,
+        source: body.source ?? undefined,
+        context: (body.session_context == null ? undefined : RawJson.member(text, "session_context")) ?? "{}",
+        permissionMode: body.permission_mode ?? undefined,
+        tags: undefined,
+        payloads
+      })
+      return BareDoor.json(201, yield* sessions.show(record))
+    })
+  )
+
+  const send = BareDoor.route("POST", "/v1/sessions/:id/events", (request) =>
+    Effect.gen(function* () {
+      const key = yield* caller.person(request)
+      const text = yield* request.body
+      const body = yield* decodeSend(yield* Body.json(text))
+      const payloads = yield* Body.payloads(text, body.events, "data", eventLimitBytes)
+      return BareDoor.json(200, yield* sessions.send(key, payloads))
+    })
+  )
+
+  return [create, send].map(requireBeta)
+})

@@ -1,0 +1,45 @@
+/** A session as the Sessions API shows it. */
+import { compatSessionId } from "@causeway/protocol/Ids"
+import type { Session, SessionContext } from "@causeway/protocol/SessionsApi"
+import type { SessionRecord } from "@causeway/store/Sessions"
+import * as SessionRow from "@causeway/transcript/SessionRow"
+import { isoOrNull } from "../internal/iso.ts"
+
+/** A worker that was not seen for this long is not shown as connected. */
+const CONNECTED_MILLIS = 90_000
+
+/** The row of the record; that of an empty log where another version wrote it and nothing was appended since. */
+export const rowOf = (record: SessionRecord): SessionRow.SessionRow =>
+  SessionRow.fromJson(record.projection) ?? SessionRow.initial
+
+/** Whether a worker holds the session, as far as the hub knows. */
+export const connectionStatus = (record: SessionRecord, now: number): "connected" | "disconnected" =>
+  record.connectionStatus === "connected" &&
+  record.workerSeenAt !== undefined &&
+  now - record.workerSeenAt < CONNECTED_MILLIS
+    ? "connected"
+    : "disconnected"
+
+const iso = (millis: number): string => new Date(millis).toISOString()
+
+/** `waitingFor`: what its queued work waits for, see `Work.waitingFor`. */
+export const session = (record: SessionRecord, now: number, waitingFor: string | null): Session => {
+  const row = rowOf(record)
+  const context: SessionContext = JSON.parse(record.context)
+  return {
+    ...SessionRow.toSession(row),
+    type: "session",
+    id: compatSessionId(record.session),
+    environment_id: record.environmentId ?? null,
+    source: record.source ?? null,
+    session_context: context,
+    permission_mode: row.permissionMode ?? record.permissionMode ?? null,
+    model: row.model ?? context.model ?? null,
+    created_at: iso(record.createdAt),
+    updated_at: iso(record.updatedAt),
+    archived_at: isoOrNull(record.archivedAt),
+    last_sequence_num: record.lastSeq,
+    connection_status: connectionStatus(record, now),
+    waiting_for: waitingFor
+  }
+}

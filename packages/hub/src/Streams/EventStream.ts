@@ -1,0 +1,76 @@
+/**
+ * Server-sent events on a bare response.
+ *
+ * A write waits until the reader has taken what was written before, so that a slow reader holds one frame and not a queue:
+ * whoever writes reads the log by cursor at the reader's pace. A comment goes out at once, so that the reader sees that the
+ * stream is open, and after each silence.
+ */
+
+import type { ServerResponse } from "node:http"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as BareDoor from "../BareDoor.ts"
+
+export interface Writer {
+  /** Writes frames; completes when the reader can take more. Never completes on a response that has closed. */
+  readonly write: (frames: string) => Effect.Effect<void>
+}
+
+export interface Frame {
+  readonly event: string
+  /** JSON text. */
+  readonly data: string
+  /** Where the reader resumes. A frame without one does not move it. */
+  readonly id?: number
+}
+
+/** The text of a frame. JSON may hold line breaks only between its tokens, where a reader's "\n" does no harm. */
+export const frame = ({ event, data, id }: Frame): string =>
+  `event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${
+    /[\r\n]/.test(data) ? data.replace(/\r\n|\r|\n/g, "\ndata: ") : data
+  }\n\n`
+
+const COMMENT = ":\n\n"
+
+const write = (response: ServerResponse, text: string): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    // The request's fiber is interrupted when its connection closes.
+    if (response.destroyed) return
+    if (response.write(text)) return resume(Effect.void)
+    const onDrain = () => resume(Effect.void)
+    response.once("drain", onDrain)
+    return Effect.sync(() => {
+      response.off("drain", onDrain)
+    })
+  })
+
+/**
+ * Opens the stream, runs `produce` until it ends, `until` completes or the reader leaves, and ends the stream.
+ */
+export const run = <E>(
+  request: BareDoor.BareRequest,
+  options: {
+    readonly comment: Duration.Duration
+    readonly until: Effect.Effect<void>
+    readonly produce: (writer: Writer) => Effect.Effect<void, E>
+  }
+): Effect.Effect<BareDoor.Streamed, E> =>
+  Effect.gen(function* () {
+    const { response } = request
+    response.writeHead(200, {
+      "content-type": "text/event-stream",
+      "cache-control": "no-cache, no-transform",
+      "x-accel-buffering": "no"
+    })
+    response.flushHeaders()
+    yield* write(response, COMMENT)
+    const comments = Effect.suspend(() =>
+      response.writableNeedDrain ? Effect.void : write(response, COMMENT)
+    ).pipe(Effect.delay(options.comment), Effect.repeat(Schedule.forever))
+    yield* Effect.raceFirst(
+      Effect.raceFirst(options.produce({ write: (frames) => write(response, frames) }), options.until),
+      comments
+    ).pipe(Effect.ensuring(Effect.sync(() => response.end())))
+    return BareDoor.streamed
+  })
