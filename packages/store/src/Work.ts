@@ -252,10 +252,15 @@ export class WorkQueue extends Context.Tag("@causeway/store/WorkQueue")<
     ) => Effect.Effect<WorkRecord, WorkUnknown | WorkRefused | StoreUnavailable>
     /**
      * Extends the lease; the first one moves `starting` to `active`. `expected`: `NO_HEARTBEAT` first, then the last
-     * answer's `lastHeartbeat`; not compared where undefined or while `stopping`. Refused while queued or stopped.
+     * answer's `lastHeartbeat`; not compared where undefined or while `stopping`. Refused while queued or stopped. A
+     * poller that named itself (`workerId`) does not extend a lease that another named one has got since.
      */
     readonly heartbeat: (
-      key: ItemKey & { readonly expected: string | undefined; readonly ttlSeconds: number | undefined }
+      key: ItemKey & {
+        readonly expected: string | undefined
+        readonly ttlSeconds: number | undefined
+        readonly workerId: string | undefined
+      }
     ) => Effect.Effect<Beat, WorkUnknown | WorkRefused | LeaseMoved | StoreUnavailable>
     /**
      * Ends an item. An `active` one whose lease lasts becomes `stopping`, which its worker learns from the next heartbeat;
@@ -546,7 +551,11 @@ export const make = Effect.gen(function* () {
   }, unavailable)
 
   const heartbeat = Effect.fnUntraced(function* (
-    key: ItemKey & { readonly expected: string | undefined; readonly ttlSeconds: number | undefined }
+    key: ItemKey & {
+      readonly expected: string | undefined
+      readonly ttlSeconds: number | undefined
+      readonly workerId: string | undefined
+    }
   ) {
     const now = yield* Clock.currentTimeMillis
     const ttlSeconds = Math.min(
@@ -571,6 +580,9 @@ export const make = Effect.gen(function* () {
             lastHeartbeat: last,
             ttlSeconds: row.lease_ttl ?? LEASE_DEFAULT_SECONDS
           })
+        if (row.offered_to !== null && key.workerId !== undefined && row.offered_to !== key.workerId) {
+          return yield* moved(row.state)
+        }
         if (
           key.expected !== undefined &&
           row.state !== "stopping" &&

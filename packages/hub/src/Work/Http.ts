@@ -45,7 +45,12 @@ export const layer = HttpApiBuilder.group(CausewayApi, "work", (handlers) =>
         Effect.gen(function* () {
           const request = yield* HttpServerRequest.HttpServerRequest
           const query = yield* Operations.decodeHeartbeatQuery(queryOf(request.url))
-          return yield* operations.heartbeat({ ...path, query, body: payload })
+          return yield* operations.heartbeat({
+            ...path,
+            workerId: request.headers[Operations.WORKER_ID_HEADER],
+            query,
+            body: payload
+          })
         })
       )
       .handle("stop", ({ path, payload }) => operations.stop({ ...path, force: payload?.force ?? false }))

@@ -149,6 +149,7 @@ export const make = Effect.gen(function* () {
   /** The query goes before the body, member by member. */
   const heartbeat = (
     call: ItemCall & {
+      readonly workerId: string | undefined
       readonly query: typeof HeartbeatQuery.Type
       readonly body: typeof HeartbeatInput.Type | null
     }
@@ -157,6 +158,7 @@ export const make = Effect.gen(function* () {
       queue.heartbeat({
         environmentId: call.environmentId,
         workId: call.workId,
+        workerId: call.workerId,
         expected: call.query.expected_last_heartbeat ?? call.body?.expected_last_heartbeat ?? undefined,
         ttlSeconds: call.query.desired_ttl_seconds ?? call.body?.desired_ttl_seconds ?? undefined
       }),

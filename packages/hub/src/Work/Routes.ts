@@ -66,6 +66,7 @@ export const make = Effect.gen(function* () {
         const beat = yield* operations.heartbeat({
           environmentId: who.environmentId,
           workId: who.workId ?? WorkId.make("none"),
+          workerId: single(request.headers[Operations.WORKER_ID_HEADER]),
           query,
           body
         })
