@@ -107,9 +107,13 @@ const methods: { readonly [method: string]: BareDoor.Method } = {
 export const routes = (taken: ReadonlyArray<BareDoor.BareRoute>) =>
   Effect.gen(function* () {
     const context = yield* Layer.build(
-      Layer.mergeAll(api, HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer)
+      // Before the builder's own error encoding, which knows other shapes.
+      HttpApiBuilder.middleware((app) => Effect.catchAllCause(app, respond)).pipe(
+        Layer.provideMerge(Layer.merge(HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer)),
+        Layer.merge(api)
+      )
     )
-    const app = (yield* Effect.provide(HttpApiBuilder.httpApp, context)).pipe(Effect.catchAllCause(respond))
+    const app = yield* Effect.provide(HttpApiBuilder.httpApp, context)
     const handle = yield* NodeHttpServer.makeHandler(app).pipe(
       Effect.provideService(HttpIncomingMessage.MaxBodySize, Option.some(FileSystem.Size(BODY_LIMIT_BYTES)))
     )

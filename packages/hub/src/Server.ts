@@ -158,6 +158,38 @@ const sendError = (request: IncomingMessage, response: ServerResponse, error: Wi
   })
 }
 
+/** Answers what no route takes. */
+const refuse = (
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  match: Exclude<BareDoor.Match, { readonly _tag: "Found" }>
+): void => {
+  switch (match._tag) {
+    case "NotFound":
+      sendError(incoming, response, WireError.NotFound.of("no such address"))
+      break
+    case "InvalidParameter":
+      sendError(
+        incoming,
+        response,
+        WireError.BadRequest.of(`${match.name} in the path must be 1 to 128 letters, digits, "_" or "-"`)
+      )
+      break
+    case "OtherMethod": {
+      const allow = match.allow.join(", ")
+      send(response, {
+        status: 405,
+        body: JSON.stringify({
+          type: "error",
+          error: { type: "invalid_request_error", message: `this address takes ${allow}` },
+          _tag: "MethodNotAllowed"
+        }),
+        headers: { allow }
+      })
+    }
+  }
+}
+
 /** Answers every request by the table, and the rest with the errors that both doors share. */
 const handler =
   (
@@ -170,28 +202,9 @@ const handler =
     const mark = url.indexOf("?")
     const path = mark === -1 ? url : url.slice(0, mark)
     const match = table.match(incoming.method ?? "GET", path)
-    switch (match._tag) {
-      case "NotFound":
-        return sendError(incoming, response, WireError.NotFound.of("no such address"))
-      case "InvalidParameter":
-        return sendError(
-          incoming,
-          response,
-          WireError.BadRequest.of(`${match.name} in the path must be 1 to 128 letters, digits, "_" or "-"`)
-        )
-      case "OtherMethod":
-        return send(response, {
-          status: 405,
-          body: JSON.stringify({
-            type: "error",
-            error: {
-              type: "invalid_request_error",
-              message: `this address takes ${match.allow.join(", ")}`
-            },
-            _tag: "MethodNotAllowed"
-          }),
-          headers: { allow: match.allow.join(", ") }
-        })
+    if (match._tag !== "Found") {
+      refuse(incoming, response, match)
+      return
     }
     const { route, params } = match
     const request: BareDoor.BareRequest = {
