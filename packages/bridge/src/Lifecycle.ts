@@ -21,8 +21,6 @@ export type FailureReason =
   | "gave_up"
   /** The hub refused the credentials after one refresh. */
   | "credentials_rejected"
-  /** The home session was deleted on the hub while the bridge ran. */
-  | "session_gone"
   /** The hub answered something that this program cannot work with. */
   | "protocol"
 
@@ -93,8 +91,8 @@ export const describe = (state: State): string =>
 /** A lifecycle that others watch. */
 export interface Lifecycle {
   readonly state: SubscriptionRef.SubscriptionRef<State>
-  /** Applies a signal; every state entered is published, in order. */
-  readonly signal: (signal: Signal) => Effect.Effect<void>
+  /** Applies a signal; every state entered is published and answered, in order. */
+  readonly signal: (signal: Signal) => Effect.Effect<ReadonlyArray<State>>
   /** The state now and every state entered after. */
   readonly changes: Stream.Stream<State>
   /** Waits for the first state that `test` accepts. */
@@ -106,7 +104,7 @@ export const make: Effect.Effect<Lifecycle> = Effect.gen(function* () {
   const one = yield* Effect.makeSemaphore(1)
   const signal = (signal: Signal) =>
     Effect.flatMap(SubscriptionRef.get(state), (now) =>
-      Effect.forEach(advance(now, signal), (next) => SubscriptionRef.set(state, next), { discard: true })
+      Effect.forEach(advance(now, signal), (next) => Effect.as(SubscriptionRef.set(state, next), next))
     ).pipe(one.withPermits(1))
   const until = (test: (state: State) => boolean) =>
     state.changes.pipe(

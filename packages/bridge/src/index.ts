@@ -1,3 +1,7 @@
+export * as Bridge from "./Bridge.ts"
+export * as BridgeEvent from "./BridgeEvent.ts"
+export * as Host from "./Host.ts"
 export * as Journal from "./Journal.ts"
 export * as Lifecycle from "./Lifecycle.ts"
+export * as Link from "./Link.ts"
 export * as Pointer from "./Pointer.ts"

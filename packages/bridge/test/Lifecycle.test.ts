@@ -17,7 +17,7 @@ const signals = FastCheck.oneof(
     ({ why, seconds }) =>
       Signal.Interrupted({ why, retryIn: seconds === null ? undefined : Duration.seconds(seconds) })
   ),
-  FastCheck.constantFrom("gave_up", "credentials_rejected", "session_gone", "protocol").map((reason) =>
+  FastCheck.constantFrom("gave_up", "credentials_rejected", "protocol").map((reason) =>
     Signal.GaveUp({
       reason: reason as Lifecycle.FailureReason,
       detail: "no answer",

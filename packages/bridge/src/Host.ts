@@ -1,0 +1,182 @@
+/**
+ * Joins an agent to a link: what people send goes to the agent, what the agent says goes into the journal.
+ *
+ * The agent's conversation id is in the journal before its first launch. An agent that cannot be started, or that
+ * fails for good, is reported in the log of its session and ends nothing: the next message tries again.
+ * Source: spec 4 §3, ARCHITECTURE.md ("Up", "Down").
+ */
+import { randomUUID } from "node:crypto"
+import type { WorkerStatus } from "@causeway/protocol/CodeSessionsApi"
+import * as Payload from "@causeway/protocol/Payload"
+import {
+  type AgentOutput,
+  AgentSessions,
+  type AgentStatus,
+  type AgentUnavailable
+} from "@causeway/runner/Agent"
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Mailbox from "effect/Mailbox"
+import * as Queue from "effect/Queue"
+import * as Ref from "effect/Ref"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Link } from "./Link.ts"
+
+/** Lines of an agent that may wait for the journal; a faster agent is held back. */
+const BUFFERED = 512
+
+/** How long an agent that was told to end may go on talking after its scope is closed. */
+const LAST_LINES = Duration.seconds(3)
+
+export interface Options {
+  /** Added to the agents' environment. */
+  readonly env?: { readonly [name: string]: string }
+}
+
+/** What a bridge does with each session that it holds; ends when its scope closes. */
+export type Serve = (link: Link) => Effect.Effect<void, never, Scope.Scope>
+
+const workerStatus = (status: AgentStatus): WorkerStatus => {
+  switch (status) {
+    case "running":
+    case "restarting":
+      return "running"
+    case "requires_action":
+      return "requires_action"
+    default:
+      return "idle"
+  }
+}
+
+const line = (json: Payload.JsonObject & { readonly type: string }): AgentOutput => ({
+  _tag: "Line",
+  payload: Payload.make({ ...json, uuid: randomUUID() })
+})
+
+/** What the log says of an agent that failed: why, and of each prompt that it will not be answered. */
+export const failureReport = (
+  error: AgentUnavailable,
+  unanswered: ReadonlyArray<Payload.Payload>
+): ReadonlyArray<AgentOutput> => [
+  line({ type: "bridge_error", reason: "agent_unavailable", detail: error.reason, message: error.message }),
+  ...unanswered.flatMap((payload): ReadonlyArray<AgentOutput> => {
+    if (payload.uuid === undefined) return []
+    const done: AgentOutput = { _tag: "Delivery", uuid: payload.uuid, state: "processed" }
+    return payload.type === "user"
+      ? [
+          line({
+            type: "result",
+            subtype: "error_during_execution",
+            is_error: true,
+            terminal_reason: "agent_unavailable",
+            errors: [error.message],
+            user_message_uuid: payload.uuid,
+            user_message_uuids: [payload.uuid]
+          }),
+          done
+        ]
+      : [done]
+  })
+]
+
+/** Serves links with agents. */
+export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSessions> =>
+  Effect.gen(function* () {
+    const agents = yield* AgentSessions
+
+    /** One life of a link's agent: until it has failed, or the session is let go. */
+    const live = (link: Link, first: Ref.Ref<boolean>) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function* () {
+          const { record } = link
+          const scope = yield* Scope.make()
+          // Whatever waits in the queue is among what was not answered.
+          yield* Queue.takeAll(link.inbound)
+          const unanswered = yield* link.unanswered
+          const given = new Set(unanswered.map(({ uuid }) => uuid))
+          const opened = yield* restore(
+            agents.open({
+              sessionId: link.sessionId,
+              agent: record.agent,
+              cwd: record.cwd,
+              agentSessionId: record.agentSessionId,
+              resume: !(yield* Ref.get(first)),
+              model: record.model,
+              permissionMode: record.permissionMode,
+              env: options.env,
+              unanswered
+            })
+          ).pipe(
+            Scope.extend(scope),
+            Effect.onExit((exit) => (Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void))
+          )
+
+          const listen = Effect.scoped(
+            Effect.gen(function* () {
+              const lines = yield* Mailbox.fromStream(opened.output, { capacity: BUFFERED })
+              while (true) {
+                const [taken, done] = yield* lines.takeAll
+                const outputs = Chunk.toReadonlyArray(taken)
+                if ((yield* Ref.get(first)) && outputs.some(({ _tag }) => _tag === "Line")) {
+                  yield* link.launched
+                  yield* Ref.set(first, false)
+                }
+                yield* link.write(outputs)
+                if (done) return
+              }
+            })
+          )
+          const tell = opened.status.changes.pipe(
+            Stream.runForEach((status) => link.setStatus(workerStatus(status)))
+          )
+          const give = Effect.forever(
+            Effect.flatMap(Queue.take(link.inbound), (payload) =>
+              given.has(payload.uuid) ? Effect.void : opened.input(payload)
+            )
+          )
+          const listening = yield* Effect.fork(restore(listen))
+          const telling = yield* Effect.fork(restore(tell))
+          const exit = yield* restore(Effect.raceFirst(Fiber.join(listening), give)).pipe(Effect.exit)
+          // The agent is ended while its last lines are still read.
+          yield* Scope.close(scope, exit)
+          yield* Effect.raceFirst(
+            Fiber.await(listening),
+            Effect.zipRight(Effect.sleep(LAST_LINES), Fiber.interrupt(listening))
+          )
+          yield* Fiber.interrupt(telling)
+          yield* link.setStatus("idle")
+          return yield* exit
+        })
+      )
+
+    /** Waits for something to do; leaves it in the journal, where the next life finds it. */
+    const awaitWork = (link: Link) =>
+      Effect.flatMap(link.unanswered, (waiting) =>
+        waiting.length > 0 ? Effect.void : Effect.asVoid(Queue.take(link.inbound))
+      )
+
+    return (link) =>
+      Effect.gen(function* () {
+        const first = yield* Ref.make(!link.record.launched)
+        // A session of its own is ready before the first word; one that comes back idle starts when it is needed.
+        if (!(link.home && (yield* Ref.get(first)))) yield* awaitWork(link)
+        while (true) {
+          yield* live(link, first).pipe(
+            Effect.catchAll((error) =>
+              Effect.gen(function* () {
+                yield* Effect.logError("agent failed").pipe(
+                  Effect.annotateLogs({ agent: error.agent, reason: error.reason, detail: error.detail })
+                )
+                yield* link.write(failureReport(error, yield* link.unanswered))
+                yield* link.setStatus("idle")
+              })
+            )
+          )
+          yield* awaitWork(link)
+        }
+      }).pipe(Effect.annotateLogs({ session: link.sessionId }))
+  })

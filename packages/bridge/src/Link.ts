@@ -1,0 +1,604 @@
+/**
+ * One session that this bridge holds: what goes up, what comes down, and what the hub is told of it.
+ *
+ * A link outlives its attachments. What the agent says is journalled whether or not the hub can be reached; each
+ * attachment (one token, one epoch, one lease) sends what waits, receives what is new, and ends with a reason. At most
+ * one attachment writes at a time: {@link Link.attach} of a newer one comes after the end of the older one.
+ * Source: spec 1 §6, ARCHITECTURE.md ("Up", "Down", "One writer").
+ */
+import { randomUUID } from "node:crypto"
+import * as Backoff from "@causeway/client/Backoff"
+import * as ClientError from "@causeway/client/ClientError"
+import * as CodeSession from "@causeway/client/CodeSession"
+import * as Credentials from "@causeway/client/Credentials"
+import { isChainEntry } from "@causeway/client/Entry"
+import * as Ingress from "@causeway/client/Ingress"
+import * as Poller from "@causeway/client/Poller"
+import type { WorkerStatus } from "@causeway/protocol/CodeSessionsApi"
+import { type EnvironmentId, EventUuid, type SessionId, toCompat, type WorkId } from "@causeway/protocol/Ids"
+import * as Payload from "@causeway/protocol/Payload"
+import type { AgentOutput } from "@causeway/runner/Agent"
+import * as Array from "effect/Array"
+import type * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { BridgeEvent, type DetachReason } from "./BridgeEvent.ts"
+import type { Incoming, JournalFailed, Outgoing, SessionRecord } from "./Journal.ts"
+import { Journal } from "./Journal.ts"
+
+/** Largest line that is sent, in characters of JSON; the hub's default limit. Larger ones are reported instead. */
+export const MAX_LINE = 4 * 1024 * 1024
+
+/** One upload of durable lines. The hub stores it whole or not at all. */
+const BATCH = { count: 100, bytes: 1024 * 1024 }
+
+/** Ephemeral lines that may wait to be sent; older ones are dropped for newer. */
+const EPHEMERAL_WAITING = 1_000
+
+/** Ephemeral lines of one post. Source: spec 5 §1. */
+const POST_MAX = 100
+
+/** Time to the next heartbeat after one that was refused. Source: spec 5 §1. */
+const HEARTBEAT = Duration.seconds(20)
+
+/** Life of a token that does not tell. Source: spec 5 §1 (4 h). */
+const TOKEN_LIFE = Duration.hours(4)
+
+/** Journal writes are tried again for ever: the agent is held back meanwhile. 0.5 s doubling to 30 s. */
+const journalRetry = Schedule.exponential("500 millis").pipe(Schedule.union(Schedule.spaced("30 seconds")))
+
+/** The right to work on a session, as a work item brought it. */
+export interface Attachment {
+  readonly environmentId: EnvironmentId
+  readonly workId: WorkId
+  readonly token: Redacted.Redacted
+  /** Where the worker's calls go; the configured hub where the work does not say. */
+  readonly apiBaseUrl: string | undefined
+}
+
+/** How an attachment ended. */
+export class Detached extends Data.TaggedError("Detached")<{
+  readonly reason: DetachReason
+  readonly detail: string
+}> {}
+
+export interface Link {
+  readonly sessionId: SessionId
+  readonly environmentId: EnvironmentId
+  /** Whether it is the session that the bridge made for itself. */
+  readonly home: boolean
+  /** The session's log, where lines are `PUT`. */
+  readonly ingressUrl: string
+  /** What the journal knew when the link was opened. */
+  readonly record: SessionRecord
+  /**
+   * Hands over what an agent said, in its order. Durable lines and deliveries are journalled as one when it returns;
+   * ephemeral lines are sent if the session is attached and dropped if it is not.
+   */
+  readonly write: (outputs: ReadonlyArray<AgentOutput>) => Effect.Effect<void>
+  /** What people sent, each once, journalled, oldest first. One consumer. */
+  readonly inbound: Queue.Dequeue<Payload.Payload>
+  /** What people sent and nobody has answered, oldest first; may overlap with what waits in `inbound`. */
+  readonly unanswered: Effect.Effect<ReadonlyArray<Payload.Payload>>
+  /** Notes that the agent's conversation exists: from the next launch on it is resumed. Durable when it returns. */
+  readonly launched: Effect.Effect<void>
+  /** What the hub is told that the agent is doing. */
+  readonly setStatus: (status: WorkerStatus) => Effect.Effect<void>
+  /** Whether an attachment's stream stands. */
+  readonly attached: SubscriptionRef.SubscriptionRef<boolean>
+  /** Whether a prompt was taken in and no result has come out yet. */
+  readonly isTurnOpen: Effect.Effect<boolean>
+}
+
+/** A link with what only the bridge may do. */
+export interface OwnedLink extends Link {
+  /** Works until the attachment ends. */
+  readonly attach: (attachment: Attachment) => Effect.Effect<Detached>
+  /** Waits until the hub has confirmed every line. */
+  readonly flush: Effect.Effect<void, JournalFailed>
+}
+
+export interface Options {
+  readonly record: SessionRecord
+  /** Base of the session's ingress log. */
+  readonly sessionIngressUrl: string
+  readonly onEvent: (event: BridgeEvent) => Effect.Effect<void>
+  /** Told of losses and returns of the session's stream. */
+  readonly onConnection: (connection: CodeSession.Connection) => Effect.Effect<void>
+  readonly maxLine?: number
+}
+
+/** Address of a session's log. Source: spec 5 §3.1. */
+export const ingressUrlOf = (base: string, sessionId: SessionId): string =>
+  `${base.replace(/\/+$/, "")}/v1/session_ingress/session/${toCompat(sessionId)}`
+
+const Claims = Schema.parseJson(Schema.Struct({ exp: Schema.Number }))
+
+/** How long a token lives from `now`, read from its claims without trusting them: only to choose when to refresh. */
+export const lifeOf = (token: Redacted.Redacted, now: number): Duration.Duration =>
+  Option.fromNullable(Redacted.value(token).split(".")[1]).pipe(
+    Option.flatMap((claims) => Either.getRight(Encoding.decodeBase64UrlString(claims))),
+    Option.flatMap(Schema.decodeOption(Claims)),
+    Option.map(({ exp }) => Duration.millis(Math.max(exp * 1000 - now, 0))),
+    Option.getOrElse(() => TOKEN_LIFE)
+  )
+
+/** What the payload says to a person who looks for a line that was too long to send. */
+const tooLong = (payload: Payload.Payload, limit: number): Payload.Payload =>
+  Payload.make({
+    type: "bridge_error",
+    uuid: payload.uuid ?? randomUUID(),
+    reason: "line_too_long",
+    message: `the agent wrote a line of ${payload.text.length} characters; at most ${limit} are sent`,
+    line_type: payload.type,
+    line_start: payload.text.slice(0, 2_000)
+  })
+
+/** What waits to be sent: a note that durable lines are in the journal, or an ephemeral line itself. */
+type Waiting =
+  | { readonly _tag: "Durable"; readonly count: number }
+  | { readonly _tag: "Ephemeral"; readonly text: string }
+
+const forAgent: ReadonlySet<string> = new Set([
+  "user",
+  "control_request",
+  "control_response",
+  "control_cancel_request"
+])
+
+const detached = (reason: DetachReason, error: { readonly message: string }) =>
+  new Detached({ reason, detail: error.message })
+
+/** The end of an attachment that a failed call means; transient failures were retried before. */
+const endOf = (error: CodeSession.WorkerError): Detached => {
+  switch (error._tag) {
+    case "WorkerSuperseded":
+      return detached("superseded", error)
+    case "SessionNotFound":
+      return detached("session_gone", error)
+    case "IngressTokenMissing":
+    case "IngressTokenRejected":
+      return detached("token_refused", error)
+    default:
+      return detached("refused", error)
+  }
+}
+
+/** Runs to its end although the fiber that asks is being interrupted; given up after 2 s. */
+const lastWords = <E>(effect: Effect.Effect<void, E>): Effect.Effect<void> =>
+  effect.pipe(
+    Effect.interruptible,
+    Effect.timeout("2 seconds"),
+    Effect.catchAll((error) =>
+      Effect.logDebug("not told that the worker is gone").pipe(Effect.annotateLogs({ detail: String(error) }))
+    ),
+    Effect.forkDaemon,
+    Effect.flatMap(Fiber.await),
+    Effect.asVoid
+  )
+
+/** Opens a session's link over the journal. The session must have been entered. */
+export const make = (
+  options: Options
+): Effect.Effect<
+  OwnedLink,
+  JournalFailed,
+  Journal | Ingress.Ingress | CodeSession.CodeSession | Credentials.Credentials | Poller.Poller | Scope.Scope
+> =>
+  Effect.gen(function* () {
+    const journal = yield* Journal
+    const ingress = yield* Ingress.Ingress
+    const codeSession = yield* CodeSession.CodeSession
+    const credentials = yield* Credentials.Credentials
+    const poller = yield* Poller.Poller
+    const { record } = options
+    const { sessionId } = record
+    const limit = options.maxLine ?? MAX_LINE
+
+    const before = yield* journal.unanswered(sessionId)
+    const inbound = yield* Effect.acquireRelease(Queue.unbounded<Payload.Payload>(), Queue.shutdown)
+    const waiting = yield* Queue.sliding<Waiting>(EPHEMERAL_WAITING)
+    const toReport = yield* Queue.sliding<void>(1)
+    const toState = yield* Queue.sliding<void>(1)
+    const confirmed = yield* SubscriptionRef.make(0)
+    const status = yield* Ref.make<WorkerStatus>("idle")
+    const attached = yield* SubscriptionRef.make(false)
+    const writing = yield* Ref.make(false)
+    const openTurn = yield* Ref.make(before.some(({ type }) => type === "user"))
+    const ingressUrl = ingressUrlOf(options.sessionIngressUrl, sessionId)
+
+    /** A journal that fails holds everything back until it works again; people are told at the first failure. */
+    const insist = <A>(effect: Effect.Effect<A, JournalFailed>): Effect.Effect<A> =>
+      effect.pipe(
+        Effect.tapError((error) =>
+          Effect.logError("journal write failed, trying again").pipe(
+            Effect.annotateLogs({ session: sessionId, detail: error.detail })
+          )
+        ),
+        Effect.retryOrElse(
+          Schedule.tapInput(journalRetry, (error: JournalFailed) =>
+            options.onEvent(BridgeEvent.Warning({ message: error.message, sessionId }))
+          ),
+          (error) => Effect.die(error)
+        )
+      )
+
+    // --- Up ---
+
+    const outgoing = (output: AgentOutput): Outgoing => {
+      if (output._tag === "Delivery") return output
+      const sized = output.payload.text.length > limit ? tooLong(output.payload, limit) : output.payload
+      if (sized.uuid !== undefined) return { _tag: "Line", payload: { ...sized, uuid: sized.uuid } }
+      const json = { ...sized.json, uuid: EventUuid.make(randomUUID()) }
+      return {
+        _tag: "Line",
+        payload: { ...sized, json, text: JSON.stringify(json), uuid: json.uuid }
+      }
+    }
+
+    const isEphemeral = (output: AgentOutput) => output._tag === "Line" && Payload.isEphemeral(output.payload)
+
+    const write = (outputs: ReadonlyArray<AgentOutput>) =>
+      Effect.gen(function* () {
+        const durable = outputs.filter((output) => !isEphemeral(output)).map(outgoing)
+        if (durable.length > 0) {
+          yield* insist(journal.record(sessionId, durable))
+          if (durable.some((output) => output._tag === "Delivery")) yield* Queue.offer(toReport, undefined)
+          if (durable.some((output) => output._tag === "Line" && output.payload.type === "result")) {
+            yield* Ref.set(openTurn, false)
+          }
+        }
+        if (!(yield* Ref.get(writing))) return
+        for (const output of outputs) {
+          if (output._tag !== "Line") continue
+          yield* Queue.offer(
+            waiting,
+            Payload.isEphemeral(output.payload)
+              ? { _tag: "Ephemeral", text: output.payload.text }
+              : { _tag: "Durable", count: 1 }
+          )
+        }
+      })
+
+    const target = (attachment: Attachment): CodeSession.Target => ({
+      sessionId,
+      apiBaseUrl: attachment.apiBaseUrl
+    })
+
+    /** A call whose refusal for good (a 4xx without a meaning here) is logged and stops nothing. */
+    const tolerate = <A>(
+      what: string,
+      effect: Effect.Effect<A, CodeSession.WorkerError>
+    ): Effect.Effect<Option.Option<A>, Detached> =>
+      effect.pipe(
+        Effect.retry({ schedule: Backoff.uploads, while: ClientError.isTransient }),
+        Effect.asSome,
+        Effect.mapError(endOf),
+        Effect.catchIf(
+          (error) => error.reason === "refused",
+          ({ detail }) =>
+            Effect.as(
+              Effect.logWarning("call refused by the hub").pipe(
+                Effect.annotateLogs({ session: sessionId, call: what, detail })
+              ),
+              Option.none()
+            )
+        )
+      )
+
+    /** A call without which the attachment cannot go on. */
+    const persist = <A>(effect: Effect.Effect<A, CodeSession.WorkerError>): Effect.Effect<A, Detached> =>
+      effect.pipe(
+        Effect.retry({ schedule: Backoff.uploads, while: ClientError.isTransient }),
+        Effect.mapError(endOf)
+      )
+
+    /** Sends the oldest lines; false where none waited. */
+    const sendBatch = (count: number): Effect.Effect<boolean, Detached> =>
+      Effect.gen(function* () {
+        const batch = yield* insist(journal.pending(sessionId, { count, bytes: BATCH.bytes }))
+        const last = batch.at(-1)
+        if (last === undefined) return false
+        const entries = batch.map(({ payload }) => payload).filter(isChainEntry)
+        yield* ingress.appendBatch(sessionId, entries, ingressUrl).pipe(
+          Effect.catchTags({
+            IngressTokenMissing: (error) => detached("token_refused", error),
+            IngressTokenRejected: (error) => detached("token_refused", error)
+          }),
+          Effect.catchAll((error) =>
+            error._tag === "Detached"
+              ? error
+              : Effect.zipRight(refusedBatch(batch, error), Effect.succeed("again" as const))
+          ),
+          Effect.flatMap((outcome) =>
+            outcome === "again"
+              ? Effect.void
+              : Effect.zipRight(
+                  insist(
+                    journal.confirm(sessionId, last.position, entries.at(-1)?.uuid ?? EventUuid.make("none"))
+                  ),
+                  SubscriptionRef.update(confirmed, (n) => n + batch.length)
+                )
+          )
+        )
+        return true
+      })
+
+    /**
+     * The hub did not store a batch. Lines that it can never store (400, 413) are found one by one and replaced by a
+     * report; everything else is sent again as it is.
+     */
+    const refusedBatch = (
+      batch: ReadonlyArray<{ readonly position: number; readonly payload: Payload.Payload }>,
+      error: ClientError.ConcurrentModification | ClientError.RetriesExhausted
+    ) =>
+      Effect.gen(function* () {
+        yield* Effect.logWarning("lines not stored, trying again").pipe(
+          Effect.annotateLogs({ session: sessionId, lines: batch.length, detail: error.message })
+        )
+        // An append gives up after its own delays; a conflict that names no head comes back at once.
+        if (error._tag === "ConcurrentModification") yield* Effect.sleep("2 seconds")
+        const [only] = batch
+        const cause = error._tag === "RetriesExhausted" ? error.lastCause : undefined
+        const never = cause?._tag === "RequestFailed" && (cause.status === 400 || cause.status === 413)
+        if (!never || only === undefined) return
+        if (batch.length > 1) return yield* Ref.set(singly, batch.length)
+        yield* insist(
+          journal.record(sessionId, [
+            outgoing({
+              _tag: "Line",
+              payload: Payload.make({
+                type: "bridge_error",
+                uuid: randomUUID(),
+                reason: "line_refused",
+                message: `the hub refused a line of the agent: ${cause.message}`,
+                line_type: only.payload.type,
+                line_uuid: only.payload.uuid ?? null
+              })
+            })
+          ])
+        )
+        yield* insist(journal.discard(sessionId, only.position))
+        yield* options.onEvent(
+          BridgeEvent.Warning({ message: `a line of the agent was refused: ${cause.message}`, sessionId })
+        )
+      })
+    /** How many of the oldest lines are sent one by one, because a batch of them was refused for good. */
+    const singly = yield* Ref.make(0)
+
+    const sendDurable = (count: number): Effect.Effect<boolean, Detached> =>
+      Effect.flatMap(
+        Ref.getAndUpdate(singly, (n) => Math.max(n - 1, 0)),
+        (alone) => sendBatch(alone > 0 ? 1 : Math.min(count, BATCH.count))
+      )
+
+    const drain: Effect.Effect<void, Detached> = Effect.flatMap(sendDurable(BATCH.count), (more) =>
+      more ? drain : Effect.void
+    )
+
+    /** Posts ephemeral lines once; what cannot be sent now is dropped. */
+    const post = (attachment: Attachment, epoch: number, texts: ReadonlyArray<string>) =>
+      Effect.forEach(
+        Array.chunksOf(texts, POST_MAX),
+        (chunk) =>
+          codeSession
+            .postEvents(
+              target(attachment),
+              epoch,
+              chunk.map((text) => ({ text, ephemeral: true }))
+            )
+            .pipe(
+              Effect.catchIf(
+                (error) =>
+                  ClientError.isTransient(error) ||
+                  error._tag === "RequestFailed" ||
+                  error._tag === "InvalidResponse",
+                (error) =>
+                  Effect.logDebug("progress dropped").pipe(
+                    Effect.annotateLogs({ session: sessionId, events: chunk.length, detail: error.message })
+                  )
+              ),
+              Effect.mapError(endOf)
+            ),
+        { discard: true }
+      )
+
+    const send = (attachment: Attachment, epoch: number) =>
+      Effect.gen(function* () {
+        // What waits from before is sent first, without its progress.
+        yield* Queue.takeAll(waiting)
+        yield* Ref.set(writing, true)
+        yield* drain
+        return yield* Effect.gen(function* () {
+          const taken: Array.NonEmptyArray<Waiting> = [
+            yield* Queue.take(waiting),
+            ...(yield* Queue.takeAll(waiting))
+          ]
+          for (const run of Array.groupWith(taken, (a, b) => a._tag === b._tag)) {
+            if (run[0]._tag === "Durable") yield* sendDurable(run.length)
+            else {
+              yield* post(
+                attachment,
+                epoch,
+                run.flatMap((item) => (item._tag === "Ephemeral" ? [item.text] : []))
+              )
+            }
+          }
+          // Lines beyond one batch, and those whose note slid out of the queue.
+          if ((yield* Queue.size(waiting)) === 0) yield* drain
+        }).pipe(Effect.forever)
+      }).pipe(Effect.ensuring(Ref.set(writing, false)))
+
+    // --- Down ---
+
+    const take = (received: Chunk.Chunk<CodeSession.Received>) =>
+      Effect.gen(function* () {
+        const events: Array<Incoming> = []
+        for (const event of received) {
+          // Echoes of what this side wrote.
+          if (event.source !== "client") continue
+          const payload = Payload.fromJson(event.payload, event.payloadText)
+          if (Either.isRight(payload)) {
+            events.push({ eventId: event.event_id, sequenceNum: event.sequence_num, payload: payload.right })
+          } else {
+            yield* Effect.logWarning("client event not readable").pipe(
+              Effect.annotateLogs({ session: sessionId, event: event.event_id, detail: payload.left.issue })
+            )
+          }
+        }
+        if (events.length === 0) return
+        const fresh = yield* insist(journal.receive(sessionId, events))
+        const [others, given] = Array.partition(fresh, ({ type }) => forAgent.has(type))
+        if (others.length > 0) {
+          yield* insist(
+            journal.record(
+              sessionId,
+              others.flatMap(({ uuid }) =>
+                uuid === undefined ? [] : [{ _tag: "Delivery" as const, uuid, state: "processed" as const }]
+              )
+            )
+          )
+        }
+        if (given.some(({ type }) => type === "user")) yield* Ref.set(openTurn, true)
+        yield* Queue.offerAll(inbound, given)
+        yield* Queue.offer(toReport, undefined)
+      })
+
+    const receive = (attachment: Attachment) =>
+      Effect.gen(function* () {
+        const known = yield* insist(journal.session(sessionId))
+        const from = Option.match(known, { onNone: () => 0, onSome: ({ cursor }) => cursor })
+        yield* codeSession
+          .stream(target(attachment), from, {
+            onConnection: (connection) =>
+              Effect.zipRight(
+                SubscriptionRef.set(attached, connection._tag === "Connected"),
+                options.onConnection(connection)
+              )
+          })
+          .pipe(Stream.runForEachChunk(take), Effect.mapError(endOf))
+        return yield* new Detached({ reason: "lease_lost", detail: "the session's stream ended" })
+      }).pipe(Effect.ensuring(SubscriptionRef.set(attached, false)))
+
+    // --- What the hub is told ---
+
+    const report = (attachment: Attachment, epoch: number): Effect.Effect<never, Detached> =>
+      Effect.gen(function* () {
+        const reports = yield* insist(journal.reports(sessionId, POST_MAX))
+        if (reports.length > 0) {
+          // Refused for good means that these events are not known there: they are not reported again.
+          yield* tolerate("delivery", codeSession.postDelivery(target(attachment), epoch, reports))
+          yield* insist(journal.reported(sessionId, reports))
+        }
+        if (reports.length < POST_MAX) yield* Queue.take(toReport)
+      }).pipe(Effect.forever)
+
+    const tellState = (attachment: Attachment, epoch: number): Effect.Effect<never, Detached> =>
+      Effect.gen(function* () {
+        yield* Queue.take(toState)
+        yield* persist(codeSession.putWorker(target(attachment), { epoch, status: yield* Ref.get(status) }))
+      }).pipe(Effect.forever)
+
+    const beat = (attachment: Attachment, epoch: number): Effect.Effect<never, Detached> =>
+      tolerate("heartbeat", codeSession.heartbeat(target(attachment), epoch)).pipe(
+        Effect.flatMap((next) => Effect.sleep(Option.getOrElse(next, () => HEARTBEAT))),
+        Effect.forever
+      )
+
+    const refresh = (attachment: Attachment): Effect.Effect<never, Detached> =>
+      Effect.gen(function* () {
+        let life = lifeOf(attachment.token, yield* Clock.currentTimeMillis)
+        while (true) {
+          yield* Effect.sleep(Duration.max(Duration.times(life, 0.5), Duration.seconds(10)))
+          life = yield* persist(codeSession.refreshToken(target(attachment)))
+        }
+      })
+
+    const hold = (attachment: Attachment): Effect.Effect<never, Detached> =>
+      poller.hold(attachment).pipe(
+        Effect.mapError((error) => detached("lease_lost", error)),
+        Effect.flatMap(
+          () => new Detached({ reason: "lease_ended", detail: "the hub asked for the end of the work" })
+        )
+      )
+
+    const attach = (attachment: Attachment): Effect.Effect<Detached> =>
+      Effect.gen(function* () {
+        yield* credentials.setIngressToken(sessionId, attachment.token)
+        const epoch = yield* persist(codeSession.register(target(attachment)))
+        yield* persist(
+          codeSession.putWorker(target(attachment), {
+            epoch,
+            status: yield* Ref.get(status),
+            connection: "connected"
+          })
+        )
+        yield* options.onEvent(BridgeEvent.SessionAttached({ sessionId, epoch }))
+        yield* Queue.offer(toReport, undefined)
+        return yield* Effect.all(
+          [
+            send(attachment, epoch),
+            receive(attachment),
+            report(attachment, epoch),
+            tellState(attachment, epoch),
+            beat(attachment, epoch),
+            refresh(attachment)
+          ],
+          { concurrency: "unbounded", discard: true }
+        ).pipe(
+          Effect.zipRight(Effect.never),
+          // The hub is told on the way out; it learns it from the silence otherwise.
+          Effect.onInterrupt(() =>
+            lastWords(codeSession.putWorker(target(attachment), { epoch, connection: "disconnected" }))
+          )
+        )
+      }).pipe(
+        // The lease is held from the start: registering may take a while on a bad network.
+        Effect.raceFirst(hold(attachment)),
+        Effect.flip,
+        Effect.annotateLogs({ session: sessionId, environment: attachment.environmentId }),
+        Effect.withSpan("Link.attach", { attributes: { "session.id": sessionId } })
+      )
+
+    const flush = Effect.gen(function* () {
+      yield* confirmed.changes.pipe(
+        Stream.mapEffect(() => journal.unconfirmed(sessionId)),
+        Stream.filter((left) => left === 0),
+        Stream.runHead
+      )
+    })
+
+    return {
+      sessionId,
+      environmentId: record.environmentId,
+      home: record.home,
+      ingressUrl,
+      record,
+      write,
+      inbound,
+      unanswered: insist(journal.unanswered(sessionId)),
+      launched: insist(journal.launched(sessionId)),
+      setStatus: (next) =>
+        Effect.flatMap(Ref.getAndSet(status, next), (before) =>
+          before === next ? Effect.void : Effect.asVoid(Queue.offer(toState, undefined))
+        ),
+      attached,
+      isTurnOpen: Ref.get(openTurn),
+      attach,
+      flush
+    }
+  })
