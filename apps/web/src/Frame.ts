@@ -1,0 +1,54 @@
+/** Frames of a session's event stream. Source: spec 5 §1 (Viewer). */
+import { amount, name, object, type ReadableEvent, string } from "@causeway/transcript/Read"
+import type { Message } from "./Sse.ts"
+
+/** How far a person's message has come: stored, on the host, taken by the agent, answered. */
+export type Delivery = "accepted" | "received" | "processing" | "processed"
+
+export type Frame =
+  | { readonly _tag: "Event"; readonly event: ReadableEvent }
+  /** Partial text and progress; never stored. */
+  | { readonly _tag: "Ephemeral"; readonly payload: { readonly [key: string]: unknown } }
+  | { readonly _tag: "Delivery"; readonly uuid: string; readonly status: Delivery }
+  /** The hub no longer has all that is missing here. */
+  | { readonly _tag: "Truncated" }
+
+const statuses: ReadonlyMap<string, Delivery> = new Map([
+  ["DELIVERY_STATUS_RECEIVED", "received"],
+  ["DELIVERY_STATUS_PROCESSING", "processing"],
+  ["DELIVERY_STATUS_PROCESSED", "processed"]
+])
+
+/** The frame that a message is; undefined where it is of a kind unknown here, or broken. */
+export const read = (message: Message): Frame | undefined => {
+  if (message.event === "catch_up_truncated") return { _tag: "Truncated" }
+  let json: unknown
+  try {
+    json = JSON.parse(message.data)
+  } catch {
+    return undefined
+  }
+  const data = object(json)
+  const uuid = name(data["event_id"])
+  if (message.event === "delivery_update") {
+    const status = statuses.get(string(data["status"]) ?? "")
+    return uuid === null || status === undefined ? undefined : { _tag: "Delivery", uuid, status }
+  }
+  const payload = data["payload"]
+  if (typeof payload !== "object" || payload === null || Array.isArray(payload)) return undefined
+  const seq = amount(data["sequence_num"])
+  if (message.event !== "client_event" || uuid === null || seq === null || seq === 0) {
+    return { _tag: "Ephemeral", payload: object(payload) }
+  }
+  const at = Date.parse(string(data["created_at"]) ?? "")
+  return {
+    _tag: "Event",
+    event: {
+      seq,
+      uuid,
+      source: data["source"] === "client" ? "client" : "worker",
+      createdAt: Number.isNaN(at) ? 0 : at,
+      payload: { type: string(object(payload)["type"]) ?? "", json: object(payload) }
+    }
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * What a person has typed and the hub has not confirmed. Each message has its uuid before it is first sent, is sent again
+ * under it until the hub answers, in the order in which it was typed, and outlives a reload of the page.
+ */
+import { array, name, object, string } from "@causeway/transcript/Read"
+
+export interface Entry {
+  readonly uuid: string
+  readonly session: string
+  readonly text: string
+  /** `waiting`: being sent, again and again; `failed`: the hub refuses it, `reason` says why. */
+  readonly state: "waiting" | "failed"
+  readonly reason: string | null
+}
+
+/** What became of an attempt. `refused`: the same message can never be accepted. */
+export type Sent =
+  | { readonly _tag: "stored"; readonly waitingFor: string | null }
+  | { readonly _tag: "refused"; readonly reason: string }
+  | { readonly _tag: "unreachable"; readonly reason: string }
+
+export interface World {
+  readonly send: (entry: Entry) => Promise<Sent>
+  /** Keeps the entries for the next load of the page. */
+  readonly save: (text: string) => void
+  readonly load: () => string | null
+  readonly sleep: (millis: number) => Promise<void>
+  readonly onChange: () => void
+  /** Called once for each message that the hub has confirmed. */
+  readonly onStored: (entry: Entry, waitingFor: string | null) => void
+}
+
+export interface Outbox {
+  readonly entries: () => ReadonlyArray<Entry>
+  readonly add: (entry: { readonly uuid: string; readonly session: string; readonly text: string }) => void
+  readonly retry: (uuid: string) => void
+  readonly discard: (uuid: string) => void
+}
+
+/** 1 s doubling to 15 s. */
+export const delayMillis = (failures: number): number => Math.min(15_000, 1000 * 2 ** Math.min(failures, 10))
+
+const restore = (text: string | null): ReadonlyArray<Entry> => {
+  if (text === null) return []
+  try {
+    return array(JSON.parse(text)).flatMap((value) => {
+      const entry = object(value)
+      const uuid = name(entry["uuid"])
+      const session = name(entry["session"])
+      const words = string(entry["text"])
+      if (uuid === null || session === null || words === null) return []
+      const state = entry["state"] === "failed" ? ("failed" as const) : ("waiting" as const)
+      return [{ uuid, session, text: words, state, reason: string(entry["reason"]) }]
+    })
+  } catch {
+    return []
+  }
+}
+
+export const make = (world: World): Outbox => {
+  let entries = restore(world.load())
+  const sending = new Set<string>()
+
+  const set = (next: ReadonlyArray<Entry>): void => {
+    entries = next
+    world.save(JSON.stringify(next))
+    world.onChange()
+  }
+  const without = (uuid: string) => entries.filter((entry) => entry.uuid !== uuid)
+
+  /** Sends what waits for one session, oldest first, until nothing does. */
+  const drain = async (session: string): Promise<void> => {
+    if (sending.has(session)) return
+    sending.add(session)
+    let failures = 0
+    try {
+      for (;;) {
+        const entry = entries.find((each) => each.session === session && each.state === "waiting")
+        if (entry === undefined) return
+        const sent = await world.send(entry)
+        if (sent._tag === "unreachable") {
+          set(entries.map((each) => (each.uuid === entry.uuid ? { ...each, reason: sent.reason } : each)))
+          await world.sleep(delayMillis(failures++))
+          continue
+        }
+        failures = 0
+        if (sent._tag === "stored") {
+          set(without(entry.uuid))
+          world.onStored(entry, sent.waitingFor)
+        } else {
+          set(
+            entries.map((each) =>
+              each.uuid === entry.uuid ? { ...each, state: "failed", reason: sent.reason } : each
+            )
+          )
+        }
+      }
+    } finally {
+      sending.delete(session)
+    }
+  }
+
+  for (const session of new Set(entries.map((entry) => entry.session))) void drain(session)
+
+  return {
+    entries: () => entries,
+    add: ({ uuid, session, text }) => {
+      set([...entries, { uuid, session, text, state: "waiting", reason: null }])
+      void drain(session)
+    },
+    retry: (uuid) => {
+      const entry = entries.find((each) => each.uuid === uuid)
+      if (entry === undefined) return
+      set(entries.map((each) => (each === entry ? { ...each, state: "waiting", reason: null } : each)))
+      void drain(entry.session)
+    },
+    discard: (uuid) => set(without(uuid))
+  }
+}

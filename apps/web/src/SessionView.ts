@@ -1,0 +1,94 @@
+/** What the page knows of the session it shows: the projections of its log, and what only travels beside the log. */
+import * as Approvals from "@causeway/transcript/Approvals"
+import * as Conversation from "@causeway/transcript/Conversation"
+import * as Live from "@causeway/transcript/Live"
+import { array, object } from "@causeway/transcript/Read"
+import * as SessionRow from "@causeway/transcript/SessionRow"
+import * as Turns from "@causeway/transcript/Turns"
+import type { Delivery, Frame } from "./Frame.ts"
+
+/** A request of the agent as it stands in the log: whole, where the row's copy may be cut. */
+export interface Request {
+  readonly input: unknown
+  readonly suggestions: ReadonlyArray<unknown>
+}
+
+export interface SessionView {
+  readonly row: SessionRow.SessionRow
+  readonly conversation: Conversation.Conversation
+  readonly live: Live.Live
+  /** Of people's messages, by uuid. What is in the log and not here is `accepted`. */
+  readonly deliveries: ReadonlyMap<string, Delivery>
+  /** Of open approvals, by `request_id`. */
+  readonly requests: ReadonlyMap<string, Request>
+  /** Whether the hub said that older events are missing here. */
+  readonly truncated: boolean
+}
+
+export const empty: SessionView = {
+  row: SessionRow.initial,
+  conversation: Conversation.empty,
+  live: Live.empty,
+  deliveries: new Map(),
+  requests: new Map(),
+  truncated: false
+}
+
+const order: { readonly [D in Delivery]: number } = { accepted: 0, received: 1, processing: 2, processed: 3 }
+
+/** The view after some frames. Events that were seen change nothing; a delivery never goes back. */
+export const steps = (view: SessionView, frames: ReadonlyArray<Frame>): SessionView => {
+  const fresh = new Set<string>()
+  const events = frames.flatMap((frame) => {
+    if (frame._tag !== "Event") return []
+    const { uuid } = frame.event
+    if (view.conversation.seen.has(uuid) || fresh.has(uuid)) return []
+    fresh.add(uuid)
+    return [frame.event]
+  })
+  let { live, truncated } = view
+  let deliveries: Map<string, Delivery> | undefined
+  let requests: Map<string, Request> | undefined
+  const deliver = (uuid: string, status: Delivery): void => {
+    const known = (deliveries ?? view.deliveries).get(uuid) ?? "accepted"
+    if (order[status] <= order[known]) return
+    deliveries ??= new Map(view.deliveries)
+    deliveries.set(uuid, status)
+  }
+  const pending = new Set(events)
+  for (const frame of frames) {
+    if (frame._tag === "Delivery") deliver(frame.uuid, frame.status)
+    else if (frame._tag === "Truncated") truncated = true
+    else if (frame._tag === "Ephemeral") live = Live.step(live, frame.payload)
+    else if (pending.delete(frame.event)) {
+      const { event } = frame
+      if (event.source === "worker") live = Live.step(live, event.payload.json)
+      const approval = Approvals.requestOf(event)
+      if (approval !== null) {
+        const request = object(event.payload.json["request"])
+        requests ??= new Map(view.requests)
+        requests.set(approval.requestId, {
+          input: request["input"],
+          suggestions: array(request["permission_suggestions"])
+        })
+      }
+      // The log itself proves what a result says it answered, whether or not its delivery was told.
+      if (event.source === "worker" && event.payload.json["type"] === "result") {
+        for (const uuid of Turns.promptsOf(event.payload.json)) deliver(uuid, "processed")
+      }
+    }
+  }
+  const row = SessionRow.replay(events, view.row)
+  if (row.approvals !== view.row.approvals) {
+    const open = new Set(row.approvals.pending.map((approval) => approval.requestId))
+    requests = new Map([...(requests ?? view.requests)].filter(([id]) => open.has(id)))
+  }
+  return {
+    row,
+    conversation: events.length === 0 ? view.conversation : Conversation.steps(view.conversation, events),
+    live,
+    deliveries: deliveries ?? view.deliveries,
+    requests: requests ?? view.requests,
+    truncated
+  }
+}
