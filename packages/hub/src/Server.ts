@@ -136,13 +136,13 @@ const RETRY_AFTER = "1"
 
 const send = (response: ServerResponse, reply: BareDoor.Reply): void => {
   if (response.headersSent || response.destroyed) return
-  const body = typeof reply.body === "string" ? Buffer.from(reply.body, "utf8") : reply.body
+  // Text goes out in one write with the head.
   response.writeHead(reply.status, {
     "content-type": "application/json",
-    "content-length": body.length,
+    "content-length": Buffer.byteLength(reply.body),
     ...reply.headers
   })
-  response.end(body)
+  response.end(reply.body)
 }
 
 const sendError = (request: IncomingMessage, response: ServerResponse, error: WireError.WireError): void => {
@@ -211,7 +211,9 @@ const handler =
       method: route.method,
       path,
       params,
-      query: new URLSearchParams(mark === -1 ? "" : url.slice(mark + 1)),
+      get query() {
+        return new URLSearchParams(mark === -1 ? "" : url.slice(mark + 1))
+      },
       headers: incoming.headers,
       body: BareDoor.readBody(incoming, route.bodyLimitBytes ?? config.bodyLimitBytes),
       incoming,

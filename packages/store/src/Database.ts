@@ -69,8 +69,7 @@ const PREPARED = 2000
  */
 const transactions = (sql: SqlClient.SqlClient): SqlClient.SqlClient["withTransaction"] => {
   const nested = sql.withTransaction
-  const run = (connection: Connection, statement: string) =>
-    connection.executeUnprepared(statement, [], undefined)
+  const run = (connection: Connection, statement: string) => connection.execute(statement, [], undefined)
   const outermost = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.scoped(

@@ -108,6 +108,9 @@ export const requireSession = (
 ): Effect.Effect<IngressGrant, WireError.Unauthenticated> =>
   grant.session === sessionBody(session) ? Effect.succeed(grant) : ingressRefused("other_session")
 
+/** Ingress tokens whose signature is remembered. */
+const VERIFIED_MAX = 10_000
+
 /** Name of the signing key in the table `secrets`. */
 const KEY_NAME = "ingress_signing_key"
 const ISSUER = "causeway"
@@ -153,9 +156,20 @@ const make = Effect.gen(function* () {
     })
   )
 
-  const verifyIngress = Effect.fnUntraced(function* (token: Redacted.Redacted) {
-    const now = yield* Clock.currentTimeMillis
-    const verified = yield* Effect.tryPromise({
+  // A worker sends the same token with every append, and a signature does not turn bad: only its expiry is looked at
+  // again. Bounded; the oldest entry gives way.
+  const verified = new Map<string, { readonly grant: IngressGrant; readonly expiresAt: number }>()
+
+  const verifyIngress = (token: Redacted.Redacted) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const known = verified.get(Redacted.value(token))
+      return known !== undefined && now < known.expiresAt
+        ? Effect.succeed(known.grant)
+        : verifySignature(token, now)
+    })
+
+  const verifySignature = Effect.fnUntraced(function* (token: Redacted.Redacted, now: number) {
+    const { payload } = yield* Effect.tryPromise({
       try: () =>
         Jose.jwtVerify(Redacted.value(token), key, {
           algorithms: [ALGORITHM],
@@ -165,11 +179,18 @@ const make = Effect.gen(function* () {
         }),
       catch: (error) => ingressRefused(reasonOf(error))
     })
-    const claims = yield* Effect.mapError(decodeClaims(verified.payload), () => ingressRefused("malformed"))
+    const claims = yield* Effect.mapError(decodeClaims(payload), () => ingressRefused("malformed"))
     const grant: IngressGrant = {
       organizationId: claims.organization,
       session: claims.session,
       epoch: claims.epoch
+    }
+    verified.set(Redacted.value(token), { grant, expiresAt: (payload.exp ?? 0) * 1000 })
+    if (verified.size > VERIFIED_MAX) {
+      for (const oldest of verified.keys()) {
+        verified.delete(oldest)
+        break
+      }
     }
     return grant
   })

@@ -38,7 +38,7 @@ export const routes = Effect.gen(function* () {
 
   const append = BareDoor.route("PUT", PATH, (request) =>
     Effect.gen(function* () {
-      const key = yield* caller.either(request)
+      const key = yield* caller.writer(request)
       const header = request.headers[LAST_UUID_HEADER]
       const lastUuid = typeof header === "string" && header !== "" ? header : undefined
       const payloads: ReadonlyArray<Payload.Payload> = yield* entries(yield* request.body, eventLimitBytes)

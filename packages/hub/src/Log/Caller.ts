@@ -51,18 +51,27 @@ export const make = Effect.gen(function* () {
       tokenEpoch: undefined
     }))
 
-  /** The caller with either token, for the session `:id`. */
-  const either = (request: BareDoor.BareRequest): Effect.Effect<Caller, WireError.WireError> =>
-    Effect.gen(function* () {
-      const token = yield* tokenOf(request)
-      if (!isIngress(token)) return yield* person(request)
+  const withIngress =
+    (verify: typeof auth.ingress) =>
+    (request: BareDoor.BareRequest): Effect.Effect<Caller, WireError.WireError> => {
+      const token = BareDoor.bearer(request.headers)
+      if (token === undefined || !isIngress(token)) return person(request)
       const session = sessionBody(request.params["id"] ?? "")
-      const grant = yield* auth.ingress(Redacted.make(token))
-      if (grant.session !== session) {
-        return yield* WireError.Forbidden.of("the ingress token is that of another session")
-      }
-      return { organizationId: grant.organizationId, session, tokenEpoch: grant.epoch }
-    })
+      return Effect.flatMap(verify(Redacted.make(token)), (grant) =>
+        grant.session === session
+          ? Effect.succeed({ organizationId: grant.organizationId, session, tokenEpoch: grant.epoch })
+          : WireError.Forbidden.of("the ingress token is that of another session")
+      )
+    }
 
-  return { access, person, either }
+  /** The caller with either token, for the session `:id`. */
+  const either = withIngress(auth.ingress)
+
+  /**
+   * The same, for those who append: the epoch of the token is not looked at here but in the transaction that stores, where
+   * it costs nothing and no newer one can come in between. `Log.append` must be given `tokenEpoch`.
+   */
+  const writer = withIngress(auth.verifyIngress)
+
+  return { access, person, either, writer }
 })
