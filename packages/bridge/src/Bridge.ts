@@ -265,16 +265,14 @@ export const make = Effect.gen(function* () {
         call: Effect.Effect<A, E>
       ): Effect.Effect<A, E> =>
         call.pipe(
-          Effect.retry({
-            while: ClientError.isTransient,
-            schedule: Backoff.poll.pipe(
-              Schedule.tapInput((error: E) =>
-                Effect.logWarning("the hub does not answer").pipe(
+          Effect.tapError((error) =>
+            ClientError.isTransient(error)
+              ? Effect.logWarning("the hub does not answer").pipe(
                   Effect.annotateLogs({ detail: error.message })
                 )
-              )
-            )
-          })
+              : Effect.void
+          ),
+          Effect.retry({ while: ClientError.isTransient, schedule: Backoff.poll })
         )
 
       const register = (reuseEnvironmentId: EnvironmentId | undefined) =>
@@ -387,7 +385,7 @@ export const make = Effect.gen(function* () {
                 : Effect.void
           }).pipe(Scope.extend(own), Effect.provide(linkServices))
           const serve = config.serve ?? (record.home ? toHandle : () => Effect.never)
-          const serving = yield* Effect.forkDaemon(Effect.scoped(serve(link)))
+          const serving = yield* Effect.forkDaemon(Effect.interruptible(Effect.scoped(serve(link))))
           const attaching = yield* FiberHandle.make().pipe(Scope.extend(own))
           const entry: Held = {
             link,

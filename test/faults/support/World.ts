@@ -1,0 +1,138 @@
+/** A hub, a client of it and a bridge with scripted agents, in one process: real sockets, databases and children. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as Bridge from "@causeway/bridge/Bridge"
+import type { BridgeEvent } from "@causeway/bridge/BridgeEvent"
+import * as Host from "@causeway/bridge/Host"
+import * as Journal from "@causeway/bridge/Journal"
+import * as Pointer from "@causeway/bridge/Pointer"
+import * as Client from "@causeway/client/Client"
+import * as Credentials from "@causeway/client/Credentials"
+import * as Viewer from "@causeway/client/Viewer"
+import * as Hub from "@causeway/hub/Hub"
+import type { SessionId } from "@causeway/protocol/Ids"
+import type * as Payload from "@causeway/protocol/Payload"
+import * as AgentSessions from "@causeway/runner/AgentSessions"
+import * as Drivers from "@causeway/runner/Drivers"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { rolldown } from "rolldown"
+
+/** The scripted agent's program, bundled. */
+export const bundleAgent = async (): Promise<string> => {
+  const file = join(mkdtempSync(join(tmpdir(), "causeway-scripted-")), "agent.mjs")
+  const build = await rolldown({
+    input: fileURLToPath(new URL("../../../packages/runner/src/Scripted/main.ts", import.meta.url)),
+    platform: "node"
+  })
+  await build.write({ file, format: "esm", codeSplitting: false })
+  await build.close()
+  process.once("exit", () => rmSync(join(file, ".."), { recursive: true, force: true }))
+  return file
+}
+
+export const directory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "causeway-faults-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+/** A port that is free now. */
+export const freePort = Effect.async<number>((resume) => {
+  const server = createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    const port = typeof address === "object" && address !== null ? address.port : 0
+    server.close(() => resume(Effect.succeed(port)))
+  })
+})
+
+/** A hub over a file, so that it can be closed and opened again. */
+export const hub = (options: { readonly file: string; readonly port?: number }) =>
+  Hub.layer({ filename: options.file, ...(options.port === undefined ? {} : { port: options.port }) })
+
+/** The client services and the credentials of a hub. */
+export const client = (to: { readonly url: string; readonly token: Redacted.Redacted }) =>
+  Client.layer({ baseUrl: to.url }).pipe(
+    Layer.provideMerge(Credentials.layerStatic({ accessToken: to.token }, { organization: "token" })),
+    Layer.provide(NodeHttpClient.layerUndici)
+  )
+
+export const bridge = (options: {
+  readonly stateDirectory: string
+  readonly scriptedAgentPath: string
+}) =>
+  Layer.mergeAll(
+    Bridge.layer.pipe(
+      Layer.provideMerge(Layer.mergeAll(Journal.layer(options), Pointer.layer(options))),
+      Layer.provide(NodeContext.layer)
+    ),
+    AgentSessions.layer.pipe(
+      Layer.provide(
+        Drivers.layer({
+          environment: process.env,
+          scriptedAgentPath: options.scriptedAgentPath,
+          scriptedDirectory: join(options.stateDirectory, "agents")
+        })
+      )
+    )
+  )
+
+export const start = (options: {
+  readonly dir: string
+  readonly baseUrl: string
+  readonly events?: Array<BridgeEvent>
+  readonly more?: Partial<Bridge.Config>
+}) =>
+  Effect.gen(function* () {
+    const serve = yield* Host.make()
+    return yield* (yield* Bridge.Bridge).start({
+      dir: options.dir,
+      machineName: "test",
+      baseUrl: options.baseUrl,
+      workerType: "test",
+      maxSessions: 8,
+      perpetual: false,
+      agent: "scripted",
+      title: "a session",
+      serve,
+      onEvent: (event) => Effect.sync(() => void options.events?.push(event)),
+      ...options.more
+    })
+  })
+
+export const prompt = (text: string, uuid: string): Payload.JsonObject & { readonly type: string } => ({
+  type: "user",
+  uuid,
+  message: { role: "user", content: text },
+  parent_tool_use_id: null,
+  session_id: ""
+})
+
+/** The stored events of a session, until one matches. */
+export const until = (
+  sessionId: SessionId,
+  matches: (payload: Payload.JsonObject) => boolean,
+  count = 1
+) =>
+  Effect.flatMap(Viewer.Viewer, (viewer) =>
+    viewer.watch(sessionId, 0).pipe(
+      Stream.filterMap((frame) => (frame._tag === "Event" ? Option.some(frame.event) : Option.none())),
+      Stream.mapAccum(0, (seen, event) => {
+        const now = seen + (matches(event.payload) ? 1 : 0)
+        return [now, { event, done: now >= count }]
+      }),
+      Stream.takeUntil(({ done }) => done),
+      Stream.map(({ event }) => event),
+      Stream.runCollect,
+      Effect.map(Chunk.toReadonlyArray)
+    )
+  )
