@@ -14,7 +14,10 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type * as SubscriptionRef from "effect/SubscriptionRef"
 
-/** The agent cannot be started: not found, not executable, refused at once, wrong version, no such directory. */
+/**
+ * The agent cannot be started: not found, not executable, refused at once, wrong version, no such directory, its user not
+ * signed in with whoever serves it.
+ */
 export class AgentUnavailable extends Schema.TaggedError<AgentUnavailable>()("AgentUnavailable", {
   agent: Schema.String,
   reason: Schema.Literal(
@@ -23,6 +26,7 @@ export class AgentUnavailable extends Schema.TaggedError<AgentUnavailable>()("Ag
     "ExitedAtOnce",
     "WrongVersion",
     "DirectoryMissing",
+    "SignedOut",
     "Unknown"
   ),
   /** What to tell a person: what was tried, what was seen (the end of stderr), what to do. */

@@ -129,7 +129,7 @@ export type TurnEnd =
   /** The reply to `session/prompt`. */
   | { readonly _tag: "Stopped"; readonly stopReason: string; readonly reply: JsonObject }
   /** The agent refused the prompt or failed. */
-  | { readonly _tag: "Failed"; readonly message: string }
+  | { readonly _tag: "Failed"; readonly message: string; readonly reason?: string }
   /** The agent's process is gone. */
   | { readonly _tag: "Gone"; readonly message: string }
 
@@ -785,7 +785,11 @@ const outcome = (end: TurnEnd, said: string, inTool: boolean): JsonObject => {
       is_error: true,
       errors: [end.message],
       stop_reason: null,
-      ...(end._tag === "Gone" ? { terminal_reason: "agent_exited" } : {})
+      ...(end._tag === "Gone"
+        ? { terminal_reason: "agent_exited" }
+        : end.reason === undefined
+          ? {}
+          : { terminal_reason: end.reason })
     }
   }
   const { stopReason } = end

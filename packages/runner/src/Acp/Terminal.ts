@@ -1,0 +1,233 @@
+/**
+ * `terminal/*`: programs that an agent has its client run, in the working directory or below it. Each is its own
+ * process group, killed when the terminal is released and when the session ends. Source: spec 4 §2 and §3.7.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { stat } from "node:fs/promises"
+import * as Read from "@causeway/transcript/Read"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as ProcessTable from "../Process/ProcessTable.ts"
+import * as Confinement from "./Confinement.ts"
+import { codes, invalidParams, RpcError } from "./JsonRpc.ts"
+import * as OutputTail from "./OutputTail.ts"
+
+/** Output that is kept where the agent sets no limit, and the most that it can set, in bytes. */
+export const OUTPUT_DEFAULT = 256 * 1024
+export const OUTPUT_MAX = 2 * 1024 * 1024
+/** Terminals that are open at once. */
+export const TERMINALS_MAX = 32
+/** How long a program may take to end after SIGTERM before its group gets SIGKILL. */
+const killGrace = Duration.seconds(2)
+/** How long output is read after the program's end while others hold its pipe. */
+const drain = Duration.millis(500)
+
+export interface ExitStatus {
+  readonly exitCode: number | null
+  readonly signal: string | null
+}
+
+interface Terminal {
+  readonly child: ChildProcess
+  readonly output: OutputTail.OutputTail
+  /** Done when the program has ended and its output is read. */
+  readonly exited: Deferred.Deferred<ExitStatus>
+  status: ExitStatus | null
+  /** Bytes of output when it was last looked at. */
+  seen: number
+}
+
+export interface Terminals {
+  readonly create: (params: unknown) => Effect.Effect<{ readonly terminalId: string }, RpcError>
+  readonly output: (
+    params: unknown
+  ) => Effect.Effect<
+    { readonly output: string; readonly truncated: boolean; readonly exitStatus: ExitStatus | null },
+    RpcError
+  >
+  readonly waitForExit: (params: unknown) => Effect.Effect<ExitStatus, RpcError>
+  readonly kill: (params: unknown) => Effect.Effect<object, RpcError>
+  readonly release: (params: unknown) => Effect.Effect<object, RpcError>
+  /** Output of the terminals that have printed anything since the last call, by id. */
+  readonly news: () => ReadonlyArray<{ readonly terminalId: string; readonly output: string }>
+}
+
+/** What a command is run as: a program with arguments, or a line for the shell where it is no single word. */
+const invocation = (
+  command: string,
+  args: ReadonlyArray<string>
+): readonly [string, ReadonlyArray<string>] =>
+  args.length === 0 && /[^\w@%+=:,./-]/.test(command) ? ["/bin/sh", ["-c", command]] : [command, args]
+
+const strings = (value: unknown): ReadonlyArray<string> | undefined =>
+  Array.isArray(value) && value.every((each) => typeof each === "string") ? value : undefined
+
+/** The terminals of one session. `environment` is what programs see, beside what the agent adds. */
+export const make = (
+  root: string,
+  environment: { readonly [name: string]: string }
+): Effect.Effect<Terminals, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const open = new Map<string, Terminal>()
+    let count = 0
+
+    const killGroup = (terminal: Terminal, signal: NodeJS.Signals): void => {
+      const { pid } = terminal.child
+      // The group outlives its leader as long as anything it started lives.
+      if (pid !== undefined) ProcessTable.signal(-pid, signal)
+    }
+
+    const end = (id: string, terminal: Terminal): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        open.delete(id)
+        killGroup(terminal, "SIGKILL")
+        return Effect.asVoid(Deferred.await(terminal.exited))
+      })
+
+    yield* Effect.addFinalizer(() =>
+      Effect.forEach([...open], ([id, terminal]) => end(id, terminal), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    )
+
+    const find = (params: unknown): Effect.Effect<readonly [string, Terminal], RpcError> => {
+      const id = Read.object(params)["terminalId"]
+      const terminal = typeof id === "string" ? open.get(id) : undefined
+      return typeof id === "string" && terminal !== undefined
+        ? Effect.succeed([id, terminal])
+        : Effect.fail(
+            new RpcError({ code: codes.notFound, message: `there is no terminal ${JSON.stringify(id)}` })
+          )
+    }
+
+    const start = (
+      program: string,
+      args: ReadonlyArray<string>,
+      cwd: string,
+      env: { readonly [name: string]: string }
+    ): Effect.Effect<ChildProcess, RpcError> =>
+      Effect.async((resume) => {
+        const failed = (cause: unknown): void =>
+          resume(
+            invalidParams(
+              `${JSON.stringify(program)} cannot be run: ${cause instanceof Error ? cause.message : String(cause)}`
+            )
+          )
+        try {
+          const child = spawn(program, args, {
+            cwd,
+            env: { ...env },
+            stdio: ["ignore", "pipe", "pipe"],
+            detached: true
+          })
+          child.once("error", failed)
+          child.once("spawn", () => resume(Effect.succeed(child)))
+        } catch (cause) {
+          failed(cause)
+        }
+      })
+
+    const watch = (child: ChildProcess, limit: number): Effect.Effect<Terminal> =>
+      Effect.gen(function* () {
+        const terminal: Terminal = {
+          child,
+          output: OutputTail.make(limit),
+          exited: yield* Deferred.make<ExitStatus>(),
+          status: null,
+          seen: 0
+        }
+        const left = yield* Deferred.make<ExitStatus>()
+        const closed = yield* Deferred.make<void>()
+        child.stdout?.on("data", terminal.output.push)
+        child.stderr?.on("data", terminal.output.push)
+        child.on("error", () => undefined)
+        child.once("exit", (exitCode, signal) =>
+          Deferred.unsafeDone(left, Effect.succeed({ exitCode, signal }))
+        )
+        child.once("close", () => Deferred.unsafeDone(closed, Effect.void))
+        yield* Effect.gen(function* () {
+          const status = yield* Deferred.await(left)
+          yield* Effect.timeoutOption(Deferred.await(closed), drain)
+          // Whatever left the group may hold the pipes for as long as it likes.
+          child.stdout?.destroy()
+          child.stderr?.destroy()
+          terminal.status = status
+          terminal.output.end()
+          yield* Deferred.succeed(terminal.exited, status)
+        }).pipe(Effect.forkDaemon)
+        return terminal
+      })
+
+    return {
+      create: (params) =>
+        Effect.gen(function* () {
+          const { command, args, env, cwd, outputByteLimit } = Read.object(params)
+          if (typeof command !== "string" || command === "")
+            return yield* invalidParams("command must be text")
+          const given = strings(args ?? [])
+          if (given === undefined) return yield* invalidParams("args must be a list of texts")
+          if (open.size >= TERMINALS_MAX) {
+            return yield* invalidParams(`there are ${TERMINALS_MAX} terminals already; release some`)
+          }
+          const directory = yield* Effect.mapError(
+            Confinement.within(root, typeof cwd === "string" ? cwd : root),
+            (refused) => invalidParams(refused.message)
+          )
+          const isDirectory = yield* Effect.promise(() =>
+            stat(directory).then(
+              (found) => found.isDirectory(),
+              () => false
+            )
+          )
+          if (!isDirectory) return yield* invalidParams(`${JSON.stringify(directory)} is not a directory`)
+          const added = Object.fromEntries(
+            Read.array(env).flatMap((each) => {
+              const { name, value } = Read.object(each)
+              return typeof name === "string" && typeof value === "string" ? [[name, value]] : []
+            })
+          )
+          const limit = Math.min(Read.amount(outputByteLimit) ?? OUTPUT_DEFAULT, OUTPUT_MAX)
+          const [program, words] = invocation(command, given)
+          const id = `term_${++count}`
+          yield* Effect.uninterruptible(
+            Effect.gen(function* () {
+              const child = yield* start(program, words, directory, { ...environment, ...added })
+              open.set(id, yield* watch(child, limit))
+            })
+          )
+          return { terminalId: id }
+        }),
+      output: (params) =>
+        Effect.map(find(params), ([, terminal]) => ({
+          ...terminal.output.read(),
+          exitStatus: terminal.status
+        })),
+      waitForExit: (params) =>
+        Effect.flatMap(find(params), ([, terminal]) => Deferred.await(terminal.exited)),
+      kill: (params) =>
+        Effect.flatMap(find(params), ([, terminal]) =>
+          Effect.gen(function* () {
+            if (terminal.status !== null) return {}
+            killGroup(terminal, "SIGTERM")
+            yield* Deferred.await(terminal.exited).pipe(
+              Effect.timeoutOption(killGrace),
+              Effect.zipRight(Effect.sync(() => killGroup(terminal, "SIGKILL"))),
+              Effect.forkIn(scope)
+            )
+            return {}
+          })
+        ),
+      release: (params) => Effect.flatMap(find(params), ([id, terminal]) => Effect.as(end(id, terminal), {})),
+      news: () =>
+        [...open].flatMap(([terminalId, terminal]) => {
+          const total = terminal.output.total()
+          if (total === terminal.seen) return []
+          terminal.seen = total
+          return [{ terminalId, output: terminal.output.read().output }]
+        })
+    }
+  })
