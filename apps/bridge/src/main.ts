@@ -10,7 +10,7 @@ import { doctor } from "./Commands/Doctor.ts"
 import { approve, deny, interrupt } from "./Commands/Drive.ts"
 import { logs } from "./Commands/Logs.ts"
 import { send } from "./Commands/Send.ts"
-import { connect, hub, up, upHandler } from "./Commands/Serve.ts"
+import { connect, hub, root, up } from "./Commands/Serve.ts"
 import { sessions } from "./Commands/Sessions.ts"
 import { teleport } from "./Commands/Teleport.ts"
 import { token } from "./Commands/Token.ts"
@@ -24,7 +24,7 @@ const arguments_ = process.argv.slice(2)
 const end = arguments_.indexOf("--")
 const json = (end === -1 ? arguments_ : arguments_.slice(0, end)).includes("--json")
 
-const causeway = upHandler.pipe(
+const causeway = root.pipe(
   Command.withDescription("Keeps a coding agent attached. Without a command: up"),
   Command.withSubcommands([
     up,

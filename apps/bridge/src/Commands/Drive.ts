@@ -1,6 +1,5 @@
 /** `interrupt`, `approve`, `deny`: steer a session from the terminal. */
 import { randomUUID } from "node:crypto"
-import * as Backoff from "@causeway/client/Backoff"
 import * as ClientError from "@causeway/client/ClientError"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Viewer from "@causeway/client/Viewer"
@@ -16,6 +15,7 @@ import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output, printable } from "../Output.ts"
 import * as Remote from "../Remote.ts"
+import { sending } from "../Sending.ts"
 import * as Session from "../Session.ts"
 
 const post = (session: Api.Session, payload: JsonObject & { readonly uuid: string }) =>
@@ -24,7 +24,7 @@ const post = (session: Api.Session, payload: JsonObject & { readonly uuid: strin
     const sent = yield* sessions
       .sendEvents(session.id, [payload])
       .pipe(
-        Effect.retry({ schedule: Backoff.uploads, while: ClientError.isTransient }),
+        Effect.retry({ schedule: sending, while: ClientError.isTransient }),
         Effect.mapError(Remote.failure)
       )
     return sent.events[0]?.sequence_num

@@ -1,6 +1,5 @@
 /** `send SESSION TEXT [--wait]`: one message, under one uuid however often it has to be sent. */
 import { randomUUID } from "node:crypto"
-import * as Backoff from "@causeway/client/Backoff"
 import * as ClientError from "@causeway/client/ClientError"
 import type { Received } from "@causeway/client/CodeSession"
 import * as Sessions from "@causeway/client/Sessions"
@@ -18,6 +17,7 @@ import { Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output, printable } from "../Output.ts"
 import * as Remote from "../Remote.ts"
+import { sending } from "../Sending.ts"
 import * as Session from "../Session.ts"
 
 const deliveryWords: { readonly [status: string]: string } = {
@@ -38,7 +38,7 @@ const accepted = (
       Effect.tapError((error) =>
         ClientError.isTransient(error) ? output.progress(`not accepted yet: ${error.message}`) : Effect.void
       ),
-      Effect.retry({ schedule: Backoff.uploads, while: ClientError.isTransient }),
+      Effect.retry({ schedule: sending, while: ClientError.isTransient }),
       Effect.mapError(Remote.failure)
     )
     const event = sent.events[0]

@@ -1,0 +1,348 @@
+/** `up`, `hub` and `connect`: what runs until it is told to stop. */
+import { statSync } from "node:fs"
+import { hostname } from "node:os"
+import { join, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as Bridge from "@causeway/bridge/Bridge"
+import * as BridgeEvent from "@causeway/bridge/BridgeEvent"
+import * as Host from "@causeway/bridge/Host"
+import * as Journal from "@causeway/bridge/Journal"
+import * as Pointer from "@causeway/bridge/Pointer"
+import * as ClientConfig from "@causeway/client/ClientConfig"
+import * as CodeSession from "@causeway/client/CodeSession"
+import * as Credentials from "@causeway/client/Credentials"
+import * as Environments from "@causeway/client/Environments"
+import * as Ingress from "@causeway/client/Ingress"
+import * as Poller from "@causeway/client/Poller"
+import * as Sessions from "@causeway/client/Sessions"
+import * as Hub from "@causeway/hub/Hub"
+import type { SessionId } from "@causeway/protocol/Ids"
+import * as AgentSessions from "@causeway/runner/AgentSessions"
+import * as Drivers from "@causeway/runner/Drivers"
+import * as ProcessRegistry from "@causeway/runner/Process/ProcessRegistry"
+import * as Bootstrap from "@causeway/store/Bootstrap"
+import * as Command from "@effect/cli/Command"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import * as Agents from "../Agents.ts"
+import * as Checkout from "../Checkout.ts"
+import { ExitCode, Failure } from "../Failure.ts"
+import * as Flags from "../Flags.ts"
+import { Output } from "../Output.ts"
+import * as Remote from "../Remote.ts"
+import { Shutdown } from "../Run.ts"
+import * as StateDirectory from "../StateDirectory.ts"
+
+// --- The hub -----------------------------------------------------------------
+
+interface ServingFlags {
+  readonly host: string
+  readonly port: number
+  readonly databaseUrl: Option.Option<string>
+}
+
+const database = (option: Option.Option<string>, stateDir: string): Effect.Effect<string, Failure> =>
+  Effect.gen(function* () {
+    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_DATABASE_URL")).pipe(Effect.orDie)
+    const url = Option.orElse(option, () => variable)
+    if (Option.isNone(url)) return StateDirectory.databaseFile(stateDir)
+    if (url.value.startsWith("sqlite:") && url.value.length > "sqlite:".length) {
+      return resolve(url.value.slice("sqlite:".length).replace(/^\/\/(?=\/)/, ""))
+    }
+    return yield* new Failure({
+      message: "the database address is not one of this version's: only sqlite:<file> is",
+      next: "leave --database-url and CAUSEWAY_DATABASE_URL out to keep the data in the state directory",
+      exitCode: ExitCode.usage
+    })
+  })
+
+const page = fileURLToPath(new URL("../../web/dist/page", import.meta.url))
+
+const hubFailure = (flags: ServingFlags) => (error: Hub.HubError) =>
+  error._tag === "ListenFailed"
+    ? new Failure({
+        message: error.message,
+        next:
+          error.code === "EADDRINUSE"
+            ? `another Causeway may be running; choose another port with --port, or any free one with --port 0`
+            : `choose another address with --host (it was ${flags.host})`
+      })
+    : new Failure({ message: error.message })
+
+interface RunningHub {
+  readonly url: string
+  /** What this machine's own bridge and commands show the hub. */
+  readonly token: Redacted.Redacted
+  /** Whether that token was made just now: the only time that it is printed. */
+  readonly made: boolean
+}
+
+/** Serves a hub until the scope closes; its token and address are in the state directory. */
+const serveHub = (flags: ServingFlags, stateDir: string) =>
+  Effect.gen(function* () {
+    const filename = yield* database(flags.databaseUrl, stateDir)
+    const context = yield* Layer.build(
+      Hub.layer({ filename, host: flags.host, port: flags.port, page })
+    ).pipe(Effect.mapError(hubFailure(flags)))
+    const hub = Context.get(context, Hub.Hub)
+    const bootstrap = Context.get(context, Bootstrap.Bootstrap)
+    const known = yield* StateDirectory.readToken(stateDir)
+    const made = Option.isSome(hub.firstToken) || Option.isNone(known)
+    const token = Option.isSome(hub.firstToken)
+      ? hub.firstToken.value
+      : Option.isSome(known)
+        ? known.value
+        : yield* bootstrap.issue("replaces a lost token file").pipe(
+            Effect.mapError((error) => new Failure({ message: error.message }))
+          )
+    if (made) yield* StateDirectory.writeToken(stateDir, token)
+    yield* StateDirectory.announceHub(stateDir, hub.url)
+    const running: RunningHub = { url: hub.url, token, made }
+    return running
+  })
+
+// --- The bridge --------------------------------------------------------------
+
+interface AttachingFlags {
+  readonly dir: string
+  readonly agent: Option.Option<string>
+  readonly capacity: number
+  readonly perpetual: boolean
+  readonly model: Option.Option<string>
+  readonly permissionMode: Option.Option<string>
+  readonly title: Option.Option<string>
+}
+
+const directory = (dir: string): Effect.Effect<string, Failure> =>
+  Effect.suspend(() => {
+    const path = resolve(dir)
+    const found = statSync(path, { throwIfNoEntry: false })
+    if (found?.isDirectory()) return Effect.succeed(path)
+    return new Failure({
+      message: found === undefined ? `${path} does not exist` : `${path} is not a directory`,
+      next: "name the directory that the agent shall work in with --dir",
+      exitCode: ExitCode.usage
+    })
+  })
+
+const bridgeLayer = (to: { readonly url: string; readonly token: Redacted.Redacted }, stateDir: string) =>
+  Bridge.layer.pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(
+        Poller.layer.pipe(Layer.provideMerge(Environments.layer)),
+        Sessions.layer,
+        Ingress.layer(),
+        CodeSession.layer
+      )
+    ),
+    Layer.provideMerge(Credentials.layerStatic({ accessToken: to.token }, { organization: "token" })),
+    Layer.provideMerge(ClientConfig.layer({ baseUrl: to.url })),
+    Layer.provideMerge(NodeHttpClient.layerUndici),
+    Layer.provideMerge(Journal.layer({ stateDirectory: stateDir })),
+    Layer.provideMerge(Pointer.layer({ stateDirectory: stateDir })),
+    Layer.provideMerge(
+      AgentSessions.layer.pipe(
+        Layer.provide(ProcessRegistry.layer(join(stateDir, "agents"))),
+        Layer.provide(
+          Drivers.layer({
+            environment: process.env,
+            hubUrl: to.url,
+            scriptedAgentPath: fileURLToPath(new URL("./scripted-agent.js", import.meta.url)),
+            scriptedDirectory: join(stateDir, "scripted")
+          })
+        )
+      )
+    ),
+    Layer.provide(NodeContext.layer)
+  )
+
+/** Attaches a directory until the scope closes. */
+const attach = (
+  flags: AttachingFlags,
+  to: { readonly url: string; readonly token: Redacted.Redacted },
+  stateDir: string
+) =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    const dir = yield* directory(flags.dir)
+    const choice = yield* Agents.choose(flags.agent)
+    if (choice.guessed) {
+      yield* output.progress(
+        choice.agent === "claude"
+          ? "agent: claude"
+          : "agent: scripted, for trying things out (claude is not on the path; --agent names another)"
+      )
+    }
+    const checkout = yield* Checkout.read(dir)
+    const report = yield* makeReport
+    const services = yield* Layer.build(bridgeLayer(to, stateDir)).pipe(
+      Effect.mapError((error) => new Failure({ message: error.message }))
+    )
+    const serve = yield* Host.make().pipe(Effect.provide(services))
+    const handle = yield* Context.get(services, Bridge.Bridge)
+      .start({
+        dir,
+        machineName: hostname(),
+        branch: Option.getOrUndefined(checkout.branch),
+        gitRepoUrl: Option.getOrUndefined(checkout.remote),
+        title: Option.getOrUndefined(flags.title),
+        baseUrl: to.url,
+        workerType: "causeway",
+        maxSessions: Math.max(1, flags.capacity),
+        perpetual: flags.perpetual,
+        agent: choice.agent,
+        model: Option.getOrUndefined(flags.model),
+        permissionMode: Option.getOrUndefined(flags.permissionMode),
+        serve,
+        onEvent: report.onEvent
+      })
+      .pipe(Effect.mapError(startFailure))
+    return {
+      failed: handle.failed,
+      sessionId: yield* handle.sessionId,
+      environmentId: yield* handle.environmentId,
+      ready: report.ready
+    }
+  })
+
+/**
+ * Prints what the bridge tells. The values for programs wait for `ready`, which is the first line that they read; people
+ * see everything at once.
+ */
+const makeReport = Effect.gen(function* () {
+  const output = yield* Output
+  const ready = yield* Effect.makeLatch(false)
+  const values = yield* Queue.unbounded<BridgeEvent.BridgeEvent>()
+  yield* Queue.take(values).pipe(
+    Effect.flatMap((event) => output.value(eventValue(event))),
+    Effect.forever,
+    ready.whenOpen,
+    Effect.forkScoped
+  )
+  const onEvent = (event: BridgeEvent.BridgeEvent) =>
+    Effect.zipRight(
+      output.json ? Queue.offer(values, event) : Effect.void,
+      output.progress(BridgeEvent.describe(event))
+    )
+  return { onEvent, ready: ready.open }
+})
+
+const startFailure = (error: Bridge.StartError): Failure => {
+  switch (error._tag) {
+    case "DirectoryInUse":
+    case "JournalFailed":
+    case "PointerFailed":
+      return new Failure({ message: error.message })
+    default:
+      return Remote.failure(error)
+  }
+}
+
+const snake = (name: string): string => name.replace(/[A-Z]/g, (c, at) => (at === 0 ? "" : "_") + c.toLowerCase())
+
+/** An event of the bridge as a line of JSON: `event` is its name in snake_case. */
+const eventValue = (event: BridgeEvent.BridgeEvent) => ({
+  event: snake(event._tag),
+  message: BridgeEvent.describe(event),
+  ...("sessionId" in event && event.sessionId !== undefined ? { session_id: event.sessionId } : {})
+})
+
+// --- Until told to stop ------------------------------------------------------
+
+interface Ready {
+  readonly url: string
+  readonly token?: Redacted.Redacted
+  readonly sessionId?: SessionId
+  readonly environmentId?: string
+}
+
+const announce = (ready: Ready) =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    yield* output.value({
+      event: "ready",
+      url: ready.url,
+      gateway_url: ready.url.replace(/^http/, "ws"),
+      ...(ready.token === undefined ? {} : { token: Redacted.value(ready.token) }),
+      ...(ready.sessionId === undefined ? {} : { session_id: ready.sessionId }),
+      ...(ready.environmentId === undefined ? {} : { environment_id: ready.environmentId }),
+      pid: process.pid
+    })
+  })
+
+/** Waits for a signal, or for the bridge to give up. */
+const untilStopped = (failed: Bridge.Handle["failed"]) =>
+  Effect.gen(function* () {
+    const shutdown = yield* Shutdown
+    const output = yield* Output
+    yield* Effect.raceFirst(
+      shutdown.requested,
+      Effect.flatMap(failed, ({ detail, nextStep }) => new Failure({ message: detail, next: nextStep }))
+    )
+    yield* output.progress("shutting down (once more to end at once)")
+  })
+
+const serveAll = (
+  flags: ServingFlags & AttachingFlags & { readonly stateDir: Option.Option<string> }
+) =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    const stateDir = yield* StateDirectory.open(flags.stateDir)
+    yield* directory(flags.dir)
+    const hub = yield* serveHub(flags, stateDir)
+    const { failed, sessionId, environmentId, ready } = yield* attach(flags, hub, stateDir)
+    yield* announce({ url: hub.url, ...(hub.made ? { token: hub.token } : {}), sessionId, environmentId })
+    yield* ready
+    yield* output.line("Causeway is ready. Open this page:")
+    yield* output.line(`  ${hub.url}/${hub.made ? `#token=${Redacted.value(hub.token)}` : ""}`, "strong")
+    if (!hub.made) {
+      yield* output.line(`  (the access token is in ${StateDirectory.tokenFile(stateDir)})`, "dim")
+    }
+    yield* output.line(`  session ${sessionId}`, "dim")
+    yield* untilStopped(failed)
+  }).pipe(Effect.scoped)
+
+const serveFlags = { ...Flags.common, ...Flags.serving, ...Flags.attaching }
+
+/** The program without a command is `up`. */
+export const root = Command.make("causeway", serveFlags, serveAll)
+
+export const up = Command.make("up", serveFlags, serveAll).pipe(
+  Command.withDescription("Run a hub, a bridge for one directory and the page, in one process")
+)
+
+export const hub = Command.make("hub", { ...Flags.common, ...Flags.serving }, (flags) =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    const stateDir = yield* StateDirectory.open(flags.stateDir)
+    const hub = yield* serveHub(flags, stateDir)
+    yield* announce({ url: hub.url, ...(hub.made ? { token: hub.token } : {}) })
+    yield* output.line(`The hub listens on ${hub.url}`)
+    yield* output.line(
+      hub.made
+        ? `Access token (shown this once): ${Redacted.value(hub.token)}`
+        : `The access token is in ${StateDirectory.tokenFile(stateDir)}`,
+      "dim"
+    )
+    yield* untilStopped(Effect.never)
+  }).pipe(Effect.scoped)
+).pipe(Command.withDescription("Run a hub alone"))
+
+export const connect = Command.make("connect", { ...Flags.remote, ...Flags.attaching }, (flags) =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    const to = yield* Remote.address(flags)
+    const { failed, sessionId, environmentId, ready } = yield* attach(flags, to, to.stateDir)
+    yield* announce({ url: to.url, sessionId, environmentId })
+    yield* ready
+    yield* output.line(`${resolve(flags.dir)} is attached to ${to.url} as session ${sessionId}`)
+    yield* untilStopped(failed)
+  }).pipe(Effect.scoped)
+).pipe(Command.withDescription("Attach a directory to a hub that runs elsewhere"))
