@@ -11,6 +11,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
@@ -29,6 +30,7 @@ import {
 import * as Delivery from "./Delivery.ts"
 import { type Connection, type DriverLine, Drivers } from "./Driver.ts"
 import { describeExit, type ProcessExit } from "./Process/AgentProcess.ts"
+import { ProcessRegistry } from "./Process/ProcessRegistry.ts"
 import { uuid5 } from "./Uuid5.ts"
 
 export interface SupervisionOptions {
@@ -43,6 +45,8 @@ export interface SupervisionOptions {
    * swallowed.
    */
   readonly silence: Duration.DurationInput
+  /** How long a closed session's agent may go on talking after the end of its input. */
+  readonly lastWords: Duration.DurationInput
   /** Ends an idle agent's process after this long; the next input starts it again. `undefined`: never. */
   readonly idleStop: Duration.DurationInput | undefined
 }
@@ -52,6 +56,7 @@ export const defaultSupervision: SupervisionOptions = {
   restartDelay: "500 millis",
   interruptGrace: "5 seconds",
   silence: "15 seconds",
+  lastWords: "3 seconds",
   idleStop: undefined
 }
 
@@ -87,6 +92,7 @@ export const make = (
 ): Effect.Effect<typeof AgentSessions.Service, never, Drivers> =>
   Effect.gen(function* () {
     const drivers = yield* Drivers
+    const registry = yield* ProcessRegistry
 
     const open = (spec: AgentSessionSpec): Effect.Effect<AgentSession, AgentUnavailable, Scope.Scope> =>
       Effect.gen(function* () {
@@ -100,6 +106,7 @@ export const make = (
         let runId: string = randomUUID()
         let phase: "starting" | "up" | "restarting" | "stopped" | "failed" = "starting"
         let connection: Connection | undefined
+        let closing = false
         /** Counts lines and inputs: by it a wait sees that something happened meanwhile. */
         let activity = 0
         let position = 0
@@ -227,12 +234,9 @@ export const make = (
               )
             )
             const again = delivery.isBusy()
-            const agent = yield* driver.connect({
-              ...spec,
-              runId,
-              resume: resume,
-              resumeInterrupted: resume && again && tired.length === 0
-            })
+            const agent = yield* driver
+              .connect({ ...spec, runId, resume, resumeInterrupted: resume && again && tired.length === 0 })
+              .pipe(Effect.provideService(ProcessRegistry, registry))
             connection = agent
             if (spec.resume && phase === "starting" && !agent.resumed) {
               yield* output.offer(
@@ -258,6 +262,7 @@ export const make = (
         const ended = (exit: ProcessExit, stderr: string): Effect.Effect<Why> =>
           Effect.gen(function* () {
             yield* apply(delivery.disconnected())
+            if (closing) return "ended"
             if (forced) {
               yield* apply(delivery.abandonTurn(`interrupted by a signal (${describeExit(exit)})`))
               return "ended"
@@ -282,6 +287,7 @@ export const make = (
             const before = delivery.turns()
             const outcome = yield* Effect.either(run(resume))
             if (Either.isLeft(outcome) && phase === "starting") return yield* outcome.left
+            if (closing) return
             resume = true
             if (Either.isRight(outcome) && outcome.right === "idle") {
               rapid = 0
@@ -316,12 +322,27 @@ export const make = (
             return yield* output.fail(cause)
           })
 
-        yield* Effect.addFinalizer(() => Effect.zipRight(enter("stopped"), output.end))
-        yield* Effect.forkScoped(
+        // An agent that is told to end may have last words; they are read as long as somebody listens.
+        yield* Effect.acquireRelease(
           keepRunning.pipe(
             Effect.catchAll(failed),
-            Effect.annotateLogs({ module: "AgentSessions", session: spec.sessionId, agent: spec.agent })
-          )
+            Effect.annotateLogs({ module: "AgentSessions", session: spec.sessionId, agent: spec.agent }),
+            Effect.interruptible,
+            Effect.forkDaemon
+          ),
+          (supervisor) =>
+            Effect.gen(function* () {
+              closing = true
+              if (connection !== undefined) {
+                yield* connection.endInput
+                yield* Effect.interruptible(Fiber.await(supervisor)).pipe(
+                  Effect.timeoutOption(options.lastWords)
+                )
+              }
+              yield* Fiber.interrupt(supervisor)
+              yield* enter("stopped")
+              yield* output.end
+            })
         )
         yield* Deferred.await(started)
 

@@ -250,6 +250,7 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
 
   const result = (payload: Payload.Payload): ReadonlyArray<AgentOutput> => {
     turnRuns = false
+    stated = undefined
     turns++
     asks.clear()
     const answered = answeredBy(payload)

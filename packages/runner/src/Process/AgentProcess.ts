@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AgentUnavailable } from "../Agent.ts"
 import * as LineSplitter from "./LineSplitter.ts"
+import { ProcessRegistry } from "./ProcessRegistry.ts"
 import * as ProcessTable from "./ProcessTable.ts"
 
 /** How a process ended. */
@@ -42,6 +43,9 @@ const afterExit = Duration.seconds(2)
 /** Of stderr, this many of its last bytes are kept. Source: spec 4 §3.6. */
 export const STDERR_TAIL_BYTES = 64 * 1024
 
+/** The variable that marks an agent's process and its descendants. */
+export const RUN_ID = "CAUSEWAY_RUN_ID"
+
 export interface ProcessSpec {
   /** What errors call it. */
   readonly agent: string
@@ -62,6 +66,7 @@ export interface AgentProcess {
   readonly lines: Stream.Stream<LineSplitter.Line>
   /** Writes one line; returns when the pipe has taken it. */
   readonly write: (line: string) => Effect.Effect<void, ProcessGone>
+  /** Whoever calls it has waited for what follows: the scope's end comes with SIGTERM then. */
   readonly endInput: Effect.Effect<void>
   /** Signals the process alone; SIGKILL goes to its whole group. */
   readonly signal: (name: "SIGINT" | "SIGTERM" | "SIGKILL") => Effect.Effect<void>
@@ -121,7 +126,9 @@ const start = (spec: ProcessSpec): Effect.Effect<ChildProcessWithoutNullStreams,
       resume(Effect.fail(unavailable(spec, cause instanceof Error ? cause : new Error(String(cause)))))
       return
     }
-    child.once("error", (cause) => resume(Effect.fail(unavailable(spec, cause))))
+    // After the start: errors of a broken pipe come with the write that met them, or mean no more than the exit does.
+    for (const each of [child.stdin, child.stdout, child.stderr]) each.on("error", () => undefined)
+    child.on("error", (cause) => resume(Effect.fail(unavailable(spec, cause))))
     child.once("spawn", () => resume(Effect.succeed(child)))
   })
 
@@ -166,16 +173,28 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
     yield* requireDirectory(spec)
     const exited = yield* Deferred.make<ProcessExit>()
     const grace = spec.grace ?? defaultGrace
+    const runId = spec.env[RUN_ID]
+    const registry = yield* ProcessRegistry
 
-    const child = yield* Effect.acquireRelease(start(spec), (child) => {
+    const begin = Effect.gen(function* () {
+      const child = yield* start(spec)
+      // On record from its start until it has ended: what a killed host leaves behind is known to the next one.
+      return { child, forget: yield* registry.hold({ pid: child.pid ?? 0, runId }) }
+    })
+    const { child } = yield* Effect.acquireRelease(begin, ({ child, forget }) => {
       const group = -(child.pid ?? 0)
+      // A finalizer cannot be interrupted; what waits in it under a timeout must be.
       const gone = (within: Duration.DurationInput) =>
-        Deferred.await(exited).pipe(Effect.timeoutOption(within), Effect.map(Option.isSome))
+        Effect.interruptible(Deferred.await(exited)).pipe(
+          Effect.timeoutOption(within),
+          Effect.map(Option.isSome)
+        )
       return Effect.gen(function* () {
         // Whoever read stdout has left; a full pipe must not keep the process from ending.
         child.stdout.removeAllListeners("readable").resume()
+        const told = child.stdin.writableEnded
         child.stdin.end()
-        if (!(yield* gone(grace.endOfInput))) {
+        if (told || !(yield* gone(grace.endOfInput))) {
           child.kill("SIGTERM")
           yield* gone(grace.terminate)
         }
@@ -183,12 +202,17 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
         // the group's id to another.
         ProcessTable.signal(group, "SIGKILL")
         yield* Deferred.await(exited)
+        if (runId !== undefined) {
+          for (const stray of yield* ProcessTable.withVariable(RUN_ID, new Set([runId]))) {
+            ProcessTable.signal(stray, "SIGKILL")
+          }
+        }
+        yield* forget
         child.stdout.destroy()
         child.stderr.destroy()
       })
     })
     const pid = child.pid ?? 0
-
     child.once("exit", (code, signal) => {
       Deferred.unsafeDone(
         exited,
@@ -205,11 +229,6 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
           : { _tag: "Signal", signal: child.signalCode }
       )
     }
-    // Errors of a broken pipe come with the write that met them, or mean no more than the exit does.
-    child.stdin.on("error", () => undefined)
-    child.stdout.on("error", () => undefined)
-    child.stderr.on("error", () => undefined)
-    child.on("error", () => undefined)
 
     let tail: Array<Buffer> = []
     let tailBytes = 0

@@ -3,7 +3,7 @@
  * started it names one process for good. Nothing here goes by names.
  */
 import { execFile } from "node:child_process"
-import { readFile } from "node:fs/promises"
+import { readdir, readFile } from "node:fs/promises"
 import * as Effect from "effect/Effect"
 
 /**
@@ -42,3 +42,29 @@ export const signal = (id: number, name: NodeJS.Signals | 0): boolean => {
     return false
   }
 }
+
+/**
+ * Processes that carry one of `values` as variable `name` in the environment that they were started with: an agent's
+ * descendants, also those that left its process group. Linux only; elsewhere none are found.
+ */
+export const withVariable = (
+  name: string,
+  values: ReadonlySet<string>
+): Effect.Effect<ReadonlyArray<number>> =>
+  Effect.promise(async () => {
+    if (process.platform !== "linux" || values.size === 0) return []
+    const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry)).map(Number)
+    const found = await Promise.all(
+      pids.map(async (pid) => {
+        try {
+          const environment = (await readFile(`/proc/${pid}/environ`, "latin1")).split("\0")
+          const value = environment.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1)
+          return value !== undefined && values.has(value) ? [pid] : []
+        } catch {
+          // Ended meanwhile, or another user's.
+          return []
+        }
+      })
+    )
+    return found.flat().filter((pid) => pid !== process.pid)
+  })

@@ -1,0 +1,129 @@
+/**
+ * The agent processes of this host, written down so that the next one can end what a killed host left behind.
+ *
+ * A process is named by its id and the time it started, never by its name. A record belongs to the host that wrote it:
+ * while that one runs, its processes are its own affair.
+ */
+
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as ProcessTable from "./ProcessTable.ts"
+
+const Known = Schema.Struct({ pid: Schema.Int, started: Schema.String })
+
+const ProcessRecord = Schema.parseJson(
+  Schema.Struct({ ...Known.fields, runId: Schema.NullOr(Schema.String), host: Known })
+)
+
+/** Between SIGTERM and SIGKILL to a process that was left behind. */
+const patience = Duration.seconds(1)
+
+/** A process that an earlier host left behind, and that was ended. */
+export interface Orphan {
+  readonly pid: number
+  readonly runId: string | null
+}
+
+/** Nothing is written down unless a layer says where. */
+export class ProcessRegistry extends Context.Reference<ProcessRegistry>()(
+  "@causeway/runner/ProcessRegistry",
+  {
+    defaultValue: (): {
+      /** Writes a process down; the answer forgets it, once it has ended. */
+      readonly hold: (process: {
+        readonly pid: number
+        readonly runId: string | undefined
+      }) => Effect.Effect<Effect.Effect<void>>
+      /** What was found and ended when this host started. */
+      readonly reaped: ReadonlyArray<Orphan>
+    } => ({ hold: () => Effect.succeed(Effect.void), reaped: [] })
+  }
+) {}
+
+const decode = Schema.decodeUnknownOption(ProcessRecord)
+
+const ended = (pid: number, started: string) =>
+  Effect.gen(function* () {
+    const gone = Effect.map(ProcessTable.startOf(pid), (now) => now !== started)
+    if (yield* gone) return
+    ProcessTable.signal(-pid, "SIGTERM")
+    yield* gone.pipe(
+      Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("20 millis") }),
+      Effect.timeoutOption(patience)
+    )
+    // The group also when its leader has ended in time; it is this one as long as the leader's id was not given away.
+    if (!(yield* gone)) ProcessTable.signal(-pid, "SIGKILL")
+  })
+
+/** Ends the processes that hosts of this directory left behind, and forgets them. */
+const reap = (directory: string): Effect.Effect<ReadonlyArray<Orphan>> =>
+  Effect.gen(function* () {
+    const names = yield* Effect.promise(() => readdir(directory).catch(() => []))
+    const orphans = yield* Effect.forEach(
+      names.filter((name) => name.endsWith(".json")),
+      (name) =>
+        Effect.gen(function* () {
+          const path = join(directory, name)
+          const text = yield* Effect.promise(() => readFile(path, "utf8").catch(() => ""))
+          const known = decode(text)
+          if (known._tag === "None") {
+            // Torn by a crash of the machine: what it named did not outlive that.
+            yield* Effect.promise(() => rm(path, { force: true }))
+            return []
+          }
+          const { host, pid, runId, started } = known.value
+          if ((yield* ProcessTable.startOf(host.pid)) === host.started) return []
+          const lives = (yield* ProcessTable.startOf(pid)) === started
+          yield* ended(pid, started)
+          yield* Effect.promise(() => rm(path, { force: true }))
+          const strays = yield* ProcessTable.withVariable(
+            "CAUSEWAY_RUN_ID",
+            new Set(runId === null ? [] : [runId])
+          )
+          for (const stray of strays) ProcessTable.signal(stray, "SIGKILL")
+          return lives || strays.length > 0 ? [{ pid, runId }] : []
+        }),
+      { concurrency: 8 }
+    )
+    return orphans.flat()
+  })
+
+/**
+ * Keeps the record in `directory` (one small file a process). Building the layer ends what earlier hosts left behind,
+ * so it comes before any agent is started; another live host that shares the directory is left alone.
+ */
+export const layer = (directory: string): Layer.Layer<never> =>
+  Layer.effect(
+    ProcessRegistry,
+    Effect.gen(function* () {
+      yield* Effect.promise(() => mkdir(directory, { recursive: true, mode: 0o700 }))
+      const reaped = yield* reap(directory)
+      if (reaped.length > 0) {
+        yield* Effect.logWarning("Ended agent processes that an earlier start left behind").pipe(
+          Effect.annotateLogs({ module: "ProcessRegistry", pids: reaped.map(({ pid }) => pid) })
+        )
+      }
+      const host = { pid: process.pid, started: (yield* ProcessTable.startOf(process.pid)) ?? "" }
+      return {
+        reaped,
+        hold: ({ pid, runId }) =>
+          Effect.gen(function* () {
+            const started = yield* ProcessTable.startOf(pid)
+            if (started === undefined) return Effect.void
+            const path = join(directory, `${host.pid}-${pid}.json`)
+            const text = JSON.stringify({ pid, started, runId: runId ?? null, host })
+            yield* Effect.promise(async () => {
+              await writeFile(`${path}.new`, text, { mode: 0o600 })
+              await rename(`${path}.new`, path)
+            })
+            return Effect.promise(() => rm(path, { force: true }))
+          })
+      }
+    })
+  )
