@@ -469,6 +469,8 @@ export const start = (root: HTMLElement, token: string, signOut: () => void): vo
     void api.createSession(environmentSelect.value).then(async (result) => {
       if (result.ok) {
         location.hash = Route.toSession(result.value.id)
+        open(result.value.id)
+        renderSession()
         box.focus()
       } else listProblem = result.message
       await refreshList()

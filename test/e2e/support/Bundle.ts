@@ -1,0 +1,25 @@
+/** The page as the build makes it, in a directory of its own. */
+import { cp, mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as Effect from "effect/Effect"
+import { rolldown } from "rolldown"
+
+const web = fileURLToPath(new URL("../../../apps/web", import.meta.url))
+
+export const directory = Effect.acquireRelease(
+  Effect.promise(async () => {
+    const target = await mkdtemp(join(tmpdir(), "causeway-page-"))
+    const build = await rolldown({
+      input: join(web, "src/main.ts"),
+      platform: "browser",
+      resolve: { conditionNames: ["source"] }
+    })
+    await build.write({ file: join(target, "main.js"), format: "esm", codeSplitting: false, minify: true })
+    await build.close()
+    await cp(join(web, "static"), target, { recursive: true })
+    return target
+  }),
+  (target) => Effect.promise(() => rm(target, { recursive: true, force: true }))
+)
