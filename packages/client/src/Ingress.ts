@@ -17,6 +17,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Backoff from "./Backoff.ts"
 import type { ClientConfig } from "./ClientConfig.ts"
+import * as ClientError from "./ClientError.ts"
 import {
   type AccessError,
   type CallError,
@@ -111,6 +112,8 @@ interface Log {
   head: EventUuid | undefined
   /** Counts what was learnt about the head, so that an older reading does not replace a newer one. */
   version: number
+  /** Entries that were sent and whose end was never learnt: they may be stored. */
+  readonly doubtful: Set<EventUuid>
   /** Forget it when the line is empty. */
   cleared: boolean
   readonly line: Fifo.Fifo
@@ -148,6 +151,7 @@ const makeLogs = (idleHeads: number) => {
     const log: Log = {
       head: undefined,
       version: 0,
+      doubtful: new Set(),
       cleared: false,
       line: Fifo.make(() => {
         if (log.cleared && logs.get(key) === log) logs.delete(key)
@@ -160,8 +164,8 @@ const makeLogs = (idleHeads: number) => {
   }
 
   const clearLog = (key: string, log: Log) => {
-    log.head = undefined
-    log.version++
+    learn(log, undefined)
+    log.doubtful.clear()
     if (log.line.isIdle()) logs.delete(key)
     // One request in flight a session: who comes meanwhile joins the line that there is.
     else log.cleared = true
@@ -194,6 +198,10 @@ class AttemptFailed extends Data.TaggedError("AttemptFailed")<{
   readonly retryAfterMillis?: number | undefined
   readonly immediately?: boolean
 }> {}
+
+/** One entry as it is; those of a batch as a list. */
+const bodyOf = (entries: ReadonlyArray<ChainEntry>, batch: boolean): string =>
+  batch ? `[${entries.map(({ text }) => text).join(",")}]` : (entries[0]?.text ?? "")
 
 const FETCH_TIMEOUT = "20 seconds"
 
@@ -282,12 +290,22 @@ export const make = (options: Options = {}) =>
     // --- Append ---
 
     /**
-     * Stores `text`, whose last entry is `last`. In doubt the same is sent again with the same head: a success, or a
+     * Stores entries, the last of which is `last`. In doubt the same is sent again with the same head: a success, or a
      * conflict that names `last`, says that it is stored. A batch is stored whole, so its last entry speaks for all.
      */
-    const store = (log: Log, sessionId: SessionId, last: EventUuid, text: string, url: string) => {
+    const store = (
+      log: Log,
+      sessionId: SessionId,
+      entries: ReadonlyArray<ChainEntry>,
+      last: EventUuid,
+      url: string
+    ) => {
+      // What is still to be stored: less than `entries` where a part of them was sent before as another batch.
+      let rest = entries
       let refreshed = false
       let adoptedBefore = false
+      // An earlier attempt, of this call or of one that was interrupted, may have stored what this one sends.
+      let inDoubt = entries.some(({ uuid }) => log.doubtful.has(uuid))
 
       const annotate = { session_id: sessionId }
 
@@ -313,29 +331,40 @@ export const make = (options: Options = {}) =>
           const immediately = !adoptedBefore
           adoptedBefore = true
           learn(log, head)
+          rest = rest.slice(rest.findIndex(({ uuid }) => uuid === head) + 1)
           yield* Diagnostics.record("session_persist_409_adopt_server_uuid", annotate, "info")
           return yield* new AttemptFailed({ cause: new HeadMoved({ head }), immediately })
         })
 
+      const stored = (head: EventUuid) => {
+        learn(log, head)
+        for (const { uuid } of entries) log.doubtful.delete(uuid)
+      }
+
       const recovered = (head: EventUuid) =>
         Effect.suspend(() => {
-          learn(log, head)
+          stored(head)
           return Diagnostics.record("session_persist_recovered_from_409", annotate, "info")
         })
 
-      /** A conflict that names no head: the log itself knows. */
-      const consult = (conflict: Call.Answer, bearer: Redacted.Redacted) =>
+      const readLog = (bearer: Redacted.Redacted) =>
         Effect.gen(function* () {
           const answer = yield* Effect.mapError(
             call.send({ operation: "Ingress.append", method: "GET", url, timeout: FETCH_TIMEOUT }, bearer),
             (cause) => new AttemptFailed({ cause })
           )
           if (answer.status === 401) return yield* refused(answer, bearer)
-          const entries = yield* Effect.mapError(read(answer, sessionId), (cause) =>
+          return yield* Effect.mapError(read(answer, sessionId), (cause) =>
             cause._tag === "SessionExpired"
               ? new AttemptFailed({ cause: Call.failed(answer) })
               : new AttemptFailed({ cause, retryAfterMillis: answer.retryAfterMillis })
           )
+        })
+
+      /** A conflict that names no head: the log itself knows. */
+      const consult = (conflict: Call.Answer, bearer: Redacted.Redacted) =>
+        Effect.gen(function* () {
+          const entries = yield* readLog(bearer)
           const head = headOf(entries)
           if (head === undefined) {
             yield* Diagnostics.record("session_persist_409_no_head", annotate)
@@ -344,38 +373,71 @@ export const make = (options: Options = {}) =>
               detail: conflict.detail ?? "the log refused the entry and names no head"
             })
           }
-          if (entries.some((entry) => entry.uuid === last)) return yield* recovered(head)
+          if (isStored(entries)) return yield* recovered(head)
+          return yield* adopt(head)
+        })
+
+      /** Looks for what is to be stored in the log, and drops from it what is there. */
+      const isStored = (log: ReadonlyArray<Entry>): boolean => {
+        const uuids = new Set(log.map(({ uuid }) => uuid))
+        rest = rest.filter(({ uuid }) => !uuids.has(uuid))
+        return uuids.has(last)
+      }
+
+      /**
+       * A conflict that names another's entry. Where an earlier attempt of this append is in doubt, that entry may
+       * stand behind ours: the log is looked at first, so that ours is not stored twice by a server that does not
+       * know uuids apart. A log that cannot be read this way is believed to be one that does.
+       */
+      const overtaken = (head: EventUuid, bearer: Redacted.Redacted) =>
+        Effect.gen(function* () {
+          if (!inDoubt) return yield* adopt(head)
+          const entries = yield* readLog(bearer).pipe(
+            Effect.catchIf(
+              (error) => error._tag === "AttemptFailed" && !ClientError.isTransient(error.cause),
+              () => Effect.succeed<ReadonlyArray<Entry>>([])
+            )
+          )
+          if (isStored(entries)) return yield* recovered(headOf(entries) ?? head)
+          inDoubt = false
           return yield* adopt(head)
         })
 
       const attempt = Effect.gen(function* () {
         const token = yield* call.credentials.ingressToken(sessionId)
+        for (const { uuid } of rest) log.doubtful.add(uuid)
         const answer = yield* call
           .send(
             {
               operation: "Ingress.append",
               method: "PUT",
               url,
-              body: text,
+              body: bodyOf(rest, entries.length > 1),
               timeout: attemptTimeout,
               ...(log.head === undefined ? {} : { headers: { [LAST_UUID_HEADER]: log.head } })
             },
             token
           )
           .pipe(
-            Effect.tapError((cause) =>
-              Diagnostics.record("session_persist_fail_transport", { ...annotate, reason: cause.reason })
-            ),
+            Effect.tapError((cause) => {
+              inDoubt = true
+              adoptedBefore = false
+              return Diagnostics.record("session_persist_fail_transport", {
+                ...annotate,
+                reason: cause.reason
+              })
+            }),
             Effect.mapError((cause) => new AttemptFailed({ cause }))
           )
-        if (answer.status === 200 || answer.status === 201) return learn(log, last)
+        if (answer.status === 200 || answer.status === 201) return stored(last)
         if (answer.status === 401) return yield* refused(answer, token)
         if (answer.status === 409) {
           const head = answer.headers[X_LAST_UUID_HEADER]
           if (head === last) return yield* recovered(last)
-          return yield* isUuid(head) ? adopt(head) : consult(answer, token)
+          return yield* isUuid(head) ? overtaken(head, token) : consult(answer, token)
         }
         adoptedBefore = false
+        inDoubt ||= answer.status >= 500 || answer.status === 408
         yield* Diagnostics.record("session_persist_fail_status", { ...annotate, status: answer.status })
         return yield* new AttemptFailed({
           cause: Call.failed(answer),
@@ -395,16 +457,17 @@ export const make = (options: Options = {}) =>
     }
 
     /** Joins the session's line before anything else happens: the order of calls is the order of entries. */
-    const inLine = (sessionId: SessionId, last: EventUuid, text: string, url: string) =>
+    const inLine = (sessionId: SessionId, entries: ReadonlyArray<ChainEntry>, last: EventUuid, url: string) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.suspend(() => {
           const log = logs.of(sessionId)
-          return log.line.serve(log.line.enter(), restore, store(log, sessionId, last, text, url))
+          const storing = Effect.suspend(() => store(log, sessionId, entries, last, url))
+          return log.line.serve(log.line.enter(), restore, storing)
         })
       )
 
     const append = (sessionId: SessionId, entry: ChainEntry, url: string) =>
-      inLine(sessionId, entry.uuid, entry.text, url).pipe(
+      inLine(sessionId, [entry], entry.uuid, url).pipe(
         Effect.withSpan("Ingress.append", {
           attributes: { "session.id": sessionId, "entry.uuid": entry.uuid }
         })
@@ -413,9 +476,7 @@ export const make = (options: Options = {}) =>
     const appendBatch = (sessionId: SessionId, entries: ReadonlyArray<ChainEntry>, url: string) =>
       Effect.suspend(() => {
         const last = entries.at(-1)
-        if (last === undefined) return Effect.void
-        const text = `[${entries.map((entry) => entry.text).join(",")}]`
-        return inLine(sessionId, last.uuid, text, url)
+        return last === undefined ? Effect.void : inLine(sessionId, entries, last.uuid, url)
       }).pipe(
         Effect.withSpan("Ingress.appendBatch", {
           attributes: { "session.id": sessionId, "entries.count": entries.length }
