@@ -1,7 +1,7 @@
 /** `up`, `hub` and `connect`: what runs until it is told to stop. */
 import { statSync } from "node:fs"
 import { hostname } from "node:os"
-import { join, resolve } from "node:path"
+import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Bridge from "@causeway/bridge/Bridge"
 import * as BridgeEvent from "@causeway/bridge/BridgeEvent"
@@ -17,9 +17,6 @@ import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Hub from "@causeway/hub/Hub"
 import type { SessionId } from "@causeway/protocol/Ids"
-import * as AgentSessions from "@causeway/runner/AgentSessions"
-import * as Drivers from "@causeway/runner/Drivers"
-import * as ProcessRegistry from "@causeway/runner/Process/ProcessRegistry"
 import * as Bootstrap from "@causeway/store/Bootstrap"
 import * as Command from "@effect/cli/Command"
 import * as NodeContext from "@effect/platform-node/NodeContext"
@@ -31,6 +28,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
+import * as AgentLayer from "../AgentLayer.ts"
 import * as Agents from "../Agents.ts"
 import * as Checkout from "../Checkout.ts"
 import { ExitCode, Failure } from "../Failure.ts"
@@ -99,9 +97,9 @@ const serveHub = (flags: ServingFlags, stateDir: string) =>
       ? hub.firstToken.value
       : Option.isSome(known)
         ? known.value
-        : yield* bootstrap.issue("replaces a lost token file").pipe(
-            Effect.mapError((error) => new Failure({ message: error.message }))
-          )
+        : yield* bootstrap
+            .issue("replaces a lost token file")
+            .pipe(Effect.mapError((error) => new Failure({ message: error.message })))
     if (made) yield* StateDirectory.writeToken(stateDir, token)
     yield* StateDirectory.announceHub(stateDir, hub.url)
     const running: RunningHub = { url: hub.url, token, made }
@@ -147,19 +145,7 @@ const bridgeLayer = (to: { readonly url: string; readonly token: Redacted.Redact
     Layer.provideMerge(NodeHttpClient.layerUndici),
     Layer.provideMerge(Journal.layer({ stateDirectory: stateDir })),
     Layer.provideMerge(Pointer.layer({ stateDirectory: stateDir })),
-    Layer.provideMerge(
-      AgentSessions.layer.pipe(
-        Layer.provide(ProcessRegistry.layer(join(stateDir, "agents"))),
-        Layer.provide(
-          Drivers.layer({
-            environment: process.env,
-            hubUrl: to.url,
-            scriptedAgentPath: fileURLToPath(new URL("./scripted-agent.js", import.meta.url)),
-            scriptedDirectory: join(stateDir, "scripted")
-          })
-        )
-      )
-    ),
+    Layer.provideMerge(AgentLayer.layer({ stateDir, hubUrl: to.url })),
     Layer.provide(NodeContext.layer)
   )
 
@@ -245,7 +231,8 @@ const startFailure = (error: Bridge.StartError): Failure => {
   }
 }
 
-const snake = (name: string): string => name.replace(/[A-Z]/g, (c, at) => (at === 0 ? "" : "_") + c.toLowerCase())
+const snake = (name: string): string =>
+  name.replace(/[A-Z]/g, (c, at) => (at === 0 ? "" : "_") + c.toLowerCase())
 
 /** An event of the bridge as a line of JSON: `event` is its name in snake_case. */
 const eventValue = (event: BridgeEvent.BridgeEvent) => ({
@@ -289,9 +276,7 @@ const untilStopped = (failed: Bridge.Handle["failed"]) =>
     yield* output.progress("shutting down (once more to end at once)")
   })
 
-const serveAll = (
-  flags: ServingFlags & AttachingFlags & { readonly stateDir: Option.Option<string> }
-) =>
+const serveAll = (flags: ServingFlags & AttachingFlags & { readonly stateDir: Option.Option<string> }) =>
   Effect.gen(function* () {
     const output = yield* Output
     const stateDir = yield* StateDirectory.open(flags.stateDir)

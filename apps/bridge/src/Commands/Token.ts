@@ -112,19 +112,17 @@ const revoke = Command.make(
       const output = yield* Output
       const tokens = yield* Tokens.Tokens
       const { id: organizationId } = yield* organization
-      yield* tokens
-        .revoke({ organizationId, tokenId: token })
-        .pipe(
-          Effect.catchTag(
-            "TokenUnknown",
-            (error) =>
-              new Failure({
-                message: error.message,
-                next: "`token list` shows them",
-                exitCode: ExitCode.notFound
-              })
-          )
+      yield* tokens.revoke({ organizationId, tokenId: token }).pipe(
+        Effect.catchTag(
+          "TokenUnknown",
+          (error) =>
+            new Failure({
+              message: error.message,
+              next: "`token list` shows them",
+              exitCode: ExitCode.notFound
+            })
         )
+      )
       yield* output.value({ event: "token_revoked", id: token })
       yield* output.line(`${token} opens nothing any more`)
     }).pipe(withDatabase(stateDir))

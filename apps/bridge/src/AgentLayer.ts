@@ -1,0 +1,21 @@
+/** The agents of this machine, as the commands drive them. */
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as AgentSessions from "@causeway/runner/AgentSessions"
+import * as Drivers from "@causeway/runner/Drivers"
+import * as ProcessRegistry from "@causeway/runner/Process/ProcessRegistry"
+import * as Layer from "effect/Layer"
+
+/** Building it ends the agents that a killed bridge of this state directory left behind. */
+export const layer = (options: { readonly stateDir: string; readonly hubUrl: string }) =>
+  AgentSessions.layer.pipe(
+    Layer.provide(ProcessRegistry.layer(join(options.stateDir, "agents"))),
+    Layer.provide(
+      Drivers.layer({
+        environment: process.env,
+        hubUrl: options.hubUrl,
+        scriptedAgentPath: fileURLToPath(new URL("./scripted-agent.js", import.meta.url)),
+        scriptedDirectory: join(options.stateDir, "scripted")
+      })
+    )
+  )
