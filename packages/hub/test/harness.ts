@@ -1,8 +1,13 @@
 /** A hub of its own for each test, on a real socket over a database in memory, and a small client for it. */
+
+import { request as httpRequest } from "node:http"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { request as httpRequest } from "node:http"
+import type * as Scope from "effect/Scope"
 import * as Hub from "../src/Hub.ts"
 
 export const layer = Hub.layer({ filename: ":memory:" })
@@ -59,7 +64,9 @@ export const call = (options: Call): Effect.Effect<Answer, Error, Hub.Hub> =>
             } catch {
               json = undefined
             }
-            resume(Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, text, json }))
+            resume(
+              Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, text, json })
+            )
           })
         }
       )
@@ -100,3 +107,96 @@ export const put = (options: {
     body: options.entry,
     ...(options.last === undefined ? {} : { headers: { "last-uuid": options.last } })
   })
+
+// --- Streams ---
+
+export interface Frame {
+  readonly event: string
+  readonly id: number | undefined
+  // biome-ignore lint/suspicious/noExplicitAny: what an unknown server sends
+  readonly data: any
+}
+
+export interface EventSource {
+  readonly status: number
+  /** The next frame; comments are left out. Fails when the stream has ended. */
+  readonly next: Effect.Effect<Frame, StreamEnded>
+  /** The next comment. */
+  readonly comment: Effect.Effect<void, StreamEnded>
+}
+
+export class StreamEnded extends Data.TaggedError("StreamEnded") {}
+
+/** Reads a stream of server-sent events until the scope closes. */
+export const open = (options: Omit<Call, "method" | "body" | "text">) =>
+  Effect.gen(function* () {
+    const hub = yield* Hub.Hub
+    const frames = yield* Mailbox.make<Frame, StreamEnded>()
+    const comments = yield* Mailbox.make<void, StreamEnded>()
+    const status = yield* Effect.async<number, Error, Scope.Scope>((resume) => {
+      const request = httpRequest(
+        {
+          host: "127.0.0.1",
+          port: hub.port,
+          path: options.path,
+          agent: false,
+          headers: {
+            accept: "text/event-stream",
+            ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
+            ...options.headers
+          }
+        },
+        (response) => {
+          let text = ""
+          response.setEncoding("utf8")
+          response.on("data", (chunk: string) => {
+            text += chunk
+            for (let end = text.indexOf("\n\n"); end !== -1; end = text.indexOf("\n\n")) {
+              const lines = text.slice(0, end).split("\n")
+              text = text.slice(end + 2)
+              const of = (name: string) =>
+                lines
+                  .filter((line) => line.startsWith(`${name}: `))
+                  .map((line) => line.slice(name.length + 2))
+              const [event] = of("event")
+              if (event === undefined) {
+                comments.unsafeOffer(undefined)
+                continue
+              }
+              const [id] = of("id")
+              frames.unsafeOffer({
+                event,
+                id: id === undefined ? undefined : Number(id),
+                data: JSON.parse(of("data").join("\n"))
+              })
+            }
+          })
+          const ended = () => {
+            frames.unsafeDone(Exit.fail(new StreamEnded()))
+            comments.unsafeDone(Exit.fail(new StreamEnded()))
+          }
+          response.on("end", ended)
+          response.on("error", ended)
+          resume(
+            Effect.as(
+              Effect.addFinalizer(() => Effect.sync(() => request.destroy())),
+              response.statusCode ?? 0
+            )
+          )
+        }
+      )
+      request.on("error", (error) => resume(Effect.fail(error)))
+      request.end()
+    })
+    const orEnded = Effect.catchTag("NoSuchElementException", () => new StreamEnded())
+    const source: EventSource = {
+      status,
+      next: frames.take.pipe(orEnded),
+      comment: comments.take.pipe(orEnded)
+    }
+    return source
+  })
+
+/** The next `count` frames. */
+export const take = (source: EventSource, count: number) =>
+  Effect.all(Array.from({ length: count }, () => source.next))
