@@ -5,7 +5,7 @@ import * as WireError from "@causeway/protocol/WireError"
 import type { SessionKey } from "@causeway/store/Log"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { Auth } from "../Auth/Auth.ts"
+import { Auth, requireSession } from "../Auth/Auth.ts"
 import * as BareDoor from "../BareDoor.ts"
 
 /** The session of the path, in an organisation that the caller may act for. That it exists is told by the store. */
@@ -57,10 +57,10 @@ export const make = Effect.gen(function* () {
       const token = BareDoor.bearer(request.headers)
       if (token === undefined || !isIngress(token)) return person(request)
       const session = sessionBody(request.params["id"] ?? "")
-      return Effect.flatMap(verify(Redacted.make(token)), (grant) =>
-        grant.session === session
-          ? Effect.succeed({ organizationId: grant.organizationId, session, tokenEpoch: grant.epoch })
-          : WireError.Forbidden.of("the ingress token is that of another session")
+      // Another session's is refused with 401, not 403: a client gives up at once, or asks for the right token.
+      return Effect.map(
+        Effect.flatMap(verify(Redacted.make(token)), (grant) => requireSession(grant, session)),
+        (grant) => ({ organizationId: grant.organizationId, session, tokenEpoch: grant.epoch })
       )
     }
 
