@@ -36,11 +36,9 @@ describe("bridge and hub", () => {
                 yield* viewer.send(sessionId, [World.prompt("!say hello", uuid)])
                 const log = yield* World.until(sessionId, (payload) => payload["type"] === "result")
                 const shown = log.map(({ payload }) => payload["type"])
-                expect(shown.filter((type) => type === "user" || type === "assistant" || type === "result")).toEqual([
-                  "user",
-                  "assistant",
-                  "result"
-                ])
+                expect(
+                  shown.filter((type) => type === "user" || type === "assistant" || type === "result")
+                ).toEqual(["user", "assistant", "result"])
                 return sessionId
               })
             )

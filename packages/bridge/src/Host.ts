@@ -17,11 +17,13 @@ import {
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Mailbox from "effect/Mailbox"
 import * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Link } from "./Link.ts"
@@ -31,6 +33,12 @@ const BUFFERED = 512
 
 /** How long an agent that was told to end may go on talking after its scope is closed. */
 const LAST_LINES = Duration.seconds(3)
+
+/** An agent that ended while it started is started again: after 0.5, 1 and 2 s. */
+const restart = Schedule.intersect(Schedule.exponential("500 millis"), Schedule.recurs(3))
+
+/** Whether starting again may help: something ended it, and nothing that a person must change. */
+const mayStart = ({ reason }: AgentUnavailable): boolean => reason === "ExitedAtOnce" || reason === "Unknown"
 
 export interface Options {
   /** Added to the agents' environment. */
@@ -93,26 +101,34 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           const { record } = link
-          const scope = yield* Scope.make()
           // Whatever waits in the queue is among what was not answered.
           yield* Queue.takeAll(link.inbound)
           const unanswered = yield* link.unanswered
           const given = new Set(unanswered.map(({ uuid }) => uuid))
-          const opened = yield* restore(
-            agents.open({
-              sessionId: link.sessionId,
-              agent: record.agent,
-              cwd: record.cwd,
-              agentSessionId: record.agentSessionId,
-              resume: !(yield* Ref.get(first)),
-              model: record.model,
-              permissionMode: record.permissionMode,
-              env: options.env,
-              unanswered
-            })
-          ).pipe(
-            Scope.extend(scope),
-            Effect.onExit((exit) => (Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void))
+          const resume = !(yield* Ref.get(first))
+          // Part of the session's scope: however this ends, the agent ends with it.
+          const parent = yield* Effect.scope
+          const open = Effect.gen(function* () {
+            const scope = yield* Scope.fork(parent, ExecutionStrategy.sequential)
+            const agent = yield* Effect.interruptible(
+              agents
+                .open({
+                  sessionId: link.sessionId,
+                  agent: record.agent,
+                  cwd: record.cwd,
+                  agentSessionId: record.agentSessionId,
+                  resume,
+                  model: record.model,
+                  permissionMode: record.permissionMode,
+                  env: options.env,
+                  unanswered
+                })
+                .pipe(Scope.extend(scope))
+            ).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
+            return { agent, scope }
+          })
+          const { agent: opened, scope } = yield* restore(
+            Effect.retry(Effect.uninterruptible(open), { schedule: restart, while: mayStart })
           )
 
           const listen = Effect.scoped(
@@ -143,10 +159,8 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
           const exit = yield* restore(Effect.raceFirst(Fiber.join(listening), give)).pipe(Effect.exit)
           // The agent is ended while its last lines are still read.
           yield* Scope.close(scope, exit)
-          yield* Effect.raceFirst(
-            Fiber.await(listening),
-            Effect.zipRight(Effect.sleep(LAST_LINES), Fiber.interrupt(listening))
-          )
+          yield* Fiber.await(listening).pipe(Effect.interruptible, Effect.timeoutOption(LAST_LINES))
+          yield* Fiber.interrupt(listening)
           yield* Fiber.interrupt(telling)
           yield* link.setStatus("idle")
           return yield* exit

@@ -66,10 +66,7 @@ export const client = (to: { readonly url: string; readonly token: Redacted.Reda
     Layer.provide(NodeHttpClient.layerUndici)
   )
 
-export const bridge = (options: {
-  readonly stateDirectory: string
-  readonly scriptedAgentPath: string
-}) =>
+export const bridge = (options: { readonly stateDirectory: string; readonly scriptedAgentPath: string }) =>
   Layer.mergeAll(
     Bridge.layer.pipe(
       Layer.provideMerge(Layer.mergeAll(Journal.layer(options), Pointer.layer(options))),
@@ -118,11 +115,7 @@ export const prompt = (text: string, uuid: string): Payload.JsonObject & { reado
 })
 
 /** The stored events of a session, until one matches. */
-export const until = (
-  sessionId: SessionId,
-  matches: (payload: Payload.JsonObject) => boolean,
-  count = 1
-) =>
+export const until = (sessionId: SessionId, matches: (payload: Payload.JsonObject) => boolean, count = 1) =>
   Effect.flatMap(Viewer.Viewer, (viewer) =>
     viewer.watch(sessionId, 0).pipe(
       Stream.filterMap((frame) => (frame._tag === "Event" ? Option.some(frame.event) : Option.none())),

@@ -1,0 +1,118 @@
+/** kill -9 of every part at random moments while messages flow: nothing lost, nothing twice. */
+import { randomUUID } from "node:crypto"
+import { join } from "node:path"
+import * as Sessions from "@causeway/client/Sessions"
+import type { SessionId } from "@causeway/protocol/Ids"
+import { beforeAll, describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Processes from "./support/Processes.ts"
+import * as World from "./support/World.ts"
+
+let programs: Processes.Programs
+beforeAll(async () => {
+  programs = await Processes.bundle()
+}, 60_000)
+
+const KILLS = 20
+
+const texts = (n: number): string =>
+  [`!say answer ${n}`, `!slow 4 25`, `!flood 60`, `plain ${n}`, `!think about ${n}`][n % 5] ?? `plain ${n}`
+
+type Log = ReadonlyArray<{ readonly source: string; readonly payload: { readonly [key: string]: unknown } }>
+
+/** What must hold of a log in which every prompt was answered. */
+const expectExact = (log: Log, prompts: ReadonlyArray<string>) => {
+  const uuids = log.map(({ payload }) => payload["uuid"])
+  expect(new Set(uuids).size).toBe(uuids.length)
+  const asked = log.filter(({ source, payload }) => source === "client" && payload["type"] === "user")
+  expect(asked.map(({ payload }) => payload["uuid"])).toEqual(prompts)
+  const results = log.filter(({ payload }) => payload["type"] === "result")
+  const answered = results.map(({ payload }) => payload["user_message_uuid"])
+  expect([...answered].sort()).toEqual([...prompts].sort())
+  expect(results.filter(({ payload }) => payload["is_error"] === true)).toEqual([])
+}
+
+describe("kill -9", () => {
+  it.live(
+    "of hub, bridge and agent, while messages flow",
+    () =>
+      Effect.gen(function* () {
+        const seed = Date.now()
+        const dir = yield* World.directory
+        const stateDirectory = yield* World.directory
+        const port = yield* World.freePort
+        const file = join(stateDirectory, "hub.db")
+        let hub = yield* Processes.hub(programs, { file, port })
+        const { url, token } = yield* hub.line((line) => "url" in line)
+        const options = {
+          url: String(url),
+          token: String(token),
+          dir,
+          stateDirectory,
+          perpetual: true,
+          maxSessions: 4
+        }
+        let bridge = yield* Processes.bridge(programs, options)
+        const started = yield* bridge.line(({ _tag }) => _tag === "Started")
+        const sessionId = started["sessionId"] as SessionId
+
+        yield* Effect.gen(function* () {
+          const sessions = yield* Sessions.Sessions
+          const sent: Array<string> = []
+          let going = true
+          const sending = yield* Effect.gen(function* () {
+            while (going) {
+              const uuid = randomUUID()
+              // In doubt the same message is sent again: its uuid is stored once.
+              yield* sessions
+                .sendEvents(sessionId, [World.prompt(texts(sent.length), uuid)])
+                .pipe(Effect.retry(Schedule.spaced("50 millis")))
+              sent.push(uuid)
+              yield* Effect.sleep("60 millis")
+            }
+          }).pipe(Effect.fork)
+
+          const random = Random.make(seed)
+          for (let kill = 0; kill < KILLS; kill++) {
+            yield* Effect.sleep(Duration.millis(yield* random.nextIntBetween(20, 900)))
+            const which = yield* random.nextIntBetween(0, 3)
+            if (which === 0) {
+              yield* hub.kill
+              hub = yield* Processes.hub(programs, { file, port })
+              yield* hub.line((line) => "url" in line)
+            } else if (which === 1) {
+              yield* bridge.kill
+              bridge = yield* Processes.bridge(programs, options)
+            } else {
+              for (const pid of Processes.running(programs.agent)) process.kill(pid, "SIGKILL")
+            }
+          }
+          going = false
+          yield* Fiber.join(sending)
+          const log = yield* World.until(sessionId, ({ type }) => type === "result", sent.length).pipe(
+            Effect.timeoutFail({
+              duration: "90 seconds",
+              onTimeout: () =>
+                new Error(
+                  `seed ${seed}: not all of ${sent.length} prompts were answered\n${JSON.stringify(bridge.lines.slice(-5))}\n${bridge.stderr()}`
+                )
+            })
+          )
+          expectExact(log, sent)
+          const again = yield* bridge.line(({ _tag }) => _tag === "Started")
+          expect(again["sessionId"]).toBe(sessionId)
+          expect(yield* bridge.stop).toBe(0)
+          expect(Processes.running(programs.agent)).toEqual([])
+        }).pipe(
+          Effect.provide(World.client({ url: String(url), token: Redacted.make(String(token)) })),
+          Effect.onError(() => Effect.logInfo(`seed ${seed}`, bridge.lines.slice(-20), bridge.stderr()))
+        )
+      }).pipe(Effect.scoped),
+    180_000
+  )
+})
