@@ -191,9 +191,13 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
         yield* translate({ _tag: "TurnEnded", end: how, at, queued: queue.length })
         // Asked and never decided: the agent may still wait for it.
         yield* later(
-          Effect.forEach(open, ([, id]) => peer.respond(id, Either.right({ outcome: Permission.cancelled.outcome })), {
-            discard: true
-          })
+          Effect.forEach(
+            open,
+            ([, id]) => peer.respond(id, Either.right({ outcome: Permission.cancelled.outcome })),
+            {
+              discard: true
+            }
+          )
         )
         yield* record
           .answered(uuid)

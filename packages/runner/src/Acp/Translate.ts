@@ -54,6 +54,8 @@ interface Turn {
   /** Words of the latest message of the main context. */
   readonly said: string
   readonly denials: ReadonlyArray<JsonObject>
+  /** Whether a question about a tool was withdrawn. */
+  readonly withdrawn: boolean
 }
 
 /** A permission request that nobody has answered. */
@@ -666,6 +668,7 @@ const onUpdate = (draft: Draft, value: unknown): void => {
 
 const withdraw = (draft: Draft, pending: Pending): void => {
   draft.permissions = without(draft.permissions, pending.requestId)
+  if (draft.turn !== null) draft.turn = { ...draft.turn, withdrawn: true }
   line(draft, { type: "control_cancel_request", request_id: pending.requestId })
 }
 
@@ -732,7 +735,8 @@ const onTurnStarted = (draft: Draft, input: Extract<Input, { readonly _tag: "Tur
     startedAt: input.at,
     messages: 0,
     said: "",
-    denials: []
+    denials: [],
+    withdrawn: false
   }
   line(draft, {
     type: "system",
@@ -832,7 +836,10 @@ const settle = (draft: Draft, why: string): void => {
 
 const endTurn = (draft: Draft, end: TurnEnd, at: number, queued: number): void => {
   const cancelled = end._tag === "Stopped" && end.stopReason === "cancelled"
-  const inTool = draft.permissions.size > 0 || [...draft.calls.values()].some((call) => call.closed === null)
+  const inTool =
+    draft.turn?.withdrawn === true ||
+    draft.permissions.size > 0 ||
+    [...draft.calls.values()].some((call) => call.closed === null)
   const { turn } = draft
   // An agent that ends between turns may leave calls that it began there.
   if (turn !== null || end._tag === "Gone") {
