@@ -32,7 +32,10 @@ export type Answer =
     }
   | {
       readonly _tag: "failed"
-      /** `failed`: the turn failed; `stopped`: a person stopped it; `dropped`: the agent never took it. */
+      /**
+       * `failed`: the turn failed, and `text` says why; `stopped`: a person stopped it, and `text` is what the agent had
+       * said; `dropped`: the agent never took it.
+       */
       readonly reason: "failed" | "stopped" | "dropped"
       readonly text: string
       readonly result: JsonObject | null
@@ -97,7 +100,7 @@ const onResult = (state: Following, event: ReadableEvent, json: JsonObject): Fol
     ? {
         _tag: "failed",
         reason: wasStopped(json) ? "stopped" : "failed",
-        text: errorText(json),
+        text: wasStopped(json) ? (state.said ?? "") : errorText(json),
         result: json,
         seq
       }
