@@ -12,6 +12,7 @@
  */
 import { EnvironmentId, EventUuid, SessionId, sessionBody } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import * as ProcessTable from "@causeway/runner/Process/ProcessTable"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -29,7 +30,6 @@ import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Process from "./internal/process.ts"
 
 /** The journal was written by a newer version of this program; nothing was changed. */
 export class JournalTooNew extends Schema.TaggedError<JournalTooNew>()("JournalTooNew", {
@@ -355,7 +355,7 @@ const make = (file: string) =>
 
     // --- Claims ---
 
-    const self = yield* Process.identify(process.pid)
+    const self = { pid: process.pid, started: (yield* ProcessTable.startOf(process.pid)) ?? "" }
     const holder = (directory: string) =>
       sql<{
         readonly pid: number
@@ -370,7 +370,9 @@ const make = (file: string) =>
         if (insert.length === 1) return
         const [held] = yield* run("claim")(holder(directory))
         if (held === undefined) return yield* new JournalFailed({ operation: "claim", detail: "claim moved" })
-        if (yield* Process.isAlive(held)) return yield* new DirectoryInUse({ directory, pid: held.pid })
+        if ((yield* ProcessTable.startOf(held.pid)) === held.started) {
+          return yield* new DirectoryInUse({ directory, pid: held.pid })
+        }
         // Only the claim that was judged is replaced: of two who judge it at once, one finds it.
         const replaced = yield* sql`UPDATE claims SET pid = ${self.pid}, started = ${self.started}
           WHERE directory = ${directory} AND pid = ${held.pid} AND started = ${held.started} RETURNING pid`.pipe(

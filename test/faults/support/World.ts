@@ -17,6 +17,7 @@ import type { SessionId } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as AgentSessions from "@causeway/runner/AgentSessions"
 import * as Drivers from "@causeway/runner/Drivers"
+import * as ProcessRegistry from "@causeway/runner/Process/ProcessRegistry"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Chunk from "effect/Chunk"
@@ -73,6 +74,7 @@ export const bridge = (options: { readonly stateDirectory: string; readonly scri
       Layer.provide(NodeContext.layer)
     ),
     AgentSessions.layer.pipe(
+      Layer.provide(ProcessRegistry.layer(join(options.stateDirectory, "processes"))),
       Layer.provide(
         Drivers.layer({
           environment: process.env,
