@@ -383,7 +383,7 @@ describe("bad input", () => {
           [
             "an ingress token of another session",
             { method: "PUT", path: ingressPath, token: other.ingress, body: assistant("x") },
-            403
+            401
           ],
           [
             "an ingress token where people call",

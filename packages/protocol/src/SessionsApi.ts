@@ -131,7 +131,9 @@ export const SentEvents = Schema.Struct({
 
 /** A whole number in a query string, between `min` and `max`. */
 export const QueryInt = (min: number, max: number) =>
-  Schema.NumberFromString.pipe(Schema.int(), Schema.between(min, max))
+  Schema.NumberFromString.pipe(Schema.int(), Schema.between(min, max)).annotations({
+    jsonSchema: { type: "integer", minimum: min, maximum: max }
+  })
 
 export const sessionPath = Schema.Struct({ id: SessionId })
 

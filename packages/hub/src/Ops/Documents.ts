@@ -5,17 +5,39 @@
 import { createHash } from "node:crypto"
 import { CausewayApi } from "@causeway/protocol/Api"
 import { BareDoorApi } from "@causeway/protocol/BareDoorApi"
-import * as HttpApi from "@effect/platform/HttpApi"
 import * as OpenApi from "@effect/platform/OpenApi"
 
-const WholeApi = HttpApi.make("causeway")
-  .addHttpApi(CausewayApi)
-  .addHttpApi(BareDoorApi)
-  .annotate(OpenApi.Title, "Causeway hub")
-  .annotate(OpenApi.Version, "1")
+/** What the platform would answer to a request that does not decode. This hub answers `BadRequest`. */
+const replaced: { readonly [name: string]: string | undefined } = {
+  "#/components/schemas/HttpApiDecodeError": "#/components/schemas/BadRequest"
+}
+const removed = new Set(["HttpApiDecodeError", "Issue", "PropertyKey"])
+
+const isRecord = (value: unknown): value is { readonly [key: string]: unknown } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The document with the error that is answered in the place of the one that is not. */
+const asAnswered = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(asAnswered)
+  if (!isRecord(value)) return value
+  const { $ref } = value
+  if (typeof $ref === "string") return { ...value, $ref: replaced[$ref] ?? $ref }
+  const entries = Object.entries(value).map(([key, inner]) => [key, asAnswered(inner)] as const)
+  const { anyOf } = Object.fromEntries(entries)
+  if (!Array.isArray(anyOf)) return Object.fromEntries(entries)
+  const distinct = [...new Map(anyOf.map((one: unknown) => [JSON.stringify(one), one])).values()]
+  return distinct.length === 1 ? distinct[0] : { ...Object.fromEntries(entries), anyOf: distinct }
+}
 
 /** Both doors in one document. */
-export const openApi: OpenApi.OpenAPISpec = OpenApi.fromApi(WholeApi)
+export const openApi: OpenApi.OpenAPISpec = (() => {
+  const spec = OpenApi.fromApi(CausewayApi.addHttpApi(BareDoorApi))
+  const schemas = Object.fromEntries(
+    Object.entries(spec.components.schemas).filter(([name]) => !removed.has(name))
+  )
+  const paths = asAnswered(spec.paths) as typeof spec.paths
+  return { ...spec, paths, components: { ...spec.components, schemas } }
+})()
 
 const escape = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;")

@@ -93,10 +93,14 @@ const familyOf = (
   return undefined
 }
 
-/** The text of these metrics, sorted by name. Where two kinds share a name, the first one keeps it. */
+const labelText = (pair: MetricPair.MetricPair.Untyped): string =>
+  pair.metricKey.tags.map((tag) => `${tag.key}=${tag.value}`).join(",")
+
+/** The text of these metrics, sorted by name and labels. Where two kinds share a name, the first one keeps it. */
 export const encode = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): string => {
   const families = new Map<string, { type: Family["type"]; help: string | undefined; lines: Array<string> }>()
-  for (const { metricKey, metricState } of pairs) {
+  const sorted = [...pairs].sort((a, b) => (labelText(a) < labelText(b) ? -1 : 1))
+  for (const { metricKey, metricState } of sorted) {
     const name = legalName(metricKey.name)
     const labels = metricKey.tags.map((tag) => [tag.key, tag.value] as const)
     const family = familyOf(name, labels, metricKey, metricState)
