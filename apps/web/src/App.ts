@@ -2,10 +2,10 @@
 import type { JsonObject } from "@causeway/transcript/Read"
 import * as Usage from "@causeway/transcript/Usage"
 import * as Api from "./Api.ts"
-import type { Delivery } from "./Frame.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Route from "./Route.ts"
 import * as SessionView from "./SessionView.ts"
+import * as Visible from "./Visible.ts"
 import * as ApprovalCard from "./view/ApprovalCard.ts"
 import { h, list, setShown, setText } from "./view/dom.ts"
 import * as Item from "./view/Item.ts"
@@ -152,7 +152,7 @@ export const start = (root: HTMLElement, token: string, signOut: () => void): vo
   // --- Rendering ---
 
   const showList = list<SessionList.Entry>(listElement, (entry) => entry.session.id, SessionList.build)
-  const showItems = list<Item.Shown>(items, (shown) => shown.item.id, Item.build)
+  const showItems = list<Visible.Shown>(items, (shown) => shown.item.id, Item.build)
   const showUnsent = list<Outbox.Entry>(
     unsent,
     (entry) => entry.uuid,
@@ -196,7 +196,7 @@ export const start = (root: HTMLElement, token: string, signOut: () => void): vo
     (card) => ApprovalCard.build(card, { answer, words })
   )
   let entries: ReadonlyArray<SessionList.Entry> = []
-  let shown = new Map<string, Item.Shown>()
+  let shown = new Map<string, Visible.Shown>()
   let shownCards = new Map<string, ApprovalCard.Card>()
 
   /** Keeps objects that say the same, so that what they show stays untouched. */
@@ -237,11 +237,6 @@ export const start = (root: HTMLElement, token: string, signOut: () => void): vo
     environmentSelect.disabled = online.length === 0
   }
 
-  const deliveryOf = (item: Item.Shown["item"]): Delivery | null =>
-    item.kind === "message" && item.role === "user" && item.source === "client"
-      ? (view.deliveries.get(item.uuid) ?? "accepted")
-      : null
-
   const renderSession = (): void => {
     setShown(pane, openId !== null)
     setShown(nothingOpen, openId === null)
@@ -277,19 +272,15 @@ export const start = (root: HTMLElement, token: string, signOut: () => void): vo
 
     // What was at the end stays at the end.
     const follow = transcript.scrollHeight - transcript.scrollTop - transcript.clientHeight < 60
-    const visible = view.conversation.items.filter(Item.isShown)
-    const next = new Map<string, Item.Shown>()
-    for (const item of visible.slice(-shownItems)) {
-      const known = shown.get(item.id)
-      const delivery = deliveryOf(item)
-      next.set(
-        item.id,
-        known !== undefined && known.item === item && known.delivery === delivery ? known : { item, delivery }
-      )
+    const visible = Visible.of(view.conversation.items, view.deliveries, shownItems)
+    const next = new Map<string, Visible.Shown>()
+    for (const entry of visible.shown) {
+      const known = shown.get(entry.item.id)
+      next.set(entry.item.id, known !== undefined && Visible.same(known, entry) ? known : entry)
     }
     shown = next
     showItems([...next.values()])
-    setShown(earlier, visible.length > shownItems)
+    setShown(earlier, visible.more)
     setShown(truncated, view.truncated)
     setText(
       live,

@@ -263,8 +263,11 @@ const overtake = (approvals: Approvals, toolUseIds: ReadonlySet<string>, at: num
 /** A subagent in the background outlives the turn that started it; the end of its questions is told by the worker. */
 const ofMainContext = (approval: Approval): boolean => approval.agentId === null
 
-/** System lines by which a worker says that its agent is gone, and every question of it with it. */
-const workerGone: ReadonlySet<string> = new Set(["worker_shutting_down", "agent_exited"])
+/** Whether a worker's line says that its agent is gone for good, and every question of it with it. */
+export const tellsOfEnd = (json: JsonObject): boolean =>
+  json["type"] === "bridge_error"
+    ? json["reason"] === "agent_unavailable"
+    : json["type"] === "system" && json["subtype"] === "worker_shutting_down"
 
 /** The approvals after an event. Returns the same object where nothing changed. */
 export const step = (approvals: Approvals, event: ReadableEvent): Approvals => {
@@ -307,13 +310,15 @@ export const step = (approvals: Approvals, event: ReadableEvent): Approvals => {
     }
     case "system": {
       const subtype = json["subtype"]
-      if (event.source !== "worker" || typeof subtype !== "string") return approvals
-      if (workerGone.has(subtype)) return cancel(approvals, () => true, at)
+      if (event.source !== "worker") return approvals
+      if (tellsOfEnd(json)) return cancel(approvals, () => true, at)
       // A turn that begins, or an agent that has nothing to do, has no question of an earlier turn open.
       return subtype === "init" || (subtype === "session_state_changed" && json["state"] === "idle")
         ? cancel(approvals, ofMainContext, at)
         : approvals
     }
+    case "bridge_error":
+      return event.source === "worker" && tellsOfEnd(json) ? cancel(approvals, () => true, at) : approvals
     default:
       return approvals
   }

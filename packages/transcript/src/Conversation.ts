@@ -229,7 +229,6 @@ const silent: ReadonlySet<string> = new Set([
 
 /** Subtypes of `system` that people want to read. */
 const loud: ReadonlySet<string> = new Set([
-  "agent_exited",
   "api_retry",
   "informational",
   "interrupted",

@@ -242,10 +242,6 @@ const onSystem = (row: Draft, json: JsonObject): void => {
       if (after !== null) row.contextTokens = after
       return
     }
-    case "worker_shutting_down":
-    case "agent_exited":
-      row.activity = "idle"
-      return
   }
 }
 
@@ -290,6 +286,7 @@ export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
   if (next.activity === "requires_action" && next.approvals.pending.length < row.approvals.pending.length) {
     next.activity = "running"
   }
+  if (fromWorker && Approvals.tellsOfEnd(json)) next.activity = "idle"
   switch (json["type"]) {
     case "session_update":
       onSessionUpdate(next, json, at)

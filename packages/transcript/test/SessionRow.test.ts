@@ -75,6 +75,13 @@ describe("SessionRow", () => {
     expect(replay(init(), result({ queued_turn_count: 0 })).status).toBe("idle")
   })
 
+  it("is idle once the agent is gone for good, and not after any other trouble", () => {
+    const trouble = (reason: string) => worker({ type: "bridge_error", reason, message: "trouble" })
+    expect(replay(init(), trouble("agent_unavailable")).status).toBe("idle")
+    expect(replay(init(), trouble("agent_ended")).status).toBe("running")
+    expect(replay(init(), worker({ type: "system", subtype: "worker_shutting_down" })).status).toBe("idle")
+  })
+
   it("takes the agent's own word for its state", () => {
     const state = (s: string) => worker({ type: "system", subtype: "session_state_changed", state: s })
     expect(replay(init(), state("requires_action")).status).toBe("requires_action")
@@ -289,6 +296,7 @@ describe("approvals in the row", () => {
     ["the tool's own result", toolResult("t1", "x")],
     ["the next turn", init()],
     ["an idle agent", worker({ type: "system", subtype: "session_state_changed", state: "idle" })],
+    ["an agent that cannot run any more", worker({ type: "bridge_error", reason: "agent_unavailable" })],
     ["a worker that leaves", worker({ type: "system", subtype: "worker_shutting_down" })]
   ])("%s cancels what is open, and an answer after it is late", (_, end) => {
     const row = replay(init(), asks("t1", "r1"), end)

@@ -1,7 +1,8 @@
 /** One item of the conversation. */
-import type { Item, ToolCall } from "@causeway/transcript/Conversation"
+import type { ToolCall } from "@causeway/transcript/Conversation"
 import * as Preview from "@causeway/transcript/Preview"
 import type { Delivery } from "../Frame.ts"
+import type { Shown } from "../Visible.ts"
 import { h, longText } from "./dom.ts"
 
 const deliveryWords: { readonly [D in Delivery]: string } = {
@@ -55,32 +56,7 @@ const tool = (call: ToolCall): HTMLElement =>
     call.result === null ? null : longText(call.result.text, "code result")
   )
 
-/** An item with what is known of its delivery; a person's message shows it. */
-export interface Shown {
-  readonly item: Item
-  readonly delivery: Delivery | null
-}
-
-/** Whether people see this item at all. */
-export const isShown = (item: Item): boolean => {
-  if (item.superseded) return false
-  switch (item.kind) {
-    case "tool_result":
-      return !item.linked
-    case "system":
-      return !item.quiet
-    case "thinking":
-      return item.text !== "" || item.redacted
-    case "message":
-      return item.text !== "" || item.attachments.length > 0 || item.error !== null
-    case "turn":
-      return item.isError
-    default:
-      return true
-  }
-}
-
-const body = ({ item, delivery }: Shown): HTMLElement => {
+const body = ({ item, delivery, words }: Shown): HTMLElement => {
   switch (item.kind) {
     case "message":
       return h(
@@ -139,19 +115,11 @@ const body = ({ item, delivery }: Shown): HTMLElement => {
         longText(item.summary ?? "", "text")
       )
     case "system":
-      return h(
-        "div",
-        { class: "system" },
-        item.subtype === "interrupted" ? "Stopped" : (item.text ?? item.subtype.replaceAll("_", " "))
-      )
+      return h("div", { class: "system" }, words ?? item.subtype.replaceAll("_", " "))
     case "error":
       return h("div", { class: "system bad" }, item.text)
     case "turn":
-      return h(
-        "div",
-        { class: `system${item.stopped ? "" : " bad"}` },
-        item.stopped ? "Stopped" : (item.text ?? "The turn failed")
-      )
+      return h("div", { class: `system${item.stopped ? "" : " bad"}` }, words ?? "The turn failed")
     case "unknown":
       return h(
         "details",
