@@ -111,7 +111,7 @@ const hubTargets = (hub, count) =>
   )
 
 export const run = async () => {
-  const built = await bundle("test/bench/hub-server.ts")
+  const built = await bundle("packages/hub/test/support/hub-process.ts")
   const directory = await mkdtemp(`${tmpdir()}/causeway-bench-`)
   try {
     const rows = []

@@ -56,7 +56,7 @@ describe("encode", () => {
     [FastCheck.string({ minLength: 1, unit: "binary" }), FastCheck.string({ unit: "binary" })],
     ([key, value]) =>
       Effect.gen(function* () {
-        yield* Metric.increment(Metric.counter(`any_${key}`).pipe(Metric.tagged(key, value)))
+        yield* Metric.update(Metric.counter(`any_${key}`).pipe(Metric.tagged(key, value)), 1)
         for (const line of Prometheus.encode(yield* taken("any_")).split("\n")) {
           expect(line).toMatch(
             /^$|^# (HELP|TYPE) [a-zA-Z_:][\w:]* .*$|^[a-zA-Z_:][\w:]*\{[a-zA-Z_]\w*="([^"\\\n]|\\["\\n])*"\} \d+$/u
