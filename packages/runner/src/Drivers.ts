@@ -1,6 +1,7 @@
-/** The drivers of this package, by the names that people give: `scripted`, `claude`. */
+/** The drivers of this package, by the names that people give: `scripted`, `claude`, `acp:<command>`. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Acp from "./Acp/Driver.ts"
 import { AgentUnavailable } from "./Agent.ts"
 import * as Claude from "./Claude/Driver.ts"
 import { type Driver, Drivers } from "./Driver.ts"
@@ -21,6 +22,10 @@ export interface DriversOptions {
   readonly nodePath?: string | undefined
   /** The Claude CLI; `claude` on the path by default. */
   readonly claudePath?: string | undefined
+  /** Where the records of conversations with ACP agents are kept; without it there are no agents `acp:<command>`. */
+  readonly acpDirectory?: string | undefined
+  /** MCP servers that every ACP agent is given. */
+  readonly mcpServers?: Acp.AcpOptions["mcpServers"]
   readonly grace?: Grace | undefined
   /** More agents, by name; they come before the ones of this package. */
   readonly named?: { readonly [name: string]: Driver } | undefined
@@ -59,6 +64,19 @@ const resolve = (
             environment: options.environment,
             hubUrl: options.hubUrl,
             grace: options.grace
+          })
+        )
+  }
+  if (agent.startsWith(Acp.PREFIX)) {
+    return options.acpDirectory === undefined
+      ? unknown(agent, "the directory for conversations with ACP agents is not configured")
+      : Effect.succeed(
+          Acp.make({
+            directory: options.acpDirectory,
+            environment: options.environment,
+            hubUrl: options.hubUrl,
+            grace: options.grace,
+            mcpServers: options.mcpServers
           })
         )
   }

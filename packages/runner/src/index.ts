@@ -1,3 +1,4 @@
+export * as Acp from "./Acp/Driver.ts"
 export * as Agent from "./Agent.ts"
 export * as AgentSessions from "./AgentSessions.ts"
 export * as Delivery from "./Delivery.ts"

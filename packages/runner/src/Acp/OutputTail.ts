@@ -35,8 +35,9 @@ export const make = (limit: number): OutputTail => {
   /** The last `limit` bytes, from the beginning of a character. */
   const cut = (): Uint8Array => {
     const all = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
-    if (all.length <= limit) return all
-    let from = all.length - limit
+    let from = Math.max(0, all.length - limit)
+    if (from === 0 && all.length === total) return all
+    // Also at the start of what an earlier cut left: the first bytes of a character may have gone before its last came.
     for (let skipped = 0; skipped < 3 && isContinuation(all[from]); skipped++) from++
     return all.subarray(from)
   }
