@@ -15,7 +15,8 @@ export const layer = (options: { readonly stateDir: string; readonly hubUrl: str
         environment: process.env,
         hubUrl: options.hubUrl,
         scriptedAgentPath: fileURLToPath(new URL("./scripted-agent.js", import.meta.url)),
-        scriptedDirectory: join(options.stateDir, "scripted")
+        scriptedDirectory: join(options.stateDir, "scripted"),
+        acpDirectory: join(options.stateDir, "acp")
       })
     )
   )
