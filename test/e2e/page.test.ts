@@ -1,6 +1,6 @@
 /**
  * The page in a real browser, against a real hub over a real socket. The test plays the worker, so that every state of a
- * turn can be looked at. Needs Chromium (`apt-get install chromium`; `CAUSEWAY_CHROMIUM` names another one).
+ * turn can be looked at. Needs Chromium (`apt-get install chromium`; `CAUSEWAY_TEST_CHROMIUM` names another one).
  */
 import * as Hub from "@causeway/hub/Hub"
 import { assert, describe, expect, it } from "@effect/vitest"
@@ -327,6 +327,6 @@ describe.skipIf(Browser.path === undefined)("the page, in a real browser", () =>
 })
 
 it.skipIf(Browser.path !== undefined)(
-  "the page was NOT tried in a browser: no Chromium here (apt-get install chromium, or set CAUSEWAY_CHROMIUM)",
+  "the page was NOT tried in a browser: no Chromium here (apt-get install chromium, or set CAUSEWAY_TEST_CHROMIUM)",
   () => undefined
 )

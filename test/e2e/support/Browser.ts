@@ -4,14 +4,14 @@ import * as Effect from "effect/Effect"
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
 
 const places = [
-  process.env["CAUSEWAY_CHROMIUM"],
+  process.env["CAUSEWAY_TEST_CHROMIUM"],
   "/usr/bin/chromium",
   "/usr/bin/chromium-browser",
   "/usr/bin/google-chrome",
   "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 ]
 
-/** The browser of this machine (`CAUSEWAY_CHROMIUM` names another one), or undefined. */
+/** The browser of this machine (`CAUSEWAY_TEST_CHROMIUM` names another one), or undefined. */
 export const path = places.find((place) => place !== undefined && existsSync(place))
 
 export const launch = Effect.acquireRelease(
