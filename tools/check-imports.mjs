@@ -27,7 +27,7 @@ const sources = (dir) =>
   })
 
 const importPattern =
-  /(?:^|\n)\s*(?:import|export)\s[^"']*?from\s+["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s+["']([^"']+)["']/g
+  /(?:^|\n)\s*(?:import|export)\s(?!type\s)[^"']*?from\s+["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s+["']([^"']+)["']/g
 const typePattern = /(?:^|\n)\s*(?:import|export)\s+type\s[^"']*?from\s+["']([^"']+)["']/g
 const matches = (text, pattern) => [...text.matchAll(pattern)].map((m) => m[1] ?? m[2] ?? m[3])
 
