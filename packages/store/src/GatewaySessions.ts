@@ -201,6 +201,8 @@ export class GatewaySessions extends Context.Tag("@causeway/store/GatewaySession
       environmentId: string,
       queue: boolean
     ) => Effect.Effect<void, StoreUnavailable>
+    /** What keeps a session's message from its worker, in words for people; null where nothing does. */
+    readonly waitingFor: (sid: number) => Effect.Effect<string | null, StoreUnavailable>
     /** Living sessions without an environment that hold a person's message. */
     readonly waiting: (limit: number) => Effect.Effect<ReadonlyArray<GatewayRecord>, StoreUnavailable>
     /** Messages and compactions, up to and including `throughSeq` where it is given. */
@@ -285,6 +287,9 @@ const toMatch = (query: string): string =>
     .filter((word) => word.length > 0)
     .map((word) => `"${word.replaceAll('"', '""')}"`)
     .join(" ")
+
+const chunksOf = <A>(all: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size))
 
 export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -516,16 +521,22 @@ export const make = Effect.gen(function* () {
       )
     ),
     children: guarded((organizationId, keys) =>
-      keys.length === 0
-        ? Effect.succeed([])
-        : records(
-            `organization_id = ? AND archived_at IS NULL AND (gateway_parent IN (${marks(keys.length)})
-              OR gateway_spawned_by IN (${marks(keys.length)})) ORDER BY updated_at DESC`,
-            [organizationId, ...keys, ...keys]
+      Effect.map(
+        Effect.forEach(chunksOf(keys, 500), (some) =>
+          records(
+            `organization_id = ? AND archived_at IS NULL AND (gateway_parent IN (${marks(some.length)})
+              OR gateway_spawned_by IN (${marks(some.length)})) ORDER BY updated_at DESC`,
+            [organizationId, ...some, ...some]
           )
+        ),
+        (found) => found.flat()
+      )
     ),
     change: guarded(change),
     assignEnvironment: guarded(assignEnvironment),
+    waitingFor: guarded((sid) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => here(Work.waitingFor(sid, now)))
+    ),
     waiting: guarded((limit) =>
       records("environment_id IS NULL AND archived_at IS NULL AND last_seq > 0 ORDER BY updated_at LIMIT ?", [
         limit

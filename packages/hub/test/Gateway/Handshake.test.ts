@@ -6,8 +6,8 @@ const page = { id: "openclaw-control-ui", version: "1", platform: "x", mode: "we
 const webchat = { id: "webchat", version: "1", platform: "x", mode: "webchat" }
 
 describe("handshake", () => {
-  it.layer(layer())((it) => {
-    it.scopedLive("a first request that is not connect is refused and closes 1008", () =>
+  it.layer(layer(), { excludeTestServices: true })((it) => {
+    it.scoped("a first request that is not connect is refused and closes 1008", () =>
       Effect.gen(function* () {
         const client = yield* open(yield* target)
         yield* Effect.promise(() => client.challenge())
@@ -23,7 +23,7 @@ describe("handshake", () => {
       })
     )
 
-    it.scopedLive("a new local device is let in and told a token, which opens the next connection", () =>
+    it.scoped("a new local device is let in and told a token, which opens the next connection", () =>
       Effect.gen(function* () {
         const at = yield* target
         const device = new Device()

@@ -1,0 +1,156 @@
+/**
+ * Checkpoints of compactions: read from the boundaries that the agent leaves in the log. Source: spec 2 §2
+ * (`sessions.compaction.*`) and §4 ("Checkpoint").
+ *
+ * A checkpoint is not stored: it is what a boundary says. Those of logs that a session had before a reset or a restore are
+ * carried in its entry. `preCompaction.sessionFile` locates the log up to the boundary, from where it can be forked.
+ */
+import { createHash } from "node:crypto"
+import type { StoreUnavailable } from "@causeway/store/Errors"
+import type { GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import type { StoredEvent } from "@causeway/store/Log"
+import { array, type JsonObject, object, string } from "@causeway/transcript/Read"
+import * as Effect from "effect/Effect"
+import { payloadOf } from "./Messages.ts"
+import * as Rows from "./Rows.ts"
+
+/** Kept per session; the oldest go first. */
+export const MAX_CHECKPOINTS = 25
+
+type Repository = GatewaySessions["Type"]
+
+/** A uuid that is always the same for the same text. */
+export const uuidOf = (text: string): string => {
+  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return text.toLowerCase()
+  const bytes = createHash("sha1").update(text).digest().subarray(0, 16)
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
+  const hex = bytes.toString("hex")
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+}
+
+const reasonOf = (metadata: JsonObject): string => {
+  switch (string(metadata["trigger"])) {
+    case "manual":
+      return "manual"
+    case "overflow":
+    case "overflow-retry":
+      return "overflow-retry"
+    case "timeout":
+    case "timeout-retry":
+      return "timeout-retry"
+    default:
+      return "auto-threshold"
+  }
+}
+
+const count = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isFinite(value) ? value : undefined
+
+const toCheckpoint = (
+  record: GatewayRecord,
+  boundary: StoredEvent,
+  around: { readonly before: StoredEvent | undefined; readonly after: StoredEvent | undefined }
+): JsonObject => {
+  const json = payloadOf(boundary)
+  const metadata = object(json["compact_metadata"] ?? json["compactMetadata"])
+  const after = around.after === undefined ? {} : payloadOf(around.after)
+  const summary = string(json["summary"]) ?? (after["isCompactSummary"] === true ? summaryText(after) : null)
+  const sessionId = Rows.sessionIdOf(record.session)
+  return Rows.compact({
+    checkpointId: uuidOf(boundary.uuid),
+    sessionKey: record.key,
+    sessionId,
+    createdAt: boundary.createdAt,
+    reason: reasonOf(metadata),
+    tokensBefore: count(metadata["pre_tokens"] ?? metadata["preTokens"]),
+    tokensAfter: count(metadata["post_tokens"] ?? metadata["postTokens"]),
+    summary: summary ?? undefined,
+    firstKeptEntryId: around.after?.uuid,
+    preCompaction: {
+      sessionId,
+      sessionFile: `${Rows.locator(record.session)}?before=${boundary.seq}`,
+      leafId: around.before?.uuid ?? boundary.uuid
+    },
+    postCompaction: {
+      sessionId,
+      sessionFile: Rows.locator(record.session),
+      entryId: boundary.uuid
+    }
+  })
+}
+
+const summaryText = (json: JsonObject): string | null => {
+  const content = object(json["message"])["content"]
+  if (typeof content === "string") return content
+  const text = array(content)
+    .map(object)
+    .flatMap((block) => (typeof block["text"] === "string" ? [block["text"]] : []))
+    .join("\n")
+  return text === "" ? null : text
+}
+
+/** Carried from logs that the session had before. */
+const carried = (record: GatewayRecord): ReadonlyArray<JsonObject> =>
+  array(Rows.entryOf(record)["compactionCheckpoints"]).map(object)
+
+/** Checkpoints of a session, newest first, at most 25. */
+export const list = (
+  sessions: Repository,
+  record: GatewayRecord
+): Effect.Effect<ReadonlyArray<JsonObject>, StoreUnavailable> =>
+  Effect.gen(function* () {
+    const boundaries =
+      Rows.projectionOf(record).counts.compactions === 0
+        ? []
+        : yield* sessions.boundaries(record.sid, MAX_CHECKPOINTS)
+    const own = yield* Effect.forEach(boundaries, (boundary) =>
+      Effect.map(sessions.around(record.sid, boundary.seq), (around) =>
+        toCheckpoint(record, boundary, around)
+      )
+    )
+    return [...own, ...carried(record)].slice(0, MAX_CHECKPOINTS)
+  })
+
+/** What rows say of checkpoints. */
+export const summary = (
+  sessions: Repository,
+  record: GatewayRecord
+): Effect.Effect<{ readonly count: number; readonly latest: JsonObject | undefined }, StoreUnavailable> =>
+  Effect.gen(function* () {
+    const inLog = Rows.projectionOf(record).counts.compactions
+    const before = carried(record)
+    const total = Math.min(MAX_CHECKPOINTS, inLog + before.length)
+    if (inLog === 0) {
+      const last = before[0]
+      return {
+        count: total,
+        latest:
+          last === undefined
+            ? undefined
+            : { checkpointId: last["checkpointId"], createdAt: last["createdAt"], reason: last["reason"] }
+      }
+    }
+    const [boundary] = yield* sessions.boundaries(record.sid, 1)
+    if (boundary === undefined) return { count: total, latest: undefined }
+    const json = payloadOf(boundary)
+    return {
+      count: total,
+      latest: {
+        checkpointId: uuidOf(boundary.uuid),
+        createdAt: boundary.createdAt,
+        reason: reasonOf(object(json["compact_metadata"] ?? json["compactMetadata"]))
+      }
+    }
+  })
+
+/** Where a checkpoint's log can be forked: its session and the boundary's position. */
+export const forkPoint = (
+  checkpoint: JsonObject
+): { readonly body: string; readonly beforeSeq: number } | undefined => {
+  const file = string(object(checkpoint["preCompaction"])["sessionFile"])
+  const match = file === null ? null : /^causeway:log\/([^?]+)\?before=(\d+)$/.exec(file)
+  return match === null || match[1] === undefined
+    ? undefined
+    : { body: Rows.bodyOf(match[1]), beforeSeq: Number(match[2]) }
+}

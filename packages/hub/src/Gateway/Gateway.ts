@@ -1,0 +1,230 @@
+/**
+ * The gateway: a WebSocket server on the hub's HTTP server that speaks protocol 3. Source: spec 2.
+ *
+ * Shutdown order: new connections are refused, everyone is told (`shutdown`), sockets are closed 1012, fibers end.
+ */
+import {
+  CloseCode,
+  type HelloOk,
+  MAX_PAYLOAD_BYTES,
+  MAX_PREAUTH_CONNECTIONS,
+  PROTOCOL_VERSION,
+  TICK_INTERVAL_MILLIS
+} from "@causeway/protocol/Gateway/Frames"
+import { GatewaySessions } from "@causeway/store/GatewaySessions"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Redacted from "effect/Redacted"
+import * as Runtime from "effect/Runtime"
+import * as Schedule from "effect/Schedule"
+import { WebSocketServer } from "ws"
+import { NodeServer } from "../Server.ts"
+import { GatewayConfiguration } from "./Config.ts"
+import { eventNames, GatewayConnections } from "./Connections.ts"
+import { Handshake } from "./Handshake.ts"
+import { health } from "./Health.ts"
+import * as Keys from "./Keys.ts"
+import { GatewayMethods } from "./Methods.ts"
+import { holds } from "./Scopes.ts"
+import { type Served, serve } from "./Socket.ts"
+
+/** Paths that are upgraded. Clients are given the hub's bare address. */
+export const PATHS = ["/", "/gateway"] as const
+
+/** Event `tick`: every 30 s. */
+export const tickSchedule = Schedule.spaced(TICK_INTERVAL_MILLIS)
+
+export interface GatewayOptions {
+  /** Shown in `hello-ok`. */
+  readonly version: string
+  /** Told to admins in `hello-ok`. */
+  readonly stateDir?: string | undefined
+}
+
+export class Gateway extends Context.Tag("@causeway/hub/Gateway")<
+  Gateway,
+  {
+    /** How many connections have finished the handshake. */
+    readonly connections: Effect.Effect<number>
+    /** Closes every connection: the shared secret was changed. */
+    readonly authChanged: Effect.Effect<void>
+  }
+>() {}
+
+export const make = (options: GatewayOptions) =>
+  Effect.gen(function* () {
+    const server = yield* NodeServer
+    const connections = yield* GatewayConnections
+    const handshake = yield* Handshake
+    const methods = yield* GatewayMethods
+    const configuration = yield* GatewayConfiguration
+    const sessions = yield* GatewaySessions
+    const startedAt = yield* Clock.currentTimeMillis
+    let stopping = false
+    let presenceVersion = 0
+    let healthVersion = 0
+
+    const stateVersion = () => ({ presence: presenceVersion, health: healthVersion })
+
+    const presence = (organizationId: string) =>
+      [...connections.all]
+        .filter((each) => each.info.organizationId === organizationId)
+        .map(({ info }) => ({
+          host: info.client.displayName ?? info.client.id,
+          version: info.client.version,
+          platform: info.client.platform,
+          mode: info.client.mode,
+          roles: [info.role],
+          scopes: info.scopes,
+          ...(info.deviceId === undefined ? {} : { deviceId: info.deviceId }),
+          reason: "connect",
+          ts: info.connectedAt,
+          text: `${info.client.id} · ${info.client.mode}`
+        }))
+
+    const announce = (organizationId: Parameters<typeof health>[2]) =>
+      Effect.sync(() => {
+        presenceVersion += 1
+        connections.broadcast(
+          "presence",
+          { presence: presence(organizationId) },
+          { organizationId, dropIfSlow: true, stateVersion: stateVersion() }
+        )
+      })
+
+    const served: Served = {
+      connections,
+      handshake,
+      methods: methods.byName,
+      stopping: () => stopping,
+      joined: (connection) => announce(connection.info.organizationId),
+      left: (connection) => announce(connection.info.organizationId),
+      hello: (admitted, connection) =>
+        Effect.gen(function* () {
+          const config = yield* configuration.current
+          const now = yield* Clock.currentTimeMillis
+          healthVersion += 1
+          const snapshot = yield* Effect.catchAll(health(sessions, config, admitted.organizationId), () =>
+            Effect.succeed({ ok: false, ts: now })
+          )
+          const isAdmin = holds(admitted.scopes, "operator.admin")
+          return {
+            type: "hello-ok",
+            protocol: PROTOCOL_VERSION,
+            server: { version: options.version, connId: connection.info.id },
+            features: { methods: [...methods.byName.keys()], events: eventNames },
+            snapshot: {
+              presence: presence(admitted.organizationId),
+              health: snapshot,
+              stateVersion: stateVersion(),
+              uptimeMs: now - startedAt,
+              sessionDefaults: {
+                defaultAgentId: config.defaultAgentId,
+                mainKey: config.mainKey,
+                mainSessionKey: Keys.mainSessionKey(config),
+                scope: config.scope
+              },
+              ...(isAdmin
+                ? {
+                    ...(configuration.path === undefined ? {} : { configPath: configuration.path }),
+                    ...(options.stateDir === undefined ? {} : { stateDir: options.stateDir }),
+                    authMode: config.auth.mode
+                  }
+                : {})
+            },
+            auth: {
+              role: admitted.role,
+              scopes: admitted.scopes,
+              ...(admitted.deviceToken === undefined || admitted.device === undefined
+                ? {}
+                : {
+                    deviceToken: Redacted.value(admitted.deviceToken),
+                    issuedAtMs: admitted.device.approvedAt
+                  })
+            },
+            policy: {
+              maxPayload: MAX_PAYLOAD_BYTES,
+              maxBufferedBytes: connections.maxBufferedBytes,
+              tickIntervalMs: TICK_INTERVAL_MILLIS
+            }
+          } satisfies HelloOk
+        })
+    }
+
+    // --- Upgrades ---
+
+    const sockets = new WebSocketServer({
+      noServer: true,
+      maxPayload: MAX_PAYLOAD_BYTES,
+      perMessageDeflate: false,
+      clientTracking: false
+    })
+    const fibers = yield* FiberSet.make<void>()
+    const runtime = yield* Effect.runtime<never>()
+    const fork = Runtime.runFork(runtime)
+    const unauthenticated = new Map<string, number>()
+
+    const onUpgrade: Parameters<NodeServer["Type"]["onUpgrade"]>[1] = (request, socket, head) => {
+      const address = request.socket.remoteAddress ?? ""
+      const pending = unauthenticated.get(address) ?? 0
+      if (pending >= MAX_PREAUTH_CONNECTIONS) {
+        socket.end("HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        return
+      }
+      unauthenticated.set(address, pending + 1)
+      let counted = true
+      const settle = () => {
+        if (!counted) return
+        counted = false
+        const left = (unauthenticated.get(address) ?? 1) - 1
+        if (left <= 0) unauthenticated.delete(address)
+        else unauthenticated.set(address, left)
+      }
+      socket.once("close", settle)
+      sockets.handleUpgrade(request, socket, head, (ws) => {
+        const connection = Effect.scoped(
+          serve(ws, request, {
+            ...served,
+            joined: (each) => Effect.zipRight(Effect.sync(settle), served.joined(each))
+          })
+        ).pipe(
+          Effect.catchAllCause((cause) =>
+            Effect.zipRight(
+              Effect.logError("a gateway connection failed", cause),
+              Effect.sync(() => ws.terminate())
+            )
+          ),
+          Effect.ensuring(Effect.sync(settle))
+        )
+        // The edge between the socket library's callback and Effect.
+        fork(FiberSet.run(fibers, connection))
+      })
+    }
+    for (const path of PATHS) yield* server.onUpgrade(path, onUpgrade)
+
+    yield* Effect.forkScoped(
+      Effect.schedule(
+        Effect.flatMap(Clock.currentTimeMillis, (ts) =>
+          Effect.sync(() => connections.broadcast("tick", { ts }, { dropIfSlow: true }))
+        ),
+        tickSchedule
+      )
+    )
+
+    const goodbye = Effect.flatMap(Clock.currentTimeMillis, (ts) =>
+      Effect.sync(() => {
+        stopping = true
+        connections.broadcast("shutdown", { reason: "gateway stopping", ts })
+        connections.closeAll(CloseCode.serviceRestart, "service restart")
+      })
+    )
+    yield* Effect.forkScoped(Effect.zipRight(server.stopping, goodbye))
+    yield* Effect.addFinalizer(() => goodbye)
+
+    return Gateway.of({
+      connections: Effect.sync(() => connections.size),
+      authChanged: Effect.sync(() => connections.closeAll(CloseCode.authChanged, "gateway auth changed"))
+    })
+  })

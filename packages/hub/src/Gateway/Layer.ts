@@ -1,0 +1,49 @@
+/** The gateway, put together over a store and a server. */
+import type { Bus } from "@causeway/store/Bus"
+import type { Environments } from "@causeway/store/Environments"
+import type { StoreUnavailable } from "@causeway/store/Errors"
+import * as GatewayDevices from "@causeway/store/GatewayDevices"
+import * as GatewaySessions from "@causeway/store/GatewaySessions"
+import type { Log } from "@causeway/store/Log"
+import type { Organizations } from "@causeway/store/Organizations"
+import type { Sessions } from "@causeway/store/Sessions"
+import type { SqlClient } from "@effect/sql/SqlClient"
+import * as Layer from "effect/Layer"
+import type { Auth } from "../Auth/Auth.ts"
+import type { NodeServer } from "../Server.ts"
+import type { GatewayConfiguration } from "./Config.ts"
+import * as Connections from "./Connections.ts"
+import * as Gateway from "./Gateway.ts"
+import * as Handshake from "./Handshake.ts"
+import * as Methods from "./Methods.ts"
+import * as Notifier from "./Notifier.ts"
+import * as Operations from "./Operations.ts"
+import * as Runs from "./Runs.ts"
+
+export interface Options extends Gateway.GatewayOptions {
+  /** What may wait in one client's socket before it counts as slow, in bytes. Default 50 MiB. */
+  readonly maxBufferedBytes?: number | undefined
+}
+
+/** Serves gateway clients on the server's sockets until the scope closes. */
+export const layer = (
+  options: Options
+): Layer.Layer<
+  Gateway.Gateway,
+  StoreUnavailable,
+  Auth | Bus | Environments | GatewayConfiguration | Log | NodeServer | Organizations | Sessions | SqlClient
+> =>
+  Layer.scoped(Gateway.Gateway, Gateway.make(options)).pipe(
+    Layer.provide(Methods.layer),
+    Layer.provide(Handshake.layer),
+    Layer.provide(Operations.layer),
+    Layer.provide(Notifier.layer),
+    Layer.provide(
+      Layer.mergeAll(
+        Connections.layer(options.maxBufferedBytes),
+        Runs.layer,
+        GatewaySessions.layer,
+        GatewayDevices.layer
+      )
+    )
+  )

@@ -1,0 +1,82 @@
+/**
+ * What a method of the gateway is. The table of all of them is `Methods.ts`: adding one is one entry and one handler.
+ */
+import * as Validation from "@causeway/protocol/Gateway/Validation"
+import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { StoreUnavailable } from "@causeway/store/Errors"
+import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import type { Connection } from "./Connections.ts"
+import { invalid, type Refused } from "./Failure.ts"
+import { isWebchat } from "./Handshake.ts"
+import type { Scope } from "./Scopes.ts"
+
+/** Who calls. */
+export interface Caller {
+  readonly connection: Connection
+  readonly organizationId: OrganizationId
+  readonly requestId: string
+}
+
+/** An answer, and what happens after it was sent. */
+export interface Answer {
+  readonly payload: unknown
+  readonly after?: Effect.Effect<void, StoreUnavailable> | undefined
+}
+
+export type Failure = Refused | StoreUnavailable
+
+export interface Method {
+  readonly name: string
+  /** `any`: whoever is connected as operator. */
+  readonly scope: Scope | "any"
+  readonly handle: (params: unknown, caller: Caller) => Effect.Effect<Answer, Failure>
+}
+
+export interface Definition<A> {
+  readonly scope: Scope | "any"
+  readonly params: Schema.Schema<A>
+  readonly handle: (params: A, caller: Caller) => Effect.Effect<Answer, Failure>
+}
+
+/** Refuses what does not fit the schema, in the words clients know. */
+export const method = <A>(name: string, definition: Definition<A>): Method => {
+  const check = Validation.check(definition.params)
+  return {
+    name,
+    scope: definition.scope,
+    handle: (params, caller) =>
+      Effect.suspend(() => {
+        const issues = check(params)
+        return issues.length > 0
+          ? Effect.fail(invalid(`invalid ${name} params: ${Validation.describe(issues)}`))
+          : // The check is derived from this schema: what passes it is of its type.
+            definition.handle(params as A, caller)
+      })
+  }
+}
+
+export const answer = (payload: unknown, after?: Effect.Effect<void, StoreUnavailable>): Answer =>
+  after === undefined ? { payload } : { payload, after }
+
+/** Webchat clients do not administer sessions. */
+export const webchatGuard = (
+  caller: Caller,
+  verb: "patch" | "delete" | "compact" | "restore"
+): Effect.Effect<void, Refused> =>
+  isWebchat(caller.connection.info.client)
+    ? Effect.fail(
+        invalid(`webchat clients cannot ${verb} sessions; use chat.send for session-scoped updates`)
+      )
+    : Effect.void
+
+/** A key as parameters carry it: text or a number, trimmed; nothing left is refused. */
+export const requireKey = (value: unknown): Effect.Effect<string, Refused> => {
+  const text =
+    typeof value === "string"
+      ? value.trim()
+      : typeof value === "number" || typeof value === "bigint"
+        ? String(value)
+        : ""
+  return text === "" ? Effect.fail(invalid("key required")) : Effect.succeed(text)
+}

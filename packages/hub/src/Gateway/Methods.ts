@@ -1,0 +1,20 @@
+/**
+ * The table of methods: name, scope, parameters and handler of each. What stands here is what `hello-ok` lists.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Method } from "./Method.ts"
+import * as Reading from "./Methods/Reading.ts"
+
+export class GatewayMethods extends Context.Tag("@causeway/hub/GatewayMethods")<
+  GatewayMethods,
+  { readonly byName: ReadonlyMap<string, Method> }
+>() {}
+
+export const make = Effect.gen(function* () {
+  const all: ReadonlyArray<Method> = [...(yield* Reading.make)]
+  return GatewayMethods.of({ byName: new Map(all.map((each) => [each.name, each])) })
+})
+
+export const layer = Layer.effect(GatewayMethods, make)

@@ -1,0 +1,229 @@
+/**
+ * Rows of sessions with what only the moment knows, and the events that tell of changes. Source: spec 2 §2 ("Changed
+ * event", `session.message`), §6.
+ */
+import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { StoreUnavailable } from "@causeway/store/Errors"
+import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import type { JsonObject } from "@causeway/transcript/Read"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Checkpoints from "./Checkpoints.ts"
+import { GatewayConfiguration } from "./Config.ts"
+import { GatewayConnections } from "./Connections.ts"
+import type { Message } from "./Messages.ts"
+import * as Rows from "./Rows.ts"
+import { GatewayRuns, type Run } from "./Runs.ts"
+
+export interface RowsOptions {
+  readonly includeDerivedTitles?: boolean | undefined
+  readonly includeLastMessage?: boolean | undefined
+  readonly withActiveRun?: boolean
+}
+
+/** Titles and last messages are told for this many rows of a list. */
+export const TITLES_MAX = 100
+
+/** What a changed event says beside the row. */
+export type Change =
+  | { readonly reason: string; readonly compacted?: boolean }
+  | { readonly phase: string; readonly [field: string]: unknown }
+
+export class Notifier extends Context.Tag("@causeway/hub/GatewayNotifier")<
+  Notifier,
+  {
+    readonly isActive: (record: GatewayRecord) => boolean
+    readonly rows: (
+      records: ReadonlyArray<GatewayRecord>,
+      options: RowsOptions
+    ) => Effect.Effect<ReadonlyArray<JsonObject>, StoreUnavailable>
+    readonly row: (
+      record: GatewayRecord,
+      options?: RowsOptions
+    ) => Effect.Effect<JsonObject, StoreUnavailable>
+    /** `sessions.changed` with a reason, to whoever subscribed; nothing is computed for nobody. */
+    readonly changed: (
+      organizationId: OrganizationId,
+      key: string | undefined,
+      change: { readonly reason: string; readonly compacted?: boolean }
+    ) => Effect.Effect<void, StoreUnavailable>
+    /** `sessions.changed` with a phase and the whole row. */
+    readonly phase: (
+      record: GatewayRecord,
+      phase: { readonly phase: string; readonly [field: string]: unknown }
+    ) => Effect.Effect<void, StoreUnavailable>
+    readonly message: (
+      record: GatewayRecord,
+      message: Message,
+      at: { readonly messageId: string; readonly messageSeq: number; readonly logSeq: number }
+    ) => Effect.Effect<void, StoreUnavailable>
+    /** To whoever watches all sessions. */
+    readonly toSubscribers: (
+      record: GatewayRecord,
+      event: string,
+      payload: JsonObject,
+      logSeq: number
+    ) => void
+    /** To whoever watches all sessions or this one. */
+    readonly toWatchers: (record: GatewayRecord, event: string, payload: JsonObject, logSeq: number) => void
+    /** Event `chat`. */
+    readonly chat: (run: Pick<Run, "id" | "key" | "organizationId">, seq: number, fields: JsonObject) => void
+    /** Event `agent`; numbers itself. Tool streams go only to connections that can show them. */
+    readonly agent: (run: Run, stream: string, data: JsonObject, atMillis: number) => void
+  }
+>() {}
+
+export const make = Effect.gen(function* () {
+  const connections = yield* GatewayConnections
+  const sessions = yield* GatewaySessions
+  const configuration = yield* GatewayConfiguration
+  const runs = yield* GatewayRuns
+
+  const isActive = (record: GatewayRecord): boolean =>
+    runs.ofSession(record.session).length > 0 || Rows.hasRunInLog(Rows.projectionOf(record))
+
+  const rows = (records: ReadonlyArray<GatewayRecord>, options: RowsOptions) =>
+    Effect.gen(function* () {
+      const first = records[0]
+      if (first === undefined) return []
+      const config = yield* configuration.current
+      const now = yield* Clock.currentTimeMillis
+      const children = yield* sessions.children(
+        first.organizationId,
+        records.map((record) => record.key)
+      )
+      return yield* Effect.forEach(records, (record, i) =>
+        Effect.gen(function* () {
+          const projection = Rows.projectionOf(record)
+          const checkpoints = yield* Checkpoints.summary(sessions, record)
+          const waits =
+            projection.prompted && projection.status === "pending"
+              ? yield* sessions.waitingFor(record.sid)
+              : null
+          return Rows.toRow(config, record, {
+            includeDerivedTitles: options.includeDerivedTitles === true && i < TITLES_MAX,
+            includeLastMessage: options.includeLastMessage === true && i < TITLES_MAX,
+            hasActiveRun: options.withActiveRun === true ? isActive(record) : undefined,
+            childSessions: Rows.childKeys(children, record.key, now),
+            checkpoints,
+            waitingFor: waits
+          })
+        })
+      )
+    })
+
+  const row = (record: GatewayRecord, options: RowsOptions = {}) =>
+    Effect.map(rows([record], options), ([only]) => only ?? {})
+
+  const changed = (
+    organizationId: OrganizationId,
+    key: string | undefined,
+    change: { readonly reason: string; readonly compacted?: boolean }
+  ) =>
+    Effect.gen(function* () {
+      if (!connections.hasSubscribers(organizationId)) return
+      const [record] = key === undefined ? [] : yield* sessions.byKeys(organizationId, [key])
+      const ts = yield* Clock.currentTimeMillis
+      const fields =
+        record === undefined ? {} : Rows.changedFields(yield* row(record, { withActiveRun: true }))
+      connections.target(
+        "sessions.changed",
+        { ...(key === undefined ? {} : { sessionKey: key }), ...change, ts, ...fields },
+        organizationId,
+        (each) => each.allSessions
+      )
+    })
+
+  const phase = (
+    record: GatewayRecord,
+    change: { readonly phase: string; readonly [field: string]: unknown }
+  ) =>
+    Effect.gen(function* () {
+      if (!connections.hasSubscribers(record.organizationId)) return
+      const session = yield* row(record)
+      const ts = yield* Clock.currentTimeMillis
+      connections.target(
+        "sessions.changed",
+        { sessionKey: record.key, ...change, ts, session, ...Rows.changedFields(session) },
+        record.organizationId,
+        (each) => each.allSessions
+      )
+    })
+
+  const position = (record: GatewayRecord, logSeq: number) => ({
+    sessionKey: record.key,
+    sessionId: Rows.sessionIdOf(record.session),
+    logSeq
+  })
+
+  const toWatchers = (record: GatewayRecord, event: string, payload: JsonObject, logSeq: number) =>
+    connections.target(
+      event,
+      payload,
+      record.organizationId,
+      (each) => each.allSessions || each.messageKeys.has(record.key),
+      position(record, logSeq)
+    )
+
+  return Notifier.of({
+    isActive,
+    rows,
+    row,
+    changed,
+    phase,
+    toWatchers,
+    toSubscribers: (record, event, payload, logSeq) =>
+      connections.target(
+        event,
+        payload,
+        record.organizationId,
+        (each) => each.allSessions,
+        position(record, logSeq)
+      ),
+    message: (record, message, { messageId, messageSeq, logSeq }) =>
+      Effect.gen(function* () {
+        if (!connections.hasWatchers(record.organizationId, record.key)) return
+        const session = yield* row(record)
+        toWatchers(
+          record,
+          "session.message",
+          {
+            sessionKey: record.key,
+            message,
+            messageId,
+            messageSeq,
+            logSeq,
+            session,
+            ...Rows.changedFields(session)
+          },
+          logSeq
+        )
+        yield* phase(record, { phase: "message", messageId, messageSeq })
+      }),
+    chat: (run, seq, fields) =>
+      connections.broadcast(
+        "chat",
+        { runId: run.id, sessionKey: run.key, seq, ...fields },
+        { organizationId: run.organizationId, dropIfSlow: true }
+      ),
+    agent: (run, stream, data, atMillis) => {
+      run.seq += 1
+      connections.broadcast(
+        "agent",
+        { runId: run.id, stream, data, sessionKey: run.key, seq: run.seq, ts: atMillis },
+        {
+          organizationId: run.organizationId,
+          ...(stream === "tool" ? { only: (each) => each.info.caps.includes("tool-events") } : {})
+        }
+      )
+    }
+  })
+})
+
+export const layer: Layer.Layer<
+  Notifier,
+  never,
+  GatewayConnections | GatewaySessions | GatewayConfiguration | GatewayRuns
+> = Layer.effect(Notifier, make)

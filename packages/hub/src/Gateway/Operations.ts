@@ -1,0 +1,588 @@
+/**
+ * What people do to sessions: find, make, send, stop. Methods of both vocabularies (`sessions.*`, `chat.*`) stand on it.
+ *
+ * Everything a person does to a running agent is an event of the log (a user message, an interrupt); the bridge that holds
+ * the session takes it from there. Source: spec 2 (preface, §2, §6).
+ */
+import { randomUUID } from "node:crypto"
+import { EventUuid, type OrganizationId } from "@causeway/protocol/Ids"
+import * as Payload from "@causeway/protocol/Payload"
+import * as Environments from "@causeway/store/Environments"
+import type { StoreUnavailable } from "@causeway/store/Errors"
+import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import { Log } from "@causeway/store/Log"
+import { Sessions } from "@causeway/store/Sessions"
+import { type JsonObject, object, string } from "@causeway/transcript/Read"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import { uuidOf } from "./Checkpoints.ts"
+import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
+import type { Connection } from "./Connections.ts"
+import { invalid, type Refused, unavailable } from "./Failure.ts"
+import { Idempotency, type Outcome } from "./Idempotency.ts"
+import * as Keys from "./Keys.ts"
+import type { Failure } from "./Method.ts"
+import { Notifier } from "./Notifier.ts"
+import * as Rows from "./Rows.ts"
+import { expiry, GatewayRuns, type Run } from "./Runs.ts"
+import { holds } from "./Scopes.ts"
+
+/** How long an interrupted run may take to end: looked at every 100 ms for 15 s. */
+export const interruptWait = Schedule.spaced("100 millis").pipe(Schedule.upTo("15 seconds"))
+
+/** Words that stop a run instead of being sent. */
+const stopWords = new Set([
+  "stop",
+  "/stop",
+  "abort",
+  "/abort",
+  "esc",
+  "interrupt",
+  "please stop",
+  "stop please"
+])
+
+export const isStop = (message: string): boolean =>
+  stopWords.has(
+    message
+      .trim()
+      .toLowerCase()
+      .replace(/[.!?…]+$/u, "")
+      .trim()
+  )
+
+export interface SendRequest {
+  readonly message: string
+  readonly thinking?: string | undefined
+  readonly attachments?: ReadonlyArray<unknown> | undefined
+  readonly timeoutMs?: number | undefined
+  readonly runId: string
+}
+
+export interface Sent {
+  readonly payload: JsonObject
+  /** It was answered from memory or from the log; nothing was sent. */
+  readonly cached: boolean
+  /** Releases the events of the message; to be run once the sender was answered. */
+  readonly release: Effect.Effect<void>
+}
+
+export interface Aborted {
+  readonly aborted: boolean
+  readonly runIds: ReadonlyArray<string>
+}
+
+export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
+  Operations,
+  {
+    readonly idempotency: Idempotency
+    readonly canonical: (key: string) => Effect.Effect<string>
+    /** The living session of a key as somebody gave it. */
+    readonly find: (
+      organizationId: OrganizationId,
+      key: string
+    ) => Effect.Effect<GatewayRecord | undefined, StoreUnavailable>
+    /** `Agent "X" no longer exists in configuration`, where the key's agent is not configured. */
+    readonly requireAgent: (key: string) => Effect.Effect<void, Refused>
+    /** Makes a session with this key. */
+    readonly make: (
+      organizationId: OrganizationId,
+      session: {
+        readonly key: string
+        readonly label?: string | undefined
+        readonly parentKey?: string | undefined
+        readonly spawnedBy?: string | undefined
+        readonly entry?: JsonObject
+      }
+    ) => Effect.Effect<GatewayRecord, StoreUnavailable>
+    readonly send: (
+      record: GatewayRecord,
+      request: SendRequest,
+      connection: Connection
+    ) => Effect.Effect<Sent, Failure>
+    /** Stops one run of a session, or all of them that the caller may stop. */
+    readonly abort: (
+      record: GatewayRecord,
+      options: {
+        readonly runId?: string | undefined
+        /** Undefined: the hub itself. */
+        readonly by: Connection | undefined
+        readonly stopReason: string
+      }
+    ) => Effect.Effect<Aborted, Failure>
+    /** Stops whatever runs and waits for it to end. Answers whether anything did. */
+    readonly interrupt: (record: GatewayRecord, by: Connection) => Effect.Effect<boolean, Failure>
+    /** Writes a person's event to the log. */
+    readonly append: (
+      record: GatewayRecord,
+      json: JsonObject & { readonly type: string }
+    ) => Effect.Effect<{ readonly uuid: string; readonly duplicate: boolean }, Failure>
+    /** Archives a session's log; its key is free again. Answers with its locator. */
+    readonly archive: (
+      record: GatewayRecord,
+      why: "reset" | "deleted" | "bak" | "restored"
+    ) => Effect.Effect<string, StoreUnavailable>
+    /** Where a session of this agent runs; undefined with a reason where it has to wait. */
+    readonly chooseEnvironment: (
+      organizationId: OrganizationId,
+      agentId: string | undefined
+    ) => Effect.Effect<string | undefined, StoreUnavailable>
+    /** Records how a run ended, tells everyone, and forgets it. */
+    readonly endRun: (
+      run: Run,
+      end: {
+        readonly status: "done" | "failed" | "killed" | "timeout"
+        readonly at: number
+        readonly outcome: Outcome
+      }
+    ) => Effect.Effect<void, StoreUnavailable>
+  }
+>() {}
+
+// --- Attachments ---
+
+const attachmentBlocks = (attachments: ReadonlyArray<unknown>): Array<JsonObject> => {
+  const blocks: Array<JsonObject> = []
+  for (const each of attachments) {
+    const given = object(each)
+    const source = object(given["source"])
+    const data = string(given["content"]) ?? (source["type"] === "base64" ? string(source["data"]) : null)
+    if (data === null || data.trim() === "") continue
+    const raw = data.replace(/^data:[^;,]*;base64,/, "")
+    const media = string(given["mimeType"]) ?? string(source["media_type"]) ?? "application/octet-stream"
+    blocks.push({
+      type: media.startsWith("image/") ? "image" : "document",
+      source: { type: "base64", media_type: media, data: raw }
+    })
+  }
+  return blocks
+}
+
+/** Tokens for thinking that a level stands for. */
+const thinkingTokens: { readonly [level: string]: number } = {
+  off: 0,
+  minimal: 1024,
+  low: 4096,
+  medium: 10_000,
+  high: 31_999,
+  xhigh: 63_999,
+  max: 63_999
+}
+
+const policyAllows = (config: GatewayConfig, record: GatewayRecord): boolean => {
+  const own = Rows.entryOf(record)["sendPolicy"]
+  if (own === "allow" || own === "deny") return own === "allow"
+  const matching = config.sendPolicy.rules.filter(
+    (rule) => rule.keyPrefix === undefined || record.key.startsWith(rule.keyPrefix.toLowerCase())
+  )
+  if (matching.some((rule) => rule.action === "deny")) return false
+  return matching.length > 0 || config.sendPolicy.default === "allow"
+}
+
+export const make = Effect.gen(function* () {
+  const sessions = yield* GatewaySessions
+  const store = yield* Sessions
+  const log = yield* Log
+  const environments = yield* Environments.Environments
+  const configuration = yield* GatewayConfiguration
+  const runs = yield* GatewayRuns
+  const notifier = yield* Notifier
+  const idempotency = new Idempotency()
+
+  const canonical = (key: string) =>
+    Effect.map(configuration.current, (config) => Keys.canonical(key, config))
+
+  const find = (organizationId: OrganizationId, key: string) =>
+    Effect.gen(function* () {
+      const at = yield* canonical(key)
+      const [record] = yield* sessions.byKeys(organizationId, [at])
+      return record
+    })
+
+  const requireAgent = (key: string) =>
+    Effect.flatMap(configuration.current, (config) => {
+      const agentId = Keys.agentOf(key)
+      return agentId === undefined || config.agentIds.includes(agentId)
+        ? Effect.void
+        : Effect.fail(invalid(`Agent "${agentId}" no longer exists in configuration`))
+    })
+
+  const chooseEnvironment = (organizationId: OrganizationId, agentId: string | undefined) =>
+    Effect.gen(function* () {
+      const config = yield* configuration.current
+      const now = yield* Clock.currentTimeMillis
+      const page = yield* environments
+        .list({ organizationId, limit: 1000, archived: "false" })
+        .pipe(Effect.catchTag("CursorInvalid", () => Effect.succeed({ environments: [], next: undefined })))
+      const named = config.agents.find((agent) => agent.id === agentId)?.environment
+      if (named !== undefined) {
+        return page.environments.find((each) => each.id === named || each.name === named)?.id
+      }
+      const online = page.environments.filter((each) => Environments.isOnline(each, now))
+      return online.length === 1 ? online[0]?.id : undefined
+    })
+
+  const contextOf = (config: GatewayConfig, agentId: string | undefined, entry: JsonObject): JsonObject => {
+    const agent = config.agents.find((each) => each.id === agentId)
+    const model = string(entry["modelOverride"]) ?? Rows.defaultModel(config, agentId).model
+    return Rows.compact({
+      agent: agent?.driver,
+      model,
+      cwd: entry["spawnedWorkspaceDir"] ?? agent?.workspace
+    })
+  }
+
+  const makeSession: Operations["Type"]["make"] = (organizationId, session) =>
+    Effect.gen(function* () {
+      const config = yield* configuration.current
+      const agentId = Keys.agentOf(session.key)
+      const entry = session.entry ?? {}
+      const created = yield* store
+        .create({
+          organizationId,
+          environmentId: undefined,
+          source: "gateway",
+          context: JSON.stringify(contextOf(config, agentId, entry)),
+          permissionMode: config.agents.find((each) => each.id === agentId)?.permissionMode,
+          tags: undefined,
+          payloads: []
+        })
+        .pipe(
+          // None was asked for.
+          Effect.catchTag("EnvironmentUnknown", Effect.die)
+        )
+      const record = yield* sessions.change(created.sid, {
+        key: session.key,
+        agentId,
+        label: session.label,
+        parentKey: session.parentKey,
+        spawnedBy: session.spawnedBy,
+        entry: JSON.stringify(entry)
+      })
+      return record ?? (yield* Effect.dieMessage("a session that was just made is gone"))
+    })
+
+  const append: Operations["Type"]["append"] = (record, json) =>
+    log
+      .append({
+        session: record.session,
+        organizationId: record.organizationId,
+        source: "client",
+        payloads: [Payload.make({ uuid: randomUUID(), ...json })]
+      })
+      .pipe(
+        Effect.map(([appended]) => ({
+          uuid: appended?.uuid ?? "",
+          duplicate: appended?.duplicate ?? false
+        })),
+        Effect.catchTags({
+          SessionUnknown: () => invalid(`session not found: ${record.key}`),
+          SessionArchived: () => invalid(`session not found: ${record.key}`),
+          AlreadyAnswered: (error) => invalid(error.message),
+          // People's events carry no guard, and no token's epoch.
+          HeadMoved: Effect.die,
+          WorkerSuperseded: Effect.die,
+          TokenSuperseded: Effect.die,
+          LogBusy: () => unavailable("too much is being written at once; try again in a moment")
+        })
+      )
+
+  const rememberRun = (record: GatewayRecord, run: JsonObject, more: JsonObject = {}) =>
+    Effect.gen(function* () {
+      const [now] = yield* sessions.byKeys(record.organizationId, [record.key])
+      if (now === undefined || now.sid !== record.sid) return
+      const entry = Rows.compact({ ...Rows.entryOf(now), ...more, lastRun: run })
+      yield* sessions.change(now.sid, {
+        entry: JSON.stringify(entry),
+        updatedAt: Math.max(now.updatedAt, yield* Clock.currentTimeMillis)
+      })
+    })
+
+  const endRun: Operations["Type"]["endRun"] = (run, end) =>
+    Effect.gen(function* () {
+      runs.remove(run.id)
+      idempotency.set(`chat:${run.id}`, end.outcome, end.at)
+      const record = yield* sessions.bySession(run.session)
+      if (record === undefined) return
+      const startedAt = run.startedAt ?? run.createdAt
+      const row = Rows.projectionOf(record)
+      yield* rememberRun(
+        record,
+        {
+          runId: run.id,
+          status: end.status,
+          startedAt,
+          endedAt: end.at,
+          runtimeMs: Math.max(0, end.at - startedAt),
+          // A stopped turn's result is still to come.
+          ...(end.status === "killed" || end.status === "timeout" ? {} : { turn: row.numTurns })
+        },
+        { abortedLastRun: end.status === "killed" || end.status === "timeout", systemSent: true }
+      )
+    })
+
+  // --- Send ---
+
+  const send: Operations["Type"]["send"] = (record, request, connection) =>
+    Effect.gen(function* () {
+      const config = yield* configuration.current
+      const message = request.message.normalize("NFC")
+      if (message.includes("\u0000")) return yield* invalid("message must not contain null bytes")
+      // Control characters other than tab and line ends.
+      const text = message.replace(/[^\P{Cc}\t\n\r]/gu, "")
+      const blocks = attachmentBlocks(request.attachments ?? [])
+      if (text.trim() === "" && blocks.length === 0) return yield* invalid("message or attachment required")
+      yield* requireAgent(record.key)
+      if (!policyAllows(config, record)) return yield* invalid("send blocked by session policy")
+      const nothing = Effect.void
+      if (isStop(text)) {
+        const aborted = yield* abort(record, { by: connection, stopReason: "stop" })
+        return { payload: { ok: true, ...aborted }, cached: true, release: nothing }
+      }
+      const now = yield* Clock.currentTimeMillis
+      const { runId } = request
+      const cached = idempotency.get(`chat:${runId}`, now)
+      if (cached !== undefined) return { payload: cached.payload, cached: true, release: nothing }
+      if (runs.get(runId) !== undefined) {
+        return { payload: { runId, status: "in_flight" }, cached: true, release: nothing }
+      }
+      const uuid = EventUuid.make(uuidOf(runId))
+      const stored = yield* sessions.byUuid(record.sid, uuid)
+      if (stored !== undefined) {
+        // Sent before this process began: the log knows what became of it.
+        const status = stored.delivery === "processed" ? "ok" : "in_flight"
+        return { payload: { runId, status }, cached: true, release: nothing }
+      }
+      if (record.environmentId === undefined) {
+        const environment = yield* chooseEnvironment(record.organizationId, record.agentId)
+        if (environment !== undefined) yield* sessions.assignEnvironment(record.sid, environment, false)
+      }
+      const answered = yield* Deferred.make<void>()
+      const release = Effect.asVoid(Deferred.succeed(answered, undefined))
+      const run: Run = {
+        id: runId,
+        organizationId: record.organizationId,
+        key: record.key,
+        session: record.session,
+        sid: record.sid,
+        promptUuid: uuid,
+        ownerConnectionId: connection.info.id,
+        ownerDeviceId: connection.info.deviceId,
+        createdAt: now,
+        expiresAt: expiry(now, request.timeoutMs),
+        answered,
+        startedAt: undefined,
+        text: "",
+        lastDeltaAt: 0,
+        pendingDelta: false,
+        seq: 0
+      }
+      runs.add(run)
+      const thinking =
+        request.thinking === undefined ? undefined : thinkingTokens[request.thinking.trim().toLowerCase()]
+      return yield* Effect.gen(function* () {
+        if (thinking !== undefined) {
+          yield* append(record, {
+            type: "control_request",
+            request_id: randomUUID(),
+            request: { subtype: "set_max_thinking_tokens", max_thinking_tokens: thinking }
+          })
+        }
+        const appended = yield* append(record, {
+          type: "user",
+          uuid,
+          message: {
+            role: "user",
+            content:
+              blocks.length === 0 ? text : [...(text === "" ? [] : [{ type: "text", text }]), ...blocks]
+          },
+          parent_tool_use_id: null,
+          timestamp: new Date(now).toISOString()
+        })
+        if (appended.duplicate) {
+          runs.remove(runId)
+          return { payload: { runId, status: "in_flight" }, cached: true, release }
+        }
+        return { payload: { runId, status: "started" }, cached: false, release }
+      }).pipe(
+        Effect.onError(() =>
+          Effect.zipRight(
+            Effect.sync(() => runs.remove(runId)),
+            release
+          )
+        )
+      )
+    })
+
+  // --- Stop ---
+
+  const mayStop = (run: Run, by: Connection | undefined): boolean => {
+    if (by === undefined || holds(by.info.scopes, "operator.admin")) return true
+    if (run.ownerConnectionId === undefined && run.ownerDeviceId === undefined) return true
+    return (
+      run.ownerConnectionId === by.info.id ||
+      (run.ownerDeviceId !== undefined && run.ownerDeviceId === by.info.deviceId)
+    )
+  }
+
+  /** Runs of a session; one that only the log knows (from before a restart) included. */
+  const runsOf = (record: GatewayRecord): Effect.Effect<ReadonlyArray<Run>, StoreUnavailable> =>
+    Effect.gen(function* () {
+      const tracked = runs.ofSession(record.session)
+      if (tracked.length > 0 || !Rows.hasRunInLog(Rows.projectionOf(record))) return tracked
+      const prompt = yield* sessions.lastPrompt(record.sid)
+      if (prompt === undefined) return []
+      const run: Run = {
+        id: prompt.uuid,
+        organizationId: record.organizationId,
+        key: record.key,
+        session: record.session,
+        sid: record.sid,
+        promptUuid: prompt.uuid,
+        ownerConnectionId: undefined,
+        ownerDeviceId: undefined,
+        createdAt: prompt.createdAt,
+        expiresAt: expiry(yield* Clock.currentTimeMillis, undefined),
+        answered: undefined,
+        startedAt: prompt.createdAt,
+        text: "",
+        lastDeltaAt: 0,
+        pendingDelta: false,
+        seq: 0
+      }
+      runs.add(run)
+      return [run]
+    })
+
+  const abort: Operations["Type"]["abort"] = (record, options) =>
+    Effect.gen(function* () {
+      const all = yield* runsOf(record)
+      let stopping = all
+      if (options.runId !== undefined) {
+        const run = runs.get(options.runId)
+        if (run === undefined) return { aborted: false, runIds: [] }
+        if (run.session !== record.session) return yield* invalid("runId does not match sessionKey")
+        if (!mayStop(run, options.by)) return yield* invalid("unauthorized")
+        stopping = [run]
+      } else {
+        stopping = all.filter((run) => mayStop(run, options.by))
+        if (stopping.length === 0 && all.length > 0) return yield* invalid("unauthorized")
+      }
+      if (stopping.length === 0) return { aborted: false, runIds: [] }
+      yield* append(record, {
+        type: "control_request",
+        request_id: randomUUID(),
+        request: { subtype: "interrupt" }
+      })
+      const now = yield* Clock.currentTimeMillis
+      for (const run of stopping) {
+        const timedOut = options.stopReason === "timeout"
+        notifier.chat(run, run.seq + 1, {
+          state: "aborted",
+          stopReason: options.stopReason,
+          ...(run.text === ""
+            ? {}
+            : {
+                message: {
+                  role: "assistant",
+                  content: [{ type: "text", text: run.text }],
+                  timestamp: now
+                }
+              })
+        })
+        notifier.agent(
+          run,
+          "lifecycle",
+          {
+            phase: "end",
+            status: "cancelled",
+            aborted: true,
+            stopReason: options.stopReason,
+            startedAt: run.startedAt ?? run.createdAt,
+            endedAt: now
+          },
+          now
+        )
+        yield* endRun(run, {
+          status: timedOut ? "timeout" : "killed",
+          at: now,
+          outcome: {
+            ok: true,
+            payload: { status: "timeout", runId: run.id, stopReason: options.stopReason, endedAt: now }
+          }
+        })
+        const after = yield* sessions.bySession(record.session)
+        if (after !== undefined) yield* notifier.phase(after, { phase: "end", runId: run.id })
+      }
+      return { aborted: true, runIds: stopping.map((run) => run.id) }
+    })
+
+  const isRunning = (record: GatewayRecord): boolean => {
+    const { status } = Rows.projectionOf(record)
+    return status === "running" || status === "requires_action"
+  }
+
+  const interrupt: Operations["Type"]["interrupt"] = (record, by) =>
+    Effect.gen(function* () {
+      const fresh = (yield* sessions.bySession(record.session)) ?? record
+      if (runs.ofSession(record.session).length === 0 && !isRunning(fresh)) return false
+      const { aborted } = yield* abort(fresh, { by, stopReason: "rpc" })
+      const stopped = Effect.map(
+        sessions.bySession(record.session),
+        (now) => now === undefined || !isRunning(now)
+      )
+      // The schedule gives up with what it saw last.
+      const ended = yield* Effect.repeat(stopped, {
+        schedule: interruptWait,
+        until: (done) => done
+      }).pipe(Effect.flatMap(() => stopped))
+      if (!ended) {
+        return yield* unavailable(`Session ${record.key} is still active; try again in a moment.`)
+      }
+      return aborted
+    })
+
+  const archive: Operations["Type"]["archive"] = (record, why) =>
+    Effect.gen(function* () {
+      yield* sessions.change(record.sid, {
+        label: undefined,
+        entry: JSON.stringify({ ...Rows.entryOf(record), archivedBy: why, archivedLabel: record.label }),
+        updatedAt: record.updatedAt
+      })
+      const archived = yield* store
+        .archive({ session: record.session, organizationId: record.organizationId })
+        .pipe(
+          Effect.map((row) => row.archivedAt),
+          Effect.catchTags({
+            SessionArchived: () => Effect.succeed(record.archivedAt),
+            SessionUnknown: () => Effect.succeed(undefined)
+          })
+        )
+      return Rows.locator(record.session, archived ?? (yield* Clock.currentTimeMillis))
+    })
+
+  return Operations.of({
+    idempotency,
+    canonical,
+    find,
+    requireAgent,
+    make: makeSession,
+    send,
+    abort,
+    interrupt,
+    append,
+    archive,
+    chooseEnvironment,
+    endRun
+  })
+})
+
+export const layer: Layer.Layer<
+  Operations,
+  never,
+  GatewaySessions | Sessions | Log | Environments.Environments | GatewayConfiguration | GatewayRuns | Notifier
+> = Layer.effect(Operations, make)

@@ -1,0 +1,350 @@
+/**
+ * Sessions as rows and entries: what lists, headers and events show. Source: spec 2 §2 ("Changed event") and §3.
+ *
+ * Everything is read from the session's row, its projection and its entry; no transcript is parsed. Members that are not
+ * known are left out.
+ */
+import type { GatewayRecord } from "@causeway/store/GatewaySessions"
+import { type JsonObject, object, string } from "@causeway/transcript/Read"
+import * as SessionRow from "@causeway/transcript/SessionRow"
+import type { GatewayConfig, Model } from "./Config.ts"
+import * as Keys from "./Keys.ts"
+
+/** Of a body without dashes, as entries show it; other bodies stand as they are. */
+export const sessionIdOf = (body: string): string =>
+  /^[0-9a-f]{32}$/.test(body)
+    ? `${body.slice(0, 8)}-${body.slice(8, 12)}-${body.slice(12, 16)}-${body.slice(16, 20)}-${body.slice(20)}`
+    : body
+
+/** The body that a session id names. */
+export const bodyOf = (sessionId: string): string =>
+  /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(sessionId)
+    ? sessionId.replaceAll("-", "").toLowerCase()
+    : sessionId
+
+/** Where a log is, for `sessionFile` and `path`. */
+export const locator = (body: string, archivedAt?: number): string =>
+  `causeway:log/${sessionIdOf(body)}${archivedAt === undefined ? "" : `?archived=${archivedAt}`}`
+
+/** Where an agent's sessions are kept, for `path` and `storePath`. */
+export const storeLocator = (agentId?: string): string =>
+  agentId === undefined ? "(multiple)" : `causeway:sessions/${agentId}`
+
+/** Entry fields that are neither columns nor told by the log. Members keep what was put there. */
+export type Entry = JsonObject
+
+export const entryOf = (record: Pick<GatewayRecord, "entry">): Entry => {
+  try {
+    return object(JSON.parse(record.entry))
+  } catch {
+    return {}
+  }
+}
+
+export const projectionOf = (record: Pick<GatewayRecord, "projection">): SessionRow.SessionRow =>
+  SessionRow.fromJson(record.projection) ?? SessionRow.initial
+
+/** Drops members that are undefined. */
+export const compact = <T extends { readonly [key: string]: unknown }>(value: T): JsonObject => {
+  const out: { [key: string]: unknown } = {}
+  for (const [key, member] of Object.entries(value)) if (member !== undefined) out[key] = member
+  return out
+}
+
+// --- Models ---
+
+const BASE_LEVELS = ["off", "minimal", "low", "medium", "high"] as const
+
+export interface ModelRef {
+  readonly provider: string | undefined
+  readonly model: string | undefined
+}
+
+export const parseModel = (text: string, fallbackProvider: string | undefined): ModelRef => {
+  const at = text.indexOf("/")
+  return at > 0
+    ? { provider: text.slice(0, at).trim(), model: text.slice(at + 1).trim() }
+    : { provider: fallbackProvider, model: text.trim() }
+}
+
+/** The model of an agent where nobody chose another. */
+export const defaultModel = (config: GatewayConfig, agentId: string | undefined): ModelRef => {
+  const first = config.models[0]
+  const text = config.agents.find((agent) => agent.id === agentId)?.model ?? config.defaultModel
+  if (text !== undefined) return parseModel(text, first?.provider ?? "anthropic")
+  return { provider: first?.provider, model: first?.id }
+}
+
+export const findModel = (config: GatewayConfig, ref: ModelRef): Model | undefined =>
+  config.models.find((model) => model.provider === ref.provider && model.id === ref.model)
+
+export const thinkingLevels = (config: GatewayConfig, ref: ModelRef): ReadonlyArray<string> => [
+  ...BASE_LEVELS,
+  ...(findModel(config, ref)?.extraThinkingLevels ?? [])
+]
+
+/** The window of a model whose window is not configured. */
+const CONTEXT_TOKENS = 200_000
+
+/** `defaults` of the list. */
+export const defaultsOf = (config: GatewayConfig, agentId?: string): JsonObject => {
+  const ref = defaultModel(config, agentId ?? config.defaultAgentId)
+  const levels = thinkingLevels(config, ref)
+  return {
+    modelProvider: ref.provider ?? null,
+    model: ref.model ?? null,
+    contextTokens: findModel(config, ref)?.contextWindow ?? CONTEXT_TOKENS,
+    thinkingLevels: levels.map((id) => ({ id, label: id })),
+    thinkingOptions: levels,
+    thinkingDefault:
+      config.agents.find((agent) => agent.id === (agentId ?? config.defaultAgentId))?.thinkingDefault ??
+      "medium"
+  }
+}
+
+/** The model that a session uses: chosen, else reported by its agent, else the agent's default. */
+export const modelOf = (
+  config: GatewayConfig,
+  record: GatewayRecord,
+  entry: Entry,
+  row: SessionRow.SessionRow
+): ModelRef => {
+  const fallback = defaultModel(config, record.agentId ?? config.defaultAgentId)
+  const chosen = string(entry["modelOverride"])
+  if (chosen !== null) {
+    return { provider: string(entry["providerOverride"]) ?? fallback.provider, model: chosen }
+  }
+  return row.model === null ? fallback : { provider: fallback.provider ?? "anthropic", model: row.model }
+}
+
+// --- Runs ---
+
+/** What the end of the last run left in the entry, while no later turn has made it stale. */
+const lastRun = (entry: Entry, row: SessionRow.SessionRow): JsonObject => {
+  const run = object(entry["lastRun"])
+  return run["turn"] === undefined || run["turn"] === row.numTurns ? run : {}
+}
+
+const isRunning = (row: SessionRow.SessionRow): boolean =>
+  row.status === "running" || row.status === "requires_action"
+
+/** Whether the log says that a run is under way, or that a message waits for its first worker. */
+export const hasRunInLog = (row: SessionRow.SessionRow): boolean =>
+  isRunning(row) || (row.status === "pending" && row.prompted)
+
+const statusOf = (entry: Entry, row: SessionRow.SessionRow): JsonObject => {
+  const run = lastRun(entry, row)
+  if (isRunning(row)) {
+    const current = object(entry["lastRun"])
+    const startedAt = current["endedAt"] === undefined ? current["startedAt"] : undefined
+    return compact({ status: "running", startedAt })
+  }
+  const status =
+    run["status"] ?? (row.numTurns === 0 ? undefined : row.lastError === null ? "done" : "failed")
+  return compact({
+    status,
+    startedAt: run["startedAt"],
+    endedAt: run["endedAt"],
+    runtimeMs: run["runtimeMs"]
+  })
+}
+
+// --- Rows ---
+
+/** Entry fields that rows and changed events carry as they stand. */
+const carried = [
+  "channel",
+  "subject",
+  "groupChannel",
+  "space",
+  "chatType",
+  "origin",
+  "spawnedWorkspaceDir",
+  "forkedFromParent",
+  "spawnDepth",
+  "subagentRole",
+  "subagentControlScope",
+  "deliveryContext",
+  "thinkingLevel",
+  "fastMode",
+  "verboseLevel",
+  "traceLevel",
+  "reasoningLevel",
+  "elevatedLevel",
+  "sendPolicy",
+  "lastChannel",
+  "lastTo",
+  "lastAccountId",
+  "lastThreadId",
+  "responseUsage",
+  "pluginExtensions"
+] as const
+
+const displayName = (record: GatewayRecord, entry: Entry, row: SessionRow.SessionRow): string | undefined => {
+  const own = string(entry["displayName"])
+  if (own !== null) return own
+  const group = Keys.groupOf(record.key)
+  if (group !== undefined && record.label === undefined) return `${group.channel}:g-${group.id}`
+  const given = row.titleOrigin === "given" ? row.title : null
+  return record.label ?? given ?? string(object(entry["origin"])["label"]) ?? undefined
+}
+
+/** `<id8> (YYYY-MM-DD)`. */
+const fallbackTitle = (record: GatewayRecord): string =>
+  `${record.session.slice(0, 8)} (${new Date(record.updatedAt).toISOString().slice(0, 10)})`
+
+const tokensOf = (entry: Entry, row: SessionRow.SessionRow): JsonObject => {
+  const usage = row.usage
+  return compact({
+    inputTokens: usage === null ? undefined : usage.inputTokens,
+    outputTokens: usage === null ? undefined : usage.outputTokens,
+    totalTokens: row.contextTokens ?? entry["totalTokens"],
+    totalTokensFresh: row.contextTokens !== null || entry["totalTokensFresh"] === true,
+    estimatedCostUsd: row.totalCostUsd ?? undefined
+  })
+}
+
+export interface RowOptions {
+  readonly includeDerivedTitles?: boolean | undefined
+  readonly includeLastMessage?: boolean | undefined
+  readonly hasActiveRun?: boolean | undefined
+  readonly childSessions?: ReadonlyArray<string> | undefined
+  readonly checkpoints?: { readonly count: number; readonly latest: JsonObject | undefined } | undefined
+  /** What a session that cannot run now waits for. */
+  readonly waitingFor?: string | null | undefined
+}
+
+/** A session as a row. */
+export const toRow = (config: GatewayConfig, record: GatewayRecord, options: RowOptions = {}): JsonObject => {
+  const entry = entryOf(record)
+  const row = projectionOf(record)
+  const model = modelOf(config, record, entry, row)
+  const levels = thinkingLevels(config, model)
+  const name = displayName(record, entry, row)
+  const title = options.includeDerivedTitles
+    ? (string(entry["displayName"]) ?? string(entry["subject"]) ?? row.title ?? fallbackTitle(record))
+    : undefined
+  const pick = (names: ReadonlyArray<string>) => Object.fromEntries(names.map((each) => [each, entry[each]]))
+  const group = Keys.groupOf(record.key)
+  const checkpoints = options.checkpoints
+  return compact({
+    key: record.key,
+    kind: Keys.kindOf(record.key, entry["chatType"]),
+    label: record.label,
+    displayName: name,
+    derivedTitle: title,
+    lastMessagePreview: options.includeLastMessage ? row.lastMessage?.text : undefined,
+    ...pick(carried),
+    channel: entry["channel"] ?? group?.channel,
+    spawnedBy: record.spawnedBy,
+    parentSessionKey: record.parentKey,
+    updatedAt: record.updatedAt,
+    sessionId: sessionIdOf(record.session),
+    systemSent: entry["systemSent"] ?? (row.numTurns > 0 ? true : undefined),
+    abortedLastRun: entry["abortedLastRun"] ?? (row.numTurns > 0 ? false : undefined),
+    thinkingLevels: levels.map((id) => ({ id, label: id })),
+    thinkingOptions: levels,
+    thinkingDefault: defaultsOf(config, record.agentId)["thinkingDefault"],
+    ...tokensOf(entry, row),
+    ...statusOf(entry, row),
+    childSessions:
+      options.childSessions === undefined || options.childSessions.length === 0
+        ? undefined
+        : options.childSessions,
+    modelProvider: model.provider,
+    model: model.model,
+    agentRuntime: {
+      id: config.agents.find((agent) => agent.id === record.agentId)?.driver ?? "claude",
+      source: "implicit"
+    },
+    contextTokens: findModel(config, model)?.contextWindow ?? CONTEXT_TOKENS,
+    compactionCheckpointCount:
+      checkpoints === undefined || checkpoints.count === 0 ? undefined : checkpoints.count,
+    latestCompactionCheckpoint: checkpoints?.latest,
+    pendingApprovals: row.approvals.pending.length === 0 ? undefined : row.approvals.pending.length,
+    waitingFor: options.waitingFor ?? undefined,
+    hasActiveRun: options.hasActiveRun
+  })
+}
+
+/** Members of a row that changed events repeat; what only rows carry stays out. */
+const rowOnly = new Set([
+  "key",
+  "derivedTitle",
+  "lastMessagePreview",
+  "thinkingLevels",
+  "thinkingOptions",
+  "thinkingDefault",
+  "agentRuntime"
+])
+
+export const changedFields = (row: JsonObject): JsonObject =>
+  Object.fromEntries(Object.entries(row).filter(([name]) => !rowOnly.has(name)))
+
+/** Entry fields that the gateway keeps for itself. */
+const internal = new Set(["lastRun", "archivedBy", "archivedKey"])
+
+/** A session as an entry, as methods that change it answer. */
+export const toEntry = (record: GatewayRecord): JsonObject => {
+  const entry = entryOf(record)
+  const row = projectionOf(record)
+  return compact({
+    sessionId: sessionIdOf(record.session),
+    updatedAt: record.updatedAt,
+    ...Object.fromEntries(Object.entries(entry).filter(([name]) => !internal.has(name))),
+    label: record.label,
+    parentSessionKey: record.parentKey,
+    spawnedBy: record.spawnedBy,
+    sessionFile: locator(record.session),
+    sessionStartedAt: record.createdAt,
+    ...(row.numTurns === 0 ? {} : statusOf(entry, row))
+  })
+}
+
+/** How long an ended or changed child is still shown with its parent. */
+const CHILD_ENDED_MILLIS = 30 * 60_000
+const CHILD_UPDATED_MILLIS = 60 * 60_000
+
+/** Keys of children that are running, ended lately or were changed lately. */
+export const childKeys = (
+  children: ReadonlyArray<GatewayRecord>,
+  parent: string,
+  nowMillis: number
+): ReadonlyArray<string> =>
+  children
+    .filter((child) => child.parentKey === parent || child.spawnedBy === parent)
+    .filter((child) => {
+      const row = projectionOf(child)
+      if (isRunning(row)) return true
+      const ended = lastRun(entryOf(child), row)["endedAt"]
+      if (typeof ended === "number" && nowMillis - ended <= CHILD_ENDED_MILLIS) return true
+      return nowMillis - child.updatedAt <= CHILD_UPDATED_MILLIS
+    })
+    .map((child) => child.key)
+
+// --- Resolving a session id ---
+
+export type Resolved =
+  | { readonly _tag: "None" }
+  | { readonly _tag: "One"; readonly record: GatewayRecord }
+  | { readonly _tag: "Several"; readonly keys: ReadonlyArray<string> }
+
+/**
+ * The session that an id names, of these: by session id or key; among several, those whose key ends in the id; among
+ * those, the one that is strictly freshest.
+ */
+export const resolveSessionId = (candidates: ReadonlyArray<GatewayRecord>, sessionId: string): Resolved => {
+  const wanted = sessionId.trim().toLowerCase()
+  const body = bodyOf(wanted)
+  const matches = candidates.filter(
+    (record) => record.session.toLowerCase() === body || record.key === wanted
+  )
+  if (matches.length === 0) return { _tag: "None" }
+  const named = matches.filter((record) => record.key === wanted || record.key.endsWith(`:${wanted}`))
+  const best = [...(named.length > 0 ? named : matches)].sort((a, b) => b.updatedAt - a.updatedAt)
+  const [first, second] = best
+  if (first === undefined) return { _tag: "None" }
+  return second === undefined || first.updatedAt > second.updatedAt
+    ? { _tag: "One", record: first }
+    : { _tag: "Several", keys: best.map((record) => record.key) }
+}

@@ -1,0 +1,111 @@
+/**
+ * Runs that are under way: from a person's message to the agent's result. Source: spec 2 §6 ("Tracked run").
+ *
+ * What this holds is for the moment (whose run it is, the text so far, numbering); the log tells what happened. A run of
+ * a message that came by another API, or from before a restart, is tracked when it is seen, without an owner.
+ */
+import type { OrganizationId } from "@causeway/protocol/Ids"
+import * as Context from "effect/Context"
+import type * as Deferred from "effect/Deferred"
+import * as Layer from "effect/Layer"
+
+/** The id of a run is its idempotency key. */
+export interface Run {
+  readonly id: string
+  readonly organizationId: OrganizationId
+  /** Canonical. */
+  readonly key: string
+  /** Session body. */
+  readonly session: string
+  readonly sid: number
+  /** Uuid of the message's event. */
+  readonly promptUuid: string
+  /** Who may stop it besides admins; undefined on both: whoever may write. */
+  readonly ownerConnectionId: string | undefined
+  readonly ownerDeviceId: string | undefined
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+  readonly expiresAt: number
+  /** Completes when the sender was answered and told of the change: events of the message come after. */
+  readonly answered: Deferred.Deferred<void> | undefined
+  /** Set by the agent's turn. */
+  startedAt: number | undefined
+  /** The text of the answer so far. */
+  text: string
+  lastDeltaAt: number
+  pendingDelta: boolean
+  seq: number
+}
+
+const MIN_LIFE_MILLIS = 2 * 60_000
+const MAX_LIFE_MILLIS = 24 * 3_600_000
+const GRACE_MILLIS = 60_000
+/** 48 h, of which a tracked run gets at most 24. */
+const DEFAULT_TIMEOUT_MILLIS = 48 * 3_600_000
+
+/** When a run counts as lost: its timeout and a minute, at least 2 min, at most 24 h. */
+export const expiry = (nowMillis: number, timeoutMillis: number | undefined): number =>
+  nowMillis +
+  Math.min(
+    MAX_LIFE_MILLIS,
+    Math.max(MIN_LIFE_MILLIS, (timeoutMillis || DEFAULT_TIMEOUT_MILLIS) + GRACE_MILLIS)
+  )
+
+export class Runs {
+  private readonly byId = new Map<string, Run>()
+  private readonly bySessionBody = new Map<string, Array<Run>>()
+
+  add(run: Run): void {
+    this.byId.set(run.id, run)
+    const others = this.bySessionBody.get(run.session)
+    if (others === undefined) this.bySessionBody.set(run.session, [run])
+    else others.push(run)
+  }
+
+  get(id: string): Run | undefined {
+    return this.byId.get(id)
+  }
+
+  /** Oldest first. */
+  ofSession(session: string): ReadonlyArray<Run> {
+    return this.bySessionBody.get(session) ?? []
+  }
+
+  ofPrompt(session: string, uuid: string): Run | undefined {
+    return this.ofSession(session).find((run) => run.promptUuid === uuid)
+  }
+
+  /** The run whose turn it is. */
+  current(session: string): Run | undefined {
+    const runs = this.ofSession(session)
+    return runs.find((run) => run.startedAt !== undefined) ?? runs[0]
+  }
+
+  hasKey(organizationId: OrganizationId, key: string): boolean {
+    for (const run of this.byId.values()) {
+      if (run.key === key && run.organizationId === organizationId) return true
+    }
+    return false
+  }
+
+  remove(id: string): void {
+    const run = this.byId.get(id)
+    if (run === undefined) return
+    this.byId.delete(id)
+    const left = this.ofSession(run.session).filter((each) => each !== run)
+    if (left.length === 0) this.bySessionBody.delete(run.session)
+    else this.bySessionBody.set(run.session, left)
+  }
+
+  expired(nowMillis: number): ReadonlyArray<Run> {
+    return [...this.byId.values()].filter((run) => nowMillis >= run.expiresAt)
+  }
+
+  get size(): number {
+    return this.byId.size
+  }
+}
+
+export class GatewayRuns extends Context.Tag("@causeway/hub/GatewayRuns")<GatewayRuns, Runs>() {}
+
+export const layer: Layer.Layer<GatewayRuns> = Layer.sync(GatewayRuns, () => new Runs())

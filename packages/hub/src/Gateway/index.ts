@@ -1,0 +1,3 @@
+export * as Config from "./Config.ts"
+export * as Gateway from "./Gateway.ts"
+export * as Layer from "./Layer.ts"
