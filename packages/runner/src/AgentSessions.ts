@@ -7,6 +7,7 @@
 
 import { randomUUID } from "node:crypto"
 import * as Payload from "@causeway/protocol/Payload"
+import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -60,7 +61,7 @@ export const defaultSupervision: SupervisionOptions = {
   idleStop: undefined
 }
 
-/** Outputs that wait for the reader. A line has at most 10 MiB, and more than these stay in the agent's pipe. */
+/** Outputs that wait for the reader, beside those of one read of the pipe; all others stay in the agent's pipe. */
 const OUTPUT_BUFFER = 16
 
 const longestDelay = Duration.seconds(30)
@@ -128,28 +129,37 @@ export const make = (
 
         const apply = (step: Delivery.Step) =>
           Effect.gen(function* () {
-            yield* Queue.offerAll(writes, step.writes)
+            if (step.writes.length > 0) yield* Queue.offerAll(writes, step.writes)
             yield* showStatus
-            for (const each of step.outputs) yield* output.offer(each)
+            if (step.outputs.length > 0) yield* output.offerAll(step.outputs)
           })
 
         // --- One process ---
 
-        const read = (line: DriverLine) =>
+        const read = (line: DriverLine): Delivery.Step =>
+          line._tag === "Payload"
+            ? delivery.line(line.payload)
+            : {
+                outputs: [
+                  problem(
+                    "unreadable_line",
+                    `the agent wrote a line that is not an event: ${line.issue}`,
+                    { excerpt: line.excerpt },
+                    uuid5(runId, `unreadable ${position++} ${line.excerpt}`)
+                  )
+                ],
+                writes: []
+              }
+
+        /** What one read of the pipe gave, at once: a flood costs by its bytes and not by its lines. */
+        const readAll = (lines: Chunk.Chunk<DriverLine>) =>
           Effect.suspend(() => {
             activity++
-            return line._tag === "Payload"
-              ? apply(delivery.line(line.payload))
-              : Effect.asVoid(
-                  output.offer(
-                    problem(
-                      "unreadable_line",
-                      `the agent wrote a line that is not an event: ${line.issue}`,
-                      { excerpt: line.excerpt },
-                      uuid5(runId, `unreadable ${position++} ${line.excerpt}`)
-                    )
-                  )
-                )
+            const steps = Chunk.toReadonlyArray(lines).map(read)
+            return apply({
+              outputs: steps.flatMap(({ outputs }) => outputs),
+              writes: steps.flatMap(({ writes }) => writes)
+            })
           })
 
         /** What was written to a process that is gone is in the books still, and given to the next one. */
@@ -253,7 +263,7 @@ export const make = (
             yield* Effect.forkScoped(write(agent))
             if (again) yield* Effect.forkScoped(watchSilence)
             if (options.idleStop !== undefined) yield* Effect.forkScoped(watchIdle(agent, options.idleStop))
-            yield* Stream.runForEach(agent.lines, read)
+            yield* Stream.runForEachChunk(agent.lines, readAll)
             const exit = yield* agent.exit
             connection = undefined
             return yield* ended(exit, yield* agent.stderr)

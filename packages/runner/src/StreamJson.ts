@@ -50,6 +50,8 @@ const answers = (line: DriverLine, requestId: string): boolean => {
     : false
 }
 
+const begun = (line: DriverLine): boolean => line._tag === "Payload" && line.payload.type !== "result"
+
 /** What an agent said of itself before it ended at once: the errors of its result, else the end of stderr. */
 const lastWords = (lines: ReadonlyArray<DriverLine>, stderr: string): string => {
   const errors = lines.flatMap((line) => {
@@ -98,7 +100,11 @@ export const connect = (
       )
       for (;;) {
         const pulled = yield* Effect.either(next)
-        if (Either.isLeft(pulled)) return yield* endedAtOnce(early)
+        if (Either.isLeft(pulled)) {
+          // One that began to work before it ended was there: its lines and its end are told as any other's.
+          if (early.some(begun)) return
+          return yield* endedAtOnce(early)
+        }
         early.push(...Chunk.filter(pulled.right, (line) => !answers(line, requestId)))
         if (Chunk.some(pulled.right, (line) => answers(line, requestId))) return
       }

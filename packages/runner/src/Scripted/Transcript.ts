@@ -4,7 +4,7 @@
  * A line that was stored is said again word for word when its turn is run again, so that whoever reads the output knows
  * it by its uuid.
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs"
+import { existsSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs"
 import { dirname } from "node:path"
 
 export type Line = { readonly [key: string]: unknown }
@@ -86,12 +86,12 @@ export const open = (path: string): Transcript => {
     }
   } else {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    appendFileSync(path, "", { mode: 0o600 })
   }
+  const file = openSync(path, "a", 0o600)
 
   const append = (line: Line): void => {
     const text = JSON.stringify(line)
-    appendFileSync(path, `${torn ? "\n" : ""}${text}\n`)
+    writeSync(file, `${torn ? "\n" : ""}${text}\n`)
     torn = false
     take(line, text)
   }

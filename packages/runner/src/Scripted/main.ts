@@ -8,7 +8,7 @@
  * It imports nothing but Node, so that it starts at once.
  */
 import { randomUUID } from "node:crypto"
-import { copyFileSync } from "node:fs"
+import { copyFileSync, writeSync } from "node:fs"
 import { homedir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
@@ -39,10 +39,22 @@ const flag = (name: string): string | undefined => {
   return typeof value === "string" ? value : undefined
 }
 
-// A pipe whose reader is gone ends the agent; the host, if there is one, resumes it.
-process.stdout.on("error", () => process.exit(1))
+const pause = new Int32Array(new SharedArrayBuffer(4))
+
+/**
+ * Writes a line and returns when the pipe has it, so that nothing said is lost by an end of the process. A slow reader
+ * holds the agent up; one that is gone ends it, and the host, if there is one, resumes it.
+ */
 const say = (line: string): void => {
-  process.stdout.write(`${line}\n`)
+  const bytes = Buffer.from(`${line}\n`)
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(1, bytes, at)
+    } catch (cause) {
+      if (!(cause instanceof Error && "code" in cause && cause.code === "EAGAIN")) process.exit(1)
+      Atomics.wait(pause, 0, 0, 1)
+    }
+  }
 }
 
 // --- The conversation ---

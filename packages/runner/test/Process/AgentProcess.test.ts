@@ -97,7 +97,7 @@ describe("AgentProcess", () => {
       const counter = join(directory, "written")
       // Writes 64 KiB at a time and notes each piece that the pipe has taken.
       const agent = yield* node(
-        `const fs = require('fs'); let n = 0; const piece = 'x'.repeat(65535) + '\\n'
+        `const fs = require('fs'); let n = 0; fs.writeFileSync(${JSON.stringify(counter)}, '0'); const piece = 'x'.repeat(65535) + '\\n'
          const more = () => { if (n >= 400) return process.exit(0)
            fs.writeSync(1, piece); fs.writeFileSync(${JSON.stringify(counter)}, String(++n)); setImmediate(more) }
          more()`

@@ -1,0 +1,259 @@
+import { EventUuid } from "@causeway/protocol/Ids"
+import * as Payload from "@causeway/protocol/Payload"
+import { describe, expect, it } from "@effect/vitest"
+import * as FastCheck from "effect/FastCheck"
+import type { AgentOutput } from "../src/Agent.ts"
+import * as Delivery from "../src/Delivery.ts"
+
+const ids = ["a", "b", "c"] as const
+const id = FastCheck.constantFrom(...ids)
+const payload = (json: Payload.JsonObject & { readonly type: string; readonly uuid?: string }) =>
+  Payload.make(json)
+
+const prompt = (name: string) =>
+  payload({ type: "user", uuid: `prompt-${name}`, message: { role: "user", content: name } })
+const interrupt = (name: string) =>
+  payload({
+    type: "control_request",
+    uuid: `interrupt-${name}`,
+    request_id: `r${name}`,
+    request: { subtype: "interrupt" }
+  })
+const answer = (name: string, by: string) =>
+  payload({
+    type: "control_response",
+    uuid: `answer-${name}-${by}`,
+    response: { subtype: "success", request_id: `ask ${name}`, response: { behavior: "allow", by } }
+  })
+
+type Event =
+  | { readonly _tag: "Give"; readonly payload: Payload.Payload }
+  | { readonly _tag: "Line"; readonly payload: Payload.Payload }
+  | { readonly _tag: "Write" }
+  | { readonly _tag: "Crash" | "Silence" | "Abandon" }
+
+const given = FastCheck.oneof(
+  id.map(prompt),
+  id.map(interrupt),
+  FastCheck.tuple(id, id).map(([name, by]) => answer(name, by))
+).map((payload): Event => ({ _tag: "Give", payload }))
+
+const line = FastCheck.oneof(
+  id.map((name) => payload({ ...prompt(name).json, type: "user", uuid: `prompt-${name}`, isReplay: true })),
+  id.map((name) => payload({ type: "assistant", uuid: `says-${name}`, message: { content: [] } })),
+  id.map((name) => payload({ type: "system", subtype: "init", uuid: `init-${name}` })),
+  FastCheck.constantFrom("running", "idle", "requires_action").map((state) =>
+    payload({ type: "system", subtype: "session_state_changed", state })
+  ),
+  id.map((name) =>
+    payload({
+      type: "control_request",
+      request_id: `ask ${name}`,
+      request: { subtype: "can_use_tool", tool_use_id: `tool ${name}` }
+    })
+  ),
+  id.map((name) => payload({ type: "control_cancel_request", request_id: `ask ${name}` })),
+  id.map((name) =>
+    payload({
+      type: "control_response",
+      response: { subtype: "success", request_id: `r${name}`, response: {} }
+    })
+  ),
+  id.map((name) =>
+    payload({
+      type: "user",
+      uuid: `result-${name}`,
+      message: { content: [{ type: "tool_result", tool_use_id: `tool ${name}` }] }
+    })
+  ),
+  FastCheck.option(id).map((name) =>
+    payload({ type: "result", ...(name === null ? {} : { user_message_uuid: `prompt-${name}` }) })
+  ),
+  FastCheck.tuple(id, FastCheck.constantFrom("queued", "started", "completed", "cancelled")).map(
+    ([name, state]) => payload({ type: "command_lifecycle", command_uuid: `prompt-${name}`, state })
+  ),
+  FastCheck.constant(payload({ type: "never_heard_of" }))
+).map((payload): Event => ({ _tag: "Line", payload }))
+
+const events = FastCheck.array(
+  FastCheck.oneof(
+    { weight: 3, arbitrary: given },
+    { weight: 6, arbitrary: line },
+    { weight: 3, arbitrary: FastCheck.constant<Event>({ _tag: "Write" }) },
+    {
+      weight: 2,
+      arbitrary: FastCheck.constantFrom<Event>({ _tag: "Crash" }, { _tag: "Silence" }, { _tag: "Abandon" })
+    }
+  ),
+  { maxLength: 60 }
+)
+
+/** Runs events through the books, with a process that takes what is written when told to. */
+const run = (all: ReadonlyArray<Event>) => {
+  const delivery = Delivery.make("conversation", () => "run")
+  const outputs: Array<AgentOutput> = []
+  const written: Array<Payload.Payload> = []
+  let pending: Array<Payload.Payload> = []
+  const take = (step: Delivery.Step) => {
+    outputs.push(...step.outputs)
+    pending.push(...step.writes)
+  }
+  const write = () => {
+    const next = pending.shift()
+    if (next === undefined) return
+    written.push(next)
+    take(delivery.written(next))
+  }
+  const apply = (event: Event) => {
+    switch (event._tag) {
+      case "Give":
+        return take(delivery.give(event.payload))
+      case "Line":
+        return take(delivery.line(event.payload))
+      case "Write":
+        return write()
+      case "Crash":
+        take(delivery.disconnected())
+        pending = []
+        take(delivery.giveUp(delivery.poisonous(), "agent_crashed", "too often"))
+        return take(delivery.connected())
+      case "Silence":
+        return take(delivery.giveUp(delivery.silent(), "swallowed", "no sign"))
+      case "Abandon":
+        return take(delivery.abandonTurn("by signal"))
+    }
+  }
+  for (const event of all) apply(event)
+  return { delivery, outputs, written, apply, take, pending: () => pending, write }
+}
+
+const deliveries = (outputs: ReadonlyArray<AgentOutput>) => {
+  const by = new Map<string, Array<string>>()
+  for (const each of outputs) {
+    if (each._tag === "Delivery") by.set(each.uuid, [...(by.get(each.uuid) ?? []), each.state])
+  }
+  return by
+}
+
+describe("Delivery", () => {
+  it.prop("moves an entry only forward, each state once", [events], ([all]) => {
+    for (const states of deliveries(run(all).outputs).values()) {
+      expect([["processing"], ["processed"], ["processing", "processed"]]).toContainEqual(states)
+    }
+  })
+
+  it.prop("says each durable line once, and none without a uuid", [events], ([all]) => {
+    const uuids = run(all).outputs.flatMap((each) => {
+      if (each._tag !== "Line" || Payload.isEphemeral(each.payload)) return []
+      expect(each.payload.uuid).toBeDefined()
+      expect(Payload.decode(each.payload.text)).toMatchObject({ right: { uuid: each.payload.uuid } })
+      return [each.payload.uuid]
+    })
+    expect(new Set(uuids).size).toBe(uuids.length)
+  })
+
+  it.prop(
+    "settles every prompt in the end: an agent that answers or a silence leaves nothing open",
+    [events],
+    ([all]) => {
+      const { delivery, outputs, apply } = run(all)
+      // The process ends, a new one answers nothing and says nothing; then whatever still waits is reported.
+      for (let index = 0; index <= Delivery.MAX_ATTEMPTS; index++) apply({ _tag: "Crash" })
+      for (let index = 0; index < 20; index++) apply({ _tag: "Write" })
+      apply({ _tag: "Silence" })
+      const prompts = all.flatMap((event) =>
+        event._tag === "Give" && event.payload.type === "user" ? [event.payload.uuid] : []
+      )
+      const states = deliveries(outputs)
+      for (const uuid of prompts) expect(states.get(String(uuid))?.at(-1)).toBe("processed")
+      expect(delivery.status()).toBe("idle")
+    }
+  )
+
+  it.prop("never gives a settled prompt to an agent again", [events], ([all]) => {
+    const { delivery, outputs } = run(all)
+    delivery.disconnected()
+    const again = delivery.connected().writes.map(({ uuid }) => uuid)
+    for (const [uuid, states] of deliveries(outputs)) {
+      if (states.includes("processed")) expect(again).not.toContain(uuid)
+    }
+  })
+
+  it.prop("writes one answer to each asking of a question, the first that was given", [events], ([all]) => {
+    const delivery = run(all)
+    const asked = all.filter(
+      (event) => event._tag === "Line" && event.payload.type === "control_request"
+    ).length
+    const answers = delivery.written.filter(({ type }) => type === "control_response")
+    expect(answers.length).toBeLessThanOrEqual(asked)
+  })
+
+  it("answers a question that is asked again after a crash as it was answered before", () => {
+    const delivery = Delivery.make("conversation", () => "run")
+    const ask = (requestId: string) =>
+      payload({
+        type: "control_request",
+        request_id: requestId,
+        request: { subtype: "can_use_tool", tool_use_id: "tool 1" }
+      })
+    delivery.give(prompt("a"))
+    delivery.line(ask("ask a"))
+    const given = delivery.give(answer("a", "ann"))
+    expect(given.writes).toHaveLength(1)
+    delivery.written(answer("a", "ann"))
+    expect(delivery.disconnected().outputs).toEqual([])
+    expect(delivery.connected().writes.map(({ type }) => type)).toEqual(["user"])
+    const again = delivery.line(ask("ask anew"))
+    expect(again.writes.map(({ json }) => json["response"])).toEqual([
+      { subtype: "success", request_id: "ask anew", response: { behavior: "allow", by: "ann" } }
+    ])
+    // Its effect was seen: the answer is delivered.
+    const done = delivery.line(
+      payload({
+        type: "user",
+        uuid: "t",
+        message: { content: [{ type: "tool_result", tool_use_id: "tool 1" }] }
+      })
+    )
+    expect(done.outputs).toContainEqual({
+      _tag: "Delivery",
+      uuid: EventUuid.make("answer-a-ann"),
+      state: "processed"
+    })
+  })
+
+  it("withdraws a question that the resumed agent replaces by another", () => {
+    const delivery = Delivery.make("conversation", () => "run")
+    const ask = (name: string) =>
+      payload({
+        type: "control_request",
+        request_id: `ask ${name}`,
+        request: { subtype: "can_use_tool", tool_use_id: `tool ${name}` }
+      })
+    delivery.give(prompt("a"))
+    delivery.line(ask("a"))
+    delivery.disconnected()
+    delivery.connected()
+    const lines = delivery
+      .line(ask("b"))
+      .outputs.flatMap((each) => (each._tag === "Line" ? [each.payload] : []))
+    expect(lines.map(({ type, json }) => [type, json["request_id"]])).toEqual([
+      ["control_cancel_request", "ask a"],
+      ["control_request", "ask b"]
+    ])
+  })
+
+  it("names the interrupted prompt in the result of the turn by which an agent goes on with it", () => {
+    const delivery = Delivery.make("conversation", () => "run")
+    delivery.give(prompt("a"), true)
+    delivery.connected()
+    delivery.line(payload({ ...prompt("a").json, type: "user", uuid: "prompt-a", isReplay: true }))
+    const { outputs } = delivery.line(
+      payload({ type: "result", uuid: "r", user_message_uuid: "own", user_message_uuids: ["own"] })
+    )
+    expect(
+      outputs.flatMap((each) => (each._tag === "Line" ? [each.payload.json["user_message_uuids"]] : []))
+    ).toEqual([["own", "prompt-a"]])
+    expect(deliveries(outputs).get("prompt-a")).toEqual(["processed"])
+  })
+})
