@@ -23,7 +23,7 @@ import {
 } from "../Errors.ts"
 import type { AppendError, Appended, AppendRequest } from "../Log.ts"
 import * as Work from "../Work.ts"
-import { chunks, placeholders } from "./statement.ts"
+import { chunks, placeholders, run } from "./statement.ts"
 
 export type Refusal = Exclude<AppendError, { readonly _tag: "StoreUnavailable" | "LogBusy" }>
 export type Outcome = Either.Either<ReadonlyArray<Appended>, Refusal>
@@ -150,10 +150,9 @@ export const replay = (sid: number): Effect.Effect<SessionRow.SessionRow, SqlErr
 
 const readSessions = (bodies: ReadonlyArray<string>, cache: RowCache) =>
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
     const drafts = new Map<string, Draft>()
     for (const some of chunks(bodies)) {
-      const rows = yield* sql.unsafe<SessionColumns>(
+      const rows = yield* run<SessionColumns>(
         `SELECT sid, body, organization_id, environment_id, archived_at, last_seq, worker_head, worker_head_seq,
           worker_epoch, token_epoch, worker_seen_at, projection FROM sessions WHERE body IN ${placeholders(1, some.length)}`,
         some
@@ -183,7 +182,6 @@ const readSessions = (bodies: ReadonlyArray<string>, cache: RowCache) =>
 /** Finds which of the uuids that the requests name are in the log. */
 const readKnown = (requests: ReadonlyArray<AppendRequest>, drafts: ReadonlyMap<string, Draft>) =>
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
     const wanted: Array<readonly [sid: number, uuid: string]> = []
     const bySid = new Map<number, Draft>()
     for (const request of requests) {
@@ -203,7 +201,7 @@ const readKnown = (requests: ReadonlyArray<AppendRequest>, drafts: ReadonlyMap<s
       }
     }
     for (const some of chunks(wanted)) {
-      const rows = yield* sql.unsafe<{
+      const rows = yield* run<{
         readonly sid: number
         readonly uuid: string
         readonly seq: number
@@ -384,9 +382,8 @@ const carryOut = (
 
 const writeEvents = (values: ReadonlyArray<EventValues>) =>
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
     for (const some of chunks(values)) {
-      yield* sql.unsafe(
+      yield* run(
         `INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, payload)
          VALUES ${placeholders(some.length, 9)}`,
         some.flat()
@@ -396,7 +393,6 @@ const writeEvents = (values: ReadonlyArray<EventValues>) =>
 
 const writeSessions = (drafts: ReadonlyArray<Draft>, now: number, cache: RowCache) =>
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
     for (const some of chunks(drafts)) {
       const values: Array<unknown> = []
       for (const draft of some) {
@@ -415,7 +411,7 @@ const writeSessions = (drafts: ReadonlyArray<Draft>, now: number, cache: RowCach
           projection
         )
       }
-      yield* sql.unsafe(
+      yield* run(
         `WITH v (sid, updated_at, archived_at, last_seq, worker_head, worker_head_seq, worker_seen_at, title, status,
           projection) AS (VALUES ${placeholders(some.length, 10)})
          UPDATE sessions SET updated_at = v.updated_at, archived_at = v.archived_at, last_seq = v.last_seq,
