@@ -12,24 +12,40 @@ const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3)
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 3)
 const FILL = "x".repeat(900)
 
-/** A server in a process of its own. Its first line says where it listens. */
+/** A server in a process of its own. Its first line says where it listens; asked, it tells its processor time. */
 const start = async (args) => {
   const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] })
-  const first = await new Promise((resolve, reject) => {
-    let text = ""
-    child.stdout.on("data", (chunk) => {
-      text += chunk
-      if (text.includes("\n")) resolve(JSON.parse(text))
-    })
-    child.on("exit", (code) => reject(new Error(`${args[0]} ended with ${code}`)))
+  let text = ""
+  let waiting = () => {}
+  child.stdout.on("data", (chunk) => {
+    text += chunk
+    waiting()
   })
+  const line = () =>
+    new Promise((resolve, reject) => {
+      waiting = () => {
+        const end = text.indexOf("\n")
+        if (end === -1) return
+        const first = text.slice(0, end)
+        text = text.slice(end + 1)
+        resolve(JSON.parse(first))
+      }
+      child.once("exit", (code) => reject(new Error(`${args[0]} ended with ${code}`)))
+      waiting()
+    })
+  const first = await line()
+  /** Microseconds of processor time since it was asked before. */
+  const cpu = async () => {
+    child.stdin.write("?")
+    return (await line()).cpu
+  }
   const stop = () =>
     new Promise((resolve) => {
       child.removeAllListeners("exit")
       child.on("exit", resolve)
       child.stdin.end()
     })
-  return { ...first, stop }
+  return { ...first, cpu, stop }
 }
 
 /** A writer on one keep-alive connection that speaks just enough HTTP to cost little beside the server. */
@@ -73,19 +89,24 @@ const writer = (port, path, token, state) =>
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
-const measure = async (port, targets) => {
+const measure = async (server, targets) => {
   const state = { counting: false, stopped: false }
-  const writers = targets.map(({ path, token }) => writer(port, path, token, state))
+  const writers = targets.map(({ path, token }) => writer(server.port, path, token, state))
   await pause(700)
+  await server.cpu()
   state.counting = true
   const from = performance.now()
   await pause(SECONDS * 1000)
   state.counting = false
   const seconds = (performance.now() - from) / 1000
+  const cpu = await server.cpu()
   state.stopped = true
   const counts = await Promise.all(writers)
-  return counts.reduce((sum, count) => sum + count, 0) / seconds
+  const total = counts.reduce((sum, count) => sum + count, 0)
+  return { rate: total / seconds, cpu: cpu / total }
 }
+
+const better = (a, b) => (a === undefined || b.rate > a.rate ? b : a)
 
 const call = async (hub, path, body) => {
   const response = await fetch(`http://127.0.0.1:${hub.port}${path}`, {
@@ -116,24 +137,26 @@ export const run = async () => {
   try {
     const rows = []
     for (const connections of CONNECTIONS) {
-      const best = { plain: 0, hub: 0 }
+      const best = { plain: undefined, hub: undefined }
       for (let round = 0; round < ROUNDS; round++) {
         const plain = await start([
           fileURLToPath(new URL("./plain-server.mjs", import.meta.url)),
           `${directory}/plain-${connections}-${round}.db`
         ])
         const plainTargets = Array.from({ length: connections }, (_, i) => ({ path: `/s/${i}`, token: "x" }))
-        best.plain = Math.max(best.plain, await measure(plain.port, plainTargets))
+        best.plain = better(best.plain, await measure(plain, plainTargets))
         await plain.stop()
         const hub = await start([built.file, `${directory}/hub-${connections}-${round}.db`])
-        best.hub = Math.max(best.hub, await measure(hub.port, await hubTargets(hub, connections)))
+        best.hub = better(best.hub, await measure(hub, await hubTargets(hub, connections)))
         await hub.stop()
       }
       rows.push({
         connections,
-        "plain req/s": Math.round(best.plain),
-        "hub req/s": Math.round(best.hub),
-        ratio: (best.hub / best.plain).toFixed(2)
+        "plain req/s": Math.round(best.plain.rate),
+        "hub req/s": Math.round(best.hub.rate),
+        ratio: (best.hub.rate / best.plain.rate).toFixed(2),
+        "plain µs CPU/req": Math.round(best.plain.cpu),
+        "hub µs CPU/req": Math.round(best.hub.cpu)
       })
     }
     process.stdout.write(

@@ -45,5 +45,10 @@ const server = createServer((request, response) => {
 server.listen(0, "127.0.0.1", () => {
   process.stdout.write(`${JSON.stringify({ port: server.address().port })}\n`)
 })
+let from = process.cpuUsage()
+process.stdin.on("data", () => {
+  const { user, system } = process.cpuUsage(from)
+  process.stdout.write(`${JSON.stringify({ cpu: user + system })}\n`)
+  from = process.cpuUsage()
+})
 process.stdin.on("end", () => process.exit(0))
-process.stdin.resume()

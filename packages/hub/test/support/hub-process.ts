@@ -18,9 +18,15 @@ const announce = Layer.effectDiscard(
   })
 )
 
+/** Asked by anything on standard input, it says how much processor time it took since it was asked before. */
 const stopped = Effect.async<void>((resume) => {
+  let from = process.cpuUsage()
+  process.stdin.on("data", () => {
+    const { user, system } = process.cpuUsage(from)
+    process.stdout.write(`${JSON.stringify({ cpu: user + system })}\n`)
+    from = process.cpuUsage()
+  })
   process.stdin.on("end", () => resume(Effect.void))
-  process.stdin.resume()
 })
 
 const fiber = Runtime.runFork(Runtime.defaultRuntime)(
