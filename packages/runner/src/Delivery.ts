@@ -295,7 +295,6 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
         return { outputs: [...speak(payload), ...toolResults(payload)], writes: [] }
       }
       case "assistant": {
-        turnRuns = true
         const named = text(json["user_message_uuid"])
         const all = prompts()
         const entry =
@@ -304,6 +303,8 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
               ? undefined
               : all[0]
             : all.find(({ uuid }) => uuid === named)
+        // A line that names an answered prompt is late: it begins no turn.
+        if (named === undefined || entry !== undefined) turnRuns = true
         return {
           outputs: [...(entry === undefined ? [] : deliver(entry, "processing")), ...speak(payload)],
           writes: []

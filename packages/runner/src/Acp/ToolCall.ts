@@ -37,8 +37,8 @@ export interface ToolCall {
   readonly parent: string | null
   /** The turn's prompt; null before the first prompt. */
   readonly prompt: string | null
-  /** The name under which it was said; null until then. */
-  readonly saidAs: string | null
+  /** The name under which it was said, and what tells the input that was said from a later one; null until then. */
+  readonly said: { readonly name: string; readonly input: string } | null
   /** Uuid of its result's line, and what tells that result from another; null until it has one. */
   readonly closed: {
     readonly uuid: string
@@ -65,7 +65,7 @@ export const make = (
   rawOutput: undefined,
   parent,
   prompt,
-  saidAs: null,
+  said: null,
   closed: null
 })
 
@@ -129,7 +129,7 @@ const byKind: { readonly [kind: string]: string } = {
 
 /** A tool's name: its own, or the one that people know for its kind. */
 export const toolName = (call: ToolCall): string => {
-  if (call.saidAs !== null) return call.saidAs
+  if (call.said !== null) return call.said.name
   if (call.name !== null) return call.name
   const [diff, ...others] = diffs(call)
   if (call.kind === "edit" && diff?.oldText === null && others.length === 0) return "Write"
@@ -163,6 +163,7 @@ export const input = (call: ToolCall): JsonObject => {
     Read.string(own["path"]) ??
     diff?.path ??
     (touches ? place?.path : undefined)
+  const bare = Object.keys(own).length === 0
   const single = changes.length === 1 && diff !== undefined
   return withMissing(own, {
     file_path: file,
@@ -175,11 +176,9 @@ export const input = (call: ToolCall): JsonObject => {
       changes.length > 1
         ? changes.map(({ path, oldText, newText }) => ({ path, old_text: oldText, new_text: newText }))
         : undefined,
-    locations:
-      call.locations.length > 1 || (place !== undefined && (place.line !== null || place.path !== file))
-        ? call.locations
-        : undefined,
-    title: call.title === "" || call.title === call.name ? undefined : call.title
+    // What the agent's own input says the description need not repeat.
+    locations: call.locations.length > 1 || (bare && place?.line != null) ? call.locations : undefined,
+    title: bare && call.title !== "" ? call.title : undefined
   })
 }
 
@@ -248,10 +247,16 @@ export const resultContent = (call: ToolCall, terminals: Terminals): ReadonlyArr
   return raw === null ? blocks : [{ type: "text", text: raw }]
 }
 
-/** What the content does not show, for programs: kind, places, diffs and the raw output. */
-export const resultDetail = (call: ToolCall): JsonObject => {
+/**
+ * What the content does not show, for programs: kind, places, diffs and the raw output; the input where it has changed
+ * since it was said.
+ */
+export const resultDetail = (call: ToolCall, content: ReadonlyArray<JsonObject>): JsonObject => {
   const changes = diffs(call)
-  const shown = call.content.some((each) => each["type"] === "content")
+  const raw = call.rawOutput
+  const isShown =
+    raw === undefined ||
+    (typeof raw === "string" && content.some((each) => Read.string(each["text"])?.includes(raw.trimEnd())))
   return {
     kind: call.kind,
     title: call.title,
@@ -262,10 +267,8 @@ export const resultDetail = (call: ToolCall): JsonObject => {
           diffs: changes.map(({ path, oldText, newText }) => ({ path, old_text: oldText, new_text: newText }))
         }
       : {}),
-    // A string is what the content says already.
-    ...(call.rawOutput === undefined || (typeof call.rawOutput === "string" && !shown)
-      ? {}
-      : { raw_output: call.rawOutput })
+    ...(call.said === null || call.said.input === Read.digest(input(call)) ? {} : { input: input(call) }),
+    ...(isShown ? {} : { raw_output: raw })
   }
 }
 

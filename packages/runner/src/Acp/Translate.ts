@@ -295,12 +295,6 @@ const flush = (draft: Draft): void => {
 
 const begin = (draft: Draft, kind: Segment["kind"], id: string | null, parent: string | null): Segment => {
   flush(draft)
-  // Calls that wait for more of their input stand before what the agent says next.
-  for (const call of draft.calls.values()) {
-    if (call.saidAs === null && call.closed === null && call.parent === parent && ToolCall.hasInput(call)) {
-      say(draft, call)
-    }
-  }
   let messageId = id
   if (kind !== "user") {
     const message = messageFor(draft, id, parent)
@@ -374,13 +368,15 @@ const keep = (draft: Draft, call: ToolCall.ToolCall): ToolCall.ToolCall => {
 
 /** Says a call as a tool use, once. */
 const say = (draft: Draft, call: ToolCall.ToolCall): ToolCall.ToolCall => {
-  if (call.saidAs !== null) return call
-  const said = keep(draft, { ...call, saidAs: ToolCall.toolName(call) })
+  if (call.said !== null) return call
+  const name = ToolCall.toolName(call)
+  const input = ToolCall.input(call)
+  const said = keep(draft, { ...call, said: { name, input: Read.digest(input) } })
   flush(draft)
   assistant(
     draft,
     messageFor(draft, null, call.parent),
-    { type: "tool_use", id: call.toolUseId, name: said.saidAs, input: ToolCall.input(call) },
+    { type: "tool_use", id: call.toolUseId, name, input },
     call.prompt
   )
   return said
@@ -405,7 +401,7 @@ const close = (draft: Draft, call: ToolCall.ToolCall, by: "agent" | "turn", why:
         }
       ]
     },
-    tool_use_result: ToolCall.resultDetail(said),
+    tool_use_result: ToolCall.resultDetail(said, content),
     parent_tool_use_id: said.parent,
     ...attribution(said.prompt),
     ...(said.closed === null ? {} : { supersedes: [said.closed.uuid] })
@@ -431,6 +427,14 @@ const progress = (draft: Draft, call: ToolCall.ToolCall): void => {
     status: call.status,
     ...(text === "" ? {} : { output: text.slice(-PROGRESS_MAX) })
   })
+}
+
+/** Says the calls whose input is there and that only wait for it to change: something else has come since. */
+const sayWaiting = (draft: Draft, but: unknown): void => {
+  for (const call of draft.calls.values()) {
+    if (call.said === null && call.closed === null && call.id !== but && ToolCall.hasInput(call))
+      say(draft, call)
+  }
 }
 
 /** An id for the log: agents that number their calls anew in every process must not meet their own old ones. */
@@ -610,6 +614,7 @@ const onCompaction = (draft: Draft, update: JsonObject): void => {
 
 const onUpdate = (draft: Draft, value: unknown): void => {
   const update = Read.object(value)
+  sayWaiting(draft, update["toolCallId"])
   switch (update["sessionUpdate"]) {
     case "agent_message_chunk":
       onChunk(draft, "text", update)

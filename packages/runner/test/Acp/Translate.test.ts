@@ -185,6 +185,26 @@ describe("tool calls", () => {
     })
   })
 
+  it("an input that changes after it was said stands in the result", () => {
+    const call = { toolCallId: edit.toolCallId, title: "bash", kind: "execute" }
+    const { lines } = run([
+      start("p"),
+      update({ sessionUpdate: "tool_call", ...call, rawInput: { cwd: "/project" } }),
+      update({ sessionUpdate: "usage_update", used: 1, size: 2 }),
+      update({ sessionUpdate: "tool_call_update", ...call, rawInput: { command: "ls", cwd: "/project" } }),
+      update({ sessionUpdate: "tool_call_update", ...call, status: "completed", rawOutput: "a" }),
+      stop()
+    ])
+    expect(blocks(lines, "tool_use")[0]?.["input"]).toEqual({ cwd: "/project" })
+    const result = durable(lines).find((line) => line.json["tool_use_result"] !== undefined)
+    expect(result?.json["tool_use_result"]).toEqual({
+      kind: "execute",
+      title: "bash",
+      status: "completed",
+      input: { command: "ls", cwd: "/project" }
+    })
+  })
+
   it("a call that waits for its input stands before the text that follows it", () => {
     const { lines } = run([
       start("p"),
@@ -283,7 +303,7 @@ describe("permissions", () => {
     expect(row.approvals.pending[0]).toMatchObject({
       requestId: "req-1",
       toolName: "Bash",
-      input: { command: "rm x", title: "rm x" },
+      input: { command: "rm x" },
       hasSuggestions: true
     })
     expect(blocks(lines, "tool_use")[0]?.["id"]).toBe(row.approvals.pending[0]?.toolUseId)
