@@ -1,7 +1,7 @@
 /** A real browser for tests of the page. */
 import { existsSync } from "node:fs"
 import * as Effect from "effect/Effect"
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
+import { type Browser, type BrowserContextOptions, chromium } from "playwright-core"
 
 const places = [
   process.env["CAUSEWAY_TEST_CHROMIUM"],
@@ -53,5 +53,5 @@ export const open = (browser: Browser, options: BrowserContextOptions = {}) =>
       })
       return { page, problems }
     }),
-    ({ page }: { readonly page: Page }) => Effect.promise(() => page.context().close())
+    ({ page }) => Effect.promise(() => page.context().close())
   )
