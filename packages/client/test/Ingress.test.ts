@@ -385,7 +385,11 @@ describe("fetch", () => {
     return withIngress(net, (ingress) =>
       Effect.gen(function* () {
         for (const reading of [ingress.fetch(sessionId, URL_), ingress.fetchWithAccessToken(sessionId)]) {
-          const result = yield* Effect.either(reading)
+          const result = yield* Effect.either<
+            ReadonlyArray<Entry.Entry>,
+            { _tag: string; message: string },
+            never
+          >(reading)
           expect(Either.isRight(result) ? "empty" : result.left._tag).toBe(outcome)
           if (Either.isLeft(result) && outcome === "SessionExpired") {
             expect(result.left.message).toContain("sign in again")
@@ -507,7 +511,7 @@ const fault: FastCheck.Arbitrary<IngressModel.Fault> = FastCheck.constantFrom(
   "overtaken",
   "busy"
 )
-const readFault = FastCheck.constantFrom("none", "lost", "failed")
+const readFault = FastCheck.constantFrom("none" as const, "lost" as const, "failed" as const)
 
 const position = (model: IngressModel.Model, uuid: string) =>
   model.log.flatMap((stored, at) => (stored.uuid === uuid ? [at] : []))

@@ -26,13 +26,15 @@ export interface Frame {
 }
 
 /** A frame larger than this ends the connection: nothing that is sent is. In characters. */
-export const MAX_FRAME = 64 * 1024 * 1024
+export const MAX_FRAME = 32 * 1024 * 1024
 
 /** Without a byte for this long a connection is dead. Source: spec 5 §1. */
 export const SILENCE: Duration.Duration = Duration.seconds(45)
 
 /** How long the answer's headers may take. */
 const CONNECT_TIMEOUT = "30 seconds"
+
+const LINE_END = /[\r\n]/
 
 class FrameTooLarge extends Data.TaggedError("FrameTooLarge") {}
 
@@ -42,8 +44,10 @@ export const frames = <E, R>(
 ): Stream.Stream<Frame, E | FrameTooLarge, R> =>
   Stream.suspend(() => {
     let parsed: Array<Frame> = []
-    // Characters fed since the last frame was complete.
+    // Characters since the last frame was complete.
     let pending = 0
+    // The parser looks at an unfinished line from its start each time: it gets one only when it is finished.
+    let unfinished: Array<string> = []
     const parser = createParser({
       onEvent: ({ data, event, id }: EventSourceMessage) => {
         parsed.push({ id, event: event ?? "message", data })
@@ -58,7 +62,11 @@ export const frames = <E, R>(
         Effect.suspend(() => {
           for (const text of chunks) {
             pending += text.length
-            parser.feed(text)
+            unfinished.push(text)
+            if (LINE_END.test(text)) {
+              parser.feed(unfinished.join(""))
+              unfinished = []
+            }
           }
           const out = parsed
           parsed = []
