@@ -436,14 +436,20 @@ export const make = Effect.gen(function* () {
       (w.state = 'queued' AND (w.offered_at IS NULL OR w.offered_at <= ${stale}))
       OR (w.state <> 'queued' AND w.lease_expires_at <= ${now}))`
 
+    const due = sql`SELECT min(CASE WHEN h.state = 'queued' THEN h.offered_at + ${reclaimOlderThanMillis}
+        ELSE h.lease_expires_at END)
+      FROM work h WHERE h.environment_id = ${environmentId} AND h.state <> 'stopped' AND (
+        (h.state = 'queued' AND h.offered_at > ${stale}) OR (h.state <> 'queued' AND h.lease_expires_at > ${now}))`
+
     const environment = Effect.gen(function* () {
       const rows = yield* sql<{
         readonly archived_at: number | null
         readonly max_sessions: number
         readonly last_poll_at: number | null
         readonly waiting: number
+        readonly due: number | null
       }>`SELECT e.archived_at, e.max_sessions, e.last_poll_at,
-          EXISTS (SELECT 1 FROM work w WHERE ${available}) AS waiting
+          EXISTS (SELECT 1 FROM work w WHERE ${available}) AS waiting, (${due}) AS due
         FROM environments e WHERE e.id = ${environmentId}`
       const row = rows[0]
       if (row === undefined) return yield* new EnvironmentUnknown({ environmentId })
@@ -515,11 +521,7 @@ export const make = Effect.gen(function* () {
       if (session !== undefined) yield* Effect.sync(() => bus.changed(`session:${session}`))
       return { offer, due: undefined }
     }
-    const dues = yield* sql<{ readonly due: number | null }>`SELECT min(CASE
-        WHEN state = 'queued' THEN offered_at + ${reclaimOlderThanMillis} ELSE lease_expires_at END) AS due
-      FROM work WHERE environment_id = ${environmentId} AND state <> 'stopped' AND (
-        (state = 'queued' AND offered_at > ${stale}) OR (state <> 'queued' AND lease_expires_at > ${now}))`
-    return { offer: undefined, due: dues[0]?.due ?? undefined }
+    return { offer: undefined, due: looked.due ?? undefined }
   }, unavailable)
 
   // --- Lease ---

@@ -102,7 +102,7 @@ export const make = Effect.gen(function* () {
     readonly workerId: string | undefined
     /** Where the session's calls shall go. */
     readonly apiBaseUrl: string
-    /** Run before each look: the secret may rotate and the environment be archived while the poll waits. */
+    /** Run again after each wait: meanwhile the secret may have rotated. */
     readonly authorize: Effect.Effect<
       unknown,
       | WireError.Unauthenticated
@@ -116,7 +116,6 @@ export const make = Effect.gen(function* () {
       Effect.gen(function* () {
         const { environmentId, workerId } = call
         const reclaimOlderThanMillis = call.query.reclaim_older_than_ms ?? Work.RECLAIM_DEFAULT_MILLIS
-        yield* call.authorize
         const subscription = yield* bus.subscribe(`environment:${environmentId}`)
         const deadline = (yield* Clock.currentTimeMillis) + (call.query.block_ms ?? 0)
         while (true) {
