@@ -903,5 +903,5 @@ it.effect.prop(
         expect([...left]).toEqual([])
       })
     ),
-  { fastCheck: { numRuns: 50 } }
+  { fastCheck: { numRuns: 40 }, timeout: 120_000 }
 )
