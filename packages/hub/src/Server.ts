@@ -131,6 +131,12 @@ const internal = {
   _tag: "InternalError"
 }
 
+/**
+ * Rest of a refused body that is still read, and thrown away: a caller whose connection is closed while it sends may never
+ * see the answer. What says that it is larger is cut off.
+ */
+const DRAIN_BYTES = 64 * 1024 * 1024
+
 /** Seconds that a caller is asked to wait where it should come again. */
 const RETRY_AFTER = "1"
 
@@ -152,8 +158,7 @@ const sendError = (request: IncomingMessage, response: ServerResponse, error: Wi
     body: JSON.stringify(BareDoor.envelope(error)),
     headers: {
       ...(status === 429 || status === 503 ? { "retry-after": RETRY_AFTER } : {}),
-      // What the caller still sends is not read.
-      ...(request.complete ? {} : { connection: "close" })
+      ...(Number(request.headers["content-length"] ?? 0) > DRAIN_BYTES ? { connection: "close" } : {})
     }
   })
 }

@@ -594,6 +594,23 @@ describe("bad input", () => {
       )
   )
 
+  it.scopedLive("one who is refused while it still sends sees the answer", () =>
+    provide(
+      Effect.gen(function* () {
+        const { id } = yield* session()
+        for (let i = 0; i < 5; i++) {
+          const answer = yield* call({
+            method: "PUT",
+            path: `/v1/session_ingress/session/${id}`,
+            token: "cw_nope",
+            text: "x".repeat(12 * 1024 * 1024)
+          })
+          expect(answer.status).toBe(401)
+        }
+      })
+    )
+  )
+
   it.scopedLive("the type of a body is not asked for", () =>
     provide(
       Effect.gen(function* () {

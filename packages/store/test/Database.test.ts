@@ -1,0 +1,119 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Database from "../src/Database.ts"
+import { migrations } from "../src/Migrations.ts"
+
+const directory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(`${tmpdir()}/causeway-database-`)),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+const memory = Database.layerSqlite({ filename: ":memory:" })
+
+describe("the database", () => {
+  it.scopedLive("is brought to the newest version once, durable at every commit", () =>
+    Effect.gen(function* () {
+      const filename = `${yield* directory}/x.db`
+      const look = Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const versions = yield* sql`SELECT version FROM schema_version ORDER BY version`
+        const [synchronous] = yield* sql`PRAGMA synchronous`
+        const [journal] = yield* sql`PRAGMA journal_mode`
+        return { versions: versions.length, synchronous, journal }
+      })
+      for (let start = 0; start < 2; start++) {
+        expect(yield* look.pipe(Effect.provide(Database.layerSqlite({ filename })))).toEqual({
+          versions: migrations.length,
+          synchronous: { synchronous: 2 },
+          journal: { journal_mode: "wal" }
+        })
+      }
+    })
+  )
+
+  it.scopedLive("of a newer version is left alone", () =>
+    Effect.gen(function* () {
+      const filename = `${yield* directory}/x.db`
+      const layer = Database.layerSqlite({ filename })
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`INSERT INTO schema_version (version, applied_at) VALUES (1000, 0)`
+      }).pipe(Effect.provide(layer))
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
+      expect(error).toMatchObject({ _tag: "DatabaseTooNew", found: 1000, known: migrations.length })
+    })
+  )
+
+  it.scopedLive("that cannot be opened is an error that says why", () =>
+    Effect.gen(function* () {
+      const filename = `${yield* directory}/none/x.db`
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Database.layerSqlite({ filename }))))
+      expect(error).toMatchObject({ _tag: "DatabaseUnusable", filename })
+    })
+  )
+})
+
+describe("a transaction", () => {
+  const rows = Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) => sql<{ readonly n: number }>`SELECT n FROM t ORDER BY n`
+  )
+  const setup = Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`CREATE TABLE t (n INTEGER PRIMARY KEY)`
+    yield* sql`CREATE TABLE u (n INTEGER REFERENCES t (n) DEFERRABLE INITIALLY DEFERRED)`
+    return sql
+  })
+
+  it.effect("whose commit fails is rolled back, is an error, and leaves the connection usable", () =>
+    Effect.gen(function* () {
+      const sql = yield* setup
+      const broken = sql.withTransaction(
+        Effect.zipRight(sql`INSERT INTO t VALUES (1)`, sql`INSERT INTO u VALUES (99)`)
+      )
+      expect(yield* Effect.flip(broken)).toMatchObject({ _tag: "SqlError" })
+      yield* sql.withTransaction(sql`INSERT INTO t VALUES (2)`)
+      expect(yield* rows).toEqual([{ n: 2 }])
+    }).pipe(Effect.provide(memory))
+  )
+
+  it.effect("that fails, dies or is interrupted leaves nothing", () =>
+    Effect.gen(function* () {
+      const sql = yield* setup
+      const insert = (n: number) => sql`INSERT INTO t VALUES (${n})`
+      expect(yield* Effect.flip(sql.withTransaction(Effect.zipRight(insert(1), Effect.fail("no"))))).toBe(
+        "no"
+      )
+      const died = yield* Effect.exit(sql.withTransaction(Effect.zipRight(insert(2), Effect.die("oh"))))
+      expect(Exit.isFailure(died) && Cause.isDie(died.cause)).toBe(true)
+      const fiber = yield* Effect.fork(sql.withTransaction(Effect.zipRight(insert(3), Effect.never)))
+      yield* Effect.yieldNow()
+      yield* Fiber.interrupt(fiber)
+      yield* sql.withTransaction(insert(4))
+      expect(yield* rows).toEqual([{ n: 4 }])
+    }).pipe(Effect.provide(memory))
+  )
+
+  it.effect("inside another is a savepoint", () =>
+    Effect.gen(function* () {
+      const sql = yield* setup
+      yield* sql.withTransaction(
+        Effect.gen(function* () {
+          yield* sql`INSERT INTO t VALUES (1)`
+          yield* Effect.ignore(
+            sql.withTransaction(Effect.zipRight(sql`INSERT INTO t VALUES (2)`, Effect.fail("no")))
+          )
+          yield* sql.withTransaction(sql`INSERT INTO t VALUES (3)`)
+        })
+      )
+      expect(yield* rows).toEqual([{ n: 1 }, { n: 3 }])
+    }).pipe(Effect.provide(memory))
+  )
+})
