@@ -2,6 +2,7 @@
 import type { JsonObject } from "@causeway/transcript/Read"
 import * as Usage from "@causeway/transcript/Usage"
 import * as Api from "./Api.ts"
+import type { Frame } from "./Frame.ts"
 import * as Outbox from "./Outbox.ts"
 import * as Route from "./Route.ts"
 import * as SessionView from "./SessionView.ts"
@@ -41,6 +42,8 @@ export const start = (root: HTMLElement, token: string, signOut: () => void): vo
   let more = false
   let openId: string | null = null
   let view = SessionView.empty
+  /** Frames that wait for the next rendering: one step takes them all, however fast a long log comes in. */
+  let arrived: Array<Frame> = []
   let connection: Watcher.Connection = { _tag: "connecting" }
   let watcher: Watcher.Watcher | undefined
   let shownItems = WINDOW
@@ -326,6 +329,10 @@ export const start = (root: HTMLElement, token: string, signOut: () => void): vo
     // A timer rather than an animation frame: a page in the background keeps its title true.
     setTimeout(() => {
       scheduled = false
+      if (arrived.length > 0) {
+        view = SessionView.steps(view, arrived)
+        arrived = []
+      }
       renderList()
       renderSession()
     }, 16)
@@ -371,6 +378,7 @@ export const start = (root: HTMLElement, token: string, signOut: () => void): vo
     watcher = undefined
     openId = id
     view = SessionView.empty
+    arrived = []
     connection = { _tag: "connecting" }
     shownItems = WINDOW
     stopping = false
@@ -393,7 +401,7 @@ export const start = (root: HTMLElement, token: string, signOut: () => void): vo
           from: 0,
           onFrames: (frames) => {
             if (id !== openId) return
-            view = SessionView.steps(view, frames)
+            for (const frame of frames) arrived.push(frame)
             schedule()
           },
           onConnection: (now) => {

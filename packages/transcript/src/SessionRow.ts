@@ -161,11 +161,11 @@ const onUser = (row: Draft, json: JsonObject, event: ReadableEvent, at: number):
   const text = textOf(object(json["message"])["content"])
   if (text === null) {
     // An image alone, say: a prompt without words, unless it only carries tool results.
-    if (event.source === "client") onPrompt(row)
+    if (event.source === "client") onPrompt(row, json)
     return
   }
   if (Title.isMachineText(text)) return
-  if (event.source === "client") onPrompt(row)
+  if (event.source === "client") onPrompt(row, json)
   else row.counts = { ...row.counts, prompts: row.counts.prompts + 1 }
   row.lastMessage = { role: "user", text: preview(text, LAST_MESSAGE_MAX), at }
   if (row.firstPrompt === null) {
@@ -174,8 +174,10 @@ const onUser = (row: Draft, json: JsonObject, event: ReadableEvent, at: number):
   }
 }
 
-const onPrompt = (row: Draft): void => {
+const onPrompt = (row: Draft, json: JsonObject): void => {
   row.counts = { ...row.counts, prompts: row.counts.prompts + 1 }
+  // A message that only adds to the context begins no turn.
+  if (json["shouldQuery"] === false) return
   if (row.activity === "pending") row.prompted = true
   else row.activity = "running"
 }

@@ -68,6 +68,8 @@ describe("SessionRow", () => {
     expect(replay(prompt("hi"), worker({ type: "keep_alive" })).status).toBe("running")
     expect(replay(worker({ type: "keep_alive" })).status).toBe("idle")
     expect(replay(init(), result(), prompt("hi")).status).toBe("running")
+    const aside = client({ type: "user", shouldQuery: false, message: { content: "by the way" } })
+    expect(replay(init(), result(), aside).status).toBe("idle")
   })
 
   it("keeps running while results say that prompts are queued", () => {
@@ -325,6 +327,11 @@ describe("approvals in the row", () => {
   it("is open again where the same request comes after it was cancelled", () => {
     const row = replay(asks("t1", "r1"), cancels("r1"), asks("t1", "r1"))
     expect(row.approvals).toMatchObject({ pending: [{ requestId: "r1" }], settled: [] })
+  })
+
+  it("stays settled where the same request comes again after its answer", () => {
+    const settled = replay(asks("t1", "r1"), answers("r1", allow))
+    expect(SessionRow.replay(log(asks("t1", "r1")), settled).approvals).toEqual(settled.approvals)
   })
 
   it("keeps its outcome where a restarted agent asks again and the bridge repeats the answer", () => {
