@@ -41,6 +41,8 @@ export interface GatewayRecord {
   readonly updatedAt: number
   readonly archivedAt: number | undefined
   readonly lastSeq: number
+  /** Number of the last delivery change. */
+  readonly deliveryNo: number
   readonly connectionStatus: "connected" | "disconnected"
   readonly permissionMode: string | undefined
   /** JSON text of the `SessionRow` (packages/transcript). */
@@ -71,6 +73,8 @@ export interface GatewayFilter {
   /** Lower case; part of display name, label, subject, session id or key. */
   readonly search?: string
   readonly updatedAfter?: number
+  /** See `SessionsApi.SessionStatus`. */
+  readonly status?: string
   readonly limit?: number
 }
 
@@ -103,13 +107,14 @@ interface Columns {
   readonly updated_at: number
   readonly archived_at: number | null
   readonly last_seq: number
+  readonly delivery_no: number
   readonly connection_status: GatewayRecord["connectionStatus"]
   readonly permission_mode: string | null
   readonly projection: string
 }
 
 const COLUMNS = `sid, body, organization_id, gateway_key, gateway_agent, gateway_label, gateway_parent, gateway_spawned_by,
-  gateway_entry, environment_id, context, created_at, updated_at, archived_at, last_seq, connection_status,
+  gateway_entry, environment_id, context, created_at, updated_at, archived_at, last_seq, delivery_no, connection_status,
   permission_mode, projection`
 
 const toRecord = (row: Columns): GatewayRecord => ({
@@ -128,6 +133,7 @@ const toRecord = (row: Columns): GatewayRecord => ({
   updatedAt: row.updated_at,
   archivedAt: row.archived_at ?? undefined,
   lastSeq: row.last_seq,
+  deliveryNo: row.delivery_no,
   connectionStatus: row.connection_status,
   permissionMode: row.permission_mode ?? undefined,
   projection: row.projection
@@ -203,6 +209,14 @@ export class GatewaySessions extends Context.Tag("@causeway/store/GatewaySession
     ) => Effect.Effect<void, StoreUnavailable>
     /** What keeps a session's message from its worker, in words for people; null where nothing does. */
     readonly waitingFor: (sid: number) => Effect.Effect<string | null, StoreUnavailable>
+    /** How many work items each environment holds, and how many wait for it. */
+    readonly heldWork: (
+      organizationId: OrganizationId,
+      nowMillis: number
+    ) => Effect.Effect<
+      ReadonlyMap<string, { readonly held: number; readonly queued: number }>,
+      StoreUnavailable
+    >
     /** Living sessions without an environment that hold a person's message. */
     readonly waiting: (limit: number) => Effect.Effect<ReadonlyArray<GatewayRecord>, StoreUnavailable>
     /** Messages and compactions, up to and including `throughSeq` where it is given. */
@@ -251,6 +265,18 @@ export class GatewaySessions extends Context.Tag("@causeway/store/GatewaySession
       readonly beforeSeq?: number
       readonly afterSeq?: number
     }) => Effect.Effect<number, StoreUnavailable>
+    /**
+     * Keeps the last `keep` transcript entries of a log, and everything since the first of them; the whole log is copied
+     * into `archive` (an empty session) first, which becomes an archived one of the same key.
+     */
+    readonly trim: (options: {
+      readonly sid: number
+      readonly archive: number
+      readonly keep: number
+      readonly archivedAt: number
+    }) => Effect.Effect<void, StoreUnavailable>
+    /** Transcript entries of a log. */
+    readonly countTranscript: (sid: number) => Effect.Effect<number, StoreUnavailable>
     /** Removes logs for good, with their rows. */
     readonly remove: (sids: ReadonlyArray<number>) => Effect.Effect<void, StoreUnavailable>
     /** Archived sessions of keys of an agent, with the size of their logs in bytes; oldest archived first. */
@@ -324,6 +350,7 @@ export const make = Effect.gen(function* () {
     if (filter.linkedTo !== undefined) {
       add("(gateway_parent = ? OR gateway_spawned_by = ?)", filter.linkedTo, filter.linkedTo)
     }
+    if (filter.status !== undefined) add("status = ?", filter.status)
     if (filter.updatedAfter !== undefined) add("updated_at >= ?", filter.updatedAfter)
     if (filter.search !== undefined && filter.search !== "") {
       const part = likePart(filter.search)
@@ -416,6 +443,25 @@ export const make = Effect.gen(function* () {
         WHERE sid = ${options.to}`
       return row.lastSeq
     }).pipe(here, sql.withTransaction)
+
+  const trim = (options: Parameters<GatewaySessions["Type"]["trim"]>[0]) =>
+    Effect.gen(function* () {
+      const { sid, archive } = options
+      yield* sql`INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, delivery,
+          delivered_at, delivery_no, payload)
+        SELECT ${archive}, seq, uuid, source, type, transcript, compaction, created_at, delivery, delivered_at,
+          delivery_no, payload FROM events WHERE sid = ${sid}`
+      yield* sql`UPDATE sessions SET (gateway_key, gateway_agent, gateway_entry, environment_id, context, created_at,
+          updated_at, last_seq, worker_head, worker_head_seq, title, status, projection, archived_at) =
+          (SELECT s.gateway_key, s.gateway_agent, json_set(s.gateway_entry, '$.archivedBy', 'bak'), s.environment_id,
+            s.context, s.created_at, s.updated_at, s.last_seq, s.worker_head, s.worker_head_seq, s.title, s.status,
+            s.projection, ${options.archivedAt} FROM sessions s WHERE s.sid = ${sid})
+        WHERE sid = ${archive}`
+      yield* sql`DELETE FROM events WHERE sid = ${sid} AND seq < (SELECT min(seq) FROM (SELECT seq FROM events
+        WHERE sid = ${sid} AND transcript = 1 ORDER BY seq DESC LIMIT ${options.keep}))`
+      yield* sql`DELETE FROM transcript_search WHERE sid = ${sid}`
+      yield* sql`UPDATE sessions SET search_seq = 0 WHERE sid = ${sid}`
+    }).pipe(sql.withTransaction, Effect.asVoid)
 
   const remove = (sids: ReadonlyArray<number>) =>
     Effect.forEach(
@@ -537,6 +583,16 @@ export const make = Effect.gen(function* () {
     waitingFor: guarded((sid) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => here(Work.waitingFor(sid, now)))
     ),
+    heldWork: guarded((organizationId, nowMillis) =>
+      Effect.map(
+        sql<{ readonly id: string; readonly held: number; readonly queued: number }>`
+          SELECT e.id, count(CASE WHEN w.state <> 'queued' AND w.lease_expires_at > ${nowMillis} THEN 1 END) AS held,
+            count(CASE WHEN w.state = 'queued' THEN 1 END) AS queued
+          FROM environments e JOIN work w ON w.environment_id = e.id AND w.state <> 'stopped'
+          WHERE e.organization_id = ${organizationId} GROUP BY e.id`,
+        (rows) => new Map(rows.map((row) => [row.id, { held: row.held, queued: row.queued }]))
+      )
+    ),
     waiting: guarded((limit) =>
       records("environment_id IS NULL AND archived_at IS NULL AND last_seq > 0 ORDER BY updated_at LIMIT ?", [
         limit
@@ -594,6 +650,13 @@ export const make = Effect.gen(function* () {
       events("sid = ? AND source = 'client' AND type = 'user' ORDER BY seq DESC LIMIT ?", [sid, limit])
     ),
     copyTranscript: guarded(copyTranscript),
+    trim: guarded(trim),
+    countTranscript: guarded((sid) =>
+      Effect.map(
+        sql<{ readonly n: number }>`SELECT count(*) AS n FROM events WHERE sid = ${sid} AND transcript = 1`,
+        (rows) => rows[0]?.n ?? 0
+      )
+    ),
     remove: guarded(remove),
     archived: guarded((organizationId, agentId) =>
       Effect.map(

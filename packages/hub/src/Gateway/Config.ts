@@ -158,6 +158,8 @@ export interface Maintenance {
   readonly maxDiskBytes: number | undefined
   /** Default: 80 % of `maxDiskBytes`. */
   readonly highWaterBytes: number | undefined
+  /** Whether it runs by itself: only where retention is configured. */
+  readonly automatic: boolean
 }
 
 /** The configuration in force. */
@@ -230,7 +232,8 @@ const resolve = (file: typeof File.Type): GatewayConfig => {
       maxDiskBytes,
       highWaterBytes:
         maintenance?.highWaterBytes ??
-        (maxDiskBytes === undefined ? undefined : Math.floor(maxDiskBytes * 0.8))
+        (maxDiskBytes === undefined ? undefined : Math.floor(maxDiskBytes * 0.8)),
+      automatic: maintenance !== undefined
     },
     auth: {
       mode: file.gateway?.auth?.mode ?? (file.gateway?.auth?.password === undefined ? "token" : "password"),

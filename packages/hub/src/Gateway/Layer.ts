@@ -13,11 +13,14 @@ import type { Auth } from "../Auth/Auth.ts"
 import type { NodeServer } from "../Server.ts"
 import type { GatewayConfiguration } from "./Config.ts"
 import * as Connections from "./Connections.ts"
+import * as Feed from "./Feed.ts"
 import * as Gateway from "./Gateway.ts"
 import * as Handshake from "./Handshake.ts"
+import * as Maintenance from "./Maintenance.ts"
 import * as Methods from "./Methods.ts"
 import * as Notifier from "./Notifier.ts"
 import * as Operations from "./Operations.ts"
+import * as Patching from "./Patching.ts"
 import * as Runs from "./Runs.ts"
 
 export interface Options extends Gateway.GatewayOptions {
@@ -34,8 +37,9 @@ export const layer = (
   Auth | Bus | Environments | GatewayConfiguration | Log | NodeServer | Organizations | Sessions | SqlClient
 > =>
   Layer.scoped(Gateway.Gateway, Gateway.make(options)).pipe(
+    Layer.provide(Feed.layer),
     Layer.provide(Methods.layer),
-    Layer.provide(Handshake.layer),
+    Layer.provide(Layer.mergeAll(Handshake.layer, Maintenance.layer, Patching.layer)),
     Layer.provide(Operations.layer),
     Layer.provide(Notifier.layer),
     Layer.provide(

@@ -5,6 +5,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Method } from "./Method.ts"
+import * as Administering from "./Methods/Administering.ts"
+import * as Causeway from "./Methods/Causeway.ts"
+import * as Compacting from "./Methods/Compacting.ts"
+import * as Driving from "./Methods/Driving.ts"
 import * as Reading from "./Methods/Reading.ts"
 
 export class GatewayMethods extends Context.Tag("@causeway/hub/GatewayMethods")<
@@ -13,7 +17,13 @@ export class GatewayMethods extends Context.Tag("@causeway/hub/GatewayMethods")<
 >() {}
 
 export const make = Effect.gen(function* () {
-  const all: ReadonlyArray<Method> = [...(yield* Reading.make)]
+  const all: ReadonlyArray<Method> = [
+    ...(yield* Reading.make),
+    ...(yield* Driving.make),
+    ...(yield* Administering.make),
+    ...(yield* Compacting.make),
+    ...(yield* Causeway.make)
+  ]
   return GatewayMethods.of({ byName: new Map(all.map((each) => [each.name, each])) })
 })
 

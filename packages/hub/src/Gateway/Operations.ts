@@ -29,7 +29,7 @@ import type { Failure } from "./Method.ts"
 import { Notifier } from "./Notifier.ts"
 import * as Rows from "./Rows.ts"
 import { expiry, GatewayRuns, type Run } from "./Runs.ts"
-import { holds } from "./Scopes.ts"
+import { holds, type Scope } from "./Scopes.ts"
 
 /** How long an interrupted run may take to end: looked at every 100 ms for 15 s. */
 export const interruptWait = Schedule.spaced("100 millis").pipe(Schedule.upTo("15 seconds"))
@@ -80,6 +80,10 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
   Operations,
   {
     readonly idempotency: Idempotency
+    /** Uuid of the event of a run's message. */
+    readonly promptUuid: (runId: string) => string
+    /** Whether a connection holds what it would give to another. */
+    readonly mayGrant: (connection: Connection, scope: string) => boolean
     readonly canonical: (key: string) => Effect.Effect<string>
     /** The living session of a key as somebody gave it. */
     readonly find: (
@@ -375,6 +379,7 @@ export const make = Effect.gen(function* () {
         createdAt: now,
         expiresAt: expiry(now, request.timeoutMs),
         answered,
+        promptSeq: undefined,
         startedAt: undefined,
         text: "",
         lastDeltaAt: 0,
@@ -448,6 +453,7 @@ export const make = Effect.gen(function* () {
         createdAt: prompt.createdAt,
         expiresAt: expiry(yield* Clock.currentTimeMillis, undefined),
         answered: undefined,
+        promptSeq: prompt.seq,
         startedAt: prompt.createdAt,
         text: "",
         lastDeltaAt: 0,
@@ -567,6 +573,8 @@ export const make = Effect.gen(function* () {
 
   return Operations.of({
     idempotency,
+    promptUuid: uuidOf,
+    mayGrant: (connection, scope) => holds(connection.info.scopes, scope as Scope),
     canonical,
     find,
     requireAgent,

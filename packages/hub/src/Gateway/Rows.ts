@@ -196,8 +196,8 @@ const fallbackTitle = (record: GatewayRecord): string =>
 const tokensOf = (entry: Entry, row: SessionRow.SessionRow): JsonObject => {
   const usage = row.usage
   return compact({
-    inputTokens: usage === null ? undefined : usage.inputTokens,
-    outputTokens: usage === null ? undefined : usage.outputTokens,
+    inputTokens: usage === null ? entry["inputTokens"] : usage.inputTokens,
+    outputTokens: usage === null ? entry["outputTokens"] : usage.outputTokens,
     totalTokens: row.contextTokens ?? entry["totalTokens"],
     totalTokensFresh: row.contextTokens !== null || entry["totalTokensFresh"] === true,
     estimatedCostUsd: row.totalCostUsd ?? undefined

@@ -28,6 +28,8 @@ export interface Run {
   readonly expiresAt: number
   /** Completes when the sender was answered and told of the change: events of the message come after. */
   readonly answered: Deferred.Deferred<void> | undefined
+  /** Position of the message, once its event was passed on: what the log holds before it belongs to other runs. */
+  promptSeq: number | undefined
   /** Set by the agent's turn. */
   startedAt: number | undefined
   /** The text of the answer so far. */
@@ -75,9 +77,9 @@ export class Runs {
     return this.ofSession(session).find((run) => run.promptUuid === uuid)
   }
 
-  /** The run whose turn it is. */
+  /** The run whose turn it is: the one that has begun, else the oldest whose message was passed on. */
   current(session: string): Run | undefined {
-    const runs = this.ofSession(session)
+    const runs = this.ofSession(session).filter((run) => run.promptSeq !== undefined)
     return runs.find((run) => run.startedAt !== undefined) ?? runs[0]
   }
 

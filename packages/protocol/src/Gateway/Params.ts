@@ -173,6 +173,8 @@ export const DeviceRole = Schema.Struct({ deviceId: NonEmpty, role: NonEmpty })
 export const EventsReplay = Schema.Struct({
   key: NonEmpty,
   afterSeq: Schema.Int.pipe(Schema.greaterThanOrEqualTo(0)),
+  /** The session that the position belongs to: after a reset it is another one. */
+  sessionId: opt(NonEmpty),
   limit: opt(Schema.Int.pipe(Schema.between(1, 1000)))
 })
 

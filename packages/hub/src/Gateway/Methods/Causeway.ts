@@ -1,0 +1,520 @@
+/**
+ * Methods of Causeway's own, on top of the published protocol: replay, delivery states, approvals, environments, search,
+ * export; and the devices, agents and models that clients ask for.
+ */
+import { randomUUID } from "node:crypto"
+import * as Params from "@causeway/protocol/Gateway/Params"
+import * as Environments from "@causeway/store/Environments"
+import { type DeviceRecord, GatewayDevices } from "@causeway/store/GatewayDevices"
+import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import { object } from "@causeway/transcript/Read"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { GatewayConfiguration } from "../Config.ts"
+import { GatewayConnections } from "../Connections.ts"
+import { invalid, Refused } from "../Failure.ts"
+import { health as healthOf } from "../Health.ts"
+import { payloadOf } from "../Messages.ts"
+import { answer, type Method, method, requireKey } from "../Method.ts"
+import { Operations } from "../Operations.ts"
+import * as Rows from "../Rows.ts"
+import { GatewayRuns } from "../Runs.ts"
+
+const REPLAY_LIMIT = 200
+const EXPORT_LIMIT = 1000
+
+export const make = Effect.gen(function* () {
+  const sessions = yield* GatewaySessions
+  const devices = yield* GatewayDevices
+  const environments = yield* Environments.Environments
+  const configuration = yield* GatewayConfiguration
+  const connections = yield* GatewayConnections
+  const operations = yield* Operations
+  const runs = yield* GatewayRuns
+
+  const existing = (organizationId: GatewayRecord["organizationId"], given: string) =>
+    Effect.gen(function* () {
+      const key = yield* requireKey(given)
+      const record = yield* operations.find(organizationId, key)
+      return record ?? (yield* invalid(`session not found: ${key}`))
+    })
+
+  const health = method("health", {
+    scope: "any",
+    params: Params.Anything,
+    handle: (_, { organizationId }) =>
+      Effect.flatMap(configuration.current, (config) =>
+        Effect.map(healthOf(sessions, config, organizationId), (payload) => answer(payload))
+      )
+  })
+
+  const agents = method("agents.list", {
+    scope: "operator.read",
+    params: Params.Empty,
+    handle: () =>
+      Effect.map(configuration.current, (config) =>
+        answer({
+          defaultId: config.defaultAgentId,
+          mainKey: config.mainKey,
+          scope: config.scope,
+          agents: config.agents.map((agent) =>
+            Rows.compact({
+              id: agent.id,
+              name: agent.name,
+              driver: agent.driver,
+              environment: agent.environment,
+              workspace: agent.workspace
+            })
+          )
+        })
+      )
+  })
+
+  const models = method("models.list", {
+    scope: "operator.read",
+    params: Params.Empty,
+    handle: () =>
+      Effect.map(configuration.current, (config) =>
+        answer({
+          models: config.models.map((model) =>
+            Rows.compact({
+              id: model.id,
+              name: model.name ?? model.id,
+              provider: model.provider,
+              contextWindow: model.contextWindow
+            })
+          )
+        })
+      )
+  })
+
+  // --- Replay ---
+
+  const replay = method("sessions.events.replay", {
+    scope: "operator.read",
+    params: Params.EventsReplay,
+    handle: (params, { organizationId }) =>
+      Effect.gen(function* () {
+        const record = yield* existing(organizationId, params.key)
+        const oldest = yield* sessions.oldestSeq(record.sid)
+        const limit = params.limit ?? REPLAY_LIMIT
+        const sessionId = Rows.sessionIdOf(record.session)
+        const reason =
+          params.sessionId !== undefined && Rows.bodyOf(params.sessionId) !== record.session
+            ? "session-replaced"
+            : params.afterSeq > record.lastSeq
+              ? "ahead-of-log"
+              : oldest !== undefined && params.afterSeq + 1 < oldest
+                ? "truncated"
+                : undefined
+        const after = reason === undefined || reason === "truncated" ? params.afterSeq : 0
+        const events = yield* sessions.events(record.sid, { after, limit })
+        const last = events.at(-1)?.seq ?? after
+        return answer({
+          key: record.key,
+          sessionId,
+          verdict: reason === undefined ? "synced" : "gap",
+          ...(reason === undefined ? {} : { reason }),
+          oldestSeq: oldest ?? null,
+          lastSeq: record.lastSeq,
+          /** Whether these reach the end of the log as it stood. */
+          complete: last >= record.lastSeq || events.length < limit,
+          events: events.map((event) => ({
+            seq: event.seq,
+            uuid: event.uuid,
+            source: event.source,
+            createdAt: event.createdAt,
+            delivery: event.delivery ?? null,
+            payload: payloadOf(event)
+          }))
+        })
+      })
+  })
+
+  // --- Delivery ---
+
+  const deliveries = method("sessions.deliveries.list", {
+    scope: "operator.read",
+    params: Params.DeliveriesList,
+    handle: (params, { organizationId }) =>
+      Effect.gen(function* () {
+        const record = yield* existing(organizationId, params.key)
+        const prompts = yield* sessions.prompts(record.sid, params.limit ?? 20)
+        const wanted = params.runIds
+        const shown = yield* wanted === undefined
+          ? Effect.succeed(prompts)
+          : Effect.map(
+              Effect.forEach(wanted, (runId) =>
+                sessions.byUuid(record.sid, runs.get(runId)?.promptUuid ?? operations.promptUuid(runId))
+              ),
+              (found) => found.flatMap((event) => event ?? [])
+            )
+        return answer({
+          key: record.key,
+          sessionId: Rows.sessionIdOf(record.session),
+          waitingFor: yield* sessions.waitingFor(record.sid),
+          deliveries: shown.map((event) => ({
+            messageId: event.uuid,
+            seq: event.seq,
+            // Stored here and not yet reported by any worker.
+            status: event.delivery ?? "accepted",
+            sentAt: event.createdAt,
+            deliveredAt: event.deliveredAt ?? null
+          }))
+        })
+      })
+  })
+
+  // --- Approvals ---
+
+  const approvalsOf = (record: GatewayRecord) =>
+    Rows.projectionOf(record).approvals.pending.map((approval) => ({
+      sessionKey: record.key,
+      sessionId: Rows.sessionIdOf(record.session),
+      toolUseId: approval.toolUseId,
+      requestId: approval.requestId,
+      kind: approval.kind,
+      toolName: approval.toolName,
+      displayName: approval.displayName,
+      description: approval.description,
+      input: approval.input,
+      inputTruncated: approval.inputTruncated,
+      hasSuggestions: approval.hasSuggestions,
+      createdAt: approval.createdAt,
+      seq: approval.seq
+    }))
+
+  const approvals = method("sessions.approvals.list", {
+    scope: "operator.read",
+    params: Params.ApprovalsList,
+    handle: (params, { organizationId }) =>
+      Effect.gen(function* () {
+        const records =
+          params.key === undefined
+            ? yield* sessions.list({
+                organizationId,
+                includeGlobal: true,
+                includeUnknown: true,
+                status: "requires_action"
+              })
+            : [yield* existing(organizationId, params.key)]
+        return answer({
+          approvals: records.flatMap(approvalsOf).sort((a, b) => a.createdAt - b.createdAt)
+        })
+      })
+  })
+
+  const approvalsAnswer = method("sessions.approvals.answer", {
+    scope: "operator.write",
+    params: Params.ApprovalsAnswer,
+    handle: (params, { organizationId }) =>
+      Effect.gen(function* () {
+        const record = yield* existing(organizationId, params.key)
+        const all = Rows.projectionOf(record).approvals
+        const fits = (each: { readonly toolUseId: string; readonly requestId: string }) =>
+          (params.toolUseId === undefined || each.toolUseId === params.toolUseId) &&
+          (params.requestId === undefined || each.requestId === params.requestId)
+        const named = params.toolUseId !== undefined || params.requestId !== undefined
+        const pending = all.pending.find(fits)
+        const settled = named && pending === undefined ? all.settled.findLast(fits) : undefined
+        const approval = pending ?? settled
+        if (approval === undefined) {
+          return yield* new Refused({
+            code: "APPROVAL_NOT_FOUND",
+            message: named ? "no such approval" : `no approval is open in ${record.key}`
+          })
+        }
+        if (settled?.outcome === "cancelled") {
+          return yield* new Refused({ code: "APPROVAL_NOT_FOUND", message: "this approval was cancelled" })
+        }
+        // The projection's copy of the input may be cut; the log's is whole.
+        const request =
+          pending === undefined
+            ? undefined
+            : (yield* sessions.events(record.sid, { after: pending.seq - 1, limit: 1 }))[0]
+        const input =
+          request === undefined ? undefined : object(object(payloadOf(request)["request"])["input"])
+        const response =
+          params.decision === "allow"
+            ? {
+                behavior: "allow",
+                updatedInput: params.updatedInput ?? input ?? {},
+                ...(params.updatedPermissions === undefined
+                  ? {}
+                  : { updatedPermissions: params.updatedPermissions }),
+                toolUseID: approval.toolUseId
+              }
+            : {
+                behavior: "deny",
+                message: params.message ?? "The user denied this request.",
+                toolUseID: approval.toolUseId
+              }
+        const appended = yield* operations.append(record, {
+          type: "control_response",
+          uuid: randomUUID(),
+          response: { subtype: "success", request_id: approval.requestId, response }
+        })
+        return answer({
+          ok: true,
+          key: record.key,
+          toolUseId: approval.toolUseId,
+          requestId: approval.requestId,
+          decision: params.decision,
+          duplicate: appended.duplicate || pending === undefined
+        })
+      })
+  })
+
+  // --- Environments ---
+
+  const environmentsList = method("environments.list", {
+    scope: "operator.read",
+    params: Params.EnvironmentsList,
+    handle: (params, { organizationId }) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const page = yield* environments
+          .list({ organizationId, limit: 1000, archived: params.includeArchived === true ? "all" : "false" })
+          .pipe(Effect.catchTag("CursorInvalid", () => Effect.succeed({ environments: [], next: undefined })))
+        const held = yield* sessions.heldWork(organizationId, now)
+        return answer({
+          environments: page.environments.map((each) => ({
+            id: each.id,
+            name: each.name,
+            machineName: each.machineName,
+            directory: each.directory,
+            branch: each.branch ?? null,
+            online: Environments.isOnline(each, now),
+            lastSeenAt: each.lastSeenAt ?? null,
+            capacity: { max: each.maxSessions, used: held.get(each.id)?.held ?? 0 },
+            queued: held.get(each.id)?.queued ?? 0,
+            archived: each.archivedAt !== undefined
+          }))
+        })
+      })
+  })
+
+  // --- Search and export ---
+
+  const search = method("sessions.search", {
+    scope: "operator.read",
+    params: Params.TranscriptSearch,
+    handle: (params, { organizationId }) =>
+      Effect.gen(function* () {
+        const record = params.key === undefined ? undefined : yield* existing(organizationId, params.key)
+        const hits = yield* sessions.search({
+          organizationId,
+          query: params.query,
+          ...(record === undefined ? {} : { sid: record.sid }),
+          limit: params.limit ?? 20
+        })
+        return answer({
+          hits: hits.map(({ session, ...hit }) => ({ ...hit, sessionId: Rows.sessionIdOf(session) }))
+        })
+      })
+  })
+
+  const exported = method("sessions.export", {
+    scope: "operator.read",
+    params: Params.SessionsExport,
+    handle: (params, { organizationId }) =>
+      Effect.gen(function* () {
+        const named = params.locator === undefined ? null : /^causeway:log\/([^?]+)/.exec(params.locator)
+        const record =
+          params.locator === undefined
+            ? yield* existing(organizationId, params.key)
+            : yield* sessions.bySessionAnyState(organizationId, Rows.bodyOf(named?.[1] ?? ""))
+        if (record === undefined) return yield* invalid(`log not found: ${params.locator ?? params.key}`)
+        const limit = params.limit ?? EXPORT_LIMIT
+        const after = params.afterSeq ?? 0
+        const events = yield* sessions.events(record.sid, { after, limit, transcript: true })
+        const context = object(
+          ((): unknown => {
+            try {
+              return JSON.parse(record.context)
+            } catch {
+              return {}
+            }
+          })()
+        )
+        const header = JSON.stringify({
+          type: "session",
+          version: 3,
+          id: Rows.sessionIdOf(record.session),
+          timestamp: new Date(record.createdAt).toISOString(),
+          cwd: Rows.projectionOf(record).workingDirectory ?? context["cwd"] ?? ""
+        })
+        const lines: Array<string> = after === 0 ? [header] : []
+        let parentId =
+          after === 0 ? null : ((yield* sessions.around(record.sid, after + 1)).before?.uuid ?? null)
+        for (const event of events) {
+          const json = payloadOf(event)
+          const timestamp = new Date(event.createdAt).toISOString()
+          const common = { id: event.uuid, parentId, timestamp }
+          const line =
+            json["message"] !== undefined
+              ? { type: "message", ...common, message: json["message"] }
+              : event.compaction
+                ? { type: "compaction", ...common, summary: json["summary"] ?? "", details: json }
+                : { type: "custom", ...common, customType: event.type, data: json }
+          lines.push(JSON.stringify(line))
+          parentId = event.uuid
+        }
+        const last = events.at(-1)?.seq ?? after
+        return answer({
+          key: record.key,
+          sessionId: Rows.sessionIdOf(record.session),
+          locator: Rows.locator(record.session, record.archivedAt),
+          lines,
+          nextAfterSeq: events.length < limit ? null : last
+        })
+      })
+  })
+
+  // --- Devices ---
+
+  const showDevice = (device: DeviceRecord) =>
+    Rows.compact({
+      deviceId: device.deviceId,
+      publicKey: device.publicKey,
+      displayName: device.displayName,
+      platform: device.platform,
+      deviceFamily: device.deviceFamily === "" ? undefined : device.deviceFamily,
+      clientId: device.clientId,
+      clientMode: device.clientMode,
+      roles: Object.keys(device.approved),
+      scopes: [...new Set(Object.values(device.approved).flat())],
+      approvedAtMs: device.approvedAt,
+      createdAtMs: device.createdAt,
+      lastSeenAtMs: device.lastSeenAt,
+      tokens: Object.entries(device.approved).map(([role, scopes]) => ({ role, scopes }))
+    })
+
+  const pairList = method("device.pair.list", {
+    scope: "operator.pairing",
+    params: Params.Empty,
+    handle: (_, { organizationId }) =>
+      Effect.gen(function* () {
+        const pending = yield* devices.requests(organizationId)
+        const paired = yield* devices.list(organizationId)
+        return answer({
+          pending: pending.map((request) =>
+            Rows.compact({
+              requestId: request.requestId,
+              deviceId: request.deviceId,
+              displayName: request.displayName,
+              platform: request.platform,
+              clientId: request.clientId,
+              clientMode: request.clientMode,
+              role: request.role,
+              roles: [request.role],
+              scopes: request.scopes,
+              reason: request.reason,
+              remoteIp: request.remoteAddress,
+              ts: request.createdAt
+            })
+          ),
+          paired: paired.map(showDevice)
+        })
+      })
+  })
+
+  const resolved = (
+    organizationId: GatewayRecord["organizationId"],
+    requestId: string,
+    deviceId: string,
+    decision: string
+  ) =>
+    Effect.flatMap(Clock.currentTimeMillis, (ts) =>
+      Effect.sync(() =>
+        connections.broadcast(
+          "device.pair.resolved",
+          { requestId, deviceId, decision, ts },
+          { organizationId }
+        )
+      )
+    )
+
+  const pairApprove = method("device.pair.approve", {
+    scope: "operator.pairing",
+    params: Params.DeviceRequest,
+    handle: (params, { connection, organizationId }) =>
+      Effect.gen(function* () {
+        const request = (yield* devices.requests(organizationId)).find(
+          (each) => each.requestId === params.requestId
+        )
+        if (request === undefined) return yield* invalid("unknown requestId")
+        // Nobody gives away more than they hold.
+        const missing = request.scopes.find((scope) => !operations.mayGrant(connection, scope))
+        if (missing !== undefined) return yield* invalid(`missing scope: ${missing}`)
+        const device = yield* devices.approve(request, request.role, request.scopes)
+        return answer(
+          { requestId: request.requestId, device: showDevice(device) },
+          resolved(organizationId, request.requestId, request.deviceId, "approved")
+        )
+      })
+  })
+
+  const pairReject = method("device.pair.reject", {
+    scope: "operator.pairing",
+    params: Params.DeviceRequest,
+    handle: (params, { organizationId }) =>
+      Effect.gen(function* () {
+        const request = yield* devices.takeRequest(organizationId, params.requestId)
+        if (request === undefined) return yield* invalid("unknown requestId")
+        return answer(
+          { requestId: request.requestId, deviceId: request.deviceId },
+          resolved(organizationId, request.requestId, request.deviceId, "rejected")
+        )
+      })
+  })
+
+  /** Connections that a device opened end with what opened them. */
+  const disconnect = (deviceId: string) =>
+    Effect.sync(() => {
+      for (const each of connections.all) {
+        if (each.info.deviceId === deviceId) each.close(1008, "device token changed")
+      }
+    })
+
+  const pairRemove = method("device.pair.remove", {
+    scope: "operator.pairing",
+    params: Params.Device,
+    handle: (params, { organizationId }) =>
+      Effect.gen(function* () {
+        const removed = yield* devices.remove(organizationId, params.deviceId)
+        if (!removed) return yield* invalid("unknown deviceId")
+        return answer({ deviceId: params.deviceId, removed: true }, disconnect(params.deviceId))
+      })
+  })
+
+  const tokenRotate = method("device.token.rotate", {
+    scope: "operator.pairing",
+    params: Params.Device,
+    handle: (params, { organizationId }) =>
+      Effect.gen(function* () {
+        const device = yield* devices.rotate(organizationId, params.deviceId)
+        if (device === undefined) return yield* invalid("unknown deviceId")
+        const rotatedAtMs = yield* Clock.currentTimeMillis
+        return answer({ deviceId: device.deviceId, rotatedAtMs }, disconnect(device.deviceId))
+      })
+  })
+
+  return [
+    health,
+    agents,
+    models,
+    replay,
+    deliveries,
+    approvals,
+    approvalsAnswer,
+    environmentsList,
+    search,
+    exported,
+    pairList,
+    pairApprove,
+    pairReject,
+    pairRemove,
+    tokenRotate
+  ] satisfies ReadonlyArray<Method>
+})
