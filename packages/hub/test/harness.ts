@@ -188,11 +188,10 @@ export const open = (options: Omit<Call, "method" | "body" | "text">) =>
       request.on("error", (error) => resume(Effect.fail(error)))
       request.end()
     })
-    const orEnded = Effect.catchTag("NoSuchElementException", () => new StreamEnded())
     const source: EventSource = {
       status,
-      next: frames.take.pipe(orEnded),
-      comment: comments.take.pipe(orEnded)
+      next: Effect.mapError(frames.take, () => new StreamEnded()),
+      comment: Effect.mapError(comments.take, () => new StreamEnded())
     }
     return source
   })

@@ -15,6 +15,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { Bus } from "./Bus.ts"
 import {
@@ -29,6 +30,7 @@ import {
 } from "./Errors.ts"
 import { type Applied, apply, rowCache } from "./internal/apply.ts"
 import { unavailable } from "./internal/unavailable.ts"
+import * as Metrics from "./Metrics.ts"
 
 /** An event as it is stored. Times are milliseconds since the epoch. */
 export interface StoredEvent {
@@ -283,32 +285,40 @@ export const make = Effect.gen(function* () {
       sql.withTransaction(apply(requests, now, cache)).pipe(Effect.provideService(SqlClient.SqlClient, sql))
     )
 
-  const answer = (batch: ReadonlyArray<Waiting>, applied: Applied) => {
-    for (const session of applied.sessions) bus.changed(`session:${session}`)
-    for (const environment of applied.environments) bus.changed(`environment:${environment}`)
-    batch.forEach(({ resume }, index) => {
-      const outcome = applied.outcomes[index]
-      resume(outcome ?? Effect.die("an append without an outcome"))
+  const answer = (batch: ReadonlyArray<Waiting>, applied: Applied) =>
+    Effect.sync(() => {
+      Metrics.batchRequests.unsafeUpdate(batch.length, [])
+      for (const session of applied.sessions) bus.changed(`session:${session}`)
+      for (const environment of applied.environments) bus.changed(`environment:${environment}`)
+      batch.forEach(({ resume }, index) => {
+        const outcome = applied.outcomes[index]
+        if (outcome === undefined) return resume(Effect.dieMessage("an append without an outcome"))
+        if (Either.isLeft(outcome)) Metrics.requestsRefused.unsafeUpdate(1, [])
+        else Metrics.eventsStored.unsafeUpdate(outcome.right.filter((each) => !each.duplicate).length, [])
+        resume(outcome)
+      })
     })
-  }
+
+  const fail = ({ request, resume }: Waiting, cause: Cause.Cause<SqlError>) =>
+    Effect.logError("an append failed", cause).pipe(
+      Effect.annotateLogs({ module: "Log", session: request.session }),
+      Effect.andThen(
+        Effect.sync(() => {
+          Metrics.commitsFailed.unsafeUpdate(1, [])
+          resume(new StoreUnavailable({ cause: Cause.squash(cause) }))
+        })
+      )
+    )
 
   /** Commits a batch and answers everyone in it; where that fails, each alone, so that none fails for another's sake. */
   const commit = (batch: ReadonlyArray<Waiting>): Effect.Effect<void> =>
-    transact(batch.map(({ request }) => request)).pipe(
-      Effect.map((applied) => answer(batch, applied)),
-      Effect.catchAllCause((cause) =>
+    Effect.matchCauseEffect(transact(batch.map(({ request }) => request)), {
+      onSuccess: (applied) => answer(batch, applied),
+      onFailure: (cause) =>
         batch.length > 1
           ? Effect.forEach(batch, (each) => commit([each]), { discard: true })
-          : Effect.logError("append failed", cause).pipe(
-              Effect.annotateLogs({ module: "Log", session: batch[0]?.request.session }),
-              Effect.andThen(
-                Effect.sync(() => {
-                  for (const { resume } of batch) resume(new StoreUnavailable({ cause: Cause.squash(cause) }))
-                })
-              )
-            )
-      )
-    )
+          : Effect.forEach(batch, (each) => fail(each, cause), { discard: true })
+    })
 
   yield* Effect.forkScoped(
     Effect.forever(

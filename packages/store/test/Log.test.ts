@@ -121,6 +121,7 @@ const model = (
 // Few uuids, so that repetitions, stale heads and unknown ones are frequent.
 const uuids = Array.from({ length: 24 }, (_, i) => `u${i}`)
 const anyUuid = FastCheck.constantFrom(...uuids)
+const kinds = ["assistant", "assistant", "result", "user"] as const
 const anyWrite = FastCheck.record({
   source: FastCheck.constantFrom("worker", "worker", "worker", "client"),
   // `head`: what a writer that is up to date names; the others are late, wrong or know nothing.
@@ -129,10 +130,10 @@ const anyWrite = FastCheck.record({
     { weight: 1, arbitrary: FastCheck.constant(undefined) },
     { weight: 2, arbitrary: anyUuid }
   ),
-  payloads: FastCheck.array(
-    FastCheck.tuple(FastCheck.constantFrom("assistant", "assistant", "result", "user"), anyUuid),
-    { minLength: 1, maxLength: 4 }
-  )
+  payloads: FastCheck.array(FastCheck.tuple(FastCheck.constantFrom(...kinds), anyUuid), {
+    minLength: 1,
+    maxLength: 4
+  })
 })
 /** Rounds of writes that are made at the same moment. */
 const rounds = FastCheck.array(FastCheck.array(anyWrite, { minLength: 1, maxLength: 6 }), {
@@ -458,6 +459,8 @@ describe("answers to approvals", () => {
   )
 })
 
+const deliveryStatuses = ["received", "processing", "processed"] as const
+
 describe("reading", () => {
   const mixed = FastCheck.array(FastCheck.constantFrom("assistant", "result", "prompt", "boundary"), {
     maxLength: 40
@@ -535,7 +538,7 @@ describe("reading", () => {
 
   it.effect.prop(
     "a delivery state never goes back, and each change has a number of its own",
-    [FastCheck.array(FastCheck.constantFrom("received", "processing", "processed"), { maxLength: 12 })],
+    [FastCheck.array(FastCheck.constantFrom(...deliveryStatuses), { maxLength: 12 })],
     ([statuses]) =>
       provide(
         Effect.gen(function* () {

@@ -31,7 +31,7 @@ export const ephemeral = (message: Ephemeral): string =>
 
 /** How far a client event has come. */
 export const delivery = (uuid: string, status: WorkerDeliveryStatus, at: number): string => {
-  const update: typeof DeliveryUpdate.Type = {
+  const update: DeliveryUpdate = {
     event_id: EventUuid.make(uuid),
     status: deliveryStatus(status),
     timestamp: iso(at)
