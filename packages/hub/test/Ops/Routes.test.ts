@@ -51,7 +51,7 @@ describe("operation", () => {
 
 describe("the OpenAPI document", () => {
   it("is the committed one; `npx vitest run -u` accepts a change", async () => {
-    await expect(`${JSON.stringify(openApi, null, 2)}\n`).toMatchFileSnapshot("./openapi.json")
+    await expect(`${JSON.stringify(openApi, null, 2)}\n`).toMatchFileSnapshot("./fixtures/openapi.json")
   })
 
   it("refers only to schemas that it holds", () => {
