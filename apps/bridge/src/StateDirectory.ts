@@ -3,9 +3,10 @@
  * here), `hub.json` (where the running hub listens), `hub.db`, `journal.db`, and a pointer for each directory. The
  * directory is 0700, each file 0600.
  */
-import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { existsSync, statSync } from "node:fs"
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { homedir } from "node:os"
-import { join, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -26,6 +27,20 @@ const platformDefault: Effect.Effect<string> = Effect.gen(function* () {
   )
 }).pipe(Effect.orDie)
 
+/**
+ * Makes a directory and those above it that are missing, each for its owner alone. Step by step: Node's own recursive
+ * form never returns where the file system answers that a new entry does not exist (`/proc`).
+ */
+const make = async (path: string): Promise<void> => {
+  if (existsSync(path)) {
+    if (!statSync(path).isDirectory()) throw new Error("it is not a directory")
+    return
+  }
+  const parent = dirname(path)
+  if (parent !== path) await make(parent)
+  await mkdir(path, { mode: 0o700 })
+}
+
 /** Makes the directory when it is not there. `--state-dir` first, then `CAUSEWAY_STATE_DIR`, then the platform's. */
 export const open = (option: Option.Option<string>): Effect.Effect<string, Failure> =>
   Effect.gen(function* () {
@@ -42,8 +57,7 @@ export const open = (option: Option.Option<string>): Effect.Effect<string, Failu
     )
     yield* Effect.tryPromise({
       try: async () => {
-        const made = await mkdir(path, { recursive: true, mode: 0o700 })
-        if (made !== undefined) await chmod(path, 0o700)
+        await make(path)
       },
       catch: (cause) =>
         new Failure({

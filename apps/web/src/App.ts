@@ -323,19 +323,26 @@ export const start = (root: HTMLElement, token: string, signOut: () => void): vo
   }
 
   let scheduled = false
+  /** How long the last rendering took: a long conversation that comes in fast leaves the page time to breathe. */
+  let cost = 0
   const schedule = (): void => {
     if (scheduled) return
     scheduled = true
     // A timer rather than an animation frame: a page in the background keeps its title true.
-    setTimeout(() => {
-      scheduled = false
-      if (arrived.length > 0) {
-        view = SessionView.steps(view, arrived)
-        arrived = []
-      }
-      renderList()
-      renderSession()
-    }, 16)
+    setTimeout(
+      () => {
+        scheduled = false
+        const began = performance.now()
+        if (arrived.length > 0) {
+          view = SessionView.steps(view, arrived)
+          arrived = []
+        }
+        renderList()
+        renderSession()
+        cost = performance.now() - began
+      },
+      Math.max(16, Math.min(1000, cost * 2))
+    )
   }
 
   // --- Fetching ---
