@@ -290,13 +290,16 @@ export const make = Effect.gen(function* () {
       Metrics.batchRequests.unsafeUpdate(batch.length, [])
       for (const session of applied.sessions) bus.changed(`session:${session}`)
       for (const environment of applied.environments) bus.changed(`environment:${environment}`)
-      batch.forEach(({ resume }, index) => {
+      for (const [index, { resume }] of batch.entries()) {
         const outcome = applied.outcomes[index]
-        if (outcome === undefined) return resume(Effect.dieMessage("an append without an outcome"))
+        if (outcome === undefined) {
+          resume(Effect.dieMessage("an append without an outcome"))
+          continue
+        }
         if (Either.isLeft(outcome)) Metrics.requestsRefused.unsafeUpdate(1, [])
         else Metrics.eventsStored.unsafeUpdate(outcome.right.filter((each) => !each.duplicate).length, [])
         resume(outcome)
-      })
+      }
     })
 
   const fail = ({ request, resume }: Waiting, cause: Cause.Cause<SqlError>) =>
