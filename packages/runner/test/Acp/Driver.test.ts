@@ -28,6 +28,7 @@ import * as Driver from "../../src/Acp/Driver.ts"
 import type { Connection, ConnectSpec, DriverLine } from "../../src/Driver.ts"
 
 const stub = fileURLToPath(new URL("../fixtures/acp-agent.mjs", import.meta.url))
+const sdkAgent = fileURLToPath(new URL("../fixtures/acp-sdk-agent.mjs", import.meta.url))
 
 /** A directory of its own for each test, with the working directory `work` in it. */
 const directory = Effect.acquireRelease(
@@ -365,6 +366,54 @@ describe("a conversation with an ACP agent", () => {
       const agent = yield* converse(connection)
       const result = yield* agent.result
       expect(String(result["result"]).split(" ").length).toBe(20_001)
+    })
+  )
+})
+
+describe("an agent built on the protocol's SDK, which checks what it is sent", () => {
+  it.scopedLive("takes every call of this side, and gets every answer", () =>
+    Effect.gen(function* () {
+      const root = yield* directory
+      const servers = [
+        { name: "stdio", command: "/bin/true", args: ["-x"], env: [{ name: "TOKEN", value: "secret-1" }] },
+        {
+          type: "http" as const,
+          name: "http",
+          url: "http://127.0.0.1/",
+          headers: [{ name: "a", value: "secret-2" }]
+        },
+        { type: "sse" as const, name: "sse", url: "http://127.0.0.1/", headers: [] }
+      ]
+      const agent = yield* Effect.flatMap(
+        Driver.make({
+          directory: join(root, "records"),
+          environment: { PATH: process.env["PATH"] },
+          mcpServers: servers
+        }).connect({
+          ...spec(root),
+          agent: `acp:"${process.execPath}" "${sdkAgent}"`,
+          model: "big",
+          permissionMode: "b"
+        }),
+        converse
+      )
+      const notice = yield* agent.next("system", (json) => json["subtype"] === "notification")
+      expect(notice["text"]).toBe("sdk-agent cannot use these MCP servers: sse")
+      yield* agent.send(user("p1", "everything"))
+      const asked = yield* agent.next("control_request")
+      yield* agent.send(answer(asked["request_id"], { behavior: "allow" }))
+      expect((yield* agent.result)["result"]).toBe("two|out false 4 4|yes|-32602")
+      const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "AAAA" } }
+      const text = {
+        type: "document",
+        title: "n",
+        source: { type: "text", media_type: "text/plain", data: "x" }
+      }
+      const link = { type: "resource_link", uri: "file:///a", name: "a" }
+      expect((yield* agent.ask("p2", [image, text, link]))["result"]).toBe("image,resource,resource_link")
+      expect(row(agent.lines)).toMatchObject({ model: "big", permissionMode: "b" })
+      expect(agent.lines.filter(({ _tag }) => _tag === "Bad")).toEqual([])
+      expect(JSON.stringify(agent.lines)).not.toContain("secret-")
     })
   )
 })
