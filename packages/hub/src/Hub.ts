@@ -27,6 +27,9 @@ import * as Auth from "./Auth/Auth.ts"
 import * as CodeSessionRoutes from "./CodeSessions/Routes.ts"
 import * as Streams from "./CodeSessions/Streams.ts"
 import * as Config from "./Config.ts"
+import * as GatewayConfig from "./Gateway/Config.ts"
+import type { Gateway } from "./Gateway/Gateway.ts"
+import * as GatewayLayer from "./Gateway/Layer.ts"
 import * as IngressRoutes from "./Ingress/Routes.ts"
 import * as OpsRoutes from "./Ops/Routes.ts"
 import * as Page from "./Page/Page.ts"
@@ -56,6 +59,14 @@ export interface Options extends Partial<Config.HubConfig> {
   readonly publicUrl?: string
   /** Directory of the page's files; default: no page. */
   readonly page?: string
+  readonly gateway?: GatewayOptions
+}
+
+export interface GatewayOptions extends Partial<GatewayLayer.Options> {
+  /** JSON file with agents, keys, retention and origins, read again when it changes; default: none. */
+  readonly configFile?: string
+  /** Instead of a file. */
+  readonly config?: GatewayConfig.GatewayConfig
 }
 
 /** What stands behind the doors; the command line uses it too. */
@@ -128,11 +139,21 @@ export type HubError =
   | SqlError
   | StoreUnavailable
 
+const gateway = (options: GatewayOptions = {}) =>
+  GatewayLayer.layer({ version: "0.1.0", ...options }).pipe(
+    Layer.provide(
+      options.configFile === undefined
+        ? GatewayConfig.layerOf(options.config ?? GatewayConfig.defaults)
+        : GatewayConfig.layerFile(options.configFile)
+    )
+  )
+
 /** A hub that serves until its scope closes. */
 export const layer = (
   options: Options
-): Layer.Layer<Hub | Server.NodeServer | Auth.Auth | Services, HubError> =>
+): Layer.Layer<Hub | Gateway | Server.NodeServer | Auth.Auth | Services, HubError> =>
   serving.pipe(
+    Layer.provideMerge(gateway(options.gateway)),
     Layer.provideMerge(Layer.merge(Auth.layer, Server.layer)),
     Layer.provideMerge(layerStore(options)),
     Layer.provide(Config.layer(options)),

@@ -87,7 +87,7 @@ export const make = Effect.gen(function* () {
       if (run === undefined || run.startedAt !== undefined) return
       run.startedAt = at
       notifier.agent(run, "lifecycle", { phase: "start", startedAt: at }, at)
-      yield* notifier.phase(record, { phase: "start", runId: run.id })
+      yield* notifier.phase(record, { phase: "start", runId: run.id }, { status: "running", startedAt: at })
     })
 
   const delta = (run: Run, text: string, added: string, at: number) => {
@@ -363,6 +363,11 @@ export const make = Effect.gen(function* () {
       if (changed) {
         const position = positions.get(body) ?? (yield* firstPosition(record))
         positions.set(body, position)
+        const skip = runs.takeSkip(body)
+        if (skip !== undefined && position.seq < skip) {
+          position.seq = skip
+          position.visible = yield* sessions.countVisible(record.sid, skip)
+        }
         for (;;) {
           const events = yield* sessions.events(record.sid, { after: position.seq, limit: BATCH })
           for (const event of events) {

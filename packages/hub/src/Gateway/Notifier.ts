@@ -52,7 +52,9 @@ export class Notifier extends Context.Tag("@causeway/hub/GatewayNotifier")<
     /** `sessions.changed` with a phase and the whole row. */
     readonly phase: (
       record: GatewayRecord,
-      phase: { readonly phase: string; readonly [field: string]: unknown }
+      phase: { readonly phase: string; readonly [field: string]: unknown },
+      /** What the row says of the moment of the event, where the log has gone on since. */
+      moment?: JsonObject
     ) => Effect.Effect<void, StoreUnavailable>
     readonly message: (
       record: GatewayRecord,
@@ -108,6 +110,7 @@ export const make = Effect.gen(function* () {
             hasActiveRun: options.withActiveRun === true ? isActive(record) : undefined,
             childSessions: Rows.childKeys(children, record.key, now),
             checkpoints,
+            startedAt: runs.current(record.session)?.startedAt,
             waitingFor: waits
           })
         })
@@ -138,11 +141,12 @@ export const make = Effect.gen(function* () {
 
   const phase = (
     record: GatewayRecord,
-    change: { readonly phase: string; readonly [field: string]: unknown }
+    change: { readonly phase: string; readonly [field: string]: unknown },
+    moment: JsonObject = {}
   ) =>
     Effect.gen(function* () {
       if (!connections.hasSubscribers(record.organizationId)) return
-      const session = yield* row(record)
+      const session = { ...(yield* row(record)), ...moment }
       const ts = yield* Clock.currentTimeMillis
       connections.target(
         "sessions.changed",

@@ -322,8 +322,7 @@ export const make = Effect.gen(function* () {
           startedAt,
           endedAt: end.at,
           runtimeMs: Math.max(0, end.at - startedAt),
-          // A stopped turn's result is still to come.
-          ...(end.status === "killed" || end.status === "timeout" ? {} : { turn: row.numTurns })
+          prompts: row.counts.prompts
         },
         { abortedLastRun: end.status === "killed" || end.status === "timeout", systemSent: true }
       )

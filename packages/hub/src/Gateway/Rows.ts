@@ -119,10 +119,11 @@ export const modelOf = (
 
 // --- Runs ---
 
-/** What the end of the last run left in the entry, while no later turn has made it stale. */
+/** What the end of the last run left in the entry, while no later message has made it stale. */
 const lastRun = (entry: Entry, row: SessionRow.SessionRow): JsonObject => {
   const run = object(entry["lastRun"])
-  return run["turn"] === undefined || run["turn"] === row.numTurns ? run : {}
+  const prompts = run["prompts"]
+  return typeof prompts === "number" && prompts < row.counts.prompts ? {} : run
 }
 
 const isRunning = (row: SessionRow.SessionRow): boolean =>
@@ -132,13 +133,11 @@ const isRunning = (row: SessionRow.SessionRow): boolean =>
 export const hasRunInLog = (row: SessionRow.SessionRow): boolean =>
   isRunning(row) || (row.status === "pending" && row.prompted)
 
-const statusOf = (entry: Entry, row: SessionRow.SessionRow): JsonObject => {
+const statusOf = (entry: Entry, row: SessionRow.SessionRow, startedAt?: number): JsonObject => {
   const run = lastRun(entry, row)
-  if (isRunning(row)) {
-    const current = object(entry["lastRun"])
-    const startedAt = current["endedAt"] === undefined ? current["startedAt"] : undefined
-    return compact({ status: "running", startedAt })
-  }
+  // A run that was stopped stays stopped although its agent has yet to say so.
+  const stopped = run["status"] === "killed" || run["status"] === "timeout"
+  if (isRunning(row) && !stopped) return compact({ status: "running", startedAt })
   const status =
     run["status"] ?? (row.numTurns === 0 ? undefined : row.lastError === null ? "done" : "failed")
   return compact({
@@ -210,6 +209,8 @@ export interface RowOptions {
   readonly hasActiveRun?: boolean | undefined
   readonly childSessions?: ReadonlyArray<string> | undefined
   readonly checkpoints?: { readonly count: number; readonly latest: JsonObject | undefined } | undefined
+  /** When the present run began. */
+  readonly startedAt?: number | undefined
   /** What a session that cannot run now waits for. */
   readonly waitingFor?: string | null | undefined
 }
@@ -246,7 +247,7 @@ export const toRow = (config: GatewayConfig, record: GatewayRecord, options: Row
     thinkingOptions: levels,
     thinkingDefault: defaultsOf(config, record.agentId)["thinkingDefault"],
     ...tokensOf(entry, row),
-    ...statusOf(entry, row),
+    ...statusOf(entry, row, options.startedAt),
     childSessions:
       options.childSessions === undefined || options.childSessions.length === 0
         ? undefined
@@ -296,8 +297,7 @@ export const toEntry = (record: GatewayRecord): JsonObject => {
     parentSessionKey: record.parentKey,
     spawnedBy: record.spawnedBy,
     sessionFile: locator(record.session),
-    sessionStartedAt: record.createdAt,
-    ...(row.numTurns === 0 ? {} : statusOf(entry, row))
+    ...(row.numTurns === 0 ? {} : { sessionStartedAt: record.createdAt, ...statusOf(entry, row) })
   })
 }
 

@@ -55,6 +55,7 @@ export const expiry = (nowMillis: number, timeoutMillis: number | undefined): nu
 
 export class Runs {
   private readonly byId = new Map<string, Run>()
+  private readonly skips = new Map<string, number>()
   private readonly bySessionBody = new Map<string, Array<Run>>()
 
   add(run: Run): void {
@@ -97,6 +98,17 @@ export class Runs {
     const left = this.ofSession(run.session).filter((each) => each !== run)
     if (left.length === 0) this.bySessionBody.delete(run.session)
     else this.bySessionBody.set(run.session, left)
+  }
+
+  /** A log that was copied begins with what others were told before: the feed passes it on from here. */
+  skipTo(session: string, seq: number): void {
+    this.skips.set(session, seq)
+  }
+
+  takeSkip(session: string): number | undefined {
+    const seq = this.skips.get(session)
+    this.skips.delete(session)
+    return seq
   }
 
   expired(nowMillis: number): ReadonlyArray<Run> {

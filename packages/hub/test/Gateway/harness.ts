@@ -4,14 +4,11 @@
 import { createHash, generateKeyPairSync, type KeyObject, randomUUID, sign } from "node:crypto"
 import * as Payload from "@causeway/protocol/Payload"
 import { Log } from "@causeway/store/Log"
-import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { WebSocket } from "ws"
 import * as Config from "../../src/Gateway/Config.ts"
-import * as GatewayLayer from "../../src/Gateway/Layer.ts"
 import * as Hub from "../../src/Hub.ts"
 
 export interface HarnessOptions {
@@ -28,13 +25,15 @@ const parsed = (text: string): Config.GatewayConfig => {
 
 /** A hub in memory that serves a gateway. */
 export const layer = (options: HarnessOptions = {}) =>
-  GatewayLayer.layer({ version: "0.0.0-test", maxBufferedBytes: options.maxBufferedBytes }).pipe(
-    Layer.provideMerge(Hub.layer({ filename: options.filename ?? ":memory:", port: 0 })),
-    Layer.provideMerge(
-      Config.layerOf(options.config === undefined ? Config.defaults : parsed(options.config))
-    ),
-    Layer.provide(NodeContext.layer)
-  )
+  Hub.layer({
+    filename: options.filename ?? ":memory:",
+    port: 0,
+    gateway: {
+      version: "0.0.0-test",
+      config: options.config === undefined ? Config.defaults : parsed(options.config),
+      ...(options.maxBufferedBytes === undefined ? {} : { maxBufferedBytes: options.maxBufferedBytes })
+    }
+  })
 
 /** The fields of any frame; tests look into them. */
 // biome-ignore lint/suspicious/noExplicitAny: tests read frames of every shape.

@@ -18,6 +18,7 @@ import { Notifier } from "../Notifier.ts"
 import { Operations } from "../Operations.ts"
 import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
+import { GatewayRuns } from "../Runs.ts"
 
 /** How long an agent may take to compact: looked at every 250 ms for 5 min. */
 export const compactWait = Schedule.spaced("250 millis").pipe(Schedule.upTo("5 minutes"))
@@ -54,6 +55,7 @@ export const make = Effect.gen(function* () {
   const operations = yield* Operations
   const notifier = yield* Notifier
   const patching = yield* Patching
+  const runs = yield* GatewayRuns
 
   // --- Compact ---
 
@@ -251,6 +253,7 @@ export const make = Effect.gen(function* () {
         yield* sessions.remove([to.sid])
         return yield* unavailable(failure)
       }
+      runs.skipTo(to.session, copied)
       return (yield* sessions.bySession(to.session)) ?? to
     })
 
