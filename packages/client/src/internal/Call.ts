@@ -11,6 +11,7 @@ import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import type * as HttpMethod from "@effect/platform/HttpMethod"
+import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -158,7 +159,19 @@ export type Organization = "none" | "known" | "required"
 type RefreshError = HubUnreachable | CredentialsUnavailable
 
 export const make = Effect.gen(function* () {
-  const client = yield* HttpClient.HttpClient
+  // One span a call, ours: the platform's would carry what a peer or a transport says, and whole responses.
+  const client = HttpClient.withTracerDisabledWhen(yield* HttpClient.HttpClient, () => true)
+
+  /** Sends a request as part of the current span. */
+  const execute = (request: HttpClientRequest.HttpClientRequest) =>
+    Effect.flatMap(Effect.option(Effect.currentSpan), (span) =>
+      client.execute(
+        Option.match(span, {
+          onNone: () => request,
+          onSome: (current) => HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(current))
+        })
+      )
+    )
   const config = yield* ClientConfig
   const credentials = yield* Credentials
 
@@ -325,7 +338,7 @@ export const make = Effect.gen(function* () {
   return {
     config,
     credentials,
-    client,
+    execute,
     request,
     read,
     unreachable,

@@ -117,7 +117,7 @@ export const open =
       bearer,
       headers
     )
-    return call.client.execute(request).pipe(
+    return call.execute(request).pipe(
       Effect.mapError(call.unreachable(ask.operation, bearer)),
       Effect.flatMap(
         (response): Effect.Effect<Opened, HubUnreachable> =>
@@ -177,7 +177,10 @@ export const follow = <E, R>(options: Follow<E, R>): Stream.Stream<Frame, E, R> 
   /** One connection from beginning to end. Succeeds with what ends the following, fails with what does not. */
   const once = (mailbox: Mailbox.Mailbox<Frame, E>): Effect.Effect<E, Lost, R> =>
     Effect.gen(function* () {
-      const connected = yield* Effect.either(options.connect)
+      const connected = yield* options.connect.pipe(
+        Effect.withSpan(operation, { attributes: { "session.id": sessionId } }),
+        Effect.either
+      )
       if (Either.isLeft(connected)) {
         if (isUnanswered(connected.left)) return yield* lost(connected.left, 0)
         return connected.left

@@ -60,7 +60,7 @@ describe("frames", () => {
         const bytes = new TextEncoder().encode(written(pieces, end))
         expect(yield* read(cut(bytes, places))).toEqual(expected(pieces))
       }),
-    { fastCheck: { numRuns: 200 } }
+    { fastCheck: { numRuns: 60 } }
   )
 
   it.effect("survive being cut at every byte", () =>
