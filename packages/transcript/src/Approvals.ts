@@ -348,7 +348,10 @@ export const allow = (answer: {
     ...(answer.rules === undefined || answer.rules.length === 0 ? {} : { updatedPermissions: answer.rules })
   })
 
-/** The payload that denies a request; the agent gets to read `message`. */
+/** What a denial without a person's own words says: no more than that there was one. */
+export const DENIED = "The user denied this request."
+
+/** The payload that denies a request; the agent gets to read `message`, which is {@link DENIED} where nobody said more. */
 export const deny = (answer: {
   readonly requestId: string
   readonly toolUseId: string

@@ -5,6 +5,7 @@ import * as Sessions from "@causeway/client/Sessions"
 import * as Viewer from "@causeway/client/Viewer"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import type * as Api from "@causeway/protocol/SessionsApi"
+import * as Approvals from "@causeway/transcript/Approvals"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -154,7 +155,7 @@ export const deny = Command.make(
   {
     ...Flags.remote,
     message: Options.text("message").pipe(
-      Options.withDefault("Denied by the person who was asked"),
+      Options.withDefault(Approvals.DENIED),
       Options.withDescription("What the agent is told")
     ),
     session,

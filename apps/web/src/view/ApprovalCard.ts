@@ -93,7 +93,7 @@ export const build = (card: Card, actions: Actions): HTMLElement => {
   const deny = () =>
     actions.answer(
       requestId,
-      Approvals.deny({ requestId, toolUseId, message: words.value.trim() || "The user denied this." })
+      Approvals.deny({ requestId, toolUseId, message: words.value.trim() || Approvals.DENIED })
     )
   const fields = questionFields(card, questions)
   const isPlan = approval.toolName === "ExitPlanMode"

@@ -7,6 +7,7 @@
  */
 import type { PermissionOption, RequestPermissionOutcome } from "@agentclientprotocol/sdk"
 import type { JsonObject } from "@causeway/protocol/Payload"
+import * as Approvals from "@causeway/transcript/Approvals"
 import * as Read from "@causeway/transcript/Read"
 
 export type Option = Pick<PermissionOption, "optionId" | "name" | "kind">
@@ -47,11 +48,14 @@ export const suggestions = (offered: ReadonlyArray<Option>, toolName: string): R
     }))
 }
 
+/** Denials that say no more than the chosen option does. */
+const silent: ReadonlySet<string> = new Set(["", Approvals.DENIED])
+
 /** What a person's answer is to the agent. */
 export interface Answer {
   readonly outcome: RequestPermissionOutcome
   readonly allowed: boolean
-  /** What the person said on denying; ACP's outcome has no room for it. */
+  /** What the person said on denying, beyond that; ACP's outcome has no room for it. */
   readonly comment: string | undefined
   /** Whether the turn is to end too. */
   readonly interrupt: boolean
@@ -96,7 +100,7 @@ export const answer = (offered: ReadonlyArray<Option>, response: JsonObject): An
   return {
     outcome: option === undefined ? cancelled.outcome : { outcome: "selected", optionId: option.optionId },
     allowed: allow && option !== undefined,
-    comment: !allow && typeof message === "string" && message.trim() !== "" ? message : undefined,
+    comment: !allow && typeof message === "string" && !silent.has(message.trim()) ? message : undefined,
     interrupt
   }
 }

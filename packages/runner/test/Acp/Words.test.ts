@@ -1,3 +1,4 @@
+import * as Approvals from "@causeway/transcript/Approvals"
 import { describe, expect, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
@@ -103,6 +104,7 @@ describe("Permission", () => {
       outcome: { outcome: "selected", optionId: "n" },
       comment: "use git mv"
     })
+    expect(Permission.answer(offered, deny({ message: Approvals.DENIED })).comment).toBe(undefined)
     expect(Permission.answer(offered, { subtype: "error", error: "no surface" })).toMatchObject({
       allowed: false,
       comment: "no surface"

@@ -7,6 +7,7 @@ import * as Params from "@causeway/protocol/Gateway/Params"
 import * as Environments from "@causeway/store/Environments"
 import { type DeviceRecord, GatewayDevices } from "@causeway/store/GatewayDevices"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import * as Approvals from "@causeway/transcript/Approvals"
 import { object } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -246,7 +247,7 @@ export const make = Effect.gen(function* () {
               }
             : {
                 behavior: "deny",
-                message: params.message ?? "The user denied this request.",
+                message: params.message ?? Approvals.DENIED,
                 toolUseID: approval.toolUseId
               }
         const appended = yield* operations.append(record, {
