@@ -27,13 +27,15 @@ describe(`the published clients${isThere ? "" : " (skipped: CAUSEWAY_AGENT_SDK n
         const browser = yield* load("browser-sdk.js")
         const hub = yield* Hub.Hub
         const access = yield* token
-        const id: string = yield* Effect.promise(() =>
+        const id: string = yield* Effect.promise<string>(() =>
           bridge.createCodeSession(hub.url, access, "a title", 10_000, ["tag"], undefined, "/d")
         )
         expect(id).toMatch(/^cse_/)
-        const credentials = yield* Effect.promise(() =>
-          bridge.fetchRemoteCredentials(id, hub.url, access, 10_000)
-        )
+        const credentials = yield* Effect.promise<{
+          readonly worker_jwt: string
+          readonly api_base_url: string
+          readonly worker_epoch: number
+        }>(() => bridge.fetchRemoteCredentials(id, hub.url, access, 10_000))
 
         const prompts = yield* Queue.unbounded<{ readonly uuid: string }>()
         const answers = yield* Queue.unbounded<{ readonly response: unknown }>()

@@ -65,6 +65,9 @@ export interface CreateSession {
   readonly payloads: ReadonlyArray<Payload.Payload>
 }
 
+/** How stale `workerSeenAt` may be, so that not every sign of life is a durable write: 5 s. */
+export const SEEN_MILLIS = 5_000
+
 /** What a worker says of itself; a member that is left out stays as it is. */
 export interface WorkerState {
   readonly workerStatus?: "idle" | "running" | "requires_action"
@@ -109,6 +112,13 @@ export class Sessions extends Context.Tag("@causeway/store/Sessions")<
     /** Refuses an epoch that a newer one has replaced. */
     readonly checkEpoch: (
       key: SessionKey & { readonly workerEpoch: number }
+    ) => Effect.Effect<void, SessionUnknown | WorkerSuperseded | StoreUnavailable>
+    /**
+     * Notes that the session's worker was seen, at most every {@link SEEN_MILLIS}, and refuses an epoch that a newer one
+     * has replaced. Wakes nobody.
+     */
+    readonly seen: (
+      key: SessionKey & { readonly workerEpoch: number | undefined }
     ) => Effect.Effect<void, SessionUnknown | WorkerSuperseded | StoreUnavailable>
     /** Replaces what is given of the worker's state and notes that it was seen. No epoch: that of the token is trusted. */
     readonly updateWorker: (
@@ -328,7 +338,17 @@ export const make = Effect.gen(function* () {
         : Effect.void
     )
 
-  return Sessions.of({ checkEpoch, create, get, list, rename, archive, nextEpoch, updateWorker })
+  const seen = Effect.fnUntraced(function* (key: SessionKey & { readonly workerEpoch: number | undefined }) {
+    const now = yield* Clock.currentTimeMillis
+    const record = yield* get(key)
+    if (key.workerEpoch !== undefined && key.workerEpoch < record.workerEpoch) {
+      return yield* new WorkerSuperseded({ given: key.workerEpoch, current: record.workerEpoch })
+    }
+    if (record.workerSeenAt !== undefined && now - record.workerSeenAt < SEEN_MILLIS) return
+    yield* sql`UPDATE sessions SET worker_seen_at = ${now} WHERE sid = ${record.sid}`
+  }, unavailable)
+
+  return Sessions.of({ seen, checkEpoch, create, get, list, rename, archive, nextEpoch, updateWorker })
 })
 
 export const layer: Layer.Layer<Sessions, never, SqlClient.SqlClient | Bus> = Layer.effect(Sessions, make)

@@ -169,7 +169,7 @@ export const routes = Effect.gen(function* () {
     Effect.gen(function* () {
       const key = yield* caller.either(request)
       const body = yield* decodeHeartbeat(yield* Body.json(yield* request.body))
-      yield* store.updateWorker({ ...key, workerEpoch: body.worker_epoch }, {})
+      yield* store.seen({ ...key, workerEpoch: body.worker_epoch })
       return BareDoor.json(200, { heartbeat_interval_seconds: Duration.toSeconds(config.workerHeartbeat) })
     }).pipe(wired)
   )

@@ -9,7 +9,9 @@ import * as WireError from "@causeway/protocol/WireError"
 import { Bus, type Subscription } from "@causeway/store/Bus"
 import { type DeliveryChange, Log, type SessionKey, type StoredEvent } from "@causeway/store/Log"
 import { Sessions } from "@causeway/store/Sessions"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import * as BareDoor from "../BareDoor.ts"
 import { Config } from "../Config.ts"
 import { wired } from "../Failure.ts"
@@ -17,6 +19,9 @@ import * as Caller from "../Log/Caller.ts"
 import { NodeServer } from "../Server.ts"
 import * as EventStream from "../Streams/EventStream.ts"
 import * as Frames from "./Frames.ts"
+
+/** How often an open worker's stream counts as a sign of life; well below the time after which a worker is gone. */
+const SEEN = Duration.seconds(40)
 
 /** Events that are read, and frames that are written, at a time. */
 const PAGE = 64
@@ -73,6 +78,12 @@ export const routes = Effect.gen(function* () {
     )
   }
 
+  /** A worker whose stream is open is there, whether it sends heartbeats or not. */
+  const keepSeen = (key: SessionKey) =>
+    sessions
+      .seen({ ...key, workerEpoch: undefined })
+      .pipe(Effect.delay(SEEN), Effect.repeat(Schedule.forever), Effect.asVoid)
+
   const toWorker = (
     key: Caller.Caller,
     from: number | undefined,
@@ -103,7 +114,7 @@ export const routes = Effect.gen(function* () {
       return yield* EventStream.run(request, {
         comment: config.streamComment,
         until: stopping,
-        produce: (writer) => toWorker(key, from, subscription, writer)
+        produce: (writer) => Effect.raceFirst(toWorker(key, from, subscription, writer), keepSeen(key))
       })
     }).pipe(Effect.scoped, wired)
   )
