@@ -104,6 +104,6 @@ describe.skipIf(Browser.path === undefined)("up, in a real browser", () => {
         yield* second.program.kill("SIGTERM")
         expect((yield* second.program.ended).code).toBe(0)
       }),
-    90_000
+    240_000
   )
 })

@@ -66,7 +66,7 @@ const hub = Layer.unwrapScoped(
   Effect.map(Bundle.directory, (page) => Hub.layer({ filename: ":memory:", page }))
 )
 
-describe.skipIf(Browser.path === undefined)("the page, in a real browser", () => {
+describe.skipIf(Browser.path === undefined)("the page, in a real browser", { timeout: 120_000 }, () => {
   it.scopedLive("takes the token out of the address, and keeps it over a reload", () =>
     Effect.gen(function* () {
       const { page, problems, token } = yield* world()

@@ -37,7 +37,8 @@ export const open = (browser: Browser, options: BrowserContextOptions = {}) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const context = await browser.newContext(options)
-      context.setDefaultTimeout(20_000)
+      // A bound for a machine under load, not an expectation.
+      context.setDefaultTimeout(60_000)
       const page = await context.newPage()
       const problems: Array<string> = []
       page.on("pageerror", (error) => problems.push(String(error)))
