@@ -1,3 +1,4 @@
+import * as Bus from "@causeway/store/Bus"
 import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,7 +9,7 @@ import * as Scope from "effect/Scope"
 import * as Hub from "../src/Hub.ts"
 import { call, layer, open, put, session, take } from "./harness.ts"
 
-const provide = <A, E>(effect: Effect.Effect<A, E, Hub.Hub | Scope.Scope>) =>
+const provide = <A, E>(effect: Effect.Effect<A, E, Hub.Hub | Bus.Bus | Scope.Scope>) =>
   Effect.provide(Effect.scoped(effect), layer)
 
 const prompt = (uuid: string) => ({ type: "user", uuid, message: { role: "user", content: uuid } })
@@ -238,6 +239,10 @@ describe("the worker's stream", () => {
         const source = yield* Scope.extend(open({ path: workerPath(world), token: world.ingress }), scope)
         yield* source.comment
         expect(yield* status).toBe("connected")
+        const changes = yield* (yield* Bus.Bus).subscribe(`session:${world.id.replace("session_", "")}`)
+        yield* Scope.close(scope, Exit.void)
+        yield* changes.take
+        expect(yield* status).toBe("disconnected")
       })
     )
   )
