@@ -4,7 +4,7 @@
  * directory is 0700, each file 0600.
  */
 import { existsSync, statSync } from "node:fs"
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { mkdir, open as openFile, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { homedir } from "node:os"
 import { dirname, join, resolve } from "node:path"
 import * as Config from "effect/Config"
@@ -85,6 +85,14 @@ const read = (path: string): Effect.Effect<Option.Option<string>, Failure> =>
           })
     )
   )
+
+/** Makes a file for its owner alone, where there is none: SQLite gives its side files the mode of the database. */
+export const reserve = (path: string): Effect.Effect<void, Failure> =>
+  Effect.tryPromise({
+    try: async () => (await openFile(path, "a", 0o600)).close(),
+    catch: (cause) =>
+      new Failure({ message: `${path} cannot be opened: ${describe(cause)}`, next: "check its permissions" })
+  })
 
 /** Replaces a file in one step, 0600. */
 const write = (path: string, text: string): Effect.Effect<void, Failure> =>

@@ -86,6 +86,7 @@ interface RunningHub {
 const serveHub = (flags: ServingFlags, stateDir: string) =>
   Effect.gen(function* () {
     const filename = yield* database(flags.databaseUrl, stateDir)
+    yield* StateDirectory.reserve(filename)
     const context = yield* Layer.build(
       Hub.layer({ filename, host: flags.host, port: flags.port, page })
     ).pipe(Effect.mapError(hubFailure(flags)))
