@@ -94,7 +94,10 @@ const observed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     }
     for (const span of spans) {
       said.push(span.name, inspect([...span.attributes], { depth: 9 }))
-      if (span.status._tag === "Ended") said.push(inspect(span.status.exit, { depth: 9 }))
+      // Exporters tell of a span's failure; what it answered stays in the program.
+      if (span.status._tag === "Ended" && Exit.isFailure(span.status.exit)) {
+        said.push(inspect(span.status.exit, { depth: 9 }), Cause.pretty(span.status.exit.cause))
+      }
     }
     return { exit, said: said.join("\n"), spans }
   })
