@@ -304,11 +304,20 @@ const planSteps = (value: unknown): Plan["steps"] =>
     ]
   })
 
-const onToolUse = (draft: Draft, block: JsonObject, messageId: string | null, common: Common): void => {
+/** Answers the place of the call. */
+const onToolUse = (draft: Draft, block: JsonObject, messageId: string | null, common: Common): number => {
   const toolUseId = name(block["id"]) ?? common.id
   const toolName = name(block["name"]) ?? "unknown"
   const input = block["input"] ?? null
-  if (draft.calls.has(toolUseId)) return
+  const known = draft.calls.get(toolUseId)
+  const before = known === undefined ? undefined : draft.items[known]
+  if (known !== undefined && before?.kind === "tool_call") {
+    // Told again by a line that replaces the one before: the call keeps its place, its result and its approval.
+    if (before.superseded && !common.superseded) {
+      draft.items[known] = { ...before, messageId, name: toolName, input, superseded: false }
+    }
+    return known
+  }
   const call: ToolCall = {
     ...common,
     kind: "tool_call",
@@ -323,7 +332,8 @@ const onToolUse = (draft: Draft, block: JsonObject, messageId: string | null, co
   }
   const orphan = draft.orphans.get(toolUseId)
   const earlier = orphan === undefined ? undefined : draft.items[orphan]
-  draft.calls.set(toolUseId, draft.items.length)
+  const place = draft.items.length
+  draft.calls.set(toolUseId, place)
   if (earlier?.kind === "tool_result") {
     draft.orphans.delete(toolUseId)
     update(draft, orphan, "tool_result", (result) => ({ ...result, linked: true }))
@@ -350,6 +360,7 @@ const onToolUse = (draft: Draft, block: JsonObject, messageId: string | null, co
       steps: []
     })
   }
+  return place
 }
 
 const onToolResult = (draft: Draft, block: JsonObject, common: Common): void => {
@@ -367,7 +378,28 @@ const onToolResult = (draft: Draft, block: JsonObject, common: Common): void => 
 
 // --- Lines ---
 
+/** Marks what came from the line `uuid` as replaced, now or when it comes. */
+const replace = (draft: Draft, uuid: string): void => {
+  draft.replaced.add(uuid)
+  for (const at of draft.places.get(uuid) ?? []) {
+    const item = draft.items[at]
+    if (item === undefined) continue
+    if (item.kind === "message") {
+      const parts = item.parts.map((part) => (part.uuid === uuid ? { ...part, superseded: true } : part))
+      draft.items[at] = {
+        ...item,
+        parts,
+        text: shown(parts),
+        superseded: parts.every((part) => part.superseded)
+      }
+    } else draft.items[at] = { ...item, superseded: true }
+  }
+}
+
 const onAssistant = (draft: Draft, json: JsonObject, event: ReadableEvent): void => {
+  for (const uuid of array(json["supersedes"])) {
+    if (typeof uuid === "string" && uuid !== event.uuid) replace(draft, uuid)
+  }
   const common = commonOf(draft, event, json)
   const message = object(json["message"])
   const messageId = name(message["id"])
@@ -427,32 +459,13 @@ const onAssistant = (draft: Draft, json: JsonObject, event: ReadableEvent): void
         redacted: type === "redacted_thinking"
       })
     } else if (type === "tool_use" || type === "server_tool_use" || type === "mcp_tool_use") {
-      onToolUse(draft, block, messageId, at)
+      touched.add(onToolUse(draft, block, messageId, at))
     } else if (type.endsWith("tool_result")) onToolResult(draft, block, at)
     else draft.items.push({ ...at, kind: "unknown", type: `assistant/${clip(type, 128)}`, value })
   })
   if (blocks.length === 0 && json["error"] !== undefined) say("", common(0))
   for (let i = first; i < draft.items.length; i++) touched.add(i)
   draft.places.set(event.uuid, [...touched])
-  for (const uuid of array(json["supersedes"])) if (typeof uuid === "string") replace(draft, uuid)
-}
-
-/** Marks what came from the line `uuid` as replaced, now or when it comes. */
-const replace = (draft: Draft, uuid: string): void => {
-  draft.replaced.add(uuid)
-  for (const at of draft.places.get(uuid) ?? []) {
-    const item = draft.items[at]
-    if (item === undefined) continue
-    if (item.kind === "message") {
-      const parts = item.parts.map((part) => (part.uuid === uuid ? { ...part, superseded: true } : part))
-      draft.items[at] = {
-        ...item,
-        parts,
-        text: shown(parts),
-        superseded: parts.every((part) => part.superseded)
-      }
-    } else draft.items[at] = { ...item, superseded: true }
-  }
 }
 
 const onUser = (draft: Draft, json: JsonObject, event: ReadableEvent): void => {

@@ -109,6 +109,22 @@ describe("Conversation", () => {
     expect(part.map((item) => item.text)).toEqual(["kept", "new"])
   })
 
+  it("keeps a call in its place where a line that replaces another one tells of it again", () => {
+    const list = items(
+      calls("m1", "t1", "Bash", { command: "a" }, { uuid: "a1" }),
+      toolResult("t1", "out"),
+      calls("m2", "t1", "Bash", { command: "b" }, { uuid: "a2", supersedes: ["a1"] })
+    )
+    expect(only(list, "tool_call")).toMatchObject([
+      { input: { command: "b" }, superseded: false, completed: true, result: { text: "out" } }
+    ])
+  })
+
+  it("takes a call that is told twice for one", () => {
+    const call = calls("m1", "t1", "Bash", {})
+    expect(only(items(call, call), "tool_call")).toHaveLength(1)
+  })
+
   it("drops echoes and shows what people did", () => {
     const list = items(
       prompt("hi", "p1"),

@@ -112,6 +112,13 @@ describe("SessionRow", () => {
     ).toMatchObject({ title: "first", titleOrigin: "derived" })
   })
 
+  it("is never older than its newest event, whatever the clocks say", () => {
+    const [first, second] = log(init(), result())
+    if (first === undefined || second === undefined) throw new Error("two events")
+    const row = SessionRow.replay([first, { ...second, createdAt: 5 }])
+    expect(row).toMatchObject({ createdAt: 1_000_000, updatedAt: 1_000_000 })
+  })
+
   it("archives and takes back", () => {
     const archive = client({ type: "session_update", archived: true })
     expect(replay(archive).archivedAt).toBe(1_000_000)

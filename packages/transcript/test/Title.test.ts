@@ -3,6 +3,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Preview from "../src/Preview.ts"
 import * as Read from "../src/Read.ts"
 import * as Title from "../src/Title.ts"
+import * as Usage from "../src/Usage.ts"
 
 describe("Title", () => {
   it("cuts between words", () => {
@@ -65,6 +66,18 @@ describe("Read", () => {
     }
   )
 
+  it("a digest knows where one text ends and the next begins", () => {
+    expect(Read.digest(["ab", ""])).not.toBe(Read.digest(["a", "b"]))
+    expect(Read.digest({ a: 1, b: 2 })).toBe(Read.digest({ b: 2, a: 1 }))
+  })
+
+  it("an amount survives JSON", () => {
+    for (const value of [-0, 0, 1.5, -1, Number.NaN, Number.POSITIVE_INFINITY, "1", null]) {
+      const amount = Read.amount(value)
+      expect(JSON.parse(JSON.stringify(amount))).toBe(amount)
+    }
+  })
+
   it("a cut never splits a character", () => {
     expect(Read.clip("a😀b", 2)).toBe("a")
     expect(Read.clip("a😀b", 3)).toBe("a😀")
@@ -77,5 +90,32 @@ describe("Preview", () => {
     expect(Preview.toolInput({ questions: [{ question: "Which?" }] })).toBe("Which?")
     expect(Preview.toolInput({ odd: "x" })).toBe("odd: x")
     expect(Preview.toolInput(null)).toBe("")
+  })
+})
+
+describe("Usage", () => {
+  const line = (more: object) => ({
+    type: "assistant",
+    message: { model: "m", usage: { input_tokens: 1, cache_read_input_tokens: 2 } },
+    ...more
+  })
+
+  it("is that of the main context, and of real messages", () => {
+    expect(Usage.ofLine(line({}))).toEqual({
+      inputTokens: 1,
+      outputTokens: 0,
+      cacheReadTokens: 2,
+      cacheCreationTokens: 0
+    })
+    expect(Usage.ofLine(line({ parent_tool_use_id: "t" }))).toBeNull()
+    expect(Usage.ofLine(line({ isSidechain: true }))).toBeNull()
+    expect(Usage.ofLine(line({ type: "result" }))).toBeNull()
+    expect(Usage.ofLine(line({ message: { model: "<synthetic>", usage: { input_tokens: 0 } } }))).toBeNull()
+    expect(Usage.ofLine(line({ message: { usage: {} } }))).toBeNull()
+  })
+
+  it("leaves room for the answer", () => {
+    expect(Usage.contextLimit(null)).toBe(168_000)
+    expect(Usage.contextLimit("claude[1m]")).toBe(968_000)
   })
 })
