@@ -104,9 +104,9 @@ describe("kill -9", () => {
             Effect.timeoutFail({
               duration: "90 seconds",
               onTimeout: () =>
-                new Error(
-                  `seed ${seed}: not all of ${sent.length} prompts were answered\n${JSON.stringify(bridge.lines.slice(-5))}\n${bridge.stderr()}`
-                )
+                new World.TooLate({
+                  message: `seed ${seed}: not all of ${sent.length} prompts were answered\n${JSON.stringify(bridge.lines.slice(-5))}\n${bridge.stderr()}`
+                })
             })
           )
           expectExact(log, sent)
@@ -238,7 +238,10 @@ describe("kill -9", () => {
             ),
             { concurrency: "unbounded" }
           ).pipe(
-            Effect.timeoutFail({ duration: "40 seconds", onTimeout: () => new Error("a turn did not end") })
+            Effect.timeoutFail({
+              duration: "40 seconds",
+              onTimeout: () => new World.TooLate({ message: "a turn did not end" })
+            })
           )
           expect(
             logs.map(

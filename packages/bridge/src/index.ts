@@ -1,5 +1,6 @@
 export * as Bridge from "./Bridge.ts"
 export * as BridgeEvent from "./BridgeEvent.ts"
+export * as Config from "./Config.ts"
 export * as Host from "./Host.ts"
 export * as Journal from "./Journal.ts"
 export * as Lifecycle from "./Lifecycle.ts"

@@ -21,6 +21,7 @@ import * as ProcessRegistry from "@causeway/runner/Process/ProcessRegistry"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Chunk from "effect/Chunk"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -88,8 +89,10 @@ export const bridge = (options: { readonly stateDirectory: string; readonly scri
 export const start = (options: {
   readonly dir: string
   readonly baseUrl: string
-  readonly events?: Array<BridgeEvent>
-  readonly more?: Partial<Bridge.Config>
+  /** Default true: agents serve the sessions. */
+  readonly hosted?: boolean
+  readonly events?: Array<BridgeEvent> | undefined
+  readonly more?: Partial<Bridge.Config> | undefined
 }) =>
   Effect.gen(function* () {
     const serve = yield* Host.make()
@@ -102,7 +105,7 @@ export const start = (options: {
       perpetual: false,
       agent: "scripted",
       title: "a session",
-      serve,
+      ...(options.hosted === false ? {} : { serve }),
       onEvent: (event) => Effect.sync(() => void options.events?.push(event)),
       ...options.more
     })
@@ -131,3 +134,15 @@ export const until = (sessionId: SessionId, matches: (payload: Payload.JsonObjec
       Effect.map(Chunk.toReadonlyArray)
     )
   )
+
+/** What did not happen in time. */
+export class TooLate extends Data.TaggedError("TooLate")<{ readonly message: string }> {}
+
+/** Waits for something that other fibers put in place. */
+export const eventually = <A>(look: () => A | undefined): Effect.Effect<A> =>
+  Effect.suspend(() => {
+    const found = look()
+    return found === undefined
+      ? Effect.zipRight(Effect.sleep("20 millis"), eventually(look))
+      : Effect.succeed(found)
+  })

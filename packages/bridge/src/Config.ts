@@ -1,0 +1,42 @@
+/** What a bridge is told: everything, so that it reads nothing global. Source: spec 1 §6. */
+import type * as Environments from "@causeway/client/Environments"
+import type * as Payload from "@causeway/protocol/Payload"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type { BridgeEvent } from "./BridgeEvent.ts"
+import type { Serve } from "./Host.ts"
+
+export interface Config {
+  /** The directory to work in; absolute. One bridge a directory. */
+  readonly dir: string
+  readonly machineName: string
+  readonly branch?: string | undefined
+  readonly gitRepoUrl?: string | undefined
+  /** Title of a session that is created here. */
+  readonly title?: string | undefined
+  /** The title to give a session that replaces another one; default `title`. */
+  readonly currentTitle?: Effect.Effect<string | undefined>
+  /** The hub. */
+  readonly baseUrl: string
+  /** Base of the ingress logs; default `baseUrl`. */
+  readonly sessionIngressUrl?: string | undefined
+  /** Opaque; sent as `metadata.worker_type`. */
+  readonly workerType: string
+  /** Sessions held at once, the home session among them; work beyond that is not acknowledged. At least 1. */
+  readonly maxSessions: number
+  /** SDK messages that a session created here starts with. */
+  readonly initialEvents?: ReadonlyArray<Payload.JsonObject>
+  /** Keep environment, session and pointer at an orderly shutdown, and take them up again at the next start. */
+  readonly perpetual: boolean
+  /** `blockMs`: how long the hub may hold a poll; default 25,000, which a Causeway hub allows. */
+  readonly poll?: Environments.PollOptions
+  /** What the sessions' agents are started with, unless the session says otherwise. */
+  readonly agent: string
+  readonly model?: string | undefined
+  readonly permissionMode?: string | undefined
+  /** Run for every session that is held, the home session included. Without it the handle's streams bring what comes. */
+  readonly serve?: Serve
+  readonly onEvent?: (event: BridgeEvent) => Effect.Effect<void>
+  /** Bound of the whole orderly shutdown; default 15 s. */
+  readonly shutdownTimeout?: Duration.DurationInput
+}

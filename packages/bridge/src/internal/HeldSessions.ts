@@ -1,0 +1,336 @@
+/**
+ * The sessions in a bridge's hands: taken, attached, attached again, and let go.
+ *
+ * Each has one link for as long as it is held, one agent (or whatever `serve` is), and at most one attachment at a
+ * time. Who lets a session go is told why; what the journal says of it is decided here: ended where nobody can work
+ * on it any more, parked where it may come back.
+ */
+import { randomUUID } from "node:crypto"
+import * as Backoff from "@causeway/client/Backoff"
+import * as ClientError from "@causeway/client/ClientError"
+import type * as CodeSession from "@causeway/client/CodeSession"
+import * as Credentials from "@causeway/client/Credentials"
+import * as Environments from "@causeway/client/Environments"
+import * as Ingress from "@causeway/client/Ingress"
+import type * as Poller from "@causeway/client/Poller"
+import * as Sessions from "@causeway/client/Sessions"
+import { type EnvironmentId, type SessionId, sessionBody, toCompat } from "@causeway/protocol/Ids"
+import type * as Payload from "@causeway/protocol/Payload"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberHandle from "effect/FiberHandle"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import { BridgeEvent } from "../BridgeEvent.ts"
+import type { Config } from "../Config.ts"
+import type { Serve } from "../Host.ts"
+import { Journal, type JournalFailed, type SessionRecord } from "../Journal.ts"
+import * as Link from "../Link.ts"
+import type { Connectivity } from "./Connectivity.ts"
+import { type Registrar, untilAnswered } from "./Registrar.ts"
+
+/** Time for work that is on its way to arrive before it is asked for: an offer comes again after 5 s. */
+const REOFFER = Duration.seconds(10)
+
+/** A session in a bridge's hands. */
+export interface Held {
+  readonly link: Link.OwnedLink
+  readonly scope: Scope.CloseableScope
+  /** What serves it; interrupting it ends the agent and waits for its last lines. */
+  readonly serving: Fiber.RuntimeFiber<void>
+  /** The one attachment that works, and what follows it. */
+  readonly attaching: FiberHandle.FiberHandle
+  /** Attachments follow each other. */
+  readonly turn: Effect.Semaphore
+  /** The newest attachment, also after its end. */
+  readonly attachment: Ref.Ref<Option.Option<Link.Attachment>>
+}
+
+export interface HeldSessions {
+  readonly all: () => ReadonlyArray<Held>
+  readonly find: (id: SessionId) => Held | undefined
+  /** Enters a session into the journal and takes it. */
+  readonly take: (
+    id: SessionId,
+    options: {
+      readonly environmentId: EnvironmentId
+      readonly home: boolean
+      readonly model?: string | undefined
+      readonly permissionMode?: string | undefined
+    }
+  ) => Effect.Effect<Held, JournalFailed>
+  /** Answers an offer: attaches the session, anew if it is held already; leaves it alone at capacity. */
+  readonly accept: (work: Poller.Work) => Effect.Effect<void>
+  /** Asks for the work of a session in hand; lets it go where the hub will not offer it again. */
+  readonly askAgain: (held: Held) => Effect.Effect<void>
+  /** Lets a session go for good. */
+  readonly finish: (held: Held, why: string) => Effect.Effect<void>
+  /** Forgets what the client services keep of a session. */
+  readonly forget: (id: SessionId) => Effect.Effect<void>
+  /** Reports a failure that stops nothing. */
+  readonly complain: (
+    what: string,
+    id: SessionId
+  ) => <E extends { readonly message: string }>(effect: Effect.Effect<void, E>) => Effect.Effect<void>
+}
+
+const member = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as Payload.JsonObject)[name]
+    : undefined
+
+const text = (value: unknown): string | undefined =>
+  typeof value === "string" && value.length > 0 ? value : undefined
+
+export const make = (options: {
+  readonly config: Config
+  readonly emit: (event: BridgeEvent) => Effect.Effect<void>
+  readonly environment: Ref.Ref<EnvironmentId>
+  readonly connectivity: Connectivity
+  readonly registrar: Registrar
+  /** Serves a session where the configuration has no `serve`. */
+  readonly serve: Serve
+  /** Told when the home session is let go for good. */
+  readonly onHomeEnded: Effect.Effect<void>
+  /** In it, everything that works for the sessions lives. */
+  readonly scope: Scope.Scope
+}): Effect.Effect<
+  HeldSessions,
+  never,
+  | Journal
+  | Environments.Environments
+  | Sessions.Sessions
+  | Ingress.Ingress
+  | CodeSession.CodeSession
+  | Credentials.Credentials
+  | Poller.Poller
+> =>
+  Effect.gen(function* () {
+    const { config, connectivity, emit, environment, registrar, scope } = options
+    const journal = yield* Journal
+    const environments = yield* Environments.Environments
+    const sessions = yield* Sessions.Sessions
+    const ingress = yield* Ingress.Ingress
+    const credentials = yield* Credentials.Credentials
+    const services = yield* Effect.context<
+      Journal | Ingress.Ingress | CodeSession.CodeSession | Credentials.Credentials | Poller.Poller
+    >()
+    const held = new Map<string, Held>()
+
+    const complain: HeldSessions["complain"] = (what, sessionId) => (effect) =>
+      Effect.catchAll(effect, (error) =>
+        Effect.zipRight(
+          Effect.logError(what).pipe(Effect.annotateLogs({ session: sessionId, detail: error.message })),
+          emit(BridgeEvent.Warning({ message: `${what}: ${error.message}`, sessionId }))
+        )
+      )
+
+    /** In a fiber that the end of a session does not end. */
+    const aside = (effect: Effect.Effect<void>) =>
+      Effect.asVoid(Effect.forkIn(Effect.interruptible(effect), scope))
+
+    // --- Taking and letting go ---
+
+    const open = (record: SessionRecord): Effect.Effect<Held, JournalFailed> =>
+      Effect.gen(function* () {
+        const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
+        const link = yield* Link.make({
+          record,
+          sessionIngressUrl: config.sessionIngressUrl ?? config.baseUrl,
+          onEvent: emit,
+          onConnection: (connection) => {
+            if (!record.home) return Effect.void
+            return connection._tag === "Connected"
+              ? connectivity.saw({ home: true }, "polls do not come through")
+              : connectivity.saw({ home: false }, connection.error, Duration.millis(connection.delayMillis))
+          }
+        }).pipe(Scope.extend(own), Effect.provide(services))
+        const serve = config.serve ?? options.serve
+        const entry: Held = {
+          link,
+          scope: own,
+          serving: yield* Effect.forkDaemon(Effect.interruptible(Effect.scoped(serve(link)))),
+          attaching: yield* Scope.extend(FiberHandle.make(), own),
+          turn: yield* Effect.makeSemaphore(1),
+          attachment: yield* Ref.make(Option.none<Link.Attachment>())
+        }
+        held.set(sessionBody(record.sessionId), entry)
+        return entry
+      }).pipe(Effect.uninterruptible)
+
+    const take: HeldSessions["take"] = (sessionId, settings) =>
+      Effect.flatMap(
+        journal.enter({
+          sessionId,
+          environmentId: settings.environmentId,
+          directory: config.dir,
+          home: settings.home,
+          agentSessionId: randomUUID(),
+          agent: config.agent,
+          cwd: config.dir,
+          model: settings.model ?? config.model,
+          permissionMode: settings.permissionMode ?? config.permissionMode
+        }),
+        (record) => open({ ...record, home: settings.home })
+      )
+
+    const forget = (id: SessionId) => Effect.zipRight(ingress.clear(id), credentials.forgetIngressToken(id))
+
+    /** Ends the agent, then closes the link. `settle` answers with how many lines stay unsent. */
+    const letGo = (entry: Held, why: string, settle: Effect.Effect<number, JournalFailed>) =>
+      Effect.gen(function* () {
+        const { sessionId, home } = entry.link
+        if (held.get(sessionBody(sessionId)) !== entry) return
+        held.delete(sessionBody(sessionId))
+        yield* Fiber.interrupt(entry.serving)
+        yield* Scope.close(entry.scope, Exit.void)
+        yield* forget(sessionId)
+        const unsent = yield* settle
+        yield* emit(BridgeEvent.SessionEnded({ sessionId, why, unsent }))
+        if (home) yield* connectivity.saw({ home: false, homeless: true }, why)
+      }).pipe(Effect.uninterruptible, complain("session not let go in order", entry.link.sessionId))
+
+    const finish = (entry: Held, why: string) =>
+      Effect.zipRight(
+        letGo(entry, why, journal.end(entry.link.sessionId)),
+        entry.link.home ? options.onHomeEnded : Effect.void
+      )
+
+    /** Lets a session go that may come back. Its work item is stopped, so that it is not offered here by itself. */
+    const release = (entry: Held, why: string) =>
+      Effect.gen(function* () {
+        const { sessionId } = entry.link
+        const attachment = yield* Ref.get(entry.attachment)
+        yield* letGo(entry, why, Effect.zipRight(journal.park(sessionId), journal.unconfirmed(sessionId)))
+        if (Option.isNone(attachment)) return
+        yield* environments
+          .stop(attachment.value.environmentId, attachment.value.workId, { force: true })
+          .pipe(complain("work not stopped", sessionId))
+      })
+
+    // --- Attachments ---
+
+    const askAgain = (entry: Held): Effect.Effect<void> => {
+      const { sessionId } = entry.link
+      return Effect.flatMap(Ref.get(environment), (environmentId) =>
+        registrar.askForWork(environmentId, sessionId, (dead, detail) =>
+          aside(
+            Option.match(dead, {
+              onSome: (why) => finish(entry, why),
+              onNone: () => release(entry, detail)
+            })
+          )
+        )
+      ).pipe(complain("work not asked for", sessionId))
+    }
+
+    /** What follows the end of an attachment. A newer attachment interrupts it. */
+    const afterDetached = (entry: Held, { detail, reason }: Link.Detached): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        const { home, sessionId } = entry.link
+        yield* emit(BridgeEvent.SessionDetached({ sessionId, reason, detail }))
+        if (home) yield* connectivity.saw({ home: false }, detail)
+        const dead = yield* untilAnswered(registrar.whyDead(sessionId))
+        if (Option.isSome(dead)) return yield* aside(finish(entry, dead.value))
+        if (reason === "lease_ended") return yield* aside(release(entry, detail))
+        if (reason === "superseded" || reason === "token_refused") {
+          // An offer to this bridge whose answer was lost supersedes too: that one comes again by itself. Where
+          // another worker is attached by then, it was meant to be, and the session is its own.
+          yield* Effect.sleep(REOFFER)
+          if (yield* untilAnswered(registrar.isAttached(sessionId))) {
+            return yield* aside(release(entry, "another worker has it"))
+          }
+        }
+        yield* askAgain(entry)
+      }).pipe(complain("session not attached again", entry.link.sessionId))
+
+    const attach = (entry: Held, attachment: Link.Attachment) =>
+      entry.turn.withPermits(1)(
+        Effect.gen(function* () {
+          yield* FiberHandle.clear(entry.attaching)
+          yield* Ref.set(entry.attachment, Option.some(attachment))
+          yield* FiberHandle.run(
+            entry.attaching,
+            Effect.flatMap(entry.link.attach(attachment), (end) => afterDetached(entry, end))
+          )
+        })
+      )
+
+    // --- Work ---
+
+    /** What a session asks of its agent; the bridge's own settings where that cannot be read. */
+    const settingsOf = (sessionId: SessionId) =>
+      sessions.get(sessionId).pipe(
+        Effect.map(({ raw }) => ({
+          model: text(member(raw["session_context"], "model")),
+          permissionMode: text(raw["permission_mode"])
+        })),
+        Effect.catchAll((error) =>
+          Effect.as(
+            Effect.logWarning("settings of the session not read").pipe(
+              Effect.annotateLogs({ session: sessionId, detail: error.message })
+            ),
+            {}
+          )
+        )
+      )
+
+    const acknowledge = (work: Poller.Work) =>
+      environments.ack(work.environmentId, work.workId).pipe(
+        Effect.retry({
+          while: ClientError.isTransient,
+          schedule: Schedule.intersect(Backoff.uploads, Schedule.recurs(3))
+        })
+      )
+
+    const accept = (work: Poller.Work) =>
+      Effect.gen(function* () {
+        const known = held.get(sessionBody(work.sessionId))
+        if (known === undefined && held.size >= config.maxSessions) {
+          const { maxSessions } = config
+          return yield* emit(BridgeEvent.AtCapacity({ sessionId: work.sessionId, maxSessions }))
+        }
+        yield* acknowledge(work)
+        const attachment: Link.Attachment = {
+          environmentId: work.environmentId,
+          workId: work.workId,
+          token: work.secret.sessionIngressToken,
+          apiBaseUrl: work.secret.apiBaseUrl
+        }
+        if (known !== undefined) return yield* aside(attach(known, attachment))
+        const sessionId = toCompat(work.sessionId)
+        const before = yield* journal.session(sessionId)
+        const settings = Option.isSome(before) ? {} : yield* settingsOf(sessionId)
+        const entry = yield* take(sessionId, {
+          environmentId: work.environmentId,
+          home: false,
+          ...settings
+        })
+        yield* aside(attach(entry, attachment))
+      }).pipe(
+        Effect.catchAll((error) =>
+          Effect.zipRight(
+            Effect.logWarning("work not taken").pipe(
+              Effect.annotateLogs({ session: work.sessionId, work: work.workId, detail: error.message })
+            ),
+            emit(BridgeEvent.WorkRefused({ sessionId: work.sessionId, why: error.message }))
+          )
+        )
+      )
+
+    return {
+      all: () => [...held.values()],
+      find: (id) => held.get(sessionBody(id)),
+      take,
+      accept,
+      askAgain,
+      finish,
+      forget,
+      complain
+    }
+  })
