@@ -155,12 +155,17 @@ export interface Prepared {
   readonly upToDate: boolean
 }
 
-const remotesOf = (text: string) =>
-  lines(text).flatMap((line) => {
-    const [name = "", address = ""] = line.split(/\s+/)
-    return Option.match(GitRemote.parse(address), {
-      onNone: () => [],
-      onSome: (remote) => [{ name, remote }]
+/** Addresses of remotes as they are configured and as git rewrites them (`insteadOf`): people see either. */
+const remotesOf = (directory: string) =>
+  Effect.gen(function* () {
+    const configured = yield* run(directory, "config", "--get-regexp", String.raw`^remote\..*\.url$`)
+    const rewritten = yield* git(directory, "remote", "-v")
+    return lines(`${configured.stdout}\n${rewritten}`).flatMap((line) => {
+      const [key = "", address = ""] = line.split(/\s+/)
+      return Option.match(GitRemote.parse(address), {
+        onNone: () => [],
+        onSome: (remote) => [{ name: key.replace(/^remote\.(.*)\.url$/, "$1"), remote }]
+      })
     })
   })
 
@@ -174,7 +179,7 @@ export const prepare = Effect.fn("Checkout.prepare")(function* (directory: strin
   if (inside.exitCode !== 0 || inside.stdout.trim() !== "true") {
     return yield* new NotACheckout({ directory, expected })
   }
-  const remotes = remotesOf(yield* git(directory, "remote", "-v"))
+  const remotes = yield* remotesOf(directory)
   const ours = remotes.find(({ remote }) => GitRemote.same(remote, wanted.repository))
   if (ours === undefined) {
     const found = [...new Set(remotes.map(({ remote }) => GitRemote.toUrl(remote)))]
