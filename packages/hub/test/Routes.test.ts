@@ -446,6 +446,12 @@ describe("bad input", () => {
           ["an empty list", { method: "PUT", path: ingressPath, token: ingress, body: [] }, 400],
           ["a number", { method: "PUT", path: ingressPath, token: ingress, body: 5 }, 400],
           ["no type", { method: "PUT", path: ingressPath, token: ingress, body: { uuid: "x" } }, 400],
+          ["no uuid", { method: "PUT", path: ingressPath, token: ingress, body: { type: "assistant" } }, 400],
+          [
+            "no uuid in a list",
+            { method: "PUT", path: ingressPath, token: ingress, body: [assistant("x"), { type: "user" }] },
+            400
+          ],
           [
             "a uuid that is no text",
             { method: "PUT", path: ingressPath, token: ingress, body: { type: "a", uuid: 5 } },

@@ -155,6 +155,14 @@ export const isTranscript = (payload: Payload): boolean => {
   )
 }
 
+const chainTypes: ReadonlySet<string> = new Set(["assistant", "attachment", "system", "user"])
+
+/**
+ * Whether an entry is a link of the log's chain, so that its writer must name it by a uuid; summaries, tags and the like
+ * have none. Source: spec 1 §3, spec 4 §1 ("Transcript on disk").
+ */
+export const isChained = (payload: Payload): boolean => chainTypes.has(payload.type) && isTranscript(payload)
+
 /** Whether a payload is the boundary of a compaction. */
 export const isCompaction = (payload: Payload): boolean =>
   (payload.type === "system" && payload.json["subtype"] === "compact_boundary") || payload.type === "summary"

@@ -3,7 +3,7 @@
  * Source: spec 1 §3, spec 5 §3.1.
  */
 import { LAST_UUID_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
-import type * as Payload from "@causeway/protocol/Payload"
+import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
 import { Log } from "@causeway/store/Log"
@@ -18,16 +18,27 @@ const PATH = "/v1/session_ingress/session/:id"
 /** Entries that are read at a time. */
 const READ = 1000
 
+/** Refuses a link of the chain that does not name itself: sent again, it would be stored again. */
+const named = (payload: Payload.Payload, at: string) =>
+  payload.uuid === undefined && Payload.isChained(payload)
+    ? WireError.BadRequest.of(`at ${at}uuid: is missing; an entry of type ${payload.type} needs one`, {
+        path: `${at}uuid`
+      })
+    : Effect.succeed(payload)
+
 /** One entry, or an array of entries that is stored whole or not at all. */
 const entries = (text: string, limitBytes: number) =>
   Effect.gen(function* () {
     if (text.trim() === "") return yield* WireError.BadRequest.of("the body has no entry")
     const body = yield* Body.json(text)
-    if (!Array.isArray(body)) return [yield* Body.payload(body, text.trim(), limitBytes, "")]
+    if (!Array.isArray(body))
+      return [yield* named(yield* Body.payload(body, text.trim(), limitBytes, ""), "")]
     if (body.length === 0) return yield* WireError.BadRequest.of("the list of entries is empty")
     const texts = RawJson.elements(text)
     return yield* Effect.forEach(body, (value, index) =>
-      Body.payload(value, texts[index] ?? "null", limitBytes, String(index))
+      Effect.flatMap(Body.payload(value, texts[index] ?? "null", limitBytes, String(index)), (payload) =>
+        named(payload, `${index}.`)
+      )
     )
   })
 
