@@ -136,7 +136,8 @@ export const make = (options: GatewayOptions) =>
             },
             auth: {
               role: admitted.role,
-              scopes: admitted.scopes,
+              // What a device's token is good for; a connection without a device has what it was given.
+              scopes: admitted.device?.approved[admitted.role] ?? admitted.scopes,
               ...(admitted.deviceToken === undefined || admitted.device === undefined
                 ? {}
                 : {

@@ -258,7 +258,9 @@ export const toRow = (config: GatewayConfig, record: GatewayRecord, options: Row
       id: config.agents.find((agent) => agent.id === record.agentId)?.driver ?? "claude",
       source: "implicit"
     },
-    contextTokens: findModel(config, model)?.contextWindow ?? CONTEXT_TOKENS,
+    contextTokens:
+      findModel(config, model)?.contextWindow ??
+      (entry["modelOverride"] === undefined ? CONTEXT_TOKENS : undefined),
     compactionCheckpointCount:
       checkpoints === undefined || checkpoints.count === 0 ? undefined : checkpoints.count,
     latestCompactionCheckpoint: checkpoints?.latest,
