@@ -71,8 +71,11 @@ export interface Delivery {
   readonly silent: () => ReadonlyArray<EventUuid>
   /** Settles prompts without the agent: a result that says `reason` and why. */
   readonly giveUp: (uuids: ReadonlyArray<EventUuid>, reason: string, detail: string) => Step
-  /** Settles the turn that an interrupt could not end in order, and the interrupt itself. */
-  readonly abandonTurn: (detail: string) => Step
+  /**
+   * Settles the turn that an interrupt could not end in order, and the interrupt itself. `before`: `turns` when the
+   * interrupt was given; a turn that has ended since is settled, and the prompts that wait are not part of it.
+   */
+  readonly abandonTurn: (detail: string, before?: number) => Step
   /** Prompts whose turns have ended the process too often. */
   readonly poisonous: () => ReadonlyArray<EventUuid>
   /** Whether a prompt waits or is worked on. */
@@ -195,13 +198,20 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
         return { outputs: entry === undefined ? [] : deliver(entry, "processed"), writes: [] }
       }
     }
-    const asked = requestId !== undefined && asks.has(requestId)
+    // The question may have been asked again under another request since the person saw it.
+    const asking =
+      requestId !== undefined && asks.has(requestId)
+        ? requestId
+        : toolUseId === undefined
+          ? undefined
+          : Array.from(asks).find(([, about]) => about === toolUseId)?.[0]
     const entry = open.get(uuid)
     // Nobody asks and nothing runs that could: too late.
-    if (!asked && !isBusy())
+    if (asking === undefined && !isBusy())
       return { outputs: entry === undefined ? [] : deliver(entry, "processed"), writes: [] }
     for (const key of [requestId, toolUseId]) if (key !== undefined) answers.set(key, uuid)
-    return { outputs: [], writes: asked ? [payload] : [] }
+    const write = asking === undefined ? undefined : answerTo(asking, toolUseId)
+    return { outputs: [], writes: write === undefined ? [] : [write] }
   }
 
   const written = (payload: Payload.Payload): Step => {
@@ -438,12 +448,13 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
             .filter(({ again }) => again)
             .map(({ uuid }) => uuid),
     giveUp,
-    abandonTurn: (detail) => {
+    abandonTurn: (detail, before = turns) => {
+      const isOver = turns > before
       turnRuns = false
       turns++
       const all = prompts()
       const begun = all.filter(({ state }) => state === "processing")
-      const taken = begun.length > 0 ? begun : all.slice(0, 1)
+      const taken = isOver ? [] : begun.length > 0 ? begun : all.slice(0, 1)
       const requests = Array.from(open.values()).filter(({ kind }) => kind === "request")
       return {
         outputs: [

@@ -160,9 +160,10 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
             Effect.annotateLogs({ module: "Acp", session: options.sessionId })
           )
         }
-        if (running !== undefined) running.heard = true
-        const between = state.turn === null
-        return terminalNews.pipe(
+        const between = running === undefined
+        const isSign = !stateUpdates.has(Read.object(update)["sessionUpdate"])
+        return (isSign ? begin : Effect.void).pipe(
+          Effect.zipRight(terminalNews),
           Effect.zipRight(translate({ _tag: "Update", update })),
           Effect.zipRight(
             between
@@ -179,11 +180,30 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
 
     const queue: Array<Waiting> = []
     const known = new Set<string>()
-    /** The prompt that the agent works on; `heard` once anything came since it was given. */
-    let running: { readonly uuid: string; heard: boolean } | undefined
+    /**
+     * The prompt that was given to the agent. The turn is begun, and the prompt acknowledged, at the first sign that the
+     * agent has taken it: what was written to an agent that is gone already was not taken.
+     */
+    let running:
+      | { readonly prompt: Waiting; readonly at: number; begun: boolean; cancelled: boolean }
+      | undefined
+
+    const begin: Effect.Effect<void> = Effect.suspend(() => {
+      if (running === undefined || running.begun) return Effect.void
+      running.begun = true
+      const { at, prompt } = running
+      return Effect.gen(function* () {
+        if (prompt.from === "host") yield* translate({ _tag: "Said", text: prompt.words })
+        yield* translate({ _tag: "TurnStarted", prompt: prompt.uuid, words: prompt.words, at })
+        for (const what of prompt.omitted) {
+          yield* translate({ _tag: "Notice", severity: "warning", text: `left out of the prompt: ${what}` })
+        }
+      })
+    })
 
     const end = (uuid: string, how: Translate.TurnEnd): Effect.Effect<void> =>
       Effect.gen(function* () {
+        yield* begin
         yield* terminalNews
         const open = [...asked]
         asked.clear()
@@ -199,6 +219,8 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
             }
           )
         )
+        // What only ended with its agent was not answered; whoever gives the prompt again is told so.
+        if (how._tag === "Gone") return
         yield* record
           .answered(uuid)
           .pipe(
@@ -220,7 +242,11 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
                 : { _tag: "Failed", message: describe(cause) }
             }
             // An agent that died before it said a word may not have taken the prompt: its next start will tell.
-            return running?.heard === true
+            if (running?.cancelled === true) {
+              const message = "the agent did not follow the interrupt and was ended"
+              return { _tag: "Failed", message, reason: "aborted_by_signal" }
+            }
+            return running?.begun === true
               ? {
                   _tag: "Gone",
                   message:
@@ -239,42 +265,31 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
         yield* later(pump)
       })
 
-    const give = (next: Waiting): Effect.Effect<void> =>
-      Effect.gen(function* () {
-        const at = yield* Clock.currentTimeMillis
-        const begin = translate({ _tag: "TurnStarted", prompt: next.uuid, words: next.words, at })
-        const refuse = (message: string, reason: string) =>
-          begin.pipe(
-            Effect.zipRight(end(next.uuid, { _tag: "Failed", message, reason })),
-            Effect.zipRight(
-              Effect.suspend(() => {
-                running = undefined
-                return pump
-              })
-            )
-          )
-        if (next.refused !== undefined) return yield* refuse(next.refused, "swallowed")
-        const recorded = yield* Effect.either(record.given(next.uuid))
-        if (Either.isLeft(recorded)) return yield* refuse(recorded.left.message, "not_recorded")
-        if (next.from === "host") yield* translate({ _tag: "Said", text: next.words })
-        yield* begin
-        for (const what of next.omitted) {
-          yield* translate({ _tag: "Notice", severity: "warning", text: `left out of the prompt: ${what}` })
-        }
-        yield* peer.call(
-          "session/prompt",
-          { sessionId: state?.acpSessionId, prompt: next.blocks },
-          onPromptReply(next.uuid)
-        )
-      })
+    /** Ends a turn that the agent is not given. */
+    const refuse = (uuid: string, message: string, reason: string): Effect.Effect<void> =>
+      Effect.zipRight(
+        end(uuid, { _tag: "Failed", message, reason }),
+        Effect.suspend(() => {
+          running = undefined
+          return pump
+        })
+      )
 
     /** Gives the next prompt when none runs. */
-    const pump: Effect.Effect<void> = Effect.suspend(() => {
-      if (running !== undefined || isGone) return Effect.void
+    const pump: Effect.Effect<void> = Effect.gen(function* () {
+      const at = yield* Clock.currentTimeMillis
+      if (running !== undefined || isGone) return
       const next = queue.shift()
-      if (next === undefined) return Effect.void
-      running = { uuid: next.uuid, heard: false }
-      return give(next)
+      if (next === undefined) return
+      running = { prompt: next, at, begun: false, cancelled: false }
+      if (next.refused !== undefined) return yield* refuse(next.uuid, next.refused, "swallowed")
+      const recorded = yield* Effect.either(record.given(next.uuid))
+      if (Either.isLeft(recorded)) return yield* refuse(next.uuid, recorded.left.message, "not_recorded")
+      yield* peer.call(
+        "session/prompt",
+        { sessionId: state?.acpSessionId, prompt: next.blocks },
+        onPromptReply(next.uuid)
+      )
     })
 
     /** Why a prompt that an earlier process had must not be given again; undefined where it may. */
@@ -355,8 +370,9 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
     // --- Control ---
 
     /** Cancels the turn; questions that are open are answered `cancelled`. */
-    const cancel: Effect.Effect<void, ProcessGone> = Effect.suspend(() =>
-      peer
+    const cancel: Effect.Effect<void, ProcessGone> = Effect.suspend(() => {
+      if (running !== undefined) running.cancelled = true
+      return peer
         .notify("session/cancel", { sessionId: state?.acpSessionId })
         .pipe(
           Effect.zipRight(
@@ -367,7 +383,7 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
             )
           )
         )
-    )
+    })
 
     const reply = (
       requestId: unknown,
@@ -530,9 +546,12 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
               ? onCancelRequest(params)
               : Effect.logDebug("Unknown notification").pipe(Effect.annotateLogs({ module: "Acp", method })),
         onRequest: (id, method, params) =>
-          method === "session/request_permission" && state !== undefined
-            ? onPermissionRequest(id, params)
-            : serve(id, method, params)
+          Effect.zipRight(
+            begin,
+            method === "session/request_permission" && state !== undefined
+              ? onPermissionRequest(id, params)
+              : serve(id, method, params)
+          )
       },
       replay: (acpSessionId) => {
         replaying = acpSessionId

@@ -852,7 +852,7 @@ const endTurn = (draft: Draft, end: TurnEnd, at: number, queued: number): void =
       draft,
       cancelled
         ? "[Request interrupted by user for tool use]"
-        : end._tag === "Gone"
+        : end._tag === "Gone" || (end._tag === "Failed" && end.reason === "aborted_by_signal")
           ? "the agent ended before this tool's result"
           : "the turn ended without a result of this tool"
     )
