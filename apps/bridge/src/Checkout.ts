@@ -1,4 +1,4 @@
-/** What git says of a directory, and the few things that are asked of it. */
+/** What git says of the directory that is attached: its branch and its remote. */
 import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as Effect from "effect/Effect"
@@ -50,24 +50,3 @@ export const read = (dir: string): Effect.Effect<Checkout, never, CommandExecuto
     { branch: said(dir, "branch", "--show-current"), remote: said(dir, "remote", "get-url", "origin") },
     { concurrency: 2 }
   )
-
-/** Paths that were changed and not committed, as `git status` names them; untracked ones are in nobody's way. */
-export const changes = (dir: string) =>
-  Effect.map(git(dir, "status", "--porcelain", "--untracked-files=no"), ({ out }) =>
-    out.split("\n").flatMap((line) => (line === "" ? [] : [line.slice(3)]))
-  )
-
-/** Gets what `origin` has; false where it cannot be reached. */
-export const fetch = (dir: string) =>
-  Effect.map(git(dir, "fetch", "--quiet", "origin"), ({ code }) => code === 0)
-
-/** Whether a branch of this name is here or at `origin`. */
-export const hasBranch = (dir: string, branch: string) =>
-  Effect.all(
-    [`refs/heads/${branch}`, `refs/remotes/origin/${branch}`].map((ref) =>
-      git(dir, "show-ref", "--verify", "--quiet", ref)
-    )
-  ).pipe(Effect.map((found) => found.some(({ code }) => code === 0)))
-
-/** Switches to a branch that is here or at `origin`. */
-export const switchTo = (dir: string, branch: string) => git(dir, "switch", "--quiet", branch)

@@ -151,7 +151,9 @@ export interface Prepared {
   readonly branch: string
   /** The remote that is the session's repository. */
   readonly remote: string
-  /** Whether the branch is as new as the remote's: false where both have commits of their own. */
+  /** Whether the remote answered; where it did not, what is here was used. */
+  readonly fetched: boolean
+  /** Whether the branch is as new as the remote's was when it last answered: false where both have commits of their own. */
   readonly upToDate: boolean
 }
 
@@ -185,7 +187,17 @@ export const prepare = Effect.fn("Checkout.prepare")(function* (directory: strin
     const found = [...new Set(remotes.map(({ remote }) => GitRemote.toUrl(remote)))]
     return yield* new WrongRepository({ directory, expected, found })
   }
-  yield* git(directory, "fetch", "--quiet", "--", ours.name)
+  const fetched = yield* git(directory, "fetch", "--quiet", "--", ours.name).pipe(
+    Effect.as(true),
+    Effect.catchTag("GitFailed", (error) =>
+      Effect.as(
+        Effect.logWarning("The remote did not answer; going on with what is here").pipe(
+          Effect.annotateLogs({ module: "Checkout", detail: error.message })
+        ),
+        false
+      )
+    )
+  )
 
   const exists = (ref: string) =>
     Effect.map(
@@ -217,7 +229,12 @@ export const prepare = Effect.fn("Checkout.prepare")(function* (directory: strin
     // Brings in what the session pushed; commits of one's own stay where they are.
     if (remote) yield* Effect.either(git(directory, "merge", "--quiet", "--ff-only", upstream))
     const behind = remote ? (yield* git(directory, "rev-list", "--count", `HEAD..${upstream}`)).trim() : "0"
-    const prepared: Prepared = { branch, remote: ours.name, upToDate: behind === "0" }
+    const prepared: Prepared = {
+      branch,
+      remote: ours.name,
+      fetched,
+      upToDate: behind === "0"
+    }
     return prepared
   }
   return yield* new BranchNotFound({ directory, branches: wanted.branches })
