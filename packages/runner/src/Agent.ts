@@ -47,6 +47,11 @@ export interface AgentSessionSpec {
   readonly agentSessionId: string
   /** Whether that conversation exists already: resume it, and take up an interrupted turn. */
   readonly resume: boolean
+  /**
+   * The conversation that this one starts from: at its first start the agent takes it over, and goes on with it under
+   * `agentSessionId`. The other one stays as it is.
+   */
+  readonly forkOf?: string | undefined
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined
   /** Added to the agent's environment, beside `CAUSEWAY_RUN_ID`, `CAUSEWAY_SESSION_ID` and `CAUSEWAY_HUB_URL`. */

@@ -181,8 +181,8 @@ export const make = (
             Effect.forever
           )
 
-        /** Whether signals have taken over what an interrupt could not do. */
-        let forced = false
+        /** Signals have taken over what an interrupt could not do: turns that had ended when it was given. */
+        let forced: number | undefined
 
         /** An interrupt is a request first; an agent that does not follow it is signalled, harder each time. */
         const enforce = (to: Connection, interrupt: Payload.Payload) =>
@@ -194,7 +194,7 @@ export const make = (
             for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
               yield* Effect.sleep(options.interruptGrace)
               if (done()) return
-              forced = true
+              forced = before
               yield* Effect.logWarning("Agent does not follow the interrupt, sending a signal").pipe(
                 Effect.annotateLogs({ signal })
               )
@@ -233,7 +233,7 @@ export const make = (
         const run = (resume: boolean): Effect.Effect<Why, AgentUnavailable> =>
           Effect.gen(function* () {
             runId = randomUUID()
-            forced = false
+            forced = undefined
             idling = false
             const tired = delivery.poisonous()
             yield* apply(
@@ -248,7 +248,7 @@ export const make = (
               .connect({ ...spec, runId, resume, resumeInterrupted: resume && again && tired.length === 0 })
               .pipe(Effect.provideService(ProcessRegistry, registry))
             connection = agent
-            if (spec.resume && phase === "starting" && !agent.resumed) {
+            if ((spec.resume || spec.forkOf !== undefined) && phase === "starting" && !agent.resumed) {
               yield* output.offer(
                 problem(
                   "conversation_missing",
@@ -273,8 +273,8 @@ export const make = (
           Effect.gen(function* () {
             yield* apply(delivery.disconnected())
             if (closing) return "ended"
-            if (forced) {
-              yield* apply(delivery.abandonTurn(`interrupted by a signal (${describeExit(exit)})`))
+            if (forced !== undefined) {
+              yield* apply(delivery.abandonTurn(`interrupted by a signal (${describeExit(exit)})`, forced))
               return "ended"
             }
             const inOrder = exit._tag === "Code" && exit.code === 0
@@ -344,7 +344,9 @@ export const make = (
             Effect.gen(function* () {
               closing = true
               if (connection !== undefined) {
-                yield* connection.endInput
+                // In the middle of a turn the end of input would fail what waits for a person, and be remembered by the
+                // agent; a signal leaves the turn as it is, for the next start to take up.
+                yield* delivery.isBusy() ? connection.signal("SIGTERM") : connection.endInput
                 yield* Effect.interruptible(Fiber.await(supervisor)).pipe(
                   Effect.timeoutOption(options.lastWords)
                 )

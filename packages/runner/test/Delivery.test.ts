@@ -222,6 +222,33 @@ describe("Delivery", () => {
     })
   })
 
+  it("takes an answer to a question that was asked again under another request meanwhile", () => {
+    const delivery = Delivery.make("conversation", () => "run")
+    const ask = (requestId: string) =>
+      payload({
+        type: "control_request",
+        request_id: requestId,
+        request: { subtype: "can_use_tool", tool_use_id: "tool 1" }
+      })
+    delivery.give(prompt("a"))
+    delivery.line(ask("ask a"))
+    delivery.disconnected()
+    delivery.connected()
+    delivery.line(ask("ask anew"))
+    const late = payload({
+      type: "control_response",
+      uuid: "late",
+      response: {
+        subtype: "success",
+        request_id: "ask a",
+        response: { behavior: "allow", toolUseID: "tool 1" }
+      }
+    })
+    expect(delivery.give(late).writes.map(({ json }) => json["response"])).toMatchObject([
+      { request_id: "ask anew" }
+    ])
+  })
+
   it("withdraws a question that the resumed agent replaces by another", () => {
     const delivery = Delivery.make("conversation", () => "run")
     const ask = (name: string) =>

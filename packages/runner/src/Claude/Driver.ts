@@ -90,13 +90,17 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
     ): Effect.Effect<Connection, AgentUnavailable, Scope.Scope> =>
       Effect.suspend(() => {
         // What is on disk decides: `--session-id` refuses a conversation that exists, `--resume` one that does not.
-        const resumed = existsSync(recordPath(spec, options.environment))
+        const exists = (agentSessionId: string) =>
+          existsSync(recordPath({ ...spec, agentSessionId }, options.environment))
+        const resumed = exists(spec.agentSessionId)
+        const fork = !resumed && spec.forkOf !== undefined && exists(spec.forkOf) ? spec.forkOf : undefined
         return StreamJson.connect(
           {
             agent: spec.agent,
             command: options.command,
             args: [
               ...always,
+              ...(fork === undefined ? [] : ["--resume", fork, "--fork-session"]),
               resumed ? "--resume" : "--session-id",
               spec.agentSessionId,
               ...(spec.model === undefined ? [] : ["--model", spec.model]),
@@ -112,7 +116,7 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
             }),
             grace: options.grace
           },
-          { runId: spec.runId, resumed }
+          { runId: spec.runId, resumed: resumed || fork !== undefined }
         )
       }).pipe(
         Effect.mapError((cause) =>

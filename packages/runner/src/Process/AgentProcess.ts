@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AgentUnavailable } from "../Agent.ts"
+import * as Guard from "./Guard.ts"
 import * as LineSplitter from "./LineSplitter.ts"
 import { ProcessRegistry } from "./ProcessRegistry.ts"
 import * as ProcessTable from "./ProcessTable.ts"
@@ -178,6 +179,19 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
 
     const begin = Effect.gen(function* () {
       const child = yield* start(spec)
+      // Here and not later: the release waits for it, also when it comes right after the start.
+      child.once("exit", (code, signal) => {
+        Deferred.unsafeDone(
+          exited,
+          Effect.succeed(
+            signal === null ? { _tag: "Code" as const, code: code ?? 0 } : { _tag: "Signal" as const, signal }
+          )
+        )
+      })
+      const dismiss = Guard.set(child)
+      // At once: the guard must not outlive the group that its signals are meant for.
+      if (child.exitCode !== null || child.signalCode !== null) dismiss()
+      else child.once("exit", dismiss)
       // On record from its start until it has ended: what a killed host leaves behind is known to the next one.
       return { child, forget: yield* registry.hold({ pid: child.pid ?? 0, runId }) }
     })
@@ -213,14 +227,6 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
       })
     })
     const pid = child.pid ?? 0
-    child.once("exit", (code, signal) => {
-      Deferred.unsafeDone(
-        exited,
-        Effect.succeed(
-          signal === null ? { _tag: "Code" as const, code: code ?? 0 } : { _tag: "Signal" as const, signal }
-        )
-      )
-    })
     if (child.exitCode !== null || child.signalCode !== null) {
       yield* Deferred.succeed(
         exited,

@@ -30,12 +30,15 @@ export const make = (options: ScriptedOptions): Driver => {
       Effect.suspend(() => {
         // What is on disk decides: a conversation that was never begun cannot be resumed, and the reverse.
         const resumed = existsSync(file(spec.agentSessionId))
+        const fork =
+          !resumed && spec.forkOf !== undefined && existsSync(file(spec.forkOf)) ? spec.forkOf : undefined
         return StreamJson.connect(
           {
             agent: spec.agent,
             command: options.nodePath,
             args: [
               options.scriptPath,
+              ...(fork === undefined ? [] : ["--resume", fork, "--fork-session"]),
               resumed ? "--resume" : "--session-id",
               spec.agentSessionId,
               "--config-dir",
@@ -50,7 +53,7 @@ export const make = (options: ScriptedOptions): Driver => {
             }),
             grace: options.grace
           },
-          { runId: spec.runId, resumed }
+          { runId: spec.runId, resumed: resumed || fork !== undefined }
         )
       }),
     adopt: (spec, entries) =>
