@@ -254,8 +254,9 @@ export const parse = (text: string): Either.Either<GatewayConfig, string> =>
       onLeft: (error) =>
         ParseResult.ArrayFormatter.formatErrorSync(error)
           .map((issue) =>
-            issue.path.includes("password")
-              ? "at gateway.auth.password: not a string"
+            // Nothing under `gateway.auth` is quoted: it may be the password.
+            issue.path[0] === "gateway" && (issue.path.length === 1 || issue.path[1] === "auth")
+              ? "at gateway.auth: does not fit"
               : `${issue.path.length === 0 ? "" : `at ${issue.path.map(String).join(".")}: `}${issue.message}`
           )
           .join("; "),

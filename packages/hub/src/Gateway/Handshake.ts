@@ -352,14 +352,16 @@ export const make = Effect.gen(function* () {
         yield* devices.seen(device.deviceId)
         return device
       }
-      // Only a device that nobody knows, on this machine, with the hub's own secret, needs nobody's word.
-      if (
-        reason === "not-paired" &&
-        device === undefined &&
-        origin.local &&
-        verified.method !== "device-token"
-      ) {
-        return yield* devices.approve(metadata, role, scopes)
+      // On this machine, with the hub's own secret, a new device and a new role of a known one need nobody's word, unless
+      // something of it waits for a person already. More scopes and other metadata always do.
+      const quiet =
+        (reason === "not-paired" && device === undefined) ||
+        (reason === "role-upgrade" && device?.publicKey === publicKey)
+      if (quiet && origin.local && verified.method !== "device-token") {
+        const waiting = yield* devices.requests(verified.organizationId)
+        if (!waiting.some((each) => each.deviceId === metadata.deviceId)) {
+          return yield* devices.approve(metadata, role, scopes)
+        }
       }
       const request = yield* devices.request(metadata, {
         role,
