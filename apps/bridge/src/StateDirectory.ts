@@ -141,3 +141,6 @@ export const announceHub = (stateDir: string, url: string) =>
   )
 
 export const databaseFile = (stateDir: string): string => join(stateDir, "hub.db")
+
+/** Agents, keys, retention and origins of the gateway; may be missing. */
+export const gatewayFile = (stateDir: string): string => join(stateDir, "gateway.json")

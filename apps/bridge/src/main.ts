@@ -6,6 +6,7 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import { devices } from "./Commands/Devices.ts"
 import { doctor } from "./Commands/Doctor.ts"
 import { approve, deny, interrupt } from "./Commands/Drive.ts"
 import { logs } from "./Commands/Logs.ts"
@@ -38,6 +39,7 @@ const causeway = root.pipe(
     sessions,
     teleport,
     token,
+    devices,
     doctor
   ])
 )

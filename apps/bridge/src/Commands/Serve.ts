@@ -37,6 +37,7 @@ import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
 import { Shutdown } from "../Run.ts"
 import * as StateDirectory from "../StateDirectory.ts"
+import { version } from "../version.ts"
 
 // --- The hub -----------------------------------------------------------------
 
@@ -88,7 +89,13 @@ const serveHub = (flags: ServingFlags, stateDir: string) =>
     const filename = yield* database(flags.databaseUrl, stateDir)
     yield* StateDirectory.reserve(filename)
     const context = yield* Layer.build(
-      Hub.layer({ filename, host: flags.host, port: flags.port, page })
+      Hub.layer({
+        filename,
+        host: flags.host,
+        port: flags.port,
+        page,
+        gateway: { version, stateDir, configFile: StateDirectory.gatewayFile(stateDir) }
+      })
     ).pipe(Effect.mapError(hubFailure(flags)))
     const hub = Context.get(context, Hub.Hub)
     const bootstrap = Context.get(context, Bootstrap.Bootstrap)

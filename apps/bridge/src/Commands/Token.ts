@@ -1,54 +1,17 @@
 /** `token create / list / revoke`: access tokens, on the hub's own machine, whether the hub runs or not. */
-import * as Database from "@causeway/store/Database"
-import * as Organizations from "@causeway/store/Organizations"
 import * as Tokens from "@causeway/store/Tokens"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
+import { organization, withDatabase } from "../LocalStore.ts"
 import { Output, printable } from "../Output.ts"
-import * as StateDirectory from "../StateDirectory.ts"
 
 const DAY = 24 * 60 * 60 * 1000
-
-/** Runs on the database of the state directory. */
-const withDatabase =
-  (stateDir: Option.Option<string>) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.gen(function* () {
-      const directory = yield* StateDirectory.open(stateDir)
-      const store = Layer.mergeAll(Tokens.layer, Organizations.layer).pipe(
-        Layer.provide(Database.layerSqlite({ filename: StateDirectory.databaseFile(directory) }))
-      )
-      return yield* effect.pipe(Effect.provide(store))
-    }).pipe(
-      Effect.mapError((error) =>
-        error instanceof Failure
-          ? error
-          : new Failure({ message: error instanceof Error ? error.message : String(error) })
-      )
-    )
-
-/** The organisation that the first start made. */
-const organization = Effect.gen(function* () {
-  const organizations = yield* Organizations.Organizations
-  const all = yield* organizations.list
-  const first = all[0]
-  if (first === undefined) {
-    return yield* new Failure({
-      message: "this state directory has no organisation yet",
-      next: "start the hub once: `node apps/bridge hub`",
-      exitCode: ExitCode.notFound
-    })
-  }
-  return first
-})
 
 const create = Command.make(
   "create",

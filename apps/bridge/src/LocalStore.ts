@@ -1,0 +1,45 @@
+/** The hub's database on this machine, for commands that operate it; whether the hub runs or not. */
+import * as Database from "@causeway/store/Database"
+import * as GatewayDevices from "@causeway/store/GatewayDevices"
+import * as Organizations from "@causeway/store/Organizations"
+import * as Tokens from "@causeway/store/Tokens"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import { ExitCode, Failure } from "./Failure.ts"
+import * as StateDirectory from "./StateDirectory.ts"
+
+/** Runs on the database of the state directory. */
+export const withDatabase =
+  (stateDir: Option.Option<string>) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.gen(function* () {
+      const directory = yield* StateDirectory.open(stateDir)
+      const filename = StateDirectory.databaseFile(directory)
+      yield* StateDirectory.reserve(filename)
+      const store = Layer.mergeAll(Tokens.layer, Organizations.layer, GatewayDevices.layer).pipe(
+        Layer.provide(Database.layerSqlite({ filename }))
+      )
+      return yield* effect.pipe(Effect.provide(store))
+    }).pipe(
+      Effect.mapError((error) =>
+        error instanceof Failure
+          ? error
+          : new Failure({ message: error instanceof Error ? error.message : String(error) })
+      )
+    )
+
+/** The organisation that the first start made. */
+export const organization = Effect.gen(function* () {
+  const organizations = yield* Organizations.Organizations
+  const all = yield* organizations.list
+  const first = all[0]
+  if (first === undefined) {
+    return yield* new Failure({
+      message: "this state directory has no organisation yet",
+      next: "start the hub once: `node apps/bridge hub`",
+      exitCode: ExitCode.notFound
+    })
+  }
+  return first
+})
