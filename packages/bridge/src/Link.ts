@@ -13,7 +13,6 @@ import * as CodeSession from "@causeway/client/CodeSession"
 import * as Credentials from "@causeway/client/Credentials"
 import { isChainEntry } from "@causeway/client/Entry"
 import * as Ingress from "@causeway/client/Ingress"
-import * as Poller from "@causeway/client/Poller"
 import type { WorkerStatus } from "@causeway/protocol/CodeSessionsApi"
 import { type EnvironmentId, EventUuid, type SessionId, toCompat, type WorkId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
@@ -74,7 +73,11 @@ export interface Attachment {
 export class Detached extends Data.TaggedError("Detached")<{
   readonly reason: DetachReason
   readonly detail: string
-}> {}
+}> {
+  override get message(): string {
+    return this.detail
+  }
+}
 
 export interface Link {
   readonly sessionId: SessionId
@@ -106,8 +109,8 @@ export interface Link {
 
 /** A link with what only the bridge may do. */
 export interface OwnedLink extends Link {
-  /** Works until the attachment ends. */
-  readonly attach: (attachment: Attachment) => Effect.Effect<Detached>
+  /** Works until the attachment ends; `lease` fails when the hub does not grant it any more. */
+  readonly attach: (attachment: Attachment, lease: Effect.Effect<never, Detached>) => Effect.Effect<Detached>
   /** Waits until the hub has confirmed every line. */
   readonly flush: Effect.Effect<void, JournalFailed>
 }
@@ -197,14 +200,13 @@ export const make = (
 ): Effect.Effect<
   OwnedLink,
   JournalFailed,
-  Journal | Ingress.Ingress | CodeSession.CodeSession | Credentials.Credentials | Poller.Poller | Scope.Scope
+  Journal | Ingress.Ingress | CodeSession.CodeSession | Credentials.Credentials | Scope.Scope
 > =>
   Effect.gen(function* () {
     const journal = yield* Journal
     const ingress = yield* Ingress.Ingress
     const codeSession = yield* CodeSession.CodeSession
     const credentials = yield* Credentials.Credentials
-    const poller = yield* Poller.Poller
     const { record } = options
     const { sessionId } = record
     const limit = options.maxLine ?? MAX_LINE
@@ -528,15 +530,7 @@ export const make = (
         }
       })
 
-    const hold = (attachment: Attachment): Effect.Effect<never, Detached> =>
-      poller.hold(attachment).pipe(
-        Effect.mapError((error) => detached("lease_lost", error)),
-        Effect.flatMap(
-          () => new Detached({ reason: "lease_ended", detail: "the hub asked for the end of the work" })
-        )
-      )
-
-    const attach = (attachment: Attachment): Effect.Effect<Detached> =>
+    const attach = (attachment: Attachment, lease: Effect.Effect<never, Detached>): Effect.Effect<Detached> =>
       Effect.gen(function* () {
         yield* credentials.setIngressToken(sessionId, attachment.token)
         const epoch = yield* persist(codeSession.register(target(attachment)))
@@ -568,7 +562,7 @@ export const make = (
         )
       }).pipe(
         // The lease is held from the start: registering may take a while on a bad network.
-        Effect.raceFirst(hold(attachment)),
+        Effect.raceFirst(lease),
         Effect.flip,
         Effect.annotateLogs({ session: sessionId, environment: attachment.environmentId }),
         Effect.withSpan("Link.attach", { attributes: { "session.id": sessionId } })

@@ -12,7 +12,7 @@ import type * as CodeSession from "@causeway/client/CodeSession"
 import * as Credentials from "@causeway/client/Credentials"
 import * as Environments from "@causeway/client/Environments"
 import * as Ingress from "@causeway/client/Ingress"
-import type * as Poller from "@causeway/client/Poller"
+import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
 import { type EnvironmentId, type SessionId, sessionBody, toCompat } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
@@ -22,6 +22,7 @@ import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberHandle from "effect/FiberHandle"
+import * as FiberMap from "effect/FiberMap"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
@@ -37,6 +38,9 @@ import { type Registrar, untilAnswered } from "./Registrar.ts"
 /** Time for work that is on its way to arrive before it is asked for: an offer comes again after 5 s. */
 const REOFFER = Duration.seconds(10)
 
+/** How often it is checked whether a worker that took a session is there still. */
+const YIELD_CHECK = Duration.seconds(30)
+
 /** A session in a bridge's hands. */
 export interface Held {
   readonly link: Link.OwnedLink
@@ -49,6 +53,8 @@ export interface Held {
   readonly turn: Effect.Semaphore
   /** The newest attachment, also after its end. */
   readonly attachment: Ref.Ref<Option.Option<Link.Attachment>>
+  /** Renews the attachment's lease. Not ended with the attachment: a session may be left and its lease kept. */
+  readonly lease: FiberHandle.FiberHandle<never, Link.Detached>
 }
 
 export interface HeldSessions {
@@ -118,9 +124,12 @@ export const make = (options: {
     const ingress = yield* Ingress.Ingress
     const credentials = yield* Credentials.Credentials
     const services = yield* Effect.context<
-      Journal | Ingress.Ingress | CodeSession.CodeSession | Credentials.Credentials | Poller.Poller
+      Journal | Ingress.Ingress | CodeSession.CodeSession | Credentials.Credentials
     >()
+    const poller = yield* Poller.Poller
     const held = new Map<string, Held>()
+    /** Sessions that were left to other workers, by the body of their ids. */
+    const yielded = yield* Scope.extend(FiberMap.make<string>(), scope)
 
     const complain: HeldSessions["complain"] = (what, sessionId) => (effect) =>
       Effect.catchAll(effect, (error) =>
@@ -146,7 +155,8 @@ export const make = (options: {
           onConnection: (connection) => {
             if (!record.home) return Effect.void
             return connection._tag === "Connected"
-              ? connectivity.saw({ home: true }, "polls do not come through")
+              ? // The hub can be reached, whatever the poll that waits will say.
+                connectivity.saw({ home: true, polls: true }, "")
               : connectivity.saw({ home: false }, connection.error, Duration.millis(connection.delayMillis))
           }
         }).pipe(Scope.extend(own), Effect.provide(services))
@@ -157,7 +167,8 @@ export const make = (options: {
           serving: yield* Effect.forkDaemon(Effect.interruptible(Effect.scoped(serve(link)))),
           attaching: yield* Scope.extend(FiberHandle.make(), own),
           turn: yield* Effect.makeSemaphore(1),
-          attachment: yield* Ref.make(Option.none<Link.Attachment>())
+          attachment: yield* Ref.make(Option.none<Link.Attachment>()),
+          lease: yield* Scope.extend(FiberHandle.make<never, Link.Detached>(), scope)
         }
         held.set(sessionBody(record.sessionId), entry)
         return entry
@@ -196,21 +207,57 @@ export const make = (options: {
       }).pipe(Effect.uninterruptible, complain("session not let go in order", entry.link.sessionId))
 
     const finish = (entry: Held, why: string) =>
-      Effect.zipRight(
-        letGo(entry, why, journal.end(entry.link.sessionId)),
-        entry.link.home ? options.onHomeEnded : Effect.void
-      )
+      Effect.gen(function* () {
+        yield* FiberHandle.clear(entry.lease)
+        yield* letGo(entry, why, journal.end(entry.link.sessionId))
+        if (entry.link.home) yield* options.onHomeEnded
+      })
 
-    /** Lets a session go that may come back. Its work item is stopped, so that it is not offered here by itself. */
+    const parked = (entry: Held, why: string) => {
+      const { sessionId } = entry.link
+      return letGo(entry, why, Effect.zipRight(journal.park(sessionId), journal.unconfirmed(sessionId)))
+    }
+
+    const stopWork = (sessionId: SessionId, { environmentId, workId }: Link.Attachment) =>
+      environments.stop(environmentId, workId, { force: true }).pipe(complain("work not stopped", sessionId))
+
+    /** Lets a session go that may come back. Its work item is stopped; a message that comes makes another. */
     const release = (entry: Held, why: string) =>
+      Effect.gen(function* () {
+        const attachment = yield* Ref.get(entry.attachment)
+        yield* FiberHandle.clear(entry.lease)
+        yield* parked(entry, why)
+        if (Option.isSome(attachment)) yield* stopWork(entry.link.sessionId, attachment.value)
+      })
+
+    /**
+     * Leaves a session to a worker that is attached to it. An offer would fence that worker, so the lease is kept, and
+     * with it the offer away, for as long as the worker stays.
+     */
+    const yieldTo = (entry: Held) =>
       Effect.gen(function* () {
         const { sessionId } = entry.link
         const attachment = yield* Ref.get(entry.attachment)
-        yield* letGo(entry, why, Effect.zipRight(journal.park(sessionId), journal.unconfirmed(sessionId)))
+        yield* parked(entry, "another worker has it")
         if (Option.isNone(attachment)) return
-        yield* environments
-          .stop(attachment.value.environmentId, attachment.value.workId, { force: true })
-          .pipe(complain("work not stopped", sessionId))
+        const lease = yield* Effect.match(FiberHandle.get(entry.lease), {
+          onFailure: () => Effect.never,
+          onSuccess: (fiber) => Fiber.join(fiber)
+        })
+        const left = untilAnswered(registrar.isAttached(sessionId)).pipe(
+          Effect.delay(YIELD_CHECK),
+          Effect.repeat({ while: (attached) => attached })
+        )
+        const keep = Effect.raceFirst(lease, left).pipe(
+          Effect.zipRight(stopWork(sessionId, attachment.value)),
+          Effect.catchAll(({ message }) =>
+            Effect.logInfo("session watched no more").pipe(
+              Effect.annotateLogs({ session: sessionId, detail: message })
+            )
+          ),
+          Effect.ensuring(FiberHandle.clear(entry.lease))
+        )
+        yield* FiberMap.run(yielded, sessionBody(sessionId), keep)
       })
 
     // --- Attachments ---
@@ -243,20 +290,31 @@ export const make = (options: {
           // another worker is attached by then, it was meant to be, and the session is its own.
           yield* Effect.sleep(REOFFER)
           if (yield* untilAnswered(registrar.isAttached(sessionId))) {
-            return yield* aside(release(entry, "another worker has it"))
+            return yield* aside(yieldTo(entry))
           }
         }
         yield* askAgain(entry)
       }).pipe(complain("session not attached again", entry.link.sessionId))
+
+    const leaseOf = (attachment: Link.Attachment): Effect.Effect<never, Link.Detached> =>
+      poller.hold(attachment).pipe(
+        Effect.mapError(({ message }) => new Link.Detached({ reason: "lease_lost", detail: message })),
+        Effect.zipRight(
+          new Link.Detached({ reason: "lease_ended", detail: "the hub asked for the end of the work" })
+        )
+      )
 
     const attach = (entry: Held, attachment: Link.Attachment) =>
       entry.turn.withPermits(1)(
         Effect.gen(function* () {
           yield* FiberHandle.clear(entry.attaching)
           yield* Ref.set(entry.attachment, Option.some(attachment))
+          const lease = yield* FiberHandle.run(entry.lease, leaseOf(attachment))
           yield* FiberHandle.run(
             entry.attaching,
-            Effect.flatMap(entry.link.attach(attachment), (end) => afterDetached(entry, end))
+            Effect.flatMap(entry.link.attach(attachment, Fiber.join(lease)), (end) =>
+              afterDetached(entry, end)
+            )
           )
         })
       )
@@ -296,6 +354,7 @@ export const make = (options: {
           return yield* emit(BridgeEvent.AtCapacity({ sessionId: work.sessionId, maxSessions }))
         }
         yield* acknowledge(work)
+        yield* FiberMap.remove(yielded, sessionBody(work.sessionId))
         const attachment: Link.Attachment = {
           environmentId: work.environmentId,
           workId: work.workId,
