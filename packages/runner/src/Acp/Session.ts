@@ -589,7 +589,10 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
       },
       gone: Effect.suspend(() => {
         isGone = true
-        return translate({ _tag: "Quiet" })
+        asked.clear()
+        return Effect.flatMap(Clock.currentTimeMillis, (at) =>
+          translate({ _tag: "TurnEnded", end: { _tag: "Gone", message: "the agent ended" }, at, queued: 0 })
+        )
       })
     }
   })
