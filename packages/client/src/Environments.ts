@@ -54,6 +54,8 @@ export interface PollOptions {
   readonly blockMs?: number
   /** Offer again what was not acknowledged for this long; default 5,000 ms. */
   readonly reclaimOlderThanMs?: number
+  /** Tells this poller from others of the environment (`Anthropic-Worker-ID`), for the hub's statistics. */
+  readonly workerId?: string
 }
 
 export interface BeatOptions {
@@ -229,7 +231,8 @@ export const make = Effect.gen(function* () {
     method: Call.Ask["method"],
     path: string,
     timeout: Duration.DurationInput,
-    body?: string
+    body?: string,
+    more: { readonly [name: string]: string } = {}
   ) =>
     Effect.flatMap(
       call.environment(environmentId, {
@@ -237,7 +240,7 @@ export const make = Effect.gen(function* () {
         method,
         url: `${root}/${environmentId}/work/${path}`,
         timeout,
-        headers,
+        headers: { ...headers, ...more },
         ...(body === undefined ? {} : { body })
       }),
       (answer) =>
@@ -340,7 +343,9 @@ export const make = Effect.gen(function* () {
       "poll",
       "GET",
       `poll${parameters}`,
-      Math.min(blockMs + POLL_SLACK_MILLIS, Backoff.POLL_CAP_MILLIS)
+      Math.min(blockMs + POLL_SLACK_MILLIS, Backoff.POLL_CAP_MILLIS),
+      undefined,
+      options.workerId === undefined ? {} : { "anthropic-worker-id": options.workerId }
     )
     if (answer.status === 404 || answer.status === 410) return yield* gone(environmentId, answer)
     if (!Call.is2xx(answer)) return yield* Call.failed(answer)

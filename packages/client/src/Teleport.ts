@@ -1,12 +1,13 @@
 /** Reads a session from elsewhere. Source: spec 1 §4. */
 import { TeleportPage } from "@causeway/protocol/CodeSessionsApi"
 import { EventUuid, type SessionId } from "@causeway/protocol/Ids"
-import type { JsonObject } from "@causeway/protocol/Payload"
+import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -91,7 +92,7 @@ const entriesOf = (page: typeof Page.Type, text: string): ReadonlyArray<Transcri
   return page.data.flatMap((event, at): ReadonlyArray<TranscriptEntry> => {
     const payload = RawJson.member(events[at] ?? "{}", "payload")
     if (event.payload === null || payload === undefined) return []
-    const json: JsonObject = event.payload
+    const json: Payload.JsonObject = event.payload
     return [
       {
         text: payload,
@@ -210,7 +211,7 @@ export const make = Effect.gen(function* () {
             ...entry,
             eventId: Option.none(),
             createdAt: Option.none(),
-            isCompaction: isCompaction(entry.json)
+            isCompaction: isCompaction(entry)
           })),
           pages: 1,
           truncated: false
@@ -224,8 +225,11 @@ export const make = Effect.gen(function* () {
 })
 
 /** Whether an entry of the ingress log, which does not say so itself, is the boundary of a compaction. */
-const isCompaction = (json: JsonObject): boolean =>
-  (json["type"] === "system" && json["subtype"] === "compact_boundary") || json["type"] === "summary"
+const isCompaction = (entry: Entry): boolean =>
+  Either.match(Payload.fromJson(entry.json, entry.text), {
+    onLeft: () => false,
+    onRight: Payload.isCompaction
+  })
 
 export const layer: Layer.Layer<
   Teleport,

@@ -269,6 +269,9 @@ describe("append", () => {
 
   it.effect.each([
     ["seconds", "3", 3000],
+    ["a date", "Thu, 01 Jan 1970 00:00:09 GMT", 9000],
+    ["what is no time", "soon", 500],
+    ["for ever", "1e300", 3_600_000],
     ["shorter than the backoff", "0", 500]
   ] as const)("Retry-After in %s", ([, header, wait]) => {
     const net = Scripted.make(

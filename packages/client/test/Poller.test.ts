@@ -80,7 +80,7 @@ describe("work", () => {
       polling(net, (poller) =>
         Effect.gen(function* () {
           const works = yield* poller
-            .work(environmentId, { blockMs: 500 })
+            .work(environmentId, { blockMs: 500, workerId: "w1" })
             .pipe(Stream.take(2), Stream.runCollect)
           const [first] = [...works]
           expect([...works].map(({ workId }) => workId)).toEqual(["work_1", "work_2"])
@@ -94,7 +94,8 @@ describe("work", () => {
             headers: {
               authorization: `Bearer ${SECRET}`,
               "anthropic-beta": "environments-2025-11-01",
-              "anthropic-version": "2023-06-01"
+              "anthropic-version": "2023-06-01",
+              "anthropic-worker-id": "w1"
             }
           })
           expect(net.asked[0]?.headers).not.toHaveProperty("x-organization-uuid")

@@ -88,12 +88,14 @@ const transportDetail = (error: HttpClientError.HttpClientError): string => {
   return said === "" ? error.reason : said
 }
 
+/** Longest `Retry-After` that is believed. */
+const RETRY_AFTER_MAX_MILLIS = 3_600_000
+
 const retryAfter = (header: string | undefined, now: number): number | undefined => {
   if (header === undefined) return undefined
   const seconds = Number(header)
-  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000)
-  const date = Date.parse(header)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+  const millis = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - now
+  return Number.isNaN(millis) ? undefined : Math.min(Math.max(0, millis), RETRY_AFTER_MAX_MILLIS)
 }
 
 const parse = (text: string): unknown => {
