@@ -493,7 +493,10 @@ const make = (
           }
         }
         if (payload.type === "user") yield* takeSnapshot(run, mine.reads, payload.json)
-        if (payload.type === "control_request") yield* settleBySettings(run.id)
+        const { autoAcceptEdits, skipPermissions } = stored.run.settings
+        if (payload.type === "control_request" && (autoAcceptEdits || skipPermissions)) {
+          yield* settleBySettings(run.id)
+        }
         return !Status.isTerminal(stored.run.status)
       })
 

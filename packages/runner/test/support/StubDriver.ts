@@ -1,0 +1,55 @@
+/** An agent inside the test: what it is given is seen, what it says is said by the test. */
+import * as Payload from "@causeway/protocol/Payload"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Mailbox from "effect/Mailbox"
+import * as Queue from "effect/Queue"
+import type { ConnectSpec, Driver, DriverLine } from "../../src/Driver.ts"
+import { type ProcessExit, ProcessGone } from "../../src/Process/AgentProcess.ts"
+
+/** One start of the agent. */
+export interface Start {
+  readonly spec: ConnectSpec
+  /** What the agent was given, in order. */
+  readonly given: Queue.Dequeue<Payload.Payload>
+  readonly say: (
+    line: Payload.JsonObject & { readonly type: string; readonly uuid?: string }
+  ) => Effect.Effect<void>
+  readonly end: (exit: ProcessExit) => Effect.Effect<void>
+}
+
+export const make = Effect.gen(function* () {
+  const starts = yield* Queue.unbounded<Start>()
+  const driver: Driver = {
+    connect: (spec) =>
+      Effect.gen(function* () {
+        const lines = yield* Mailbox.make<DriverLine>()
+        const given = yield* Queue.unbounded<Payload.Payload>()
+        const exit = yield* Deferred.make<ProcessExit>()
+        const end = (how: ProcessExit) =>
+          Effect.zipRight(Deferred.succeed(exit, how), Effect.asVoid(lines.end))
+        yield* Effect.addFinalizer(() => end({ _tag: "Signal", signal: "SIGKILL" }))
+        yield* Queue.offer(starts, {
+          spec,
+          given,
+          say: (line) => Effect.asVoid(lines.offer({ _tag: "Payload", payload: Payload.make(line) })),
+          end
+        })
+        return {
+          pid: undefined,
+          resumed: spec.resume,
+          lines: Mailbox.toStream(lines),
+          send: (payload) =>
+            Effect.flatMap(Deferred.isDone(exit), (gone) =>
+              gone ? new ProcessGone({ detail: "ended" }) : Effect.asVoid(Queue.offer(given, payload))
+            ),
+          endInput: end({ _tag: "Code", code: 0 }),
+          signal: (signal) => end({ _tag: "Signal", signal }),
+          exit: Deferred.await(exit),
+          stderr: Effect.succeed("")
+        }
+      }),
+    adopt: () => Effect.succeed(false)
+  }
+  return { driver, starts }
+})
