@@ -9,8 +9,19 @@ import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Option from "effect/Option"
 import type { TranscriptEntry } from "./Teleport.ts"
 
-/** Folder of a working directory: every character that is neither letter nor digit becomes `-`. */
-export const projectFolder = (directory: string): string => directory.replace(/[^A-Za-z0-9]/g, "-")
+/** Longest folder name that the agent makes of a path as it is; longer ones end in something of its own. */
+const LONGEST_FOLDER = 200
+
+/**
+ * Folder of a working directory: every character that is neither letter nor digit becomes `-`. Where that is too long, the
+ * agent's own folder among `existing`, if it has made one.
+ */
+export const projectFolder = (directory: string, existing: ReadonlyArray<string> = []): string => {
+  const name = directory.replace(/[^A-Za-z0-9]/g, "-")
+  if (name.length <= LONGEST_FOLDER) return name
+  const start = name.slice(0, LONGEST_FOLDER)
+  return existing.find((folder) => folder.startsWith(start)) ?? start
+}
 
 export interface Target {
   /** The agent's session id in the new file; a uuid. */

@@ -164,10 +164,12 @@ export const make = Effect.gen(function* () {
       uuid: randomUUID
     })
     if (lines.length === 0) return yield* new NothingToResume({ sessionId })
+    const projects = path.join(options.configDirectory, "projects")
+    // There is none before the agent's first conversation.
+    const existing = yield* Effect.orElseSucceed(fs.readDirectory(projects), () => [])
     const file = path.join(
-      options.configDirectory,
-      "projects",
-      ClaudeTranscript.projectFolder(directory),
+      projects,
+      ClaudeTranscript.projectFolder(directory, existing),
       `${agentSessionId}.jsonl`
     )
     const entries = yield* write(file, lines)

@@ -33,6 +33,13 @@ it.each([
   expect(ClaudeTranscript.projectFolder(directory)).toBe(folder)
 })
 
+it("a folder whose name is too long is the agent's own, or the start of the name", () => {
+  const directory = `/${"a".repeat(300)}`
+  const start = `-${"a".repeat(199)}`
+  expect(ClaudeTranscript.projectFolder(directory)).toBe(start)
+  expect(ClaudeTranscript.projectFolder(directory, ["-b", `${start}-x1y2`])).toBe(`${start}-x1y2`)
+})
+
 describe("lines of the output stream", () => {
   it("become lines of the file", () => {
     const { lines, skipped } = convert(
