@@ -84,7 +84,7 @@ export const make = Effect.gen(function* () {
   const runs = yield* GatewayRuns
 
   const isActive = (record: GatewayRecord): boolean =>
-    runs.ofSession(record.session).length > 0 || Rows.hasRunInLog(Rows.projectionOf(record))
+    runs.ofSession(record.session).length > 0 || Rows.hasRunInLog(record)
 
   const rows = (records: ReadonlyArray<GatewayRecord>, options: RowsOptions) =>
     Effect.gen(function* () {

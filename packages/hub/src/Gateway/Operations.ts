@@ -437,7 +437,7 @@ export const make = Effect.gen(function* () {
   const runsOf = (record: GatewayRecord): Effect.Effect<ReadonlyArray<Run>, StoreUnavailable> =>
     Effect.gen(function* () {
       const tracked = runs.ofSession(record.session)
-      if (tracked.length > 0 || !Rows.hasRunInLog(Rows.projectionOf(record))) return tracked
+      if (tracked.length > 0 || !Rows.hasRunInLog(record)) return tracked
       const prompt = yield* sessions.lastPrompt(record.sid)
       if (prompt === undefined) return []
       const run: Run = {

@@ -130,14 +130,21 @@ const isRunning = (row: SessionRow.SessionRow): boolean =>
   row.status === "running" || row.status === "requires_action"
 
 /** Whether the log says that a run is under way, or that a message waits for its first worker. */
-export const hasRunInLog = (row: SessionRow.SessionRow): boolean =>
-  isRunning(row) || (row.status === "pending" && row.prompted)
+export const hasRunInLog = (record: GatewayRecord): boolean => {
+  const row = projectionOf(record)
+  const open = isRunning(row) || (row.status === "pending" && row.prompted)
+  return open && !isStopped(entryOf(record), row)
+}
+
+/** Whether people stopped the present run, whose agent has yet to say that it ended. */
+export const isStopped = (entry: Entry, row: SessionRow.SessionRow): boolean => {
+  const { status } = lastRun(entry, row)
+  return status === "killed" || status === "timeout"
+}
 
 const statusOf = (entry: Entry, row: SessionRow.SessionRow, startedAt?: number): JsonObject => {
   const run = lastRun(entry, row)
-  // A run that was stopped stays stopped although its agent has yet to say so.
-  const stopped = run["status"] === "killed" || run["status"] === "timeout"
-  if (isRunning(row) && !stopped) return compact({ status: "running", startedAt })
+  if (isRunning(row) && !isStopped(entry, row)) return compact({ status: "running", startedAt })
   const status =
     run["status"] ?? (row.numTurns === 0 ? undefined : row.lastError === null ? "done" : "failed")
   return compact({

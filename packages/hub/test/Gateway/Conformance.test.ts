@@ -1,4 +1,4 @@
-import { describe, it } from "@effect/vitest"
+import { describe, it, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { document, runCase } from "./conformance.ts"
 import { layer, target } from "./harness.ts"
@@ -7,7 +7,7 @@ import { layer, target } from "./harness.ts"
 const reference = process.env["CAUSEWAY_REFERENCE_GATEWAY"]
 
 describe("conformance of the gateway", () => {
-  it.layer(layer({ config: JSON.stringify(document.config) }), { excludeTestServices: true })((it) => {
+  suite(layer({ config: JSON.stringify(document.config) }), { excludeTestServices: true })((it) => {
     for (const each of document.cases) {
       it.effect(each.name, () =>
         Effect.gen(function* () {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { Client, Device, layer, open, target } from "./harness.ts"
 
@@ -6,7 +6,7 @@ const page = { id: "openclaw-control-ui", version: "1", platform: "x", mode: "we
 const webchat = { id: "webchat", version: "1", platform: "x", mode: "webchat" }
 
 describe("handshake", () => {
-  it.layer(layer(), { excludeTestServices: true })((it) => {
+  suite(layer(), { excludeTestServices: true })((it) => {
     it.scoped("a first request that is not connect is refused and closes 1008", () =>
       Effect.gen(function* () {
         const client = yield* open(yield* target)
