@@ -9,13 +9,21 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 /** Native or optional modules, loaded at run time. */
 const external = ["better-sqlite3", "pg-native", "@parcel/watcher"]
 
-const bundle = async ({ input, file, platform }) => {
+/** Ink's developer tools are not installed, and not loaded outside its own development. */
+const withoutDeveloperTools = {
+  name: "without-developer-tools",
+  resolveId: (id) => (id === "react-devtools-core" ? "\0react-devtools-core" : null),
+  load: (id) => (id === "\0react-devtools-core" ? "export default undefined" : null)
+}
+
+const bundle = async ({ input, file, platform, ...options }) => {
   const build = await rolldown({
     input: `${root}${input}`,
     platform,
     external: platform === "node" ? external : [],
     resolve: { conditionNames: ["source"] },
-    checks: { circularDependency: false }
+    checks: { circularDependency: false },
+    ...options
   })
   await build.write({
     file: `${root}${file}`,
@@ -35,6 +43,13 @@ await bundle({
   input: "packages/runner/src/Scripted/main.ts",
   file: "apps/bridge/dist/scripted-agent.js",
   platform: "node"
+})
+await bundle({
+  input: "apps/bridge/src/Attach/View.tsx",
+  file: "apps/bridge/dist/attach.js",
+  platform: "node",
+  plugins: [withoutDeveloperTools],
+  transform: { define: { "process.env.NODE_ENV": '"production"', "process.env.DEV": '"false"' } }
 })
 await bundle({ input: "apps/web/src/main.ts", file: "apps/web/dist/page/main.js", platform: "browser" })
 await cp(`${root}apps/web/static`, `${root}apps/web/dist/page`, { recursive: true })

@@ -6,6 +6,7 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import { attach } from "./Commands/Attach.ts"
 import { devices } from "./Commands/Devices.ts"
 import { doctor } from "./Commands/Doctor.ts"
 import { approve, deny, interrupt } from "./Commands/Drive.ts"
@@ -33,6 +34,7 @@ const causeway = root.pipe(
     connect,
     send,
     logs,
+    attach,
     interrupt,
     approve,
     deny,

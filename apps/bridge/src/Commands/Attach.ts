@@ -1,0 +1,73 @@
+/** `attach [SESSION]`: a session on the whole screen of the terminal, to read, to steer and to answer. */
+
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Program from "../Attach/Program.ts"
+import * as Terminal from "../Attach/Terminal.ts"
+import type * as View from "../Attach/View.tsx"
+import { ExitCode, Failure } from "../Failure.ts"
+import * as Flags from "../Flags.ts"
+import { Output } from "../Output.ts"
+import * as Remote from "../Remote.ts"
+import * as Session from "../Session.ts"
+
+/** The view stands in a bundle beside the program's, so that no other command loads it. */
+const loadView = Effect.tryPromise({
+  try: (): Promise<typeof View> => import(new URL("./attach.js", import.meta.url).href),
+  catch: (cause) =>
+    new Failure({
+      message: `the view cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
+      next: "is the program built? `npm run build`"
+    })
+})
+
+const variable = (name: string) => Effect.orDie(Config.option(Config.string(name)))
+
+const requireTerminal = Effect.gen(function* () {
+  const output = yield* Output
+  const term = Option.getOrUndefined(yield* variable("TERM"))
+  if (!output.json && Terminal.isUsable(term)) return
+  return yield* new Failure({
+    message: output.json
+      ? "attach draws on a terminal and prints no JSON"
+      : "attach draws on a terminal, and this is none",
+    next: "use logs --follow: `logs SESSION --follow` watches; `send`, `approve`, `deny` and `interrupt` steer",
+    exitCode: ExitCode.usage
+  })
+})
+
+export const attach = Command.make(
+  "attach",
+  {
+    ...Flags.remote,
+    session: Args.text({ name: "session" }).pipe(
+      Args.optional,
+      Args.withDescription("Id, the beginning of one, or latest; without it, choose from a list")
+    )
+  },
+  ({ session, ...flags }) =>
+    Effect.gen(function* () {
+      const output = yield* Output
+      const found = yield* Option.match(session, {
+        onNone: () => Effect.succeedNone,
+        onSome: (reference) => Effect.asSome(Session.find(reference))
+      })
+      // Set and not empty: https://no-color.org
+      const noColour = yield* variable("NO_COLOR")
+      const colour = Option.getOrElse(noColour, () => "") === ""
+      const ended = yield* Program.run(yield* loadView, { colour, session: found })
+      if (ended.failure !== null) return yield* ended.failure
+      if (ended.sessionId === null) return
+      yield* output.line(`detached from ${ended.sessionId}; the agent goes on`)
+      yield* output.line(`  attach ${ended.sessionId} comes back`, "dim")
+      if (ended.unconfirmed.length > 0) {
+        yield* output.line(
+          `${ended.unconfirmed.length === 1 ? "one message was" : `${ended.unconfirmed.length} messages were`} not confirmed by the hub; \`logs ${ended.sessionId}\` shows which arrived`,
+          "warn"
+        )
+      }
+    }).pipe(Remote.withHub(flags), (attached) => Effect.zipRight(requireTerminal, attached))
+).pipe(Command.withDescription("A session on the whole screen: read it, steer it, answer it"))
