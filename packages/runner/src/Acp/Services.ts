@@ -9,6 +9,7 @@ import type { Terminals } from "./Terminal.ts"
 export const capabilities: ClientCapabilities = {
   fs: { readTextFile: true, writeTextFile: true },
   terminal: true,
+  elicitation: { form: {} },
   session: { compaction: {}, configOptions: { boolean: {} }, notices: {} }
 }
 

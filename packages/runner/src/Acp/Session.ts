@@ -15,6 +15,7 @@ import * as FiberMap from "effect/FiberMap"
 import type * as Scope from "effect/Scope"
 import type { ProcessGone } from "../Process/AgentProcess.ts"
 import { uuid5 } from "../Uuid5.ts"
+import * as Elicitation from "./Elicitation.ts"
 import * as JsonRpc from "./JsonRpc.ts"
 import * as Permission from "./Permission.ts"
 import * as Prompt from "./Prompt.ts"
@@ -79,6 +80,16 @@ interface Waiting {
   /** Why it is not given to the agent. */
   readonly refused: string | undefined
 }
+
+/** A question of the agent that waits: for permission, or a form. */
+interface Asked {
+  readonly id: JsonRpc.RequestId
+  readonly form: Elicitation.Form | undefined
+}
+
+/** What the agent is told of a question that nobody has decided. */
+const undecided = ({ form }: Asked): Either.Either<object> =>
+  Either.right(form === undefined ? { outcome: Permission.cancelled.outcome } : { action: "cancel" })
 
 /** Updates that tell a state rather than a part of the history. */
 const stateUpdates: ReadonlySet<unknown> = new Set([
@@ -211,13 +222,7 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
         yield* translate({ _tag: "TurnEnded", end: how, at, queued: queue.length })
         // Asked and never decided: the agent may still wait for it.
         yield* later(
-          Effect.forEach(
-            open,
-            ([, id]) => peer.respond(id, Either.right({ outcome: Permission.cancelled.outcome })),
-            {
-              discard: true
-            }
-          )
+          Effect.forEach(open, ([, asking]) => peer.respond(asking.id, undecided(asking)), { discard: true })
         )
         // What only ended with its agent was not answered; whoever gives the prompt again is told so.
         if (how._tag === "Gone") return
@@ -319,25 +324,42 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
 
     // --- Permissions ---
 
-    /** JSON-RPC ids of the questions that wait, by the request's id in the log. */
-    const asked = new Map<string, JsonRpc.RequestId>()
+    /** The agent's questions that wait, by the request's id in the log. */
+    const asked = new Map<string, Asked>()
     const requestIdOf = (id: JsonRpc.RequestId): string => `acp_${options.run}_${typeof id}_${id}`
 
     const onPermissionRequest = (id: JsonRpc.RequestId, params: unknown): Effect.Effect<void> => {
       const { toolCall, options: offered } = Read.object(params)
       const requestId = requestIdOf(id)
-      asked.set(requestId, id)
+      asked.set(requestId, { id, form: undefined })
       return translate({ _tag: "PermissionAsked", requestId, toolCall, options: offered })
     }
 
-    const withdraw = (requestId: string, outcome: Either.Either<unknown, JsonRpc.RpcError>) =>
+    const onElicitation = (id: JsonRpc.RequestId, params: unknown): Effect.Effect<void> => {
+      const json = Read.object(params)
+      const form = Elicitation.form(json)
+      if (form === undefined) {
+        return later(peer.respond(id, Either.left(JsonRpc.invalidParams("only forms can be shown"))))
+      }
+      const requestId = requestIdOf(id)
+      asked.set(requestId, { id, form })
+      return translate({
+        _tag: "QuestionAsked",
+        requestId,
+        toolCallId: Read.name(json["toolCallId"]),
+        title: form.message,
+        input: Elicitation.input(form)
+      })
+    }
+
+    const withdraw = (requestId: string, refusal?: JsonRpc.RpcError) =>
       Effect.suspend(() => {
-        const id = asked.get(requestId)
-        if (id === undefined) return Effect.void
+        const asking = asked.get(requestId)
+        if (asking === undefined) return Effect.void
         asked.delete(requestId)
         return Effect.zipRight(
           translate({ _tag: "PermissionWithdrawn", requestId }),
-          peer.respond(id, outcome)
+          peer.respond(asking.id, refusal === undefined ? undecided(asking) : Either.left(refusal))
         )
       })
 
@@ -345,10 +367,17 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
       Effect.gen(function* () {
         const response = Read.object(payload.json["response"])
         const requestId = Read.string(response["request_id"]) ?? ""
-        const id = asked.get(requestId)
+        const asking = asked.get(requestId)
         const pending = state?.permissions.get(requestId)
-        if (id === undefined || pending === undefined) return
+        if (asking === undefined || pending === undefined) return
+        const { form, id } = asking
         asked.delete(requestId)
+        if (form !== undefined) {
+          const given = Elicitation.answer(form, response)
+          yield* translate({ _tag: "PermissionAnswered", requestId, allowed: given.action === "accept" })
+          if (Read.object(response["response"])["interrupt"] === true) yield* cancel
+          return yield* peer.respond(id, Either.right(given))
+        }
         const { outcome, allowed, comment, interrupt } = Permission.answer(pending.options, response)
         if (comment !== undefined && !interrupt) {
           const words = `${pending.toolName} was not allowed: ${comment}`
@@ -376,11 +405,7 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
         .notify("session/cancel", { sessionId: state?.acpSessionId })
         .pipe(
           Effect.zipRight(
-            Effect.forEach(
-              [...asked.keys()],
-              (requestId) => withdraw(requestId, Either.right({ outcome: { outcome: "cancelled" } })),
-              { discard: true }
-            )
+            Effect.forEach([...asked.keys()], (requestId) => withdraw(requestId), { discard: true })
           )
         )
     })
@@ -531,10 +556,7 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
       const { requestId: id } = Read.object(params)
       if (typeof id !== "string" && typeof id !== "number") return Effect.void
       const cancelled = new JsonRpc.RpcError({ code: JsonRpc.codes.cancelled, message: "cancelled" })
-      return Effect.zipRight(
-        FiberMap.remove(serving, key(id)),
-        later(withdraw(requestIdOf(id), Either.left(cancelled)))
-      )
+      return Effect.zipRight(FiberMap.remove(serving, key(id)), later(withdraw(requestIdOf(id), cancelled)))
     }
 
     return {
@@ -550,7 +572,9 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
             begin,
             method === "session/request_permission" && state !== undefined
               ? onPermissionRequest(id, params)
-              : serve(id, method, params)
+              : method === "elicitation/create" && state !== undefined
+                ? onElicitation(id, params)
+                : serve(id, method, params)
           )
       },
       replay: (acpSessionId) => {

@@ -65,6 +65,8 @@ export interface Pending {
   readonly toolName: string
   readonly input: JsonObject
   readonly options: ReadonlyArray<Permission.Option>
+  /** A question about no call of the agent's: the call that shows it, to be closed by its answer. */
+  readonly ownCall: string | null
 }
 
 export interface State {
@@ -145,6 +147,14 @@ export type Input =
       readonly requestId: string
       readonly toolCall: unknown
       readonly options: unknown
+    }
+  /** A question to the person. `input` is an `AskUserQuestion`'s; `toolCallId` names the call that it is about. */
+  | {
+      readonly _tag: "QuestionAsked"
+      readonly requestId: string
+      readonly toolCallId: string | null
+      readonly title: string
+      readonly input: JsonObject
     }
   | { readonly _tag: "PermissionAnswered"; readonly requestId: string; readonly allowed: boolean }
   | { readonly _tag: "PermissionWithdrawn"; readonly requestId: string }
@@ -675,6 +685,14 @@ const withdraw = (draft: Draft, pending: Pending): void => {
   draft.permissions = without(draft.permissions, pending.requestId)
   if (draft.turn !== null) draft.turn = { ...draft.turn, withdrawn: true }
   line(draft, { type: "control_cancel_request", request_id: pending.requestId })
+  closeOwn(draft, pending, "withdrawn")
+}
+
+/** Closes the call that only shows a question, once the question is settled. */
+const closeOwn = (draft: Draft, pending: Pending, text: string): void => {
+  const call = pending.ownCall === null ? undefined : draft.calls.get(pending.ownCall)
+  if (call === undefined || call.closed !== null) return
+  close(draft, keep(draft, { ...call, status: "completed", rawOutput: text }), "agent", "")
 }
 
 const onPermissionAsked = (
@@ -695,12 +713,37 @@ const onPermissionAsked = (
     toolUseId: said.toolUseId,
     toolName: ToolCall.toolName(said),
     input: ToolCall.input(said),
-    options
+    options,
+    ownCall: null
   }
-  draft.permissions = replaced(draft.permissions, input.requestId, pending)
+  ask(draft, said, pending, {})
+}
+
+const onQuestionAsked = (draft: Draft, input: Extract<Input, { readonly _tag: "QuestionAsked" }>): void => {
+  if (draft.permissions.has(input.requestId)) return
+  const toolCallId = input.toolCallId ?? input.requestId
+  const asking = { toolCallId, name: "AskUserQuestion", title: input.title, rawInput: input.input }
+  const call = patched(draft, asking, true)
+  if (call === undefined) return
+  const said = say(draft, call)
+  flush(draft)
+  const pending: Pending = {
+    requestId: input.requestId,
+    toolUseId: said.toolUseId,
+    toolName: "AskUserQuestion",
+    input: input.input,
+    options: [],
+    ownCall: input.toolCallId === null ? toolCallId : null
+  }
+  ask(draft, said, pending, { requires_user_interaction: true })
+}
+
+const ask = (draft: Draft, said: ToolCall.ToolCall, pending: Pending, more: JsonObject): void => {
+  const { options } = pending
+  draft.permissions = replaced(draft.permissions, pending.requestId, pending)
   line(draft, {
     type: "control_request",
-    request_id: input.requestId,
+    request_id: pending.requestId,
     request: {
       subtype: "can_use_tool",
       tool_name: pending.toolName,
@@ -708,7 +751,8 @@ const onPermissionAsked = (
       input: pending.input,
       tool_use_id: pending.toolUseId,
       permission_suggestions: Permission.suggestions(options, pending.toolName),
-      options: options.map(({ optionId, name, kind }) => ({ option_id: optionId, name, kind }))
+      options: options.map(({ optionId, name, kind }) => ({ option_id: optionId, name, kind })),
+      ...more
     }
   })
 }
@@ -717,6 +761,7 @@ const onPermissionAnswered = (draft: Draft, requestId: string, allowed: boolean)
   const pending = draft.permissions.get(requestId)
   if (pending === undefined) return
   draft.permissions = without(draft.permissions, requestId)
+  closeOwn(draft, pending, allowed ? "answered" : "declined")
   if (allowed || draft.turn === null) return
   draft.turn = {
     ...draft.turn,
@@ -905,6 +950,9 @@ const apply = (draft: Draft, input: Input): void => {
       return
     case "PermissionAsked":
       onPermissionAsked(draft, input)
+      return
+    case "QuestionAsked":
+      onQuestionAsked(draft, input)
       return
     case "PermissionAnswered":
       onPermissionAnswered(draft, input.requestId, input.allowed)

@@ -14,6 +14,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import * as Approvals from "@causeway/transcript/Approvals"
 import * as Conversation from "@causeway/transcript/Conversation"
 import * as Read from "@causeway/transcript/Read"
 import * as SessionRow from "@causeway/transcript/SessionRow"
@@ -271,6 +272,54 @@ describe("a conversation with an ACP agent", () => {
         { tool_name: "Bash", tool_input: { command: "rm p3" } }
       ])
       expect((yield* agent.result)["result"]).toBe("echo: Bash was not allowed: use git")
+      expect(row(agent.lines).approvals.pending).toEqual([])
+    })
+  )
+
+  it.scopedLive("a form is a question to the person, and its answer the form's content", () =>
+    Effect.gen(function* () {
+      const agent = yield* start(yield* directory)
+      const ask = (uuid: string, response: Payload.JsonObject) =>
+        Effect.gen(function* () {
+          yield* agent.send(user(uuid, "form"))
+          const asked = yield* agent.next("control_request")
+          const request = Read.object(asked["request"])
+          expect(request).toMatchObject({ tool_name: "AskUserQuestion", requires_user_interaction: true })
+          expect(Approvals.questionsOf(request["input"]).map(({ question }) => question)).toEqual([
+            "Which color?",
+            "sizes",
+            "Sure?",
+            "How many?"
+          ])
+          yield* agent.send(answer(asked["request_id"], response))
+          return JSON.parse(String((yield* agent.result)["result"]))
+        })
+      const given = (answers: { readonly [question: string]: string }) => ({
+        behavior: "allow",
+        updatedInput: Approvals.withAnswers({}, answers)
+      })
+      expect(
+        yield* ask(
+          "p1",
+          given({ "Which color?": "blue, dark", sizes: "S, L", "Sure?": "Yes", "How many?": "3" })
+        )
+      ).toEqual({
+        action: "accept",
+        content: { color: "blue, dark", sizes: ["S", "L"], sure: true, count: 3 }
+      })
+      expect(yield* ask("p2", given({ "Which color?": "green" }))).toEqual({
+        action: "accept",
+        content: { color_custom: "green" }
+      })
+      expect(yield* ask("p3", given({ "How many?": "2" }))).toEqual({ action: "decline" })
+      expect(yield* ask("p4", { behavior: "deny", message: "no" })).toEqual({ action: "decline" })
+      yield* agent.send(user("p5", "form"))
+      yield* agent.next("control_request")
+      yield* agent.send(control("i", { subtype: "interrupt" }))
+      yield* agent.next("control_cancel_request")
+      expect((yield* agent.result)["result"]).toBe('{"action":"cancel"}')
+      for (const item of conversation(agent.lines).items)
+        if (item.kind === "tool_call") expect(item.completed).toBe(true)
       expect(row(agent.lines).approvals.pending).toEqual([])
     })
   )

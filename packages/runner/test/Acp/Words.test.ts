@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Command from "../../src/Acp/Command.ts"
+import * as Elicitation from "../../src/Acp/Elicitation.ts"
 import * as Permission from "../../src/Acp/Permission.ts"
 import * as Prompt from "../../src/Acp/Prompt.ts"
 import * as Settings from "../../src/Acp/Settings.ts"
@@ -160,6 +161,67 @@ describe("Prompt", () => {
   it.prop("any payload gives at least one block", [FastCheck.jsonValue({ maxDepth: 3 })], ([content]) => {
     expect(Prompt.fromUser(user(content), {}).blocks.length).toBeGreaterThan(0)
   })
+})
+
+// --- Elicitation ---
+
+describe("Elicitation", () => {
+  const label = FastCheck.stringMatching(/^[a-z]{1,3}(, [a-z]{1,3})?$/)
+  const labels = FastCheck.uniqueArray(label, { minLength: 1, maxLength: 4 })
+  const formOf = (properties: object, required: ReadonlyArray<string> = []) =>
+    Elicitation.form({
+      mode: "form",
+      message: "m",
+      requestedSchema: { type: "object", properties, required }
+    })
+  const given = (answers: object) => ({
+    subtype: "success",
+    response: { behavior: "allow", updatedInput: { answers } }
+  })
+
+  it.prop("a choice comes back as its value, whatever its label holds", [labels], ([offered]) => {
+    const oneOf = offered.map((each, at) => ({ const: `value ${at}`, title: each }))
+    const form = formOf(
+      { one: { type: "string", title: "q", oneOf }, two: { type: "boolean", title: "r" } },
+      ["one"]
+    )
+    if (form === undefined) return expect.unreachable()
+    for (const [at, each] of offered.entries()) {
+      expect(Elicitation.answer(form, given({ q: each, r: "No" }))).toEqual({
+        action: "accept",
+        content: { one: `value ${at}`, two: false }
+      })
+    }
+  })
+
+  it.prop(
+    "choices of many come back as they were joined",
+    [labels, FastCheck.array(FastCheck.boolean(), { minLength: 4, maxLength: 4 })],
+    ([offered, ticks]) => {
+      // One label that begins another together with a comma cannot be told from it.
+      const clear = offered.filter(
+        (each) => !offered.some((other) => other !== each && other.startsWith(`${each}, `))
+      )
+      const form = formOf({ many: { type: "array", title: "q", items: { enum: clear } } })
+      if (form === undefined) return expect.unreachable()
+      const chosen = clear.filter((_, at) => ticks[at])
+      expect(Elicitation.answer(form, given({ m: chosen.join(", ") }))).toEqual({
+        action: "accept",
+        content: chosen.length === 0 ? {} : { many: chosen }
+      })
+    }
+  )
+
+  it.prop(
+    "no form and no answer makes it throw",
+    [FastCheck.jsonValue(), FastCheck.jsonValue()],
+    ([schema, response]) => {
+      const form = Elicitation.form({ mode: "form", message: 1, requestedSchema: schema })
+      if (form === undefined) return expect.unreachable()
+      expect(Approvals.questionsOf(Elicitation.input(form)).length).toBe(form.fields.length)
+      expect(["accept", "decline"]).toContain(Elicitation.answer(form, { response }).action)
+    }
+  )
 })
 
 // --- Settings ---
