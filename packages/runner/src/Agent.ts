@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type * as SubscriptionRef from "effect/SubscriptionRef"
+import type { AgentOptions } from "./AgentOptions.ts"
 
 /**
  * The agent cannot be started: not found, not executable, refused at once, wrong version, no such directory, its user not
@@ -54,6 +55,7 @@ export interface AgentSessionSpec {
   readonly forkOf?: string | undefined
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined
+  readonly options?: AgentOptions | undefined
   /** Added to the agent's environment, beside `CAUSEWAY_RUN_ID`, `CAUSEWAY_SESSION_ID` and `CAUSEWAY_HUB_URL`. */
   readonly env?: { readonly [name: string]: string } | undefined
   /**

@@ -28,6 +28,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { type AgentOutput, type AgentSession, AgentSessions, type AgentUnavailable } from "./Agent.ts"
+import type { AgentOptions } from "./AgentOptions.ts"
 import type { Variables } from "./Environment.ts"
 import type { Gap, RunnerEvent } from "./Runner/Event.ts"
 import * as Run from "./Runner/Run.ts"
@@ -81,6 +82,7 @@ export interface LaunchSpec {
   readonly title?: string | undefined
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined
+  readonly options?: AgentOptions | undefined
   readonly spawnMode?: Workspace.SpawnMode | undefined
   readonly settings?: Settings.SettingsPatch | undefined
 }
@@ -91,6 +93,8 @@ export interface ContinueSpec {
   readonly title?: string | undefined
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined
+  /** Instead of the old run's options, not beside them. */
+  readonly options?: AgentOptions | undefined
 }
 
 /** A person's answer to a question. The comment of a refusal reaches the agent. */
@@ -195,6 +199,8 @@ const namesPrompt = (json: Payload.JsonObject, promptUuid: string): boolean => {
   const many = json["user_message_uuids"]
   return json["user_message_uuid"] === promptUuid || (Array.isArray(many) && many.includes(promptUuid))
 }
+
+const withoutTurns = ({ maxTurns: _, ...options }: AgentOptions): AgentOptions => options
 
 const make = (
   options: RunnerOptions
@@ -544,6 +550,7 @@ const make = (
             forkOf,
             model: run.model ?? undefined,
             permissionMode: run.permissionMode ?? undefined,
+            options: run.options ?? undefined,
             unanswered: recovered?.unanswered
           })
           mine.session = session
@@ -660,6 +667,7 @@ const make = (
       query: spec.query,
       promptUuid: EventUuid.make(randomUUID()),
       title: null,
+      options: null,
       model: null,
       permissionMode: null,
       status: "starting" as const,
@@ -683,6 +691,7 @@ const make = (
       const run: Run.Run = {
         ...newRun(now, { ...spec, directory }),
         title: spec.title ?? null,
+        options: spec.options ?? null,
         model: spec.model ?? null,
         permissionMode: spec.permissionMode ?? null,
         settings: Settings.patched(Settings.none, spec.settings ?? {}, now)
@@ -747,6 +756,8 @@ const make = (
           // A worktree that was removed with its run had nothing in it that its base does not have.
           workingDirectory: parent.worktree === null ? parent.workingDirectory : parent.directory,
           title: spec.title ?? parent.title,
+          // How long a turn may be is a matter of that turn.
+          options: spec.options ?? (parent.options === null ? null : withoutTurns(parent.options)),
           model: spec.model ?? parent.model,
           permissionMode: spec.permissionMode ?? parent.permissionMode,
           settings: Settings.at(parent.settings, now)

@@ -1,5 +1,6 @@
 export * as Acp from "./Acp/Driver.ts"
 export * as Agent from "./Agent.ts"
+export * as AgentOptions from "./AgentOptions.ts"
 export * as AgentSessions from "./AgentSessions.ts"
 export * as Delivery from "./Delivery.ts"
 export * as Driver from "./Driver.ts"

@@ -13,13 +13,16 @@ import { pathToFileURL } from "node:url"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as Payloads from "@causeway/protocol/Payload"
 import { describe, expect, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { type AgentSession, AgentSessions } from "../src/Agent.ts"
 import * as Sessions from "../src/AgentSessions.ts"
 import * as Drivers from "../src/Drivers.ts"
+import * as Runner from "../src/Runner.ts"
 import * as Scripted from "./support/Scripted.ts"
 import * as Talk from "./support/Talk.ts"
 
@@ -72,8 +75,29 @@ const machine = Effect.gen(function* () {
     Sessions.layerWith({ silence: "4 seconds" }),
     Drivers.layer({ environment, claudePath: claude })
   )
-  return { checkout, other: join(root, "other"), environment, layer }
+  return { root, checkout, other: join(root, "other"), environment, layer }
 })
+
+/** A server that notes its environment and offers nothing. */
+const mcpServer = `
+  import { writeFileSync } from "node:fs"
+  writeFileSync(process.argv[2], JSON.stringify(process.env))
+  let text = ""
+  process.stdin.on("data", (data) => {
+    text += data
+    for (let at = text.indexOf("\\n"); at >= 0; at = text.indexOf("\\n")) {
+      const { id, method, params } = JSON.parse(text.slice(0, at))
+      text = text.slice(at + 1)
+      if (id === undefined) continue
+      const result = method === "initialize"
+        ? { protocolVersion: params.protocolVersion, capabilities: { tools: {} }, serverInfo: { name: "probe", version: "1" } }
+        : method === "tools/list" ? { tools: [] } : {}
+      process.stdout.write(JSON.stringify({ jsonrpc: "2.0", id, result }) + "\\n")
+    }
+  })`
+
+const settled = (talk: Talk.Talk, payload: Payload.Payload) =>
+  talk.until((each) => each._tag === "Delivery" && each.uuid === payload.uuid && each.state === "processed")
 
 const answered = (talk: Talk.Talk, session: AgentSession, text: string) =>
   Effect.gen(function* () {
@@ -228,6 +252,142 @@ describe.runIf(wanted)("the real Claude CLI", () => {
             expect((yield* answered(talk, session, "after")).json["result"]).toBe("echo: after")
           }
         }).pipe(Effect.provide(layer))
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "asks a question, follows mode and model, queues prompts, drops the queue, and tells a failure as it is",
+    () =>
+      Effect.gen(function* () {
+        const { checkout, layer } = yield* machine
+        yield* Effect.gen(function* () {
+          const sessions = yield* AgentSessions
+          const session = yield* sessions.open(Talk.spec({ cwd: checkout, agent: "claude" }))
+          const talk = yield* Talk.listen(session)
+
+          const questions = [
+            {
+              question: "Which?",
+              header: "Which",
+              multiSelect: false,
+              options: [
+                { label: "A", description: "a" },
+                { label: "B", description: "b" }
+              ]
+            }
+          ]
+          const asking = Talk.prompt(`!tool AskUserQuestion ${JSON.stringify({ questions })}`)
+          yield* session.input(asking)
+          const question = yield* talk.untilLine(isAsk)
+          expect(question.json["request"]).toMatchObject({ requires_user_interaction: true })
+          yield* session.input(
+            Talk.answer(question.json["request_id"], {
+              behavior: "allow",
+              updatedInput: { questions, answers: { "Which?": "B" } }
+            })
+          )
+          expect((yield* talk.result(asking)).json["result"]).toContain('"Which?"="B"')
+
+          const mode = Talk.request({ subtype: "set_permission_mode", mode: "acceptEdits" })
+          yield* session.input(mode)
+          yield* settled(talk, mode)
+          const edit = Talk.prompt(`!write ${join(checkout, "edited.txt")} unasked`)
+          yield* session.input(edit)
+          yield* talk.result(edit)
+          expect(readFileSync(join(checkout, "edited.txt"), "utf8")).toBe("unasked\n")
+          const bypass = Talk.request({ subtype: "set_permission_mode", mode: "bypassPermissions" })
+          yield* session.input(bypass)
+          const refused = yield* talk.untilLine(({ type }) => type === "control_response")
+          expect(refused.json["response"]).toMatchObject({ subtype: "error" })
+
+          const model = Talk.request({ subtype: "set_model", model: "claude-haiku-4-5" })
+          yield* session.input(model)
+          yield* settled(talk, model)
+          const other = Talk.prompt("!say with another model")
+          yield* session.input(other)
+          const line = yield* talk.untilLine(({ type }) => type === "assistant")
+          expect(line.json["message"]).toMatchObject({ model: "claude-haiku-4-5" })
+          yield* talk.result(other)
+
+          const [slow, second, third] = [
+            Talk.prompt("!slow 100 50"),
+            Talk.prompt("!say two"),
+            Talk.prompt("!say three")
+          ]
+          for (const each of [slow, second, third]) yield* session.input(each)
+          yield* talk.untilLine(
+            ({ type, json }) => type === "stream_event" && JSON.stringify(json).includes("word2")
+          )
+          yield* session.input(Talk.request({ subtype: "interrupt", cancel_queued: true }))
+          const open = new Set([slow, second, third].map(({ uuid }) => uuid))
+          yield* talk.until((each) => {
+            if (each._tag === "Delivery" && each.state === "processed") open.delete(each.uuid)
+            return open.size === 0
+          })
+          for (const each of [slow, second, third]) {
+            const results = talk
+              .lines()
+              .filter(({ type, json }) => type === "result" && json["user_message_uuid"] === each.uuid)
+            expect(results.map(({ json }) => json["is_error"])).toEqual([true])
+          }
+          expect(yield* SubscriptionRef.get(session.status)).toBe("idle")
+
+          const failing = Talk.prompt("!fail 400 99")
+          yield* session.input(failing)
+          expect((yield* talk.result(failing)).json).toMatchObject({ is_error: true, subtype: "success" })
+          expect((yield* answered(talk, session, "!say still here")).json["result"]).toBe("still here")
+          expect(talk.lines().filter(({ type }) => type === "bridge_error")).toEqual([])
+        }).pipe(Effect.provide(layer))
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "is launched with MCP servers and words of its own, and gone on from in a fork that knows what was said",
+    () =>
+      Effect.gen(function* () {
+        const { checkout, layer, root } = yield* machine
+        const server = join(root, "server.mjs")
+        writeFileSync(server, mcpServer)
+        yield* Effect.gen(function* () {
+          const runner = yield* Runner.Runner
+          const secret = `secret ${randomUUID()}`
+          const first = yield* runner.launch({
+            agent: "claude",
+            directory: checkout,
+            query: "!say the first word",
+            options: {
+              maxTurns: 3,
+              appendSystemPrompt: "--not-a-flag",
+              allowedTools: ["Bash(touch:*)"],
+              mcpServers: {
+                probe: {
+                  command: process.execPath,
+                  args: [server, join(root, "seen.json")],
+                  env: { PROBE_SECRET: secret }
+                }
+              }
+            }
+          })
+          expect((yield* runner.ended(first.id)).result).toBe("the first word")
+          const seen = JSON.parse(readFileSync(join(root, "seen.json"), "utf8"))
+          expect(seen).toMatchObject({ PROBE_SECRET: secret, CAUSEWAY_SESSION_ID: first.id })
+          const log = Chunk.toReadonlyArray(yield* Stream.runCollect(runner.log(first.id)))
+          expect(log.map(({ payload }) => payload.text).join("\n")).not.toContain(secret)
+
+          const allowed = join(checkout, "allowed.txt")
+          const second = yield* runner.continue(first.id, { query: `!bash touch ${allowed}` })
+          expect((yield* runner.ended(second.id)).status).toBe("completed")
+          expect(existsSync(allowed)).toBe(true)
+          expect(second.agentSessionId).not.toBe(first.agentSessionId)
+          const requests = yield* Effect.promise(async () => (await fetch(`${url}/__fake/requests`)).json())
+          const sent = (requests as ReadonlyArray<{ readonly body: unknown }>)
+            .map(({ body }) => JSON.stringify(body))
+            .findLast((body) => body.includes("allowed.txt"))
+          expect(sent).toContain("the first word")
+          expect(sent).toContain("--not-a-flag")
+        }).pipe(Effect.provide(Runner.layer({ file: join(root, "runner.db") }).pipe(Layer.provide(layer))))
       }),
     60_000
   )

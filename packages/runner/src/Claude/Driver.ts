@@ -16,6 +16,7 @@ import type { Connection, ConnectSpec, Driver, DriverLine } from "../Driver.ts"
 import * as Environment from "../Environment.ts"
 import type { Grace } from "../Process/AgentProcess.ts"
 import * as StreamJson from "../StreamJson.ts"
+import * as Flags from "./Flags.ts"
 import * as Record from "./Record.ts"
 
 export interface ClaudeOptions {
@@ -27,19 +28,6 @@ export interface ClaudeOptions {
   /** Added to the flags of every start (`--mcp-config`, `--settings`, …). */
   readonly flags?: ReadonlyArray<string> | undefined
 }
-
-const always = [
-  "-p",
-  "--input-format",
-  "stream-json",
-  "--output-format",
-  "stream-json",
-  "--verbose",
-  "--permission-prompt-tool",
-  "stdio",
-  "--replay-user-messages",
-  "--include-partial-messages"
-]
 
 /** Longest folder name that the CLI makes of a path as it is; longer ones end in something of its own. */
 const LONGEST_FOLDER = 200
@@ -88,7 +76,7 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
       spec: ConnectSpec,
       flags: ReadonlyArray<string>
     ): Effect.Effect<Connection, AgentUnavailable, Scope.Scope> =>
-      Effect.suspend(() => {
+      Effect.flatMap(Flags.ofSpec(spec), (own) => {
         // What is on disk decides: `--session-id` refuses a conversation that exists, `--resume` one that does not.
         const exists = (agentSessionId: string) =>
           existsSync(recordPath({ ...spec, agentSessionId }, options.environment))
@@ -99,12 +87,11 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
             agent: spec.agent,
             command: options.command,
             args: [
-              ...always,
+              ...Flags.always,
               ...(fork === undefined ? [] : ["--resume", fork, "--fork-session"]),
               resumed ? "--resume" : "--session-id",
               spec.agentSessionId,
-              ...(spec.model === undefined ? [] : ["--model", spec.model]),
-              ...(spec.permissionMode === undefined ? [] : ["--permission-mode", spec.permissionMode]),
+              ...own,
               ...flags,
               ...(options.flags ?? [])
             ],

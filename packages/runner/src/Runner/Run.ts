@@ -3,6 +3,7 @@ import { EventUuid, SessionId } from "@causeway/protocol/Ids"
 import type * as SessionRow from "@causeway/transcript/SessionRow"
 import * as Usage from "@causeway/transcript/Usage"
 import * as Schema from "effect/Schema"
+import { AgentOptions } from "../AgentOptions.ts"
 import { Settings } from "./Settings.ts"
 import { Status } from "./Status.ts"
 
@@ -24,6 +25,7 @@ export const Run = Schema.Struct({
   query: Schema.String,
   promptUuid: EventUuid,
   title: optional(Schema.String),
+  options: optional(AgentOptions),
   model: optional(Schema.String),
   permissionMode: optional(Schema.String),
   status: Status,

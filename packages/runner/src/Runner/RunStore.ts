@@ -2,6 +2,8 @@
  * The runner's record: runs, their logs and the events that were told, in one SQLite file. A change and what is told of
  * it are one transaction, so that a crash leaves both or neither.
  */
+
+import { writeFile } from "node:fs/promises"
 import type { EventUuid, SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as SessionRow from "@causeway/transcript/SessionRow"
@@ -123,6 +125,10 @@ export const open = (file: string): Effect.Effect<RunStore, RunnerFailed, Scope.
           return new RunnerFailed({ operation, detail: detailOf(inner) })
         })
 
+    // The conversation and, in its options, perhaps secrets: its owner's alone.
+    if (file !== ":memory:") {
+      yield* Effect.promise(() => writeFile(file, "", { flag: "a", mode: 0o600 })).pipe(run(`open ${file}`))
+    }
     const sql = yield* Layer.build(SqliteClient.layer({ filename: file })).pipe(
       Effect.map(Context.get(SqlClient.SqlClient)),
       run(`open ${file}`)
