@@ -11,6 +11,7 @@ import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as Payloads from "@causeway/protocol/Payload"
+import * as Approvals from "@causeway/transcript/Approvals"
 import * as Conversation from "@causeway/transcript/Conversation"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -33,6 +34,8 @@ interface Candidate {
   /** Prompts in the words of the stand-in, by the names that this agent's tools have. */
   readonly read: (path: string) => string
   readonly bash: (command: string) => string
+  /** A prompt that makes the agent ask "Red or blue?", where it can. */
+  readonly question: string | undefined
 }
 
 const candidates: ReadonlyArray<Candidate> = [
@@ -42,7 +45,20 @@ const candidates: ReadonlyArray<Candidate> = [
     path: process.env["CAUSEWAY_TEST_ACP_CLAUDE"],
     command: (path) => `'${process.execPath}' '${path}'`,
     read: (path) => `!read ${path}`,
-    bash: (command) => `!bash ${command}`
+    bash: (command) => `!bash ${command}`,
+    question: `!tool AskUserQuestion ${JSON.stringify({
+      questions: [
+        {
+          question: "Red or blue?",
+          header: "Color",
+          multiSelect: false,
+          options: [
+            { label: "Red", description: "like a rose" },
+            { label: "Blue", description: "like the sea" }
+          ]
+        }
+      ]
+    })}`
   },
   {
     name: "opencode",
@@ -50,7 +66,8 @@ const candidates: ReadonlyArray<Candidate> = [
     path: process.env["CAUSEWAY_TEST_ACP_OPENCODE"],
     command: (path) => `'${path}' acp`,
     read: (path) => `!tool read ${JSON.stringify({ filePath: path })}`,
-    bash: (command) => `!tool bash ${JSON.stringify({ command, description: "test" })}`
+    bash: (command) => `!tool bash ${JSON.stringify({ command, description: "test" })}`,
+    question: undefined
   }
 ]
 
@@ -179,6 +196,24 @@ for (const candidate of candidates) {
             // The comment reaches the agent as a prompt of its own, right after the turn.
             const comment = yield* talk.untilLine(({ type }) => type === "result")
             expect(comment.json["result"]).toContain("use another name")
+
+            if (candidate.question !== undefined) {
+              const prompt = yield* say(session, candidate.question)
+              const asked = yield* talk.untilLine(isAsk)
+              const request = asked.json["request"] as {
+                readonly input: unknown
+                readonly tool_name: unknown
+              }
+              expect(request.tool_name).toBe("AskUserQuestion")
+              const [question] = Approvals.questionsOf(request.input)
+              expect(question?.options.map(({ label }) => label)).toEqual(["Red", "Blue"])
+              const updatedInput = Approvals.withAnswers(request.input, {
+                [question?.question ?? ""]: "Blue"
+              })
+              yield* session.input(Talk.answer(asked.json["request_id"], { behavior: "allow", updatedInput }))
+              expect((yield* talk.result(prompt)).json["is_error"]).toBe(false)
+              expect(JSON.stringify(conversation(talk).items.at(-2))).toContain("Red or blue?")
+            }
 
             const slow = yield* say(session, "!slow 400 50")
             yield* talk.untilLine(
