@@ -31,7 +31,7 @@ const BATCH = 500
 const ANSWER_WAIT = "1 second"
 /** Runs that count as lost, and remembered outcomes that have expired, are looked for once a minute. */
 export const sweepSchedule = Schedule.spaced("60 seconds")
-/** Sessions that wait for an environment are looked at every 5 s, and when an environment changes. */
+/** Sessions that wait for an environment are looked at every 5 s. */
 export const assignSchedule = Schedule.spaced("5 seconds")
 
 interface Position {

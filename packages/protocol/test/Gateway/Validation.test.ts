@@ -114,9 +114,11 @@ suite("Validation", () => {
   }
 
   // `Struct({})` stands for any value that is not null or undefined, so only the check can be asked about `Empty`.
-  const schemas = Object.entries(Params).filter(
-    (entry): entry is [string, Schema.Schema.AnyNoContext] =>
-      Schema.isSchema(entry[1]) && entry[0] !== "Empty"
+  const schemas: ReadonlyArray<readonly [string, Schema.Schema.AnyNoContext]> = Object.entries(
+    Params
+  ).flatMap(
+    ([name, value]): ReadonlyArray<readonly [string, Schema.Schema.AnyNoContext]> =>
+      name === "Empty" ? [] : [[name, value]]
   )
 
   for (const [name, schema] of schemas) {
