@@ -344,6 +344,47 @@ describe.runIf(wanted)("the real Claude CLI", () => {
   )
 
   it.scopedLive(
+    "goes on elsewhere from a compacted conversation with its summary",
+    () =>
+      Effect.gen(function* () {
+        const { checkout, layer, other } = yield* machine
+        yield* Effect.gen(function* () {
+          const sessions = yield* AgentSessions
+          const spec = Talk.spec({ cwd: checkout, agent: "claude" })
+          const prompts = ["!say long ago", "/compact", "!say since then"].map((text) => Talk.prompt(text))
+          const lines = yield* Effect.scoped(
+            Effect.gen(function* () {
+              const session = yield* sessions.open(spec)
+              const talk = yield* Talk.listen(session)
+              const transcript: Array<Payload.Payload> = []
+              for (const prompt of prompts) {
+                const before = talk.lines().length
+                yield* session.input(prompt)
+                yield* talk.result(prompt)
+                transcript.push(prompt, ...talk.lines().slice(before))
+              }
+              return transcript
+            })
+          )
+          expect(lines.filter(Payloads.isCompaction)).toHaveLength(1)
+          yield* sessions.adopt({ ...spec, cwd: other }, lines.filter(Payloads.isTranscript))
+          const session = yield* sessions.open({ ...spec, cwd: other, resume: true })
+          const talk = yield* Talk.listen(session)
+          const marker = `marker ${randomUUID()}`
+          yield* answered(talk, session, marker)
+          const requests = yield* Effect.promise(async () => (await fetch(`${url}/__fake/requests`)).json())
+          const sent = (requests as ReadonlyArray<{ readonly body: { readonly messages?: unknown } }>)
+            .map(({ body }) => JSON.stringify(body.messages ?? ""))
+            .find((messages) => messages.includes(marker))
+          expect(sent).toContain("fake summary of the conversation")
+          expect(sent).toContain("since then")
+          expect(sent).not.toContain("!say long ago")
+        }).pipe(Effect.provide(layer))
+      }),
+    60_000
+  )
+
+  it.scopedLive(
     "is launched with MCP servers and words of its own, and gone on from in a fork that knows what was said",
     () =>
       Effect.gen(function* () {

@@ -85,10 +85,21 @@ const settle = (entries: ReadonlyArray<Payload>): ReadonlyArray<Payload> => {
   return [...out, ...held]
 }
 
-/** Tool uses without a result cannot be sent to a model: an interrupted process left them. */
-const withoutLooseToolUses = (entries: ReadonlyArray<Payload>): ReadonlyArray<Payload> => {
-  const resolved = new Set(entries.flatMap((entry) => blockIds(entry, "tool_result", "tool_use_id")))
-  return entries.filter((entry) => blockIds(entry, "tool_use", "id").every((id) => resolved.has(id)))
+/**
+ * Leaves out tool uses that have no result after them (an interrupted process left them) and results that have no use
+ * before them: neither can be sent to a model.
+ */
+const paired = (entries: ReadonlyArray<Payload>): ReadonlyArray<Payload> => {
+  const answered = new Set<string>()
+  const resolved = entries.toReversed().filter((entry) => {
+    for (const id of blockIds(entry, "tool_result", "tool_use_id")) answered.add(id)
+    return blockIds(entry, "tool_use", "id").every((id) => answered.has(id))
+  })
+  const used = new Set<string>()
+  return resolved.toReversed().filter((entry) => {
+    for (const id of blockIds(entry, "tool_use", "id")) used.add(id)
+    return blockIds(entry, "tool_result", "tool_use_id").every((id) => used.has(id))
+  })
 }
 
 /** What the record says of each entry. */
@@ -97,6 +108,18 @@ export interface RecordOf {
   readonly cwd: string
   /** For entries that carry no time of their own; ISO 8601. */
   readonly now: string
+}
+
+/** `pre_tokens` of a line is `preTokens` in the record, and so on, at every depth. */
+const recordNames = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(recordNames)
+  if (!isObject(value)) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [
+      name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+      recordNames(each)
+    ])
+  )
 }
 
 const entryOf = (entry: Payload, parentUuid: string | null, record: RecordOf): JsonObject => {
@@ -115,7 +138,6 @@ const entryOf = (entry: Payload, parentUuid: string | null, record: RecordOf): J
   const own = { ...common, parentUuid, sessionId: record.sessionId, cwd: record.cwd }
   if (json["tool_use_result"] !== undefined) return { ...own, toolUseResult: json["tool_use_result"] }
   if (json["subtype"] === "compact_boundary") {
-    const meta = isObject(json["compact_metadata"]) ? json["compact_metadata"] : {}
     return {
       ...own,
       parentUuid: null,
@@ -123,7 +145,7 @@ const entryOf = (entry: Payload, parentUuid: string | null, record: RecordOf): J
       content: "Conversation compacted",
       isMeta: false,
       level: "info",
-      compactMetadata: json["compactMetadata"] ?? { trigger: meta["trigger"], preTokens: meta["pre_tokens"] }
+      compactMetadata: json["compactMetadata"] ?? recordNames(json["compact_metadata"] ?? {})
     }
   }
   return own
@@ -142,10 +164,16 @@ export const fromTranscript = (
       keptNotes.has(type)
   )
   let parent: string | null = null
-  return withoutLooseToolUses(settle(main)).map((entry) => {
+  let boundary = false
+  return settle(paired(main)).map((entry) => {
     if (!chained.has(entry.type)) return JSON.stringify({ ...entry.json, sessionId: record.sessionId })
     const made = entryOf(entry, parent, record)
+    // What follows a boundary is the summary that stands for all before it; its line on stdout does not say so.
+    const summary = boundary && entry.type === "user" && entry.json["isSynthetic"] === true
+    boundary = entry.json["subtype"] === "compact_boundary" || (boundary && entry.type !== "user")
     parent = entry.uuid ?? parent
-    return JSON.stringify(made)
+    return JSON.stringify(
+      summary ? { ...made, isCompactSummary: true, isVisibleInTranscriptOnly: true } : made
+    )
   })
 }
