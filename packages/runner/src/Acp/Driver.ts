@@ -21,6 +21,7 @@ import * as Environment from "../Environment.ts"
 import * as AgentProcess from "../Process/AgentProcess.ts"
 import * as Command from "./Command.ts"
 import * as JsonRpc from "./JsonRpc.ts"
+import * as McpServers from "./McpServers.ts"
 import * as Record from "./Record.ts"
 import * as Services from "./Services.ts"
 import * as Session from "./Session.ts"
@@ -90,12 +91,6 @@ const agentOf = (reply: JsonObject, program: string): Agent => {
   }
 }
 
-/** The servers that the agent can use: those over HTTP only where it says so. */
-const usable = (servers: ReadonlyArray<McpServer>, capabilities: JsonObject): ReadonlyArray<McpServer> => {
-  const takes = Read.object(capabilities["mcpCapabilities"])
-  return servers.filter((server) => !("type" in server) || takes[server.type] === true)
-}
-
 const signIn = (agent: Agent, command: string): string => {
   const ways = agent.authMethods.map((method) => {
     const name = Read.name(method["name"]) ?? Read.name(method["id"]) ?? "sign in"
@@ -141,7 +136,10 @@ const connect = (
     const peer = JsonRpc.make(agent)
     const out = yield* outbox
     const terminals = yield* Terminal.make(cwd, env)
-    const servers = options.mcpServers ?? []
+    const servers = [
+      ...(options.mcpServers ?? []),
+      ...McpServers.ofOptions(spec.options?.mcpServers ?? {}, spec)
+    ]
     const session = yield* Session.make({
       sessionId: spec.agentSessionId,
       run: spec.runId,
@@ -203,7 +201,18 @@ const connect = (
       )
     }
     const told = agentOf(hello, command.program)
-    const mcpServers = usable(servers, told.capabilities)
+    const mcpServers = McpServers.usable(servers, told.capabilities)
+    const abilities = Read.object(told.capabilities["sessionCapabilities"])
+    const can = (ability: string): boolean =>
+      typeof abilities[ability] === "object" && abilities[ability] !== null
+    const directories = spec.options?.additionalDirectories ?? []
+    const surroundings = {
+      cwd,
+      mcpServers,
+      ...(directories.length > 0 && can("additionalDirectories")
+        ? { additionalDirectories: directories }
+        : {})
+    }
 
     /** Opens a session; the session takes over within the reading fiber, before any update that follows the reply. */
     const open = (method: string, params: JsonObject, known: string | undefined) =>
@@ -238,30 +247,43 @@ const connect = (
       })
 
     const earlier = record.acpSessionId()
+    const parent =
+      earlier === undefined && spec.forkOf !== undefined
+        ? yield* Record.acpSessionIdOf(options.directory, spec.forkOf)
+        : undefined
     const canLoad = told.capabilities["loadSession"] === true
-    const canResume =
-      typeof Read.object(told.capabilities["sessionCapabilities"])["resume"] === "object" &&
-      Read.object(told.capabilities["sessionCapabilities"])["resume"] !== null
+    const canResume = can("resume")
     /** The history tells whether the agent had taken a prompt; otherwise resuming is enough. */
     const loads = canLoad && (!canResume || record.open().length > 0)
 
-    const fresh = open("session/new", { cwd, mcpServers }, undefined)
+    const fresh = open("session/new", surroundings, undefined)
     const again = (id: string) =>
       Effect.suspend(() => {
         if (loads) session.replay(id)
-        return open(loads ? "session/load" : "session/resume", { sessionId: id, cwd, mcpServers }, id)
+        return open(loads ? "session/load" : "session/resume", { sessionId: id, ...surroundings }, id)
       })
-    const begin = Effect.gen(function* () {
-      if (earlier === undefined) return { id: yield* fresh, resumed: false, lost: undefined }
-      if (!canLoad && !canResume) {
-        return { id: yield* fresh, resumed: false, lost: "it can neither load nor resume a session" }
-      }
-      const outcome = yield* Effect.either(again(earlier))
-      if (Either.isRight(outcome)) return { id: outcome.right, resumed: true, lost: undefined }
-      const cause = outcome.left
-      if (cause._tag !== "RpcError" || cause.code === JsonRpc.codes.authRequired) return yield* cause
-      return { id: yield* fresh, resumed: false, lost: Session.describe(cause) }
-    })
+    /** Takes a conversation up, or begins another one and says what was lost. */
+    const orFresh = (takeUp: typeof fresh) =>
+      Effect.gen(function* () {
+        const outcome = yield* Effect.either(takeUp)
+        if (Either.isRight(outcome)) return { id: outcome.right, resumed: true, lost: undefined }
+        const cause = outcome.left
+        if (cause._tag !== "RpcError" || cause.code === JsonRpc.codes.authRequired) return yield* cause
+        return { id: yield* fresh, resumed: false, lost: Session.describe(cause) }
+      })
+    const lost = (why: string) => Effect.map(fresh, (id) => ({ id, resumed: false, lost: why }))
+    const begin =
+      earlier !== undefined
+        ? canLoad || canResume
+          ? orFresh(again(earlier))
+          : lost("it can neither load nor resume a session")
+        : spec.forkOf === undefined
+          ? Effect.map(fresh, (id) => ({ id, resumed: false, lost: undefined }))
+          : parent === undefined
+            ? lost("the conversation that this one starts from is not known on this machine")
+            : can("fork")
+              ? orFresh(open("session/fork", { sessionId: parent, ...surroundings }, undefined))
+              : lost("it cannot fork a session")
     const opened = yield* begin.pipe(
       Effect.catchTag("ProcessGone", () => endedAtOnce),
       Effect.catchTag("RpcError", (cause) =>

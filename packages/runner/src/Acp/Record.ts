@@ -3,7 +3,7 @@
  * agent was given and has answered. ACP knows neither an id of the client's choice nor a prompt's idempotency key, so
  * both are kept here, one file of JSON lines a conversation; a line is on disk before what it tells is done.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs"
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import * as Read from "@causeway/transcript/Read"
 import * as Data from "effect/Data"
@@ -45,12 +45,26 @@ const lineOf = (text: string): { readonly [key: string]: unknown } => {
   }
 }
 
+const fileOf = (directory: string, name: string): string => join(directory, `${name}.jsonl`)
+
+/** The agent's id of a conversation that was recorded here; undefined where there is none. */
+export const acpSessionIdOf = (directory: string, name: string): Effect.Effect<string | undefined> =>
+  Effect.sync(() => {
+    const path = fileOf(directory, name)
+    const sessions = existsSync(path)
+      ? readFileSync(path, "utf8")
+          .split("\n")
+          .flatMap((line) => Read.string(line === "" ? null : lineOf(line)["session"]) ?? [])
+      : []
+    return sessions.at(-1)
+  })
+
 /** Opens the record of a conversation, whether or not there is one. `name` must be fit for a file's name. */
 export const open = (
   directory: string,
   name: string
 ): Effect.Effect<Record, RecordUnavailable, Scope.Scope> => {
-  const path = join(directory, `${name}.jsonl`)
+  const path = fileOf(directory, name)
   const attempt = <A>(run: () => A): Effect.Effect<A, RecordUnavailable> =>
     Effect.try({ try: run, catch: (cause) => new RecordUnavailable({ path, detail: errno(cause) }) })
   return Effect.gen(function* () {

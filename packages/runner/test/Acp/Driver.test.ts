@@ -442,7 +442,15 @@ describe("an agent built on the protocol's SDK, which checks what it is sent", (
           ...spec(root),
           agent: `acp:"${process.execPath}" "${sdkAgent}"`,
           model: "big",
-          permissionMode: "b"
+          permissionMode: "b",
+          options: {
+            additionalDirectories: ["/tmp"],
+            mcpServers: {
+              mine: { command: "/bin/true", env: { KEY: "secret-3" } },
+              remote: { type: "http", url: "http://127.0.0.1/", headers: { authorization: "secret-4" } },
+              neither: { what: 1 }
+            }
+          }
         }),
         converse
       )
@@ -523,6 +531,36 @@ describe("the end of the agent and its next start", () => {
         )
         expect(texts).toEqual(["echo: and me"])
         expect(row(second.lines).permissionMode).toBe(ability === "--load" ? "plan" : "code")
+      }
+    })
+  )
+
+  it.scopedLive("a conversation that starts from another one is forked, where the agent can", () =>
+    Effect.gen(function* () {
+      const root = yield* directory
+      const first = yield* start(root, "--resume --fork")
+      yield* first.ask("p1", "hello")
+      const id = (n: number) => `0195d9f4-0000-4000-8000-00000000001${n}`
+      const child = { agentSessionId: id(2), forkOf: spec(root).agentSessionId }
+      const acpSession = (lines: ReadonlyArray<DriverLine>) =>
+        durable(lines).find(({ json }) => json["subtype"] === "init")?.json["acp_session_id"]
+      const second = yield* start(root, "--resume --fork", child)
+      expect(second.connection.resumed).toBe(true)
+      yield* second.ask("p2", "forked")
+      expect(acpSession(second.lines)).toBe(`stub-session-fork-of-${String(acpSession(first.lines))}`)
+      // Its next start goes on with the fork, and does not fork again.
+      const third = yield* start(root, "--resume --fork", { ...child, resume: true })
+      yield* third.ask("p3", "on")
+      expect(acpSession(third.lines)).toBe(acpSession(second.lines))
+      const cases = [
+        { flags: "--resume", agentSessionId: id(3), forkOf: child.forkOf },
+        { flags: "--resume --fork", agentSessionId: id(4), forkOf: id(9) }
+      ]
+      for (const { flags, ...more } of cases) {
+        const other = yield* start(root, flags, more)
+        expect(other.connection.resumed).toBe(false)
+        const notice = yield* other.next("system", (json) => json["subtype"] === "notification")
+        expect(notice["text"]).toContain("begins a new conversation")
       }
     })
   )
