@@ -302,7 +302,9 @@ export const make = (
             if (Either.isRight(outcome) && outcome.right === "idle") {
               rapid = 0
               // Asleep: shown as idle, started again by the next input.
-              if (!delivery.isBusy()) yield* Queue.take(wake)
+              // What woke it before counts no more; what came since is in the books, or wakes it now.
+              yield* Queue.takeAll(wake)
+              if (delivery.connected().writes.length === 0) yield* Queue.take(wake)
               continue
             }
             rapid = delivery.turns() > before ? 1 : rapid + 1

@@ -15,41 +15,53 @@ export interface Start {
   readonly say: (
     line: Payload.JsonObject & { readonly type: string; readonly uuid?: string }
   ) => Effect.Effect<void>
+  /** Signals that it was sent. */
+  readonly signals: Queue.Dequeue<string>
   readonly end: (exit: ProcessExit) => Effect.Effect<void>
 }
 
-export const make = Effect.gen(function* () {
-  const starts = yield* Queue.unbounded<Start>()
-  const driver: Driver = {
-    connect: (spec) =>
-      Effect.gen(function* () {
-        const lines = yield* Mailbox.make<DriverLine>()
-        const given = yield* Queue.unbounded<Payload.Payload>()
-        const exit = yield* Deferred.make<ProcessExit>()
-        const end = (how: ProcessExit) =>
-          Effect.zipRight(Deferred.succeed(exit, how), Effect.asVoid(lines.end))
-        yield* Effect.addFinalizer(() => end({ _tag: "Signal", signal: "SIGKILL" }))
-        yield* Queue.offer(starts, {
-          spec,
-          given,
-          say: (line) => Effect.asVoid(lines.offer({ _tag: "Payload", payload: Payload.make(line) })),
-          end
-        })
-        return {
-          pid: undefined,
-          resumed: spec.resume,
-          lines: Mailbox.toStream(lines),
-          send: (payload) =>
-            Effect.flatMap(Deferred.isDone(exit), (gone) =>
-              gone ? new ProcessGone({ detail: "ended" }) : Effect.asVoid(Queue.offer(given, payload))
-            ),
-          endInput: end({ _tag: "Code", code: 0 }),
-          signal: (signal) => end({ _tag: "Signal", signal }),
-          exit: Deferred.await(exit),
-          stderr: Effect.succeed("")
-        }
-      }),
-    adopt: () => Effect.succeed(false)
-  }
-  return { driver, starts }
-})
+/** One that is deaf ends by SIGKILL alone. */
+export const makeWith = (options: { readonly deaf: boolean }) =>
+  Effect.gen(function* () {
+    const starts = yield* Queue.unbounded<Start>()
+    const driver: Driver = {
+      connect: (spec) =>
+        Effect.gen(function* () {
+          const lines = yield* Mailbox.make<DriverLine>()
+          const given = yield* Queue.unbounded<Payload.Payload>()
+          const signals = yield* Queue.unbounded<string>()
+          const exit = yield* Deferred.make<ProcessExit>()
+          const end = (how: ProcessExit) =>
+            Effect.zipRight(Deferred.succeed(exit, how), Effect.asVoid(lines.end))
+          yield* Effect.addFinalizer(() => end({ _tag: "Signal", signal: "SIGKILL" }))
+          yield* Queue.offer(starts, {
+            spec,
+            given,
+            signals,
+            say: (line) => Effect.asVoid(lines.offer({ _tag: "Payload", payload: Payload.make(line) })),
+            end
+          })
+          return {
+            pid: undefined,
+            resumed: spec.resume,
+            lines: Mailbox.toStream(lines),
+            send: (payload) =>
+              Effect.flatMap(Deferred.isDone(exit), (gone) =>
+                gone ? new ProcessGone({ detail: "ended" }) : Effect.asVoid(Queue.offer(given, payload))
+              ),
+            endInput: end({ _tag: "Code", code: 0 }),
+            signal: (signal) =>
+              Effect.zipRight(
+                Queue.offer(signals, signal),
+                options.deaf && signal !== "SIGKILL" ? Effect.void : end({ _tag: "Signal", signal })
+              ),
+            exit: Deferred.await(exit),
+            stderr: Effect.succeed("")
+          }
+        }),
+      adopt: () => Effect.succeed(false)
+    }
+    return { driver, starts }
+  })
+
+export const make = makeWith({ deaf: false })
