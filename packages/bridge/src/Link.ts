@@ -45,6 +45,9 @@ export const MAX_LINE = 4 * 1024 * 1024
 /** One upload of durable lines. The hub stores it whole or not at all. */
 const BATCH = { count: 100, bytes: 1024 * 1024 }
 
+/** Before a batch that was not stored is sent again; an append has its own delays before it gives up. */
+const RESEND = Duration.seconds(1)
+
 /** Ephemeral lines that may wait to be sent; older ones are dropped for newer. */
 const EPHEMERAL_WAITING = 1_000
 
@@ -352,8 +355,7 @@ export const make = (
         yield* Effect.logWarning("lines not stored, trying again").pipe(
           Effect.annotateLogs({ session: sessionId, lines: batch.length, detail: error.message })
         )
-        // An append gives up after its own delays; a conflict that names no head comes back at once.
-        if (error._tag === "ConcurrentModification") yield* Effect.sleep("2 seconds")
+        yield* Effect.sleep(RESEND)
         const [only] = batch
         const cause = error._tag === "RetriesExhausted" ? error.lastCause : undefined
         const never = cause?._tag === "RequestFailed" && (cause.status === 400 || cause.status === 413)

@@ -1,0 +1,155 @@
+/**
+ * A hub as a model: one session's log in memory, behind the client's services. It loses answers, fails before and after
+ * storing, and repeats what it delivered, as it is told to.
+ */
+import * as ClientError from "@causeway/client/ClientError"
+import * as CodeSession from "@causeway/client/CodeSession"
+import * as Credentials from "@causeway/client/Credentials"
+import * as Ingress from "@causeway/client/Ingress"
+import type { WorkerDeliveryStatus } from "@causeway/protocol/Event"
+import { EventUuid, type SessionId } from "@causeway/protocol/Ids"
+import type * as Payload from "@causeway/protocol/Payload"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+
+/** What becomes of a call: done; done with its answer lost; not done. */
+export type Fault = "ok" | "lost" | "failed"
+
+export interface ModelHub {
+  /** Uuids of the worker's entries in the log, in order. */
+  readonly log: Array<string>
+  readonly texts: Array<string>
+  readonly ephemeral: Array<string>
+  readonly deliveries: Map<string, WorkerDeliveryStatus>
+  readonly statuses: Array<string>
+  /** Faults of the calls to come, first in first out; `ok` after the last. */
+  readonly faults: Array<Fault>
+  /** How many client events before the asked position each new stream repeats. */
+  repeat: number
+  /** Number of the bridge process that lives; calls of earlier ones do nothing any more. */
+  life: number
+  /** Makes every call of the worker fail as that of a worker that was replaced. */
+  superseded: boolean
+  /** Appends a client event. */
+  readonly say: (payload: Payload.Payload) => Effect.Effect<void>
+  /** The services, as the process that lives now sees them. */
+  readonly layer: () => Layer.Layer<Ingress.Ingress | CodeSession.CodeSession | Credentials.Credentials>
+}
+
+const unreachable = (operation: string) =>
+  new ClientError.HubUnreachable({ operation, reason: "Transport", detail: "cut" })
+
+export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
+  Effect.gen(function* () {
+    const client = yield* SubscriptionRef.make<ReadonlyArray<Payload.Payload>>([])
+    const next = (hub: ModelHub): Fault => hub.faults.shift() ?? "ok"
+    let epoch = 0
+
+    /** One call: refused, failed before it was done, or after. */
+    const call = <A>(
+      life: number,
+      operation: string,
+      done: () => A
+    ): Effect.Effect<A, CodeSession.WorkerError> =>
+      Effect.suspend((): Effect.Effect<A, CodeSession.WorkerError> => {
+        if (hub.superseded) return new ClientError.WorkerSuperseded({ sessionId })
+        const fault = hub.life === life ? next(hub) : "failed"
+        if (fault === "failed") return unreachable(operation)
+        const answer = done()
+        return fault === "lost" ? unreachable(operation) : Effect.succeed(answer)
+      })
+
+    const append = (
+      life: number,
+      entries: ReadonlyArray<{ readonly uuid: EventUuid; readonly text: string }>
+    ) =>
+      Effect.suspend((): Effect.Effect<void, Ingress.AppendError> => {
+        if (hub.superseded) return new ClientError.IngressTokenRejected({ sessionId })
+        const fault = hub.life === life ? next(hub) : "failed"
+        if (fault !== "failed") {
+          for (const { text, uuid } of entries) {
+            if (hub.log.includes(uuid)) continue
+            hub.log.push(uuid)
+            hub.texts.push(text)
+          }
+        }
+        return fault === "ok"
+          ? Effect.void
+          : new ClientError.RetriesExhausted({ sessionId, attempts: 10, lastCause: unreachable("append") })
+      })
+
+    const received = (payload: Payload.Payload, index: number): CodeSession.Received => ({
+      event_id: payload.uuid ?? EventUuid.make(`event-${index}`),
+      sequence_num: (index + 1) as CodeSession.Received["sequence_num"],
+      event_type: payload.type,
+      source: "client",
+      created_at: "2026-01-01T00:00:00.000Z",
+      payload: payload.json,
+      payloadText: payload.text
+    })
+
+    const hub: ModelHub = {
+      log: [],
+      texts: [],
+      ephemeral: [],
+      deliveries: new Map(),
+      statuses: [],
+      faults: [],
+      repeat: 0,
+      superseded: false,
+      life: 0,
+      say: (payload) => SubscriptionRef.update(client, (all) => [...all, payload]),
+      layer: () => {
+        const { life } = hub
+        return Layer.mergeAll(
+          Layer.mock(Ingress.Ingress, {
+            append: (_, entry) => append(life, [entry]),
+            appendBatch: (_, entries) => append(life, entries),
+            clear: () => Effect.void
+          }),
+          Layer.mock(CodeSession.CodeSession, {
+            register: () => call(life, "register", () => ++epoch),
+            putWorker: (_, { status }) =>
+              call(life, "putWorker", () => {
+                if (status !== undefined) hub.statuses.push(status)
+              }),
+            postEvents: (_, __, events) =>
+              call(life, "postEvents", () => {
+                hub.ephemeral.push(...events.map(({ text }) => text))
+              }),
+            postDelivery: (_, __, updates) =>
+              call(life, "postDelivery", () => {
+                for (const { eventId, status } of updates) hub.deliveries.set(eventId, status)
+              }),
+            heartbeat: () => call(life, "heartbeat", () => Duration.seconds(20)),
+            refreshToken: () => call(life, "refreshToken", () => Duration.hours(4)),
+            stream: (_, from, options) =>
+              Stream.unwrap(
+                Effect.gen(function* () {
+                  if (hub.superseded) return Stream.fail(new ClientError.IngressTokenRejected({ sessionId }))
+                  yield* options?.onConnection?.({ _tag: "Connected" }) ?? Effect.void
+                  let after = Math.max(0, from - hub.repeat)
+                  return client.changes.pipe(
+                    Stream.mapConcat((all) => {
+                      const fresh = all.slice(after).map((payload, i) => received(payload, after + i))
+                      after = all.length
+                      return fresh
+                    })
+                  )
+                })
+              )
+          }),
+          Layer.mock(Credentials.Credentials, {
+            setIngressToken: () => Effect.void,
+            forgetIngressToken: () => Effect.void,
+            refreshIngressToken: () => Effect.succeed(Option.none())
+          })
+        )
+      }
+    }
+    return hub
+  })
