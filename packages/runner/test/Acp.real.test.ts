@@ -122,6 +122,17 @@ const machine = Effect.gen(function* () {
   return { work, layer }
 })
 
+/** The messages of the latest request of a model that holds `text`. */
+const sentWith = (text: string) =>
+  Effect.promise(async () => {
+    const requests = (await (await fetch(`${url}/__fake/requests`)).json()) as ReadonlyArray<{
+      readonly body: { readonly messages?: unknown }
+    }>
+    return requests
+      .map(({ body }) => JSON.stringify(body.messages ?? ""))
+      .findLast((messages) => messages.includes(text))
+  })
+
 const isAsk = ({ type, json }: Payload.Payload): boolean =>
   type === "control_request" && JSON.stringify(json["request"]).includes("can_use_tool")
 
@@ -271,25 +282,21 @@ for (const candidate of candidates) {
             )
             expect(said.filter((text) => text === "echo: remember the sea")).toHaveLength(1)
             // What the model was sent tells what the agent knows of the conversation.
-            const requests = yield* Effect.promise(async () => (await fetch(`${url}/__fake/requests`)).json())
-            const last = (requests as ReadonlyArray<{ readonly body: { readonly messages?: unknown } }>)
-              .map(({ body }) => JSON.stringify(body.messages ?? ""))
-              .findLast((messages) => messages.includes("and now"))
-            expect(last).toContain("remember the sea")
+            expect(yield* sentWith("and now")).toContain("remember the sea")
           }).pipe(Effect.provide(layer))
         }),
       300_000
     )
 
     it.scopedLive(
-      "is closed in order and resumed by another host",
+      "is closed in order, resumed by another host, and forked",
       () =>
         Effect.gen(function* () {
           const { work, layer } = yield* machine
           const spec = Talk.spec({ cwd: work, agent })
-          const once = (resume: boolean, text: string) =>
+          const once = (resume: boolean, text: string, more: Partial<typeof spec> = {}) =>
             Effect.gen(function* () {
-              const session = yield* (yield* AgentSessions).open({ ...spec, resume })
+              const session = yield* (yield* AgentSessions).open({ ...spec, resume, ...more })
               const talk = yield* Talk.listen(session)
               const result = yield* answered(talk, session, text)
               expect(talk.lines().filter(({ type }) => type === "bridge_error")).toEqual([])
@@ -299,6 +306,12 @@ for (const candidate of candidates) {
           const second = yield* once(true, "second")
           expect(second.result).toBe("echo: second")
           expect(second.lines.filter((line) => line.text.includes("echo: first"))).toEqual([])
+          const { agentSessionId, sessionId } = Talk.spec({ cwd: work })
+          const fork = { agentSessionId, sessionId, forkOf: spec.agentSessionId }
+          expect((yield* once(false, "third", fork)).result).toBe("echo: third")
+          expect(yield* sentWith("third")).toContain("echo: second")
+          expect((yield* once(true, "fourth")).result).toBe("echo: fourth")
+          expect(yield* sentWith("fourth")).not.toContain("echo: third")
           expect(readFileSync(join(work, "notes.txt"), "utf8")).toBe("the sea is blue\n")
         }),
       300_000
