@@ -13,13 +13,13 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
-import * as TestClock from "effect/TestClock"
 import * as Host from "../src/Host.ts"
 import * as Journal from "../src/Journal.ts"
 import * as Link from "../src/Link.ts"
 import * as Crash from "./support/Crash.ts"
 import * as ModelAgent from "./support/ModelAgent.ts"
 import * as ModelHub from "./support/ModelHub.ts"
+import { until } from "./support/Time.ts"
 
 const sessionId = SessionId.make("session_model")
 
@@ -45,21 +45,6 @@ const lives = FastCheck.array(
   }),
   { maxLength: 5 }
 )
-
-/** Lets what waits for the system go on, then passes time. */
-const tick = Effect.zipRight(
-  Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void))),
-  TestClock.adjust("500 millis")
-)
-
-/** Far more than any plan takes: what has not happened by then never will. */
-const PATIENCE = 2_000
-
-const until = (done: () => boolean, left = PATIENCE): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (done()) return Effect.void
-    return left === 0 ? Effect.dieMessage("it does not happen") : Effect.zipRight(tick, until(done, left - 1))
-  })
 
 /** A process: journal, link, host and agent; runs until `done`. */
 const live = (

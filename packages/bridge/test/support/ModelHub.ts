@@ -28,6 +28,10 @@ export interface ModelHub {
   readonly statuses: Array<string>
   /** Faults of the calls to come, first in first out; `ok` after the last. */
   readonly faults: Array<Fault>
+  /** Uuids that the log will never accept (413). */
+  readonly refuses: Set<string>
+  /** Calls that are not stored in the log, by name. */
+  readonly calls: Array<string>
   /** How many client events before the asked position each new stream repeats. */
   repeat: number
   /** Number of the bridge process that lives; calls of earlier ones do nothing any more. */
@@ -59,6 +63,7 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
         if (hub.superseded) return new ClientError.WorkerSuperseded({ sessionId })
         const fault = hub.life === life ? next(hub) : "failed"
         if (fault === "failed") return unreachable(operation)
+        hub.calls.push(operation)
         const answer = done()
         return fault === "lost" ? unreachable(operation) : Effect.succeed(answer)
       })
@@ -70,6 +75,10 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
       Effect.suspend((): Effect.Effect<void, Ingress.AppendError> => {
         if (hub.superseded) return new ClientError.IngressTokenRejected({ sessionId })
         const fault = hub.life === life ? next(hub) : "failed"
+        if (entries.some(({ uuid }) => hub.refuses.has(uuid))) {
+          const lastCause = new ClientError.RequestFailed({ operation: "append", status: 413 })
+          return new ClientError.RetriesExhausted({ sessionId, attempts: 10, lastCause })
+        }
         if (fault !== "failed") {
           for (const { text, uuid } of entries) {
             if (hub.log.includes(uuid)) continue
@@ -99,6 +108,8 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
       deliveries: new Map(),
       statuses: [],
       faults: [],
+      refuses: new Set(),
+      calls: [],
       repeat: 0,
       superseded: false,
       life: 0,

@@ -1,0 +1,206 @@
+import { EnvironmentId, SessionId, WorkId } from "@causeway/protocol/Ids"
+import * as Payload from "@causeway/protocol/Payload"
+import type { AgentOutput } from "@causeway/runner/Agent"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Encoding from "effect/Encoding"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as TestClock from "effect/TestClock"
+import type { BridgeEvent } from "../src/BridgeEvent.ts"
+import * as Journal from "../src/Journal.ts"
+import * as Link from "../src/Link.ts"
+import * as ModelHub from "./support/ModelHub.ts"
+import { passing, until } from "./support/Time.ts"
+
+const sessionId = SessionId.make("session_link")
+const attachment: Link.Attachment = {
+  environmentId: EnvironmentId.make("env_1"),
+  workId: WorkId.make("work_1"),
+  token: Redacted.make("opaque"),
+  apiBaseUrl: undefined
+}
+
+const line = (uuid: string, more: Payload.JsonObject = {}): AgentOutput => ({
+  _tag: "Line",
+  payload: Payload.make({ ...more, type: "assistant", uuid })
+})
+const progress = (text: string): AgentOutput => ({
+  _tag: "Line",
+  payload: Payload.make({ type: "stream_event", text })
+})
+
+const withLink = <A, E>(
+  use: (
+    link: Link.OwnedLink,
+    hub: ModelHub.ModelHub,
+    events: ReadonlyArray<BridgeEvent>
+  ) => Effect.Effect<A, E, Journal.Journal>,
+  options: { readonly maxLine?: number } = {}
+) =>
+  Effect.gen(function* () {
+    const stateDirectory = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
+    const hub = yield* ModelHub.make(sessionId)
+    const events: Array<BridgeEvent> = []
+    return yield* Effect.gen(function* () {
+      const journal = yield* Journal.Journal
+      const record = yield* journal.enter({
+        sessionId,
+        environmentId: attachment.environmentId,
+        directory: "/project",
+        home: true,
+        agentSessionId: "agent",
+        agent: "model",
+        cwd: "/project"
+      })
+      const link = yield* Link.make({
+        record,
+        sessionIngressUrl: "http://hub/",
+        onEvent: (event) => Effect.sync(() => void events.push(event)),
+        onConnection: () => Effect.void,
+        ...options
+      })
+      return yield* use(link, hub, events)
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(Journal.layer({ stateDirectory }), hub.layer())))
+  }).pipe(Effect.provide(NodeContext.layer))
+
+const never = Effect.never
+
+describe("Link", () => {
+  it.scoped("keeps lines while nothing is attached, and sends them in order once something is", () =>
+    withLink((link, hub) =>
+      Effect.gen(function* () {
+        yield* link.write([line("a"), progress("lost"), line("b")])
+        yield* link.write([line("c")])
+        expect(hub.log).toEqual([])
+        yield* Effect.fork(link.attach(attachment, never))
+        yield* until(() => hub.log.length === 3)
+        yield* link.write([progress("seen"), line("d")])
+        yield* until(() => hub.log.length === 4)
+        expect(hub.log).toEqual(["a", "b", "c", "d"])
+        expect(hub.ephemeral.map((text) => JSON.parse(text).text)).toEqual(["seen"])
+        yield* passing(link.flush)
+      })
+    )
+  )
+
+  it.scoped("names the log under the ingress address, in the compat spelling", () =>
+    withLink((link) =>
+      Effect.sync(() => expect(link.ingressUrl).toBe("http://hub/v1/session_ingress/session/session_link"))
+    )
+  )
+
+  it.scoped("a worker that was replaced stops writing, and keeps what it could not send", () =>
+    withLink((link, hub) =>
+      Effect.gen(function* () {
+        const attached = yield* Effect.fork(link.attach(attachment, never))
+        yield* link.write([line("a")])
+        yield* until(() => hub.log.length === 1)
+        hub.superseded = true
+        yield* link.write([line("b")])
+        const end = yield* passing(Fiber.join(attached))
+        expect(["superseded", "token_refused"]).toContain(end.reason)
+        expect(hub.log).toEqual(["a"])
+        expect(yield* (yield* Journal.Journal).unconfirmed(sessionId)).toBe(1)
+        // Under a newer grant it goes on where it stopped.
+        hub.superseded = false
+        yield* Effect.fork(link.attach(attachment, never))
+        yield* until(() => hub.log.length === 2)
+      })
+    )
+  )
+
+  it.scoped("the end of the lease ends the attachment, and the hub is told", () =>
+    withLink((link, hub) =>
+      Effect.gen(function* () {
+        const lease = new Link.Detached({ reason: "lease_ended", detail: "over" })
+        const attached = yield* Effect.fork(
+          link.attach(attachment, Effect.zipRight(Effect.sleep("1 minute"), lease))
+        )
+        const end = yield* passing(Fiber.join(attached))
+        expect(end.reason).toBe("lease_ended")
+        expect(hub.calls.filter((call) => call === "heartbeat").length).toBeGreaterThanOrEqual(3)
+        expect(hub.calls.at(-1)).toBe("putWorker")
+      })
+    )
+  )
+
+  it.scoped("a line that is too long is reported in its place, under its uuid", () =>
+    withLink(
+      (link, hub) =>
+        Effect.gen(function* () {
+          yield* Effect.fork(link.attach(attachment, never))
+          yield* link.write([line("a"), line("long", { text: "x".repeat(500) }), line("b")])
+          yield* until(() => hub.log.length === 3)
+          expect(hub.log).toEqual(["a", "long", "b"])
+          expect(JSON.parse(hub.texts[1] ?? "")).toMatchObject({
+            type: "bridge_error",
+            reason: "line_too_long",
+            line_type: "assistant"
+          })
+        }),
+      { maxLine: 400 }
+    )
+  )
+
+  it.scoped("a line that the hub will never accept is reported, and holds up no other", () =>
+    withLink((link, hub, events) =>
+      Effect.gen(function* () {
+        hub.refuses.add("bad")
+        yield* link.write([line("a"), line("bad"), line("b")])
+        yield* Effect.fork(link.attach(attachment, never))
+        yield* until(() => hub.log.length === 3)
+        expect(hub.log.slice(0, 2)).toEqual(["a", "b"])
+        expect(JSON.parse(hub.texts[2] ?? "")).toMatchObject({ reason: "line_refused", line_uuid: "bad" })
+        expect(events.some(({ _tag }) => _tag === "Warning")).toBe(true)
+      })
+    )
+  )
+
+  it.scoped("asks for a fresh token at half of the life that the token tells", () =>
+    withLink((link, hub) =>
+      Effect.gen(function* () {
+        const claims = Encoding.encodeBase64Url(JSON.stringify({ exp: 3600 }))
+        const token = Redacted.make(`header.${claims}.signature`)
+        yield* Effect.fork(link.attach({ ...attachment, token }, never))
+        yield* until(() => hub.calls.includes("register"))
+        const refreshes = () => hub.calls.filter((call) => call === "refreshToken").length
+        yield* TestClock.adjust(Duration.minutes(25))
+        expect(refreshes()).toBe(0)
+        yield* TestClock.adjust(Duration.minutes(6))
+        yield* until(() => refreshes() === 1)
+      })
+    )
+  )
+
+  it("a token that does not tell lives for four hours", () => {
+    expect(Link.lifeOf(Redacted.make("opaque"), 0)).toEqual(Duration.hours(4))
+    expect(Link.lifeOf(Redacted.make("a.b.c"), 0)).toEqual(Duration.hours(4))
+  })
+
+  it.scoped("what the agent does is told, the last state at least", () =>
+    withLink((link, hub) =>
+      Effect.gen(function* () {
+        yield* Effect.fork(link.attach(attachment, never))
+        yield* link.setStatus("running")
+        yield* link.setStatus("requires_action")
+        yield* until(() => hub.statuses.at(-1) === "requires_action")
+      })
+    )
+  )
+
+  it.scoped("what is not for the agent is settled without it", () =>
+    withLink((link, hub) =>
+      Effect.gen(function* () {
+        yield* Effect.fork(link.attach(attachment, never))
+        yield* hub.say(Payload.make({ type: "something_new", uuid: "n" }))
+        yield* until(() => hub.deliveries.get("n") === "processed")
+        expect(yield* link.inbound.isEmpty).toBe(true)
+      })
+    )
+  )
+})
