@@ -60,9 +60,10 @@ export interface Handle {
   readonly controlRequests: Stream.Stream<Payload.Payload>
   /** Writes entries to the home session's log; durable when it returns. Entries without a uuid get one. */
   readonly writeMessages: (messages: ReadonlyArray<Payload.Payload>) => Effect.Effect<void>
+  /** The same for messages as JSON. `PayloadInvalid`: one of them is no event; none was written. */
   readonly writeSdkMessages: (
-    messages: ReadonlyArray<Payload.JsonObject & { readonly type: string }>
-  ) => Effect.Effect<void>
+    messages: ReadonlyArray<Payload.JsonObject>
+  ) => Effect.Effect<void, Payload.PayloadInvalid>
   readonly sendControlRequest: (requestId: string, request: Payload.JsonObject) => Effect.Effect<void>
   readonly sendControlResponse: (response: Payload.JsonObject) => Effect.Effect<void>
   readonly sendControlCancelRequest: (requestId: string) => Effect.Effect<void>
@@ -427,7 +428,13 @@ export const make = Effect.gen(function* () {
         controlRequests: consumed(controlRequests),
         writeMessages: write,
         writeSdkMessages: (messages) =>
-          write(messages.map((json) => Payload.make({ uuid: randomUUID(), ...json }))),
+          Effect.flatMap(
+            Effect.forEach(messages, (message) => {
+              const json = { uuid: randomUUID(), ...message }
+              return Payload.fromJson(json, JSON.stringify(json))
+            }),
+            write
+          ),
         sendControlRequest: (requestId, request) =>
           send({ type: "control_request", request_id: requestId, request }),
         sendControlResponse: (response) => send({ type: "control_response", response }),

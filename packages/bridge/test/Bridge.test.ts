@@ -1,0 +1,331 @@
+/** The lifecycle over fake services: what is called, in which order, and what is never called. */
+import * as ClientError from "@causeway/client/ClientError"
+import * as Environments from "@causeway/client/Environments"
+import * as Poller from "@causeway/client/Poller"
+import * as Sessions from "@causeway/client/Sessions"
+import { EnvironmentId, SessionId, WorkId } from "@causeway/protocol/Ids"
+import * as Payload from "@causeway/protocol/Payload"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as Bridge from "../src/Bridge.ts"
+import { BridgeEvent } from "../src/BridgeEvent.ts"
+import * as Journal from "../src/Journal.ts"
+import * as Pointer from "../src/Pointer.ts"
+import * as ModelHub from "./support/ModelHub.ts"
+import { passing, until } from "./support/Time.ts"
+
+const environmentId = EnvironmentId.make("env_1")
+
+interface Fakes {
+  /** Calls that change something on the hub, in order. */
+  readonly calls: Array<string>
+  readonly events: Array<BridgeEvent>
+  readonly hub: ModelHub.ModelHub
+  /** Offers work. */
+  readonly offer: (sessionId: SessionId, workId?: string) => Effect.Effect<void>
+  /** Ends polling with this failure. */
+  readonly endPolls: (error: Poller.WorkError) => Effect.Effect<void>
+  readonly archived: Set<string>
+  /** Calls that never answer. */
+  readonly deaf: Set<string>
+  /** Calls that are refused for good. */
+  readonly refused: Set<string>
+  readonly start: (
+    config?: Partial<Bridge.Config>
+  ) => Effect.Effect<
+    { readonly handle: Bridge.Handle; readonly close: Effect.Effect<void> },
+    Bridge.StartError
+  >
+  readonly pointer: Effect.Effect<Option.Option<Pointer.Pointer>>
+  readonly saved: Effect.Effect<ReadonlyArray<Journal.SessionRecord>, Journal.JournalFailed>
+}
+
+const withFakes = <A, E>(use: (fakes: Fakes) => Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.gen(function* () {
+    const stateDirectory = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
+    const calls: Array<string> = []
+    const events: Array<BridgeEvent> = []
+    const archived = new Set<string>()
+    const deaf = new Set<string>()
+    const refused = new Set<string>()
+    const polls = yield* Queue.unbounded<Effect.Effect<Poller.Work, Poller.WorkError>>()
+    const hub = yield* ModelHub.make(SessionId.make("session_1"))
+    let made = 0
+    const call = <A>(name: string, answer: () => A): Effect.Effect<A, ClientError.Unauthorized> =>
+      Effect.suspend(() => {
+        calls.push(name)
+        if (deaf.has(name.split(" ")[0] ?? "")) return Effect.never
+        if (refused.has(name.split(" ")[0] ?? "")) {
+          return new ClientError.Unauthorized({ operation: name, status: 401 })
+        }
+        return Effect.sync(answer)
+      })
+    const services = Layer.mergeAll(
+      hub.layer(),
+      Layer.mock(Environments.Environments, {
+        register: ({ reuseEnvironmentId }) =>
+          call(`register ${reuseEnvironmentId ?? "-"}`, () => ({
+            environmentId,
+            secret: Redacted.make("secret"),
+            reused: reuseEnvironmentId === environmentId
+          })),
+        deregister: () => call("deregister", () => undefined),
+        reconnect: (_, sessionId) => call(`reconnect ${sessionId}`, () => undefined),
+        ack: (_, workId) =>
+          Effect.sync(() => {
+            calls.push(`ack ${workId}`)
+          }),
+        stop: (_, workId) =>
+          Effect.suspend(() => {
+            calls.push(`stop ${workId}`)
+            return deaf.has("stop") ? Effect.never : Effect.void
+          })
+      }),
+      Layer.mock(Sessions.Sessions, {
+        create: () => call("create", () => SessionId.make(`session_${++made}`)),
+        get: (id) =>
+          archived.has("gone")
+            ? new ClientError.SessionNotFound({ sessionId: id })
+            : Effect.succeed({
+                id,
+                environmentId: Option.some(environmentId),
+                title: Option.none(),
+                archivedAt: archived.has(id) ? Option.some("2026-01-01T00:00:00Z") : Option.none(),
+                raw: {}
+              }),
+        archive: (id) => call(`archive ${id}`, () => void archived.add(id))
+      }),
+      Layer.mock(Poller.Poller, {
+        work: () => Stream.repeatEffect(Effect.flatten(Queue.take(polls))),
+        hold: () => Effect.never
+      })
+    )
+    const layer = Bridge.layer.pipe(
+      Layer.provideMerge(services),
+      Layer.provideMerge(Layer.mergeAll(Journal.layer({ stateDirectory }), Pointer.layer({ stateDirectory })))
+    )
+    const context = yield* Layer.build(layer)
+    return yield* Effect.gen(function* () {
+      const bridge = yield* Bridge.Bridge
+      const journal = yield* Journal.Journal
+      const pointers = yield* Pointer.Pointers
+      return yield* use({
+        calls,
+        events,
+        hub,
+        archived,
+        deaf,
+        refused,
+        offer: (sessionId, workId = "work_1") =>
+          Queue.offer(
+            polls,
+            Effect.succeed({
+              environmentId,
+              workId: WorkId.make(workId),
+              sessionId,
+              item: {
+                id: WorkId.make(workId),
+                type: "work",
+                environment_id: environmentId,
+                state: "queued",
+                data: { type: "session", id: sessionId },
+                created_at: "2026-01-01T00:00:00Z"
+              },
+              secret: { version: 1, sessionIngressToken: Redacted.make("token"), apiBaseUrl: undefined }
+            })
+          ),
+        endPolls: (error) => Queue.offer(polls, Effect.fail(error)),
+        start: (config) =>
+          Effect.gen(function* () {
+            const scope = yield* Scope.make()
+            const handle = yield* bridge
+              .start({
+                dir: "/project",
+                machineName: "test",
+                baseUrl: "http://hub",
+                workerType: "test",
+                maxSessions: 2,
+                perpetual: false,
+                agent: "model",
+                onEvent: (event) => Effect.sync(() => void events.push(event)),
+                ...config
+              })
+              .pipe(
+                Scope.extend(scope),
+                Effect.onError((cause) => passing(Scope.close(scope, Exit.failCause(cause))))
+              )
+            return { handle, close: passing(Scope.close(scope, Exit.void)) }
+          }),
+        pointer: pointers.read("/project"),
+        saved: journal.sessions("/project")
+      })
+    }).pipe(Effect.provide(context))
+  }).pipe(Effect.provide(NodeContext.layer))
+
+const gaveUp = new ClientError.PollGaveUp({
+  environmentId,
+  since: 0,
+  attempts: 20,
+  lastError: new ClientError.HubUnreachable({ operation: "poll", reason: "Timeout", detail: "no answer" })
+})
+
+const states = (events: ReadonlyArray<BridgeEvent>) =>
+  events.flatMap((event) => (event._tag === "StateChanged" ? [event.state._tag] : []))
+
+const home = SessionId.make("session_1")
+
+describe("Bridge", () => {
+  it.scoped("shuts down in order: the work item, the session, the environment, the pointer", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const { close, handle } = yield* fakes.start()
+        yield* fakes.offer(home)
+        yield* until(() => states(fakes.events).includes("Connected"))
+        yield* handle.writeSdkMessages([{ type: "assistant", uuid: "last-words" }])
+        yield* close
+        expect(fakes.hub.log).toEqual(["last-words"])
+        expect(fakes.calls).toEqual([
+          "register -",
+          "create",
+          "ack work_1",
+          "stop work_1",
+          "archive session_1",
+          "deregister"
+        ])
+        expect(yield* fakes.pointer).toEqual(Option.none())
+        expect(yield* fakes.saved).toEqual([])
+        expect(fakes.events.at(-1)).toEqual(BridgeEvent.ShutDown({ unfinished: [] }))
+      })
+    )
+  )
+
+  it.scoped("a turn that nobody will end gets its result before the session is archived", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const { close } = yield* fakes.start({ serve: () => Effect.never })
+        yield* fakes.offer(home)
+        yield* fakes.hub.say(Payload.make({ type: "user", uuid: "p" }))
+        yield* until(() => fakes.hub.deliveries.get("p") === "received")
+        yield* close
+        expect(fakes.hub.texts.map((text) => JSON.parse(text).type)).toEqual(["result"])
+        expect(fakes.calls).toContain("archive session_1")
+      })
+    )
+  )
+
+  it.scoped("a give-up archives nothing, and the next start takes the session up again", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const { close, handle } = yield* fakes.start()
+        yield* fakes.offer(home)
+        yield* until(() => states(fakes.events).includes("Connected"))
+        yield* fakes.endPolls(gaveUp)
+        const failed = yield* passing(handle.failed)
+        expect(failed.reason).toBe("gave_up")
+        expect(states(fakes.events)).toEqual(["Connected", "Reconnecting", "Failed"])
+        yield* close
+        expect(fakes.calls.filter((call) => /^(archive|stop|deregister)/.test(call))).toEqual([])
+        expect(Option.isSome(yield* fakes.pointer)).toBe(true)
+        expect((yield* fakes.saved).map(({ state }) => state)).toEqual(["live"])
+
+        fakes.calls.length = 0
+        const again = yield* fakes.start()
+        expect(yield* again.handle.sessionId).toBe(home)
+        yield* until(() => fakes.calls.includes("reconnect session_1"))
+        expect(fakes.calls).toEqual(["register env_1", "reconnect session_1"])
+        yield* again.close
+      })
+    )
+  )
+
+  it.scoped("credentials that are refused at start leave everything as it was", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        fakes.refused.add("create")
+        const error = yield* Effect.flip(fakes.start())
+        expect(error._tag).toBe("Unauthorized")
+        expect(fakes.calls).toEqual(["register -", "create"])
+      })
+    )
+  )
+
+  it.scoped("a hub that does not answer at shutdown costs no more than the bound, and is told of", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const { close } = yield* fakes.start({ shutdownTimeout: "4 seconds" })
+        yield* fakes.offer(home)
+        yield* until(() => states(fakes.events).includes("Connected"))
+        for (const name of ["stop", "archive"]) fakes.deaf.add(name)
+        yield* close
+        const end = fakes.events.at(-1)
+        expect(end?._tag === "ShutDown" ? end.unfinished.map(({ step }) => step) : []).toEqual([
+          "stop",
+          "archive"
+        ])
+        // What was not archived is taken up by the next start.
+        expect((yield* fakes.saved).map(({ state }) => state)).toEqual(["live"])
+        expect(fakes.calls).not.toContain("deregister")
+      })
+    )
+  )
+
+  it.scoped("work beyond the capacity is not acknowledged", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const { close } = yield* fakes.start({ maxSessions: 1 })
+        yield* fakes.offer(home)
+        yield* fakes.offer(SessionId.make("session_other"), "work_2")
+        yield* until(() => fakes.events.some(({ _tag }) => _tag === "AtCapacity"))
+        expect(fakes.calls).not.toContain("ack work_2")
+        yield* close
+      })
+    )
+  )
+
+  it.scoped("work for a session that is held already renews its attachment, and starts no second agent", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        let served = 0
+        const { close } = yield* fakes.start({
+          serve: () =>
+            Effect.zipRight(
+              Effect.sync(() => void served++),
+              Effect.never
+            )
+        })
+        yield* fakes.offer(home, "work_1")
+        yield* until(() => fakes.events.filter(({ _tag }) => _tag === "SessionAttached").length === 1)
+        yield* fakes.offer(SessionId.make("cse_1"), "work_2")
+        yield* until(() => fakes.events.filter(({ _tag }) => _tag === "SessionAttached").length === 2)
+        expect(served).toBe(1)
+        yield* close
+        expect(fakes.calls.filter((call) => call.startsWith("stop"))).toEqual(["stop work_2"])
+      })
+    )
+  )
+
+  it.scoped("teardown is done once, whoever asks for it", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const { close, handle } = yield* fakes.start()
+        const [one, two] = yield* passing(
+          Effect.all([handle.teardown, handle.teardown], { concurrency: "unbounded" })
+        )
+        expect(one).toBe(two)
+        yield* close
+        expect(fakes.calls.filter((call) => call.startsWith("archive"))).toHaveLength(1)
+        expect((yield* SubscriptionRef.get(handle.state))._tag).toBe("Ready")
+      })
+    )
+  )
+})
