@@ -403,16 +403,18 @@ export const make = Effect.gen(function* () {
     Effect.forever(
       Effect.gen(function* () {
         const signals = yield* subscription.take
-        if (connections.size === 0 && runs.size === 0) {
-          positions.clear()
-          since = yield* Clock.currentTimeMillis
-          return
-        }
         for (const [topic, signal] of signals) {
           if (!topic.startsWith("session:")) continue
           const body = topic.slice("session:".length)
           if (connections.size === 0 && runs.ofSession(body).length === 0) continue
           yield* onSession(body, signal.changed, signal.ephemerals).pipe(logFailure("reading a session"))
+        }
+        if (connections.size === 0) {
+          // Whoever connects next hears of what happens from then on.
+          since = yield* Clock.currentTimeMillis
+          for (const body of positions.keys()) {
+            if (runs.ofSession(body).length === 0) positions.delete(body)
+          }
         }
       })
     )

@@ -11,7 +11,9 @@ import {
   PROTOCOL_VERSION,
   TICK_INTERVAL_MILLIS
 } from "@causeway/protocol/Gateway/Frames"
+import type { OrganizationId } from "@causeway/protocol/Ids"
 import { GatewaySessions } from "@causeway/store/GatewaySessions"
+import { Tokens } from "@causeway/store/Tokens"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -19,6 +21,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import { WebSocketServer } from "ws"
 import { NodeServer } from "../Server.ts"
 import { GatewayConfiguration } from "./Config.ts"
@@ -32,6 +35,9 @@ import { type Served, serve } from "./Socket.ts"
 
 /** Paths that are upgraded. Clients are given the hub's bare address. */
 export const PATHS = ["/", "/gateway"] as const
+
+/** Event `health`, and the look at tokens that were revoked: every 60 s. */
+export const healthSchedule = Schedule.spaced("60 seconds")
 
 /** Event `tick`: every 30 s. */
 export const tickSchedule = Schedule.spaced(TICK_INTERVAL_MILLIS)
@@ -61,6 +67,7 @@ export const make = (options: GatewayOptions) =>
     const methods = yield* GatewayMethods
     const configuration = yield* GatewayConfiguration
     const sessions = yield* GatewaySessions
+    const tokens = yield* Tokens
     const startedAt = yield* Clock.currentTimeMillis
     let stopping = false
     let presenceVersion = 0
@@ -211,6 +218,53 @@ export const make = (options: GatewayOptions) =>
           Effect.sync(() => connections.broadcast("tick", { ts }, { dropIfSlow: true }))
         ),
         tickSchedule
+      )
+    )
+
+    /** Connections whose access token opens nothing any more are closed. */
+    const closeRevoked = (organizationId: OrganizationId) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const ended = new Set(
+          (yield* tokens.list(organizationId))
+            .filter((token) => token.revokedAt !== undefined || (token.expiresAt ?? now) < now)
+            .map((token) => token.id)
+        )
+        for (const each of connections.all) {
+          if (each.info.organizationId === organizationId && ended.has(each.info.tokenId ?? "")) {
+            each.close(CloseCode.authChanged, "gateway auth changed")
+          }
+        }
+      })
+
+    yield* Effect.forkScoped(
+      Effect.schedule(
+        Effect.gen(function* () {
+          const config = yield* configuration.current
+          for (const id of new Set([...connections.all].map((each) => each.info.organizationId))) {
+            yield* closeRevoked(id)
+            healthVersion += 1
+            connections.broadcast("health", yield* health(sessions, config, id), {
+              organizationId: id,
+              dropIfSlow: true,
+              stateVersion: stateVersion()
+            })
+          }
+        }).pipe(
+          Effect.catchAllCause((cause) => Effect.logError("the gateway cannot tell its health", cause))
+        ),
+        healthSchedule
+      )
+    )
+
+    // Sessions that are made elsewhere are named after the default agent.
+    yield* Effect.forkScoped(
+      Stream.runForEach(
+        Stream.changes(Stream.map(configuration.ref.changes, (config) => config.defaultAgentId)),
+        (agentId) =>
+          Effect.catchAllCause(sessions.setDefaultAgent(agentId), (cause) =>
+            Effect.logError("the default agent cannot be stored", cause)
+          )
       )
     )
 

@@ -71,10 +71,21 @@ const resolveMainAlias = (key: string, agentId: string, rules: KeyRules): string
   return rules.scope === "global" ? "global" : main
 }
 
-/** The canonical form of a key as somebody gave it. Blank stays blank. Idempotent. */
+/** Lower case, without what ends a key and names nothing. */
+const tidy = (key: string): string =>
+  key
+    .trim()
+    .toLowerCase()
+    .replace(/[\s:]+$/, "")
+
+/** Whether a key names nothing: blank, or nothing but separators. */
+export const isBlank = (key: string): boolean => /^[\s:]*$/.test(key)
+
+/** The canonical form of a key as somebody gave it; of one that names nothing, the empty one. Idempotent. */
 export const canonical = (given: string, rules: KeyRules): string => {
-  const key = given.trim().toLowerCase()
-  if (key === "" || isSpecial(key)) return key
+  if (isBlank(given)) return ""
+  const key = tidy(given)
+  if (isSpecial(key)) return key
   const parsed = parseAgentKey(key)
   if (parsed !== undefined) {
     const agentId = normalizeAgentId(parsed.agentId)
@@ -94,7 +105,7 @@ export const canonical = (given: string, rules: KeyRules): string => {
 
 /** The canonical form of a key that a session is made with, bare keys belonging to this agent. */
 export const canonicalFor = (given: string, agentId: string, rules: KeyRules): string => {
-  const key = given.trim().toLowerCase()
+  const key = tidy(given)
   if (isSpecial(key) || parseAgentKey(key) !== undefined) return canonical(key, rules)
   return resolveMainAlias(
     key === "main" || key === rules.mainKey ? `agent:${agentId}:main` : `agent:${agentId}:${key}`,

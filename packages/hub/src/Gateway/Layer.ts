@@ -7,6 +7,7 @@ import * as GatewaySessions from "@causeway/store/GatewaySessions"
 import type { Log } from "@causeway/store/Log"
 import type { Organizations } from "@causeway/store/Organizations"
 import type { Sessions } from "@causeway/store/Sessions"
+import type { Tokens } from "@causeway/store/Tokens"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Layer from "effect/Layer"
 import type { Auth } from "../Auth/Auth.ts"
@@ -34,7 +35,16 @@ export const layer = (
 ): Layer.Layer<
   Gateway.Gateway,
   StoreUnavailable,
-  Auth | Bus | Environments | GatewayConfiguration | Log | NodeServer | Organizations | Sessions | SqlClient
+  | Auth
+  | Bus
+  | Environments
+  | GatewayConfiguration
+  | Log
+  | NodeServer
+  | Organizations
+  | Sessions
+  | SqlClient
+  | Tokens
 > =>
   Layer.scoped(Gateway.Gateway, Gateway.make(options)).pipe(
     Layer.provide(Feed.layer),

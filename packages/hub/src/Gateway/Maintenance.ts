@@ -8,6 +8,7 @@
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import { Organizations } from "@causeway/store/Organizations"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -101,6 +102,7 @@ export const make = Effect.gen(function* () {
   const configuration = yield* GatewayConfiguration
   const operations = yield* Operations
   const notifier = yield* Notifier
+  const organizations = yield* Organizations
 
   const toCandidate = (record: GatewayRecord): Candidate => ({
     sid: record.sid,
@@ -208,11 +210,39 @@ export const make = Effect.gen(function* () {
       } satisfies Summary
     })
 
+  // --- By itself ---
+
+  const sweep = Effect.gen(function* () {
+    const config = yield* configuration.current
+    if (!config.maintenance.automatic) return
+    for (const { id } of yield* organizations.list) {
+      for (const agentId of config.agentIds) {
+        const summary = yield* clean(id, agentId, { enforce: false, activeKey: undefined, forceCap: false })
+        if (!summary.wouldMutate) continue
+        yield* Effect.logInfo("retention").pipe(
+          Effect.annotateLogs({
+            agent: agentId,
+            mode: summary.mode,
+            pruned: summary.pruned,
+            capped: summary.capped,
+            sessions: summary.appliedCount
+          })
+        )
+        yield* notifier.changed(id, undefined, { reason: "cleanup" })
+      }
+    }
+  }).pipe(
+    Effect.catchAllCause((cause) =>
+      Effect.logError("retention failed", cause).pipe(Effect.annotateLogs({ module: "Maintenance" }))
+    )
+  )
+  yield* Effect.forkScoped(Effect.schedule(sweep, maintenanceSchedule))
+
   return Maintenance.of({ clean })
 })
 
 export const layer: Layer.Layer<
   Maintenance,
   never,
-  GatewaySessions | GatewayConfiguration | Operations | Notifier
-> = Layer.effect(Maintenance, make)
+  GatewaySessions | GatewayConfiguration | Operations | Notifier | Organizations
+> = Layer.scoped(Maintenance, make)

@@ -9,6 +9,7 @@ import type * as Schema from "effect/Schema"
 import type { Connection } from "./Connections.ts"
 import { invalid, type Refused } from "./Failure.ts"
 import { isWebchat } from "./Handshake.ts"
+import * as Keys from "./Keys.ts"
 import type { Scope } from "./Scopes.ts"
 
 /** Who calls. */
@@ -78,5 +79,5 @@ export const requireKey = (value: unknown): Effect.Effect<string, Refused> => {
       : typeof value === "number" || typeof value === "bigint"
         ? String(value)
         : ""
-  return text === "" ? Effect.fail(invalid("key required")) : Effect.succeed(text)
+  return Keys.isBlank(text) ? Effect.fail(invalid("key required")) : Effect.succeed(text)
 }

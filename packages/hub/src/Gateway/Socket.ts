@@ -227,10 +227,20 @@ export const serve = (
           served.left(connection)
         )
     )
+    // A socket that says nothing from one ping to the next but one is dead, however alive it looks.
+    let silent = 0
+    const heard = () => {
+      silent = 0
+    }
+    ws.on("pong", heard)
+    ws.on("message", heard)
     yield* Effect.forkScoped(
       Effect.schedule(
         Effect.sync(() => {
-          if (ws.readyState === ws.OPEN) ws.ping()
+          if (ws.readyState !== ws.OPEN) return
+          if (silent >= 2) return ws.terminate()
+          silent += 1
+          ws.ping()
         }),
         pingSchedule
       )

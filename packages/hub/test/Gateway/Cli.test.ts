@@ -67,6 +67,8 @@ describe.skipIf(program === undefined)("the unmodified OpenClaw CLI (opt-in)", (
           writeFileSync(join(home, "openclaw.json"), "{}")
           const cli = caller(yield* target, home)
           const call = (method: string, params: Frame = {}) => Effect.promise(() => cli(method, params))
+          // The CLI asks for the scope of each method alone, and more scopes later are never silent: the most goes first.
+          expect(yield* call("sessions.cleanup")).toMatchObject({ agentId: "main", applied: true })
           const made = yield* call("sessions.create", { key: "from the cli", label: "CLI" })
           expect(made).toMatchObject({ ok: true, key: "agent:main:from the cli", runStarted: false })
           const key = made["key"]
@@ -127,7 +129,6 @@ describe.skipIf(program === undefined)("the unmodified OpenClaw CLI (opt-in)", (
             kept: 1
           })
           expect(yield* call("sessions.reset", { key })).toMatchObject({ ok: true, key })
-          expect(yield* call("sessions.cleanup")).toMatchObject({ agentId: "main", applied: true })
           expect(yield* call("sessions.delete", { key })).toMatchObject({ deleted: true })
           const refused = yield* Effect.promise(() =>
             cli("sessions.pluginPatch", { key, pluginId: "a", namespace: "b", value: 1 }).then(

@@ -58,7 +58,7 @@ describe("keys", () => {
         const once = Keys.canonical(key, rules)
         expect(Keys.canonical(once, rules)).toBe(once)
         expect(once).toBe(once.toLowerCase())
-        if (key.trim() !== "")
+        if (!Keys.isBlank(key))
           expect(Keys.isSpecial(once) || Keys.parseAgentKey(once) !== undefined).toBe(true)
       }),
       { numRuns: 1000 }

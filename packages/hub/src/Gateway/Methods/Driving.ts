@@ -63,7 +63,7 @@ export const make = Effect.gen(function* () {
     handle: (params, { connection, organizationId }) =>
       Effect.gen(function* () {
         const config = yield* configuration.current
-        const given = params.key?.trim() ?? ""
+        const given = Keys.isBlank(params.key ?? "") ? "" : (params.key ?? "").trim()
         const wanted = params.agentId === undefined ? undefined : Keys.normalizeAgentId(params.agentId)
         const named = given === "" ? undefined : Keys.agentOf(given.toLowerCase())
         if (wanted !== undefined && named !== undefined && named !== wanted) {
