@@ -247,6 +247,28 @@ describe("a run", () => {
     })
   )
 
+  it.scopedLive("that wants its directory for itself shares it with none, before and after", () =>
+    Effect.gen(function* () {
+      const { directory, root, start } = yield* machine
+      const runner = yield* start()
+      const alone = yield* runner.launch(spec(directory, "!hang", { spawnMode: "session" }))
+      expect(yield* Effect.flip(runner.launch(spec(directory, "me too")))).toMatchObject({
+        _tag: "AtCapacity",
+        capacity: 1
+      })
+      const elsewhere = yield* runner.launch(spec(root, "!hang"))
+      expect(yield* Effect.flip(runner.launch(spec(root, "alone", { spawnMode: "session" })))).toMatchObject({
+        _tag: "AtCapacity"
+      })
+      for (const { id } of [alone, elsewhere]) {
+        yield* runner.interrupt(id)
+        yield* runner.ended(id)
+      }
+      const next = yield* runner.launch(spec(directory, "now"))
+      expect((yield* runner.ended(next.id)).status).toBe("completed")
+    })
+  )
+
   it.scopedLive("keeps what its agent read of its own directory, and of no other", () =>
     Effect.gen(function* () {
       const { directory, root, start } = yield* machine

@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import { AgentOptions } from "../AgentOptions.ts"
 import { Settings } from "./Settings.ts"
 import { Status } from "./Status.ts"
+import { SpawnMode } from "./Workspace.ts"
 
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.NullOr(schema)
 
@@ -22,6 +23,7 @@ export const Run = Schema.Struct({
   directory: Schema.String,
   /** The worktree that was made for this run and goes with it unless it holds work. */
   worktree: optional(Schema.Struct({ path: Schema.String, branch: Schema.String, base: Schema.String })),
+  spawnMode: SpawnMode,
   query: Schema.String,
   promptUuid: EventUuid,
   title: optional(Schema.String),

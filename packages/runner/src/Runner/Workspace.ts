@@ -11,8 +11,12 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Variables } from "../Environment.ts"
 
-/** `same-dir`: several runs may work in one directory; `worktree`: each has a worktree and branch of its own. */
-export type SpawnMode = "same-dir" | "worktree"
+/**
+ * `same-dir`: several runs may work in one directory; `worktree`: each has a worktree and branch of its own; `session`:
+ * one run alone works in the directory.
+ */
+export const SpawnMode = Schema.Literal("same-dir", "worktree", "session")
+export type SpawnMode = typeof SpawnMode.Type
 
 /** The workspace cannot be had: not a git checkout, git not installed, no commit yet. */
 export class WorkspaceUnavailable extends Schema.TaggedError<WorkspaceUnavailable>()("WorkspaceUnavailable", {
