@@ -148,17 +148,9 @@ export const remember = (composer: Composer, text: string): Composer => {
   }
 }
 
-/** Empties the composer; what stood in it was sent. */
+/** Empties the composer; what stood in it is remembered. */
 export const sent = (composer: Composer): Composer => ({
   ...remember(composer, composer.text),
-  text: "",
-  cursor: 0,
-  recalled: null,
-  draft: ""
-})
-
-export const clear = (composer: Composer): Composer => ({
-  ...composer,
   text: "",
   cursor: 0,
   recalled: null,

@@ -215,6 +215,8 @@ const first = (input: string): { readonly key: Key | undefined; readonly taken: 
     return { key: ofArrow(input.charAt(2), 0), taken: 3 }
   }
   if (second === ESCAPE) return { key: named("escape"), taken: 1 }
+  // Half a surrogate pair waits here, too.
+  if (input.length === 2 && /[\ud800-\udbff]/.test(second)) return null
   const key = ofAlt(second)
   // An unknown Alt combination: the escape and its letter are dropped together.
   return { key, taken: (input.codePointAt(1) ?? 0) > 0xffff ? 3 : 2 }

@@ -40,6 +40,8 @@ export interface Sent {
   readonly text: string
   readonly stage: Delivery.Stage
   readonly reason: string | null
+  /** Whether it has come back in the log, and stands in the conversation. */
+  readonly logged: boolean
 }
 
 export interface Notice {
@@ -77,7 +79,7 @@ export interface Model {
   readonly panel: Panel.Panel | null
   readonly folded: Layout.Folded
   readonly anchor: Scroll.Anchor
-  readonly paging: "older" | "newer" | "end" | null
+  readonly paging: "older" | "newer" | "top" | "end" | null
   readonly notice: Notice | null
   /** Ctrl-C was the last key: once more detaches. */
   readonly leaving: boolean
@@ -156,7 +158,7 @@ export type Message =
   | { readonly _tag: "NotStopped"; readonly reason: string }
   | {
       readonly _tag: "Paged"
-      readonly kind: "older" | "newer" | "end"
+      readonly kind: "older" | "newer" | "top" | "end"
       readonly after: number
       readonly events: ReadonlyArray<Window.Entry>
     }
@@ -175,7 +177,7 @@ export type Command =
   /** Events with numbers above `after`, up to `upTo`. */
   | {
       readonly _tag: "Page"
-      readonly kind: "older" | "newer" | "end"
+      readonly kind: "older" | "newer" | "top" | "end"
       readonly after: number
       readonly upTo: number
     }
@@ -216,7 +218,7 @@ export const blocks = (model: Model): ReadonlyArray<Layout.Block> => {
   return [
     ...items,
     ...model.live.blocks.map((block) => Layout.live(block, model.folded)),
-    ...model.sent.filter((each) => !conversation.seen.has(each.uuid)).map(Layout.waiting)
+    ...model.sent.filter((each) => !each.logged).map(Layout.waiting)
   ]
 }
 
@@ -228,11 +230,11 @@ export const composerLines = (model: Model): ReadonlyArray<Composer.Line> =>
     Math.max(1, Math.min(8, Math.floor(model.size.rows / 4)))
   )
 
-/** The panel; no rows while nothing is asked. It takes half of the screen at most. */
-export const panelRows = (model: Model): ReadonlyArray<Row> => {
+/** What the panel shows; it takes half of the screen at most. Undefined while nothing is asked. */
+const panelShown = (model: Model): PanelRows.Shown | undefined => {
   const approval = currentApproval(model)
-  if (approval === undefined || model.panel === null) return []
-  return PanelRows.rows({
+  if (approval === undefined || model.panel === null) return undefined
+  return {
     approval,
     request: model.requests.get(approval.requestId),
     panel: model.panel,
@@ -240,7 +242,12 @@ export const panelRows = (model: Model): ReadonlyArray<Row> => {
     others: model.row.approvals.pending.filter((each) => !model.answering.has(each.requestId)).length - 1,
     columns: model.size.columns,
     most: Math.max(5, Math.min(20, Math.floor(model.size.rows / 2)))
-  })
+  }
+}
+
+export const panelRows = (model: Model): ReadonlyArray<Row> => {
+  const shown = panelShown(model)
+  return shown === undefined ? [] : PanelRows.rows(shown)
 }
 
 /** Header and its rule, the notice's row, the composer's rule, the hints' row; one row stays free for the cursor. */
@@ -270,6 +277,11 @@ const advance = (model: Model, uuid: string, to: Delivery.Stage, reason: string 
     return { ...each, stage, reason: stage === to ? reason : each.reason }
   })
 })
+
+const logged = (model: Model, uuid: string): Model =>
+  model.sent.some((each) => each.uuid === uuid)
+    ? { ...model, sent: model.sent.map((each) => (each.uuid === uuid ? { ...each, logged: true } : each)) }
+    : model
 
 export const entryOf = (event: {
   readonly sequence_num: number
@@ -338,10 +350,12 @@ const withRow = (
   requests: ReadonlyMap<string, Panel.Request>
 ): Model => {
   const open = new Set(row.approvals.pending.map((each) => each.requestId))
+  // What was said of a turn that has ended is over.
+  const notice = row.numTurns > model.row.numTurns && model.notice?.tone === "plain" ? null : model.notice
   return follow({
     ...model,
     row,
-    notice: settledElsewhere(model, row) ?? model.notice,
+    notice: settledElsewhere(model, row) ?? notice,
     requests: new Map([...requests].filter(([id]) => open.has(id))),
     answering: new Set([...model.answering].filter((id) => open.has(id)))
   })
@@ -363,7 +377,7 @@ const onFrames = (model: Model, frames: ReadonlyArray<Viewer.Frame>): Model => {
         noteRequest(requests, entry)
         if (entry.source === "worker") live = Live.step(live, entry.payload.json)
         else if (entry.payload.type === "user") {
-          next = advance(next, entry.uuid, "accepted")
+          next = logged(advance(next, entry.uuid, "accepted"), entry.uuid)
           composer = Composer.remember(
             composer,
             textOf(object(entry.payload.json["message"])["content"]) ?? ""
@@ -448,6 +462,13 @@ const opened = (model: Model, session: Api.Session, after: number): Model =>
 
 // --- Scrolling ---
 
+/** Reads on after the window. */
+const newer = (model: Model): Step => {
+  const after = Window.last(model.window)
+  const upTo = Math.min(model.row.lastSeq, after + Window.PAGE)
+  return [{ ...model, paging: "newer" }, [{ _tag: "Page", kind: "newer", after, upTo }]]
+}
+
 const scroll = (model: Model, by: number): Step => {
   const moved = Scroll.move(blocks(model), model.anchor, by, model.size.columns, transcriptRows(model))
   const next = { ...model, anchor: moved.anchor }
@@ -458,11 +479,7 @@ const scroll = (model: Model, by: number): Step => {
     return [{ ...next, paging: "older" }, [{ _tag: "Page", kind: "older", after, upTo }]]
   }
   if (moved.reached === "end" && !model.window.atEnd) {
-    const after = Window.last(model.window)
-    return [
-      { ...next, anchor: model.anchor, paging: "newer" },
-      [{ _tag: "Page", kind: "newer", after, upTo: after + Window.PAGE }]
-    ]
+    return newer({ ...next, anchor: model.anchor })
   }
   return [next, none]
 }
@@ -475,27 +492,48 @@ const toEnd = (model: Model): Step => {
   return [{ ...model, paging: "end" }, [{ _tag: "Page", kind: "end", after, upTo }]]
 }
 
-const toTop = (model: Model): Step => scroll({ ...model, anchor: null }, -1_000_000)
+const toTop = (model: Model): Step => {
+  if (model.paging !== null) return [model, none]
+  const first = blocks(model)[0]
+  if (model.window.after === 0) {
+    return [{ ...model, anchor: first === undefined ? null : { id: first.id, row: 0 } }, none]
+  }
+  const upTo = Math.min(Window.PAGE, model.row.lastSeq)
+  return [{ ...model, paging: "top" }, [{ _tag: "Page", kind: "top", after: 0, upTo }]]
+}
 
-const paged = (
+const withPage = (
   model: Model,
-  kind: "older" | "newer" | "end",
+  kind: "older" | "newer" | "top" | "end",
   after: number,
   events: ReadonlyArray<Window.Entry>
 ): Model => {
-  const next = { ...model, paging: null }
   switch (kind) {
     case "older": {
       // The row that was at the top stays there.
       const first = blocks(model)[0]
       const anchor = model.anchor ?? (first === undefined ? null : { id: first.id, row: 0 })
-      return { ...next, window: Window.prepend(model.window, after, events), anchor }
+      return { ...model, window: Window.prepend(model.window, after, events), anchor }
     }
     case "newer":
-      return { ...next, window: Window.append(model.window, events, model.row.lastSeq) }
+      return { ...model, window: Window.append(model.window, events, model.row.lastSeq) }
+    case "top": {
+      const window = Window.replace(after, events, model.row.lastSeq)
+      const first = window.conversation.items[0]
+      return { ...model, window, anchor: first === undefined ? null : { id: first.id, row: 0 } }
+    }
     case "end":
-      return { ...next, window: Window.replace(after, events, model.row.lastSeq), anchor: null }
+      return { ...model, window: Window.replace(after, events, model.row.lastSeq), anchor: null }
   }
+}
+
+const paged = (model: Model, page: Extract<Message, { readonly _tag: "Paged" }>): Step => {
+  // A page that nobody waits for any more (another session was opened) has nothing to join.
+  if (model.paging !== page.kind) return [model, none]
+  const next = withPage({ ...model, paging: null }, page.kind, page.after, page.events)
+  // Who follows the end gets what has come while the page was read.
+  const behind = next.anchor === null && !next.window.atEnd && page.events.length > 0
+  return behind ? newer(next) : [next, none]
 }
 
 // --- Keys ---
@@ -505,7 +543,7 @@ const submit = (model: Model, uuid: string): Step => {
   if (Composer.continues(composer)) return [{ ...model, composer: Composer.continueLine(composer) }, none]
   const text = composer.text.trimEnd()
   if (text.trim() === "") return [model, none]
-  const own: Sent = { uuid, text, stage: "sending", reason: null }
+  const own: Sent = { uuid, text, stage: "sending", reason: null, logged: false }
   const next = {
     ...model,
     composer: Composer.sent(composer),
@@ -590,7 +628,12 @@ const inPanel = (model: Model, key: Key, uuid: string): Step | null => {
     panel: outcome.panel,
     notice: outcome.hint === null ? null : { text: outcome.hint, tone: "warn" }
   }
-  if (outcome.answer === null) return [next, none]
+  if (outcome.answer === null) {
+    const shown = outcome.panel.scroll > model.panel.scroll ? panelShown(next) : undefined
+    if (shown === undefined) return [next, none]
+    const scroll = Math.min(outcome.panel.scroll, PanelRows.scrollMax(shown))
+    return [{ ...next, panel: { ...outcome.panel, scroll } }, none]
+  }
   return [
     follow({ ...next, answering: new Set([...model.answering, requestId]) }),
     [{ _tag: "Answer", requestId, payload: { ...outcome.answer, uuid } }]
@@ -644,7 +687,7 @@ const pressed = (before: Model, key: Key, uuid: string): Step => {
     if (before.leaving) return leave(before)
     return [
       say(
-        { ...before, leaving: true, composer: Composer.clear(before.composer) },
+        { ...before, leaving: true, composer: Composer.sent(before.composer) },
         before.sessionId === null ? "Ctrl-C again leaves" : "Ctrl-C again detaches; the agent goes on"
       ),
       none
@@ -760,7 +803,7 @@ export const update = (before: Model, message: Message, now: number): Step => {
     case "NotStopped":
       return [say(model, `the agent could not be asked to stop: ${cleanLine(message.reason)}`, "bad"), none]
     case "Paged":
-      return [paged(model, message.kind, message.after, message.events), none]
+      return paged(model, message)
     case "NotPaged":
       return [say({ ...model, paging: null }, `not read: ${cleanLine(message.reason)}`, "bad"), none]
   }

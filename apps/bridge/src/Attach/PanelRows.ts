@@ -63,8 +63,8 @@ const panelHints = (
   return `a allow${always}, d deny`
 }
 
-/** The panel's rows: at most `most`, its rule, title and hints included, but never fewer than its words need. */
-export const rows = (shown: {
+/** What the panel shows, and in how much room. */
+export interface Shown {
   readonly approval: Approvals.Approval
   readonly request: Panel.Request | undefined
   readonly panel: Panel.Panel
@@ -72,52 +72,74 @@ export const rows = (shown: {
   /** Other approvals that are open, too. */
   readonly others: number
   readonly columns: number
+  /** Rows of the panel: its rule, title and hints included. */
   readonly most: number
-}): ReadonlyArray<Row.Row> => {
-  const { approval, request, panel: state, focused, others, columns, most } = shown
+}
+
+/** What is asked, in full. */
+const bodyRows = ({ approval, columns, panel, request }: Shown): ReadonlyArray<Row.Row> => {
+  const question = Panel.questionsOf(approval, request)[panel.answers.length]
+  if (question !== undefined) return questionRows(question, panel, columns)
+  const asked = Layout.inputRows(request?.input ?? approval.input, columns)
+  const description =
+    approval.description === null
+      ? []
+      : wrap(cleanLine(approval.description), columns).map((line) => Row.row(line))
+  // A description that only repeats the command says nothing.
+  const repeats = description.every((each, n) => Row.textOf(each) === Row.textOf(asked[n] ?? Row.blank))
+  return repeats ? asked : [...description, ...asked]
+}
+
+const wordRows = ({ columns, focused, panel }: Shown): ReadonlyArray<Row.Row> => {
+  if (panel.words === null) return []
+  const mark = panel.words.as === "deny" ? "deny:   " : "answer: "
+  return Composer.lines(panel.words.composer, columns - mark.length, 3).map(
+    (line, n): Row.Row => [
+      segment(n === 0 ? mark : " ".repeat(mark.length), "dim"),
+      ...(focused ? withCursor(line) : Row.row(line.text))
+    ]
+  )
+}
+
+/** Rows of `body` that are seen at once: all of them, or as many as leave room for the row that counts the others. */
+const seenRows = (shown: Shown, body: number, words: number): number => {
+  const room = Math.max(1, shown.most - 3 - words)
+  return body <= room ? body : Math.max(1, room - 1)
+}
+
+/** How far what is asked can be scrolled. */
+export const scrollMax = (shown: Shown): number => {
+  const body = bodyRows(shown).length
+  return body - seenRows(shown, body, wordRows(shown).length)
+}
+
+export const rows = (shown: Shown): ReadonlyArray<Row.Row> => {
+  const { approval, request, panel, focused, others, columns } = shown
   const questions = Panel.questionsOf(approval, request)
-  const question = questions[state.answers.length]
-  const name = cleanLine(approval.displayName ?? approval.toolName)
+  const question = questions[panel.answers.length]
   const title: Row.Row = [
     segment(
       question === undefined
-        ? `The agent wants to use ${name}`
+        ? `The agent wants to use ${cleanLine(approval.displayName ?? approval.toolName)}`
         : questions.length > 1
-          ? `The agent asks (${state.answers.length + 1} of ${questions.length})`
+          ? `The agent asks (${panel.answers.length + 1} of ${questions.length})`
           : "The agent asks",
       "warn"
     ),
     segment(others > 0 ? `  (${others} more)` : "", "dim")
   ]
-  const description =
-    approval.description === null || question !== undefined
-      ? []
-      : wrap(cleanLine(approval.description), columns).map((line) => Row.row(line))
-  const body = [
-    ...description,
-    ...(question === undefined
-      ? Layout.inputRows(request?.input ?? approval.input, columns)
-      : questionRows(question, state, columns))
-  ]
-  const words: ReadonlyArray<Row.Row> =
-    state.words === null
-      ? []
-      : Composer.lines(state.words.composer, columns - 8, 3).map(
-          (line, n): Row.Row => [
-            segment(n === 0 ? (state.words?.as === "deny" ? "deny:   " : "answer: ") : "        ", "dim"),
-            ...(focused ? withCursor(line) : Row.row(line.text))
-          ]
-        )
+  const keys = panelHints(approval, request, question, panel)
   const hints: Row.Row = focused
-    ? [segment(panelHints(approval, request, question, state), "strong")]
-    : [segment("Tab to answer: ", "strong"), segment(panelHints(approval, request, question, state), "dim")]
-  // Rule, title, words, hints; what is asked gets the rest and can be scrolled.
-  const room = Math.max(1, most - 3 - words.length)
-  const hidden = Math.max(0, body.length - room)
-  const offset = Math.min(state.scroll, hidden)
-  const seen = hidden === 0 ? body : body.slice(offset, offset + Math.max(1, room - 1))
-  const below = body.length - offset - seen.length
+    ? [segment(keys, "strong")]
+    : [segment("Tab to answer: ", "strong"), segment(keys, "dim")]
+  const body = bodyRows(shown)
+  const words = wordRows(shown)
+  const room = seenRows(shown, body.length, words.length)
+  const above = Math.max(0, Math.min(panel.scroll, body.length - room))
+  const seen = body.slice(above, above + room)
   const more: ReadonlyArray<Row.Row> =
-    hidden === 0 ? [] : [Row.row(`… ${offset} rows above, ${below} below: arrow keys`, "warn")]
+    seen.length === body.length
+      ? []
+      : [Row.row(`… ${above} rows above, ${body.length - above - room} below: arrow keys`, "warn")]
   return [Row.rule(columns), title, ...seen, ...more, ...words, hints].map((each) => Row.fit(each, columns))
 }

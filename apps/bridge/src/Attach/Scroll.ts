@@ -96,6 +96,11 @@ export const move = (blocks: Blocks, anchor: Anchor, by: number, columns: number
       row = 0
     }
   }
+  // A block without rows is no place to stand.
+  while (at < blocks.length && rowsAt(blocks, at, columns).length === 0) {
+    at += 1
+    row = 0
+  }
   if (at > end.at || (at === end.at && row >= end.row)) return { anchor: null, reached: "end" }
   const block = blocks[at]
   return { anchor: block === undefined ? null : { id: block.id, row }, reached: null }
