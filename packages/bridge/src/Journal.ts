@@ -330,24 +330,24 @@ const make = (file: string) =>
           run(operation)
         )
 
-    yield* Effect.gen(function* () {
-      yield* sql`PRAGMA synchronous = FULL`
-      yield* sql`PRAGMA busy_timeout = 5000`
-      const rows = yield* sql<{ readonly user_version: number }>`PRAGMA user_version`
-      return rows[0]?.user_version ?? 0
-    }).pipe(
-      run("open"),
-      Effect.filterOrFail(
-        (found) => found <= JOURNAL_VERSION,
-        (found) => new JournalTooNew({ file, found, known: JOURNAL_VERSION })
-      )
+    const version = Effect.map(
+      sql<{ readonly user_version: number }>`PRAGMA user_version`,
+      (rows) => rows[0]?.user_version ?? 0
     )
-    yield* atomically("create")(
-      Effect.gen(function* () {
-        for (const statement of schema) yield* sql.unsafe(statement)
-        yield* sql.unsafe(`PRAGMA user_version = ${JOURNAL_VERSION}`)
-      })
+    yield* run("open")(
+      Effect.zipRight(sql`PRAGMA synchronous = FULL`, sql`PRAGMA busy_timeout = ${sql.literal("5000")}`)
     )
+    const found = yield* run("open")(version)
+    if (found > JOURNAL_VERSION) return yield* new JournalTooNew({ file, found, known: JOURNAL_VERSION })
+    if (found < JOURNAL_VERSION) {
+      // Two processes may find the file empty at once: the later one begins again, and finds everything there.
+      yield* atomically("create")(
+        Effect.gen(function* () {
+          for (const statement of schema) yield* sql.unsafe(statement)
+          yield* sql.unsafe(`PRAGMA user_version = ${JOURNAL_VERSION}`)
+        })
+      ).pipe(Effect.retry(Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(10))))
+    }
     const opened = yield* Clock.currentTimeMillis
     yield* run("prune")(
       sql`DELETE FROM sessions WHERE state = 'ended' AND ended_at < ${opened - ENDED_KEPT_MILLIS}`

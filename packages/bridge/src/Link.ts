@@ -26,6 +26,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
@@ -38,12 +39,13 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { BridgeEvent, type DetachReason } from "./BridgeEvent.ts"
 import type { Incoming, JournalFailed, Outgoing, SessionRecord } from "./Journal.ts"
 import { Journal } from "./Journal.ts"
+import * as Metrics from "./Metrics.ts"
 
-/** Largest line that is sent, in characters of JSON; the hub's default limit. Larger ones are reported instead. */
+/** Largest line that is sent, in bytes of JSON; the hub's default limit. Larger ones are reported instead. */
 export const MAX_LINE = 4 * 1024 * 1024
 
 /** One upload of durable lines. The hub stores it whole or not at all. */
-const BATCH = { count: 100, bytes: 1024 * 1024 }
+const BATCH = { count: 500, bytes: 1024 * 1024 }
 
 /** Before a batch that was not stored is sent again; an append has its own delays before it gives up. */
 const RESEND = Duration.seconds(1)
@@ -143,13 +145,17 @@ export const lifeOf = (token: Redacted.Redacted, now: number): Duration.Duration
     Option.getOrElse(() => TOKEN_LIFE)
   )
 
+/** Whether a text has more bytes than this; counted only where it may have. */
+const isLonger = (text: string, bytes: number): boolean =>
+  text.length * 3 > bytes && Buffer.byteLength(text) > bytes
+
 /** What the payload says to a person who looks for a line that was too long to send. */
 const tooLong = (payload: Payload.Payload, limit: number): Payload.Payload =>
   Payload.make({
     type: "bridge_error",
     uuid: payload.uuid ?? randomUUID(),
     reason: "line_too_long",
-    message: `the agent wrote a line of ${payload.text.length} characters; at most ${limit} are sent`,
+    message: `the agent wrote a line of ${Buffer.byteLength(payload.text)} bytes; at most ${limit} are sent`,
     line_type: payload.type,
     line_start: payload.text.slice(0, 2_000)
   })
@@ -246,7 +252,7 @@ export const make = (
 
     const outgoing = (output: AgentOutput): Outgoing => {
       if (output._tag === "Delivery") return output
-      const sized = output.payload.text.length > limit ? tooLong(output.payload, limit) : output.payload
+      const sized = isLonger(output.payload.text, limit) ? tooLong(output.payload, limit) : output.payload
       if (sized.uuid !== undefined) return { _tag: "Line", payload: { ...sized, uuid: sized.uuid } }
       const json = { ...sized.json, uuid: EventUuid.make(randomUUID()) }
       return {
@@ -262,6 +268,10 @@ export const make = (
         const durable = outputs.filter((output) => !isEphemeral(output)).map(outgoing)
         if (durable.length > 0) {
           yield* insist(journal.record(sessionId, durable))
+          yield* Metric.incrementBy(
+            Metrics.linesJournalled,
+            durable.filter(({ _tag }) => _tag === "Line").length
+          )
           if (durable.some((output) => output._tag === "Delivery")) yield* Queue.offer(toReport, undefined)
           if (durable.some((output) => output._tag === "Line" && output.payload.type === "result")) {
             yield* Ref.set(openTurn, false)
@@ -336,7 +346,10 @@ export const make = (
                   insist(
                     journal.confirm(sessionId, last.position, entries.at(-1)?.uuid ?? EventUuid.make("none"))
                   ),
-                  SubscriptionRef.update(confirmed, (n) => n + batch.length)
+                  Effect.zipRight(
+                    Metric.incrementBy(Metrics.linesConfirmed, batch.length),
+                    SubscriptionRef.update(confirmed, (n) => n + batch.length)
+                  )
                 )
           )
         )
@@ -466,6 +479,7 @@ export const make = (
         }
         if (events.length === 0) return
         const fresh = yield* insist(journal.receive(sessionId, events))
+        yield* Metric.incrementBy(Metrics.clientEvents, fresh.length)
         const [others, given] = Array.partition(fresh, ({ type }) => forAgent.has(type))
         if (others.length > 0) {
           yield* insist(

@@ -7,7 +7,8 @@ import * as World from "./World.ts"
 
 const options: BridgeOptions = JSON.parse(process.argv[2] ?? "{}")
 
-const print = (line: unknown) => Effect.sync(() => void process.stdout.write(`${JSON.stringify(line)}\n`))
+const print = (line: object) =>
+  Effect.sync(() => void process.stdout.write(`${JSON.stringify({ ...line, at: Date.now() })}\n`))
 
 Effect.gen(function* () {
   const handle = yield* World.start({

@@ -23,6 +23,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberHandle from "effect/FiberHandle"
 import * as FiberMap from "effect/FiberMap"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
@@ -32,6 +33,7 @@ import type { Config } from "../Config.ts"
 import type { Serve } from "../Host.ts"
 import { Journal, type JournalFailed, type SessionRecord } from "../Journal.ts"
 import * as Link from "../Link.ts"
+import * as Metrics from "../Metrics.ts"
 import type { Connectivity } from "./Connectivity.ts"
 import { type Registrar, untilAnswered } from "./Registrar.ts"
 
@@ -281,6 +283,7 @@ export const make = (options: {
       Effect.gen(function* () {
         const { home, sessionId } = entry.link
         yield* emit(BridgeEvent.SessionDetached({ sessionId, reason, detail }))
+        yield* Metric.increment(Metric.tagged(Metrics.detachments, "reason", reason))
         if (home) yield* connectivity.saw({ home: false }, detail)
         const dead = yield* untilAnswered(registrar.whyDead(sessionId))
         if (Option.isSome(dead)) return yield* aside(finish(entry, dead.value))
