@@ -60,7 +60,7 @@ export const make = (
 ): Effect.Effect<Service, RunStore.RunnerFailed, AgentSessions | Scope.Scope> =>
   Effect.gen(function* () {
     const sessions = yield* AgentSessions
-    const store = yield* RunStore.open(options.file)
+    const store = yield* RunStore.open(options.file, options.keptEvents)
     const workspace = Workspace.make(options.environment ?? {})
     const capacity = options.capacity ?? 8
     const { append, change, head, move, moveRun, require } = yield* Changes.make(store)

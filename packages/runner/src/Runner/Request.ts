@@ -79,6 +79,8 @@ export type Decision =
 export interface RunnerOptions {
   /** The record: a SQLite file, or `:memory:`. */
   readonly file: string
+  /** Events that are kept for watchers that come back, at least. Default 20,000. */
+  readonly keptEvents?: number | undefined
   /** Runs at one time. Default 8. */
   readonly capacity?: number | undefined
   /** Where worktrees are made; without it there is no spawn mode `worktree`. */

@@ -33,8 +33,10 @@ export class RunnerFailed extends Schema.TaggedError<RunnerFailed>()("RunnerFail
   }
 }
 
-/** How many events are kept for watchers that come back. */
+/** How many events are kept for watchers that come back, at least. */
 export const KEPT_EVENTS = 20_000
+/** So many events are told between two looks for older ones. */
+const PRUNE_EVERY = 100
 
 /** A run with the row that its log amounts to. */
 export interface Stored {
@@ -111,8 +113,11 @@ const decodeEvent = Schema.decode(Schema.parseJson(Event.RunnerEvent))
 
 const detailOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
-/** Opens the record in `file`; `:memory:` keeps nothing. */
-export const open = (file: string): Effect.Effect<RunStore, RunnerFailed, Scope.Scope> =>
+/** Opens the record in `file`; `:memory:` keeps nothing. The last `kept` events stay for watchers that come back. */
+export const open = (
+  file: string,
+  kept: number = KEPT_EVENTS
+): Effect.Effect<RunStore, RunnerFailed, Scope.Scope> =>
   Effect.gen(function* () {
     /** Foreign failures, defects of the driver included, become ours. */
     const run =
@@ -188,8 +193,8 @@ export const open = (file: string): Effect.Effect<RunStore, RunnerFailed, Scope.
         }>`INSERT INTO events (event) VALUES (${JSON.stringify({ ...event, at })})
           RETURNING sequence`.pipe(
           Effect.flatMap(([row]) =>
-            row !== undefined && row.sequence % 100 === 0
-              ? sql`DELETE FROM events WHERE sequence <= ${row.sequence - KEPT_EVENTS}`
+            row !== undefined && row.sequence % PRUNE_EVERY === 0
+              ? sql`DELETE FROM events WHERE sequence <= ${row.sequence - kept}`
               : Effect.succeed([])
           ),
           run("tell"),
