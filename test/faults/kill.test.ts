@@ -41,6 +41,17 @@ const expectExact = (log: Log, prompts: ReadonlyArray<string>) => {
   const answered = results.map(({ payload }) => payload["user_message_uuid"])
   expect([...answered].sort()).toEqual([...prompts].sort())
   expect(results.filter(({ payload }) => payload["is_error"] === true)).toEqual([])
+  const said = log.flatMap(({ payload }) =>
+    payload["type"] === "assistant" ? [JSON.stringify(payload["message"])] : []
+  )
+  const asAsked = prompts.flatMap((_, n) =>
+    n % 5 === 0 ? [`answer ${n}`] : n % 5 === 3 ? [`echo: plain ${n}`] : []
+  )
+  for (const text of asAsked) {
+    expect(`${text}: ${said.filter((message) => message.includes(JSON.stringify(text))).length}`).toBe(
+      `${text}: 1`
+    )
+  }
 }
 
 describe("kill -9", () => {
