@@ -265,6 +265,9 @@ export const make = Effect.gen(function* () {
         case "control_cancel_request": {
           const response = object(json["response"])
           const requestId = json["request_id"] ?? response["request_id"]
+          // Interrupts and settings are answered by the same kind of line.
+          const { pending, settled } = Rows.projectionOf(record).approvals
+          if (![...pending, ...settled].some((approval) => approval.requestId === requestId)) return
           notifier.toWatchers(
             record,
             "session.approval",
@@ -364,9 +367,9 @@ export const make = Effect.gen(function* () {
         const position = positions.get(body) ?? (yield* firstPosition(record))
         positions.set(body, position)
         const skip = runs.takeSkip(body)
-        if (skip !== undefined && position.seq < skip) {
-          position.seq = skip
-          position.visible = yield* sessions.countVisible(record.sid, skip)
+        if (skip !== undefined) {
+          position.seq = Math.max(position.seq, skip)
+          position.visible = yield* sessions.countVisible(record.sid, position.seq)
         }
         for (;;) {
           const events = yield* sessions.events(record.sid, { after: position.seq, limit: BATCH })

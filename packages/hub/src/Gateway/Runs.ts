@@ -100,7 +100,7 @@ export class Runs {
     else this.bySessionBody.set(run.session, left)
   }
 
-  /** A log that was copied begins with what others were told before: the feed passes it on from here. */
+  /** Part of a log was told before (it was copied) or is gone (it was trimmed): the feed counts anew from here on. */
   skipTo(session: string, seq: number): void {
     this.skips.set(session, seq)
   }

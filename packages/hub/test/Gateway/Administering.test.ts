@@ -214,11 +214,13 @@ describe("administering sessions", () => {
           verdict: "gap",
           reason: "truncated"
         })
-        // The session goes on.
+        // The session goes on, its messages counted anew.
         yield* turn(client, key, work, "three")
         yield* Effect.promise(() =>
           client.event("chat", (p) => p["state"] === "final" && p["message"].content[0].text === "re: three")
         )
+        const news = client.events("session.message").filter((frame) => frame["payload"].sessionKey === key)
+        expect(news.slice(-2).map((frame) => frame["payload"].messageSeq)).toEqual([3, 4])
       })
     )
 

@@ -151,6 +151,7 @@ export const make = Effect.gen(function* () {
         })
         .pipe(Effect.catchTag("EnvironmentUnknown", Effect.die))
       yield* sessions.trim({ sid: record.sid, archive: archive.sid, keep: maxLines, archivedAt })
+      runs.skipTo(record.session, record.lastSeq)
       const entry: { [name: string]: unknown } = { ...Rows.entryOf(record) }
       for (const name of ["inputTokens", "outputTokens", "totalTokens", "totalTokensFresh"])
         delete entry[name]
