@@ -10,6 +10,7 @@ import { randomUUID } from "node:crypto"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
+import type { SessionId } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as Payloads from "@causeway/protocol/Payload"
 import { describe, expect, it } from "@effect/vitest"
@@ -23,6 +24,7 @@ import { type AgentSession, AgentSessions } from "../src/Agent.ts"
 import * as Sessions from "../src/AgentSessions.ts"
 import * as Drivers from "../src/Drivers.ts"
 import * as Runner from "../src/Runner.ts"
+import * as KilledHost from "./support/KilledHost.ts"
 import * as Scripted from "./support/Scripted.ts"
 import * as Talk from "./support/Talk.ts"
 
@@ -95,6 +97,28 @@ const mcpServer = `
       process.stdout.write(JSON.stringify({ jsonrpc: "2.0", id, result }) + "\\n")
     }
   })`
+
+/** Launches a run and waits for its question, and then to be killed. */
+const hostScript = `
+  import * as Effect from "effect/Effect"
+  import * as Layer from "effect/Layer"
+  import * as Stream from "effect/Stream"
+  import * as Sessions from "${KilledHost.source("AgentSessions.ts")}"
+  import * as Drivers from "${KilledHost.source("Drivers.ts")}"
+  import * as Runner from "${KilledHost.source("Runner.ts")}"
+  const [file, environment, claudePath, directory, query] = process.argv.slice(2)
+  const layer = Runner.layer({ file }).pipe(
+    Layer.provide(Sessions.layer),
+    Layer.provide(Drivers.layer({ environment: JSON.parse(environment), claudePath }))
+  )
+  Effect.runFork(Effect.gen(function* () {
+    const runner = yield* Runner.Runner
+    const run = yield* runner.launch({ agent: "claude", directory, query })
+    yield* runner.events().pipe(
+      Stream.filter((event) => event.type === "approval_requested"), Stream.take(1), Stream.runDrain)
+    console.log(JSON.stringify([run.id]))
+    yield* Effect.never
+  }).pipe(Effect.scoped, Effect.provide(layer)))`
 
 const settled = (talk: Talk.Talk, payload: Payload.Payload) =>
   talk.until((each) => each._tag === "Delivery" && each.uuid === payload.uuid && each.state === "processed")
@@ -429,6 +453,44 @@ describe.runIf(wanted)("the real Claude CLI", () => {
           expect(sent).toContain("the first word")
           expect(sent).toContain("--not-a-flag")
         }).pipe(Effect.provide(Runner.layer({ file: join(root, "runner.db") }).pipe(Layer.provide(layer))))
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "asks again after its host was killed while a person was asked, and nothing is lost or done twice",
+    () =>
+      Effect.gen(function* () {
+        const { checkout, environment, layer, root } = yield* machine
+        const made = join(checkout, "after-the-kill.txt")
+        const file = join(root, "runner.db")
+        const [id] = (yield* KilledHost.run(root, hostScript, [
+          file,
+          JSON.stringify(environment),
+          String(claude),
+          checkout,
+          `!bash touch ${made}`
+        ])) as ReadonlyArray<SessionId>
+        expect(existsSync(made)).toBe(false)
+        yield* Effect.gen(function* () {
+          const runner = yield* Runner.Runner
+          if (id === undefined) return
+          // What is asked now: the question of before, or that of the turn begun anew, which takes its place.
+          yield* runner.events().pipe(
+            Stream.filter((event) => event.type === "approval_requested"),
+            Stream.runForEach(({ toolUseId }) =>
+              Effect.ignore(runner.answer(id, toolUseId, { behavior: "allow" }))
+            ),
+            Effect.forkScoped
+          )
+          const run = yield* Effect.timeout(runner.ended(id), "40 seconds")
+          expect(run.status).toBe("completed")
+          const log = Chunk.toReadonlyArray(yield* Stream.runCollect(runner.log(id)))
+          const texts = log.map(({ payload }) => payload.text).join("\n")
+          expect(texts).not.toContain("stdin")
+          expect(log.filter(({ payload }) => payload.type === "result")).toHaveLength(1)
+          expect(run.pendingApprovals).toEqual([])
+        }).pipe(Effect.provide(Runner.layer({ file }).pipe(Layer.provide(layer))))
       }),
     60_000
   )

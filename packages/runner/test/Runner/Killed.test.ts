@@ -1,9 +1,6 @@
 /** A host that is killed with runs in different states, and the next one on the same record. */
-import { spawn } from "node:child_process"
-import { mkdirSync, writeFileSync } from "node:fs"
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
-import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import { SessionId } from "@causeway/protocol/Ids"
 import { describe, expect, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
@@ -12,17 +9,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { rolldown } from "rolldown"
 import * as Sessions from "../../src/AgentSessions.ts"
 import * as Drivers from "../../src/Drivers.ts"
 import * as ProcessRegistry from "../../src/Process/ProcessRegistry.ts"
 import * as ProcessTable from "../../src/Process/ProcessTable.ts"
 import * as Runner from "../../src/Runner.ts"
+import * as KilledHost from "../support/KilledHost.ts"
 import * as Scripted from "../support/Scripted.ts"
 
 const scriptedAgentPath = await Scripted.bundle()
-const source = (path: string) => fileURLToPath(new URL(`../../src/${path}`, import.meta.url))
-const modules = fileURLToPath(new URL("../../../../node_modules", import.meta.url))
 
 const queries = [
   "!slow 40 10",
@@ -53,10 +48,10 @@ const hostScript = `
   import * as Effect from "effect/Effect"
   import * as Layer from "effect/Layer"
   import * as Stream from "effect/Stream"
-  import * as Sessions from "${source("AgentSessions.ts")}"
-  import * as Drivers from "${source("Drivers.ts")}"
-  import * as ProcessRegistry from "${source("Process/ProcessRegistry.ts")}"
-  import * as Runner from "${source("Runner.ts")}"
+  import * as Sessions from "${KilledHost.source("AgentSessions.ts")}"
+  import * as Drivers from "${KilledHost.source("Drivers.ts")}"
+  import * as ProcessRegistry from "${KilledHost.source("Process/ProcessRegistry.ts")}"
+  import * as Runner from "${KilledHost.source("Runner.ts")}"
   import { join } from "node:path"
   const [root, scriptedAgentPath, queries] = process.argv.slice(2)
   const layer = Runner.layer({ file: join(root, "runner.db") }).pipe(
@@ -82,37 +77,12 @@ describe("a host that is killed", () => {
       Effect.gen(function* () {
         const root = yield* Scripted.directory
         mkdirSync(join(root, "code"))
-        const ids = yield* Effect.promise(async () => {
-          writeFileSync(join(root, "host.ts"), hostScript)
-          const build = await rolldown({
-            input: join(root, "host.ts"),
-            platform: "node",
-            external: [/better-sqlite3/],
-            resolve: { conditionNames: ["source"], modules: [modules] },
-            checks: { circularDependency: false }
-          })
-          // The native module is found by its path: the program stands outside of the checkout.
-          await build.write({
-            file: join(root, "host.mjs"),
-            format: "esm",
-            codeSplitting: false,
-            paths: { "better-sqlite3": join(modules, "better-sqlite3/lib/index.js") }
-          })
-          await build.close()
-          const host = spawn(
-            process.execPath,
-            [join(root, "host.mjs"), root, scriptedAgentPath, JSON.stringify(queries)],
-            {
-              stdio: ["ignore", "pipe", "inherit"]
-            }
-          )
-          const said = await new Promise<string>((resolve, reject) => {
-            createInterface(host.stdout).on("line", (line) => line.startsWith("[") && resolve(line))
-            host.once("exit", (code) => reject(new Error(`the host ended with ${code}`)))
-          })
-          host.removeAllListeners("exit").kill("SIGKILL")
-          return (JSON.parse(said) as ReadonlyArray<string>).map((id) => SessionId.make(id))
-        })
+        const said = yield* KilledHost.run(root, hostScript, [
+          root,
+          scriptedAgentPath,
+          JSON.stringify(queries)
+        ])
+        const ids = (said as ReadonlyArray<string>).map((id) => SessionId.make(id))
 
         const runner = yield* Effect.map(Layer.build(layerOf(root)), Context.get(Runner.Runner))
         const statuses = (yield* runner.list).map(({ id, status }) => [id, status] as const)
