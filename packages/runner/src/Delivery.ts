@@ -176,7 +176,9 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
         })
   }
 
-  const give = (payload: Payload.Payload, again = false): Step => {
+  const give = (raw: Payload.Payload, again = false): Step => {
+    // A payload without a uuid is like no other.
+    const payload = identified(raw)
     const { uuid } = payload
     if (uuid === undefined || given.has(uuid)) return nothing
     given.add(uuid)

@@ -249,6 +249,14 @@ describe("Delivery", () => {
     ])
   })
 
+  it("takes a payload without a uuid for one that was never given", () => {
+    const delivery = Delivery.make("conversation", () => "run")
+    const nameless = payload({ type: "user", message: { role: "user", content: "again" } })
+    const uuids = [delivery.give(nameless), delivery.give(nameless)].map(({ writes }) => writes[0]?.uuid)
+    expect(new Set(uuids).size).toBe(2)
+    expect(uuids).not.toContain(undefined)
+  })
+
   it("withdraws a question that the resumed agent replaces by another", () => {
     const delivery = Delivery.make("conversation", () => "run")
     const ask = (name: string) =>
