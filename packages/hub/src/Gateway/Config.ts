@@ -134,7 +134,6 @@ const File = Schema.Struct({
     })
   )
 })
-const FileJson = Schema.parseJson(File)
 
 export interface AgentConfig {
   readonly id: string
@@ -247,10 +246,16 @@ const resolve = (file: typeof File.Type): GatewayConfig => {
 
 export const defaults: GatewayConfig = resolve({})
 
+const decodeFile = Schema.decodeUnknownEither(File, { onExcessProperty: "error" })
+
+/** The engine's own words about broken JSON quote it. */
+const readJson = (text: string): Either.Either<unknown, string> =>
+  Either.try({ try: (): unknown => JSON.parse(text), catch: () => "not JSON" })
+
 /** Reads a configuration from its JSON text. Left: what does not fit, in words for people; secrets are never quoted. */
 export const parse = (text: string): Either.Either<GatewayConfig, string> =>
-  Schema.decodeUnknownEither(FileJson, { onExcessProperty: "error" })(text).pipe(
-    Either.mapBoth({
+  Either.flatMap(readJson(text), (json) =>
+    Either.mapBoth(decodeFile(json), {
       onLeft: (error) =>
         ParseResult.ArrayFormatter.formatErrorSync(error)
           .map((issue) =>

@@ -5,6 +5,7 @@
  * One fiber reads, so that events of one session never overtake each other. A session that nobody watches and that has no
  * tracked run is not read. Positions live in memory only: a client that missed something replays it from the log.
  */
+import type { OrganizationId } from "@causeway/protocol/Ids"
 import { Bus, type Ephemeral } from "@causeway/store/Bus"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
@@ -35,6 +36,8 @@ export const sweepSchedule = Schedule.spaced("60 seconds")
 export const assignSchedule = Schedule.spaced("5 seconds")
 
 interface Position {
+  readonly organizationId: OrganizationId
+  readonly key: string
   seq: number
   deliveryNo: number
   /** Messages and compactions up to `seq`. */
@@ -316,6 +319,8 @@ export const make = Effect.gen(function* () {
       const fresh = recent.find((event) => event.createdAt >= since)
       const seq = fresh === undefined ? record.lastSeq : fresh.seq - 1
       return {
+        organizationId: record.organizationId,
+        key: record.key,
         seq,
         visible: yield* sessions.countVisible(record.sid, seq),
         // What changed before is told by `sessions.deliveries.list`.
@@ -360,11 +365,19 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       let record = yield* sessions.bySession(body)
       if (record === undefined) {
+        // Archived, or gone for good.
+        const last = positions.get(body)
         positions.delete(body)
-        return
+        if (last === undefined || runs.takeTold(body)) return
+        return yield* notifier.changed(last.organizationId, last.key, { reason: "archive" })
       }
       if (changed) {
-        const position = positions.get(body) ?? (yield* firstPosition(record))
+        const known = positions.get(body)
+        const position = known ?? (yield* firstPosition(record))
+        if (known === undefined && record.createdAt >= since && !runs.takeTold(body)) {
+          // Made by another API.
+          yield* notifier.changed(record.organizationId, record.key, { reason: "create" })
+        }
         positions.set(body, position)
         const skip = runs.takeSkip(body)
         if (skip !== undefined) {
@@ -415,6 +428,7 @@ export const make = Effect.gen(function* () {
         if (connections.size === 0) {
           // Whoever connects next hears of what happens from then on.
           since = yield* Clock.currentTimeMillis
+          runs.forgetTold()
           for (const body of positions.keys()) {
             if (runs.ofSession(body).length === 0) positions.delete(body)
           }

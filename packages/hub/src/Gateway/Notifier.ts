@@ -139,6 +139,20 @@ export const make = Effect.gen(function* () {
       )
     })
 
+  const tellPhase = (
+    record: GatewayRecord,
+    change: { readonly phase: string; readonly [field: string]: unknown },
+    session: JsonObject
+  ) =>
+    Effect.map(Clock.currentTimeMillis, (ts) =>
+      connections.target(
+        "sessions.changed",
+        { sessionKey: record.key, ...change, ts, session, ...Rows.changedFields(session) },
+        record.organizationId,
+        (each) => each.allSessions
+      )
+    )
+
   const phase = (
     record: GatewayRecord,
     change: { readonly phase: string; readonly [field: string]: unknown },
@@ -146,14 +160,7 @@ export const make = Effect.gen(function* () {
   ) =>
     Effect.gen(function* () {
       if (!connections.hasSubscribers(record.organizationId)) return
-      const session = { ...(yield* row(record)), ...moment }
-      const ts = yield* Clock.currentTimeMillis
-      connections.target(
-        "sessions.changed",
-        { sessionKey: record.key, ...change, ts, session, ...Rows.changedFields(session) },
-        record.organizationId,
-        (each) => each.allSessions
-      )
+      yield* tellPhase(record, change, { ...(yield* row(record)), ...moment })
     })
 
   const position = (record: GatewayRecord, logSeq: number) => ({
@@ -204,7 +211,7 @@ export const make = Effect.gen(function* () {
           },
           logSeq
         )
-        yield* phase(record, { phase: "message", messageId, messageSeq })
+        yield* tellPhase(record, { phase: "message", messageId, messageSeq }, session)
       }),
     chat: (run, seq, fields) =>
       connections.broadcast(

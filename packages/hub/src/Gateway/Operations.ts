@@ -259,6 +259,7 @@ export const make = Effect.gen(function* () {
           // None was asked for.
           Effect.catchTag("EnvironmentUnknown", Effect.die)
         )
+      runs.tells(created.session)
       const record = yield* sessions.change(created.sid, {
         key: session.key,
         agentId,
@@ -553,6 +554,7 @@ export const make = Effect.gen(function* () {
 
   const archive: Operations["Type"]["archive"] = (record, why) =>
     Effect.gen(function* () {
+      runs.tells(record.session)
       yield* sessions.change(record.sid, {
         label: undefined,
         entry: JSON.stringify({ ...Rows.entryOf(record), archivedBy: why, archivedLabel: record.label }),

@@ -56,6 +56,7 @@ export const expiry = (nowMillis: number, timeoutMillis: number | undefined): nu
 export class Runs {
   private readonly byId = new Map<string, Run>()
   private readonly skips = new Map<string, number>()
+  private readonly told = new Set<string>()
   private readonly bySessionBody = new Map<string, Array<Run>>()
 
   add(run: Run): void {
@@ -109,6 +110,20 @@ export class Runs {
     const seq = this.skips.get(session)
     this.skips.delete(session)
     return seq
+  }
+
+  /** The gateway itself tells that this session was made or put away: the feed need not. */
+  tells(session: string): void {
+    this.told.add(session)
+  }
+
+  /** Whether the gateway tells of it itself; asked once. */
+  takeTold(session: string): boolean {
+    return this.told.delete(session)
+  }
+
+  forgetTold(): void {
+    this.told.clear()
   }
 
   expired(nowMillis: number): ReadonlyArray<Run> {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Environments } from "@causeway/store/Environments"
 import { Log } from "@causeway/store/Log"
+import { Sessions } from "@causeway/store/Sessions"
 import { WorkQueue } from "@causeway/store/Work"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, layer as suite, it as test } from "@effect/vitest"
@@ -222,6 +223,53 @@ describe("Causeway's own methods", () => {
           "three"
         ])
         expect(lines.slice(1).map((line) => line.parentId)).toEqual([null, lines[1].id, lines[2].id])
+      })
+    )
+
+    it.scoped("sessions of other APIs have keys, and subscribers hear when they come and go", () =>
+      Effect.gen(function* () {
+        const client = yield* connected(yield* target)
+        yield* call(client, "sessions.subscribe")
+        const store = yield* Sessions
+        const { organizationId } = yield* Hub.Hub
+        const made = yield* store.create({
+          organizationId,
+          environmentId: undefined,
+          source: "remote-control",
+          context: "{}",
+          permissionMode: undefined,
+          tags: undefined,
+          payloads: []
+        })
+        const key = `agent:main:session:${made.session.slice(0, 12)}`
+        const created = yield* Effect.promise(() =>
+          client.event("sessions.changed", (p) => p["reason"] === "create")
+        )
+        expect(created["sessionKey"]).toBe(key)
+        const id = { session: made.session, organizationId }
+        yield* store.rename(id, "A title from elsewhere")
+        const renamed = yield* Effect.promise(() =>
+          client.event("sessions.changed", (p) => p["phase"] === "update")
+        )
+        expect(renamed).toMatchObject({ sessionKey: key, displayName: "A title from elsewhere" })
+        yield* store.archive(id)
+        const archived = yield* Effect.promise(() =>
+          client.event("sessions.changed", (p) => p["reason"] === "archive")
+        )
+        expect(archived["sessionKey"]).toBe(key)
+        expect((yield* call(client, "sessions.describe", { key }))["session"]).toBeNull()
+        // What the gateway does itself is told once.
+        const own = yield* session(client, "told once")
+        yield* call(client, "sessions.delete", { key: own.key })
+        yield* Effect.promise(() => client.event("sessions.changed", (p) => p["reason"] === "delete"))
+        yield* call(client, "sessions.send", { key: (yield* session(client, "a fence")).key, message: "x" })
+        yield* Effect.promise(() =>
+          client.event("session.message", (p) => p["sessionKey"] === "agent:main:a fence")
+        )
+        const reasons = client
+          .events("sessions.changed")
+          .filter((frame) => frame["payload"].sessionKey === own.key)
+        expect(reasons.map((frame) => frame["payload"].reason)).toEqual(["create", "delete"])
       })
     )
 

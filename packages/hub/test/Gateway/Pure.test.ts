@@ -514,11 +514,13 @@ describe("configuration", () => {
       ['{"agents":[{"id":7}]}', "agents"],
       ['{"nope":1}', "nope"],
       ['{"session":{"maintenance":{"pruneAfter":"soon"}}}', "pruneAfter"],
-      ["{", ""]
+      ['{"gateway":{"auth":{"password":"s3cret"', "not JSON"]
     ] as const) {
       const read = Config.parse(text)
       expect(Either.isLeft(read) && read.left).toContain(place)
     }
+    const broken = Config.parse('{"gateway":{"auth":{"password":"s3cret" x')
+    expect(Either.isLeft(broken) && broken.left).toBe("not JSON")
     const secret = Config.parse('{"gateway":{"auth":{"password":{"leak":"s3cret"}}}}')
     expect(Either.isLeft(secret) && secret.left).not.toContain("s3cret")
   })
