@@ -3,6 +3,7 @@
  * of the hub, time) to the next state and to what is to be done. It never throws, whatever comes in whatever order.
  */
 import type * as Viewer from "@causeway/client/Viewer"
+import type { SessionId } from "@causeway/protocol/Ids"
 import type * as Api from "@causeway/protocol/SessionsApi"
 import * as Approvals from "@causeway/transcript/Approvals"
 import * as Live from "@causeway/transcript/Live"
@@ -61,7 +62,7 @@ export interface Model {
   readonly connection: Connection
   /** Shown while no session is chosen. */
   readonly picker: Picker | null
-  readonly sessionId: string | null
+  readonly sessionId: SessionId | null
   /** What the hub says of the agent's side; null until it has. */
   readonly agent: { readonly connected: boolean | null; readonly waitingFor: string | null }
   readonly row: SessionRow.SessionRow
@@ -576,7 +577,7 @@ const stop = (model: Model, uuid: string): Step =>
     ? [say(model, "asking the agent to stop…"), [{ _tag: "Interrupt", uuid }]]
     : [{ ...model, notice: null }, none]
 
-const leave = (model: Model): Step => [{ ...model, detached: true }, none]
+const leave = (model: Model): Step => [say({ ...model, detached: true }, "leaving…"), none]
 
 const inPicker = (model: Model, picker: Picker, key: Key): Step => {
   const sessions = picker.sessions ?? []

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto"
 import * as ClientError from "@causeway/client/ClientError"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Viewer from "@causeway/client/Viewer"
-import { SessionId } from "@causeway/protocol/Ids"
+import type { SessionId } from "@causeway/protocol/Ids"
 import * as Api from "@causeway/protocol/SessionsApi"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
@@ -32,8 +32,9 @@ import * as Window from "./Window.ts"
 
 /** How the view ended. */
 export interface Ended {
-  readonly sessionId: string | null
-  readonly unconfirmed: ReadonlyArray<Model.Sent>
+  readonly sessionId: SessionId | null
+  /** Whether the hub has confirmed all that the person said. */
+  readonly confirmed: boolean
   /** What ended the watching, where something did before the person left. */
   readonly failure: Failure | null
 }
@@ -44,6 +45,9 @@ const FRAME = "16 millis"
 const ASK = "10 seconds"
 /** Sessions that the picker shows. */
 const LISTED = 200
+
+/** How long leaving waits for the hub to take what a person has said. */
+const LEAVE_MILLIS = 3000
 
 /** A stop that comes late would stop something else: it is tried for five seconds. */
 const stopping = sending.pipe(Schedule.upTo("5 seconds"))
@@ -272,19 +276,33 @@ export const run = (
       )
     }
 
+    /** What a person has said and the hub has not answered. */
+    let underway = 0
+    const counted = <A>(effect: Effect.Effect<A>) =>
+      Effect.ensuring(
+        effect,
+        Effect.sync(() => {
+          underway -= 1
+          // Who is leaving waits for this.
+          tellNow({ _tag: "Tick" })
+        })
+      )
+
     const perform = (model: Model.Model, command: Model.Command) => {
-      const id = SessionId.make(model.sessionId ?? "")
+      if (command._tag === "Open") return openSession(command.session)
+      if (command._tag === "List") return Effect.forkScoped(list)
+      if (command._tag === "Redraw") return terminal.redraw(Screen.rows(model))
+      if (model.sessionId === null) return Effect.void
+      const id = model.sessionId
+      // Here and not where it is done: the person may be leaving in the same moment.
+      if (command._tag !== "Page") underway += 1
       switch (command._tag) {
-        case "Open":
-          return openSession(command.session)
-        case "List":
-          return Effect.forkScoped(list)
         case "Send":
           return Queue.offer(outbox, { id, uuid: command.uuid, text: command.text })
         case "Answer":
-          return Effect.forkScoped(answer(id, command))
+          return Effect.forkScoped(counted(answer(id, command)))
         case "Interrupt":
-          return Effect.forkScoped(interrupt(id, command.uuid))
+          return Effect.forkScoped(counted(interrupt(id, command.uuid)))
         case "Page":
           return Effect.forkScoped(
             page(id, command.after, command.upTo).pipe(
@@ -295,12 +313,12 @@ export const run = (
               })
             )
           )
-        case "Redraw":
-          return terminal.redraw(Screen.rows(model))
       }
     }
 
-    yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(outbox), send)))
+    yield* Effect.forkScoped(
+      Effect.forever(Effect.flatMap(Queue.take(outbox), (message) => counted(send(message))))
+    )
     yield* Effect.forkScoped(Effect.repeat(tell({ _tag: "Tick" }), Schedule.spaced("1 second")))
     yield* Option.match(options.session, { onNone: () => Effect.forkScoped(list), onSome: openSession })
 
@@ -310,6 +328,7 @@ export const run = (
         now: yield* Clock.currentTimeMillis,
         picking: Option.isNone(options.session)
       })
+      let leftAt: number | undefined
       yield* terminal.draw(Screen.rows(model))
       for (;;) {
         const envelopes = yield* Queue.takeBetween(inbox, 1, 256)
@@ -322,7 +341,11 @@ export const run = (
           if (envelope.drawn !== undefined) drawn.push(envelope.drawn)
           for (const command of commands) yield* perform(model, command)
         }
-        if (model.detached) return model
+        if (model.detached) {
+          leftAt ??= now
+          // What was said just before leaving is not taken back by it.
+          if (underway === 0 || now - leftAt >= LEAVE_MILLIS) return model
+        }
         yield* model.size === size ? terminal.draw(Screen.rows(model)) : terminal.redraw(Screen.rows(model))
         yield* Effect.forEach(drawn, (each) => Deferred.succeed(each, undefined), { discard: true })
         yield* Effect.sleep(FRAME)
@@ -330,7 +353,11 @@ export const run = (
     })
 
     const model = yield* Effect.raceFirst(loop, Deferred.await(defect))
-    return { sessionId: model.sessionId, unconfirmed: Model.unconfirmed(model), failure }
+    return {
+      sessionId: model.sessionId,
+      confirmed: underway === 0 && Model.unconfirmed(model).length === 0,
+      failure
+    }
   }).pipe(
     Effect.scoped,
     // Lines of a log would be written across the screen; what matters of them is on it.

@@ -63,9 +63,9 @@ export const attach = Command.make(
       if (ended.sessionId === null) return
       yield* output.line(`detached from ${ended.sessionId}; the agent goes on`)
       yield* output.line(`  attach ${ended.sessionId} comes back`, "dim")
-      if (ended.unconfirmed.length > 0) {
+      if (!ended.confirmed) {
         yield* output.line(
-          `${ended.unconfirmed.length === 1 ? "one message was" : `${ended.unconfirmed.length} messages were`} not confirmed by the hub; \`logs ${ended.sessionId}\` shows which arrived`,
+          `the hub has not confirmed all that you said; logs ${ended.sessionId} shows what arrived`,
           "warn"
         )
       }
