@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
@@ -490,6 +491,12 @@ describe("small things", () => {
 describe("configuration", () => {
   it("an empty file is the defaults", () => {
     expect(Either.getOrThrow(Config.parse("{}"))).toEqual(Config.defaults)
+  })
+
+  it("the example of the documents fits", () => {
+    const text = readFileSync(new URL("../../../../docs/gateway.md", import.meta.url), "utf8")
+    const example = /```json\n([\s\S]*?)```/.exec(text)?.[1] ?? ""
+    expect(Either.getOrThrow(Config.parse(example)).agentIds).toEqual(["main", "ops"])
   })
 
   it("durations and sizes", () => {
