@@ -35,6 +35,30 @@ const bundle = async ({ input, file, platform, ...options }) => {
   await build.close()
 }
 
+/** The page: one script, and beside it what it loads when it is needed. */
+const bundlePage = async () => {
+  const build = await rolldown({
+    input: { main: `${root}apps/web/src/main.tsx` },
+    platform: "browser",
+    resolve: { conditionNames: ["source", "import", "browser", "default"] },
+    transform: { define: { "process.env.NODE_ENV": '"production"' } },
+    // Marks of libraries for servers that render: nothing here.
+    onwarn: (warning, warn) => {
+      if (warning.code !== "MODULE_LEVEL_DIRECTIVE") warn(warning)
+    },
+    checks: { circularDependency: false }
+  })
+  await build.write({
+    dir: `${root}apps/web/dist/page`,
+    format: "esm",
+    entryFileNames: "main.js",
+    chunkFileNames: "chunks/[name]-[hash].js",
+    sourcemap: true,
+    minify: true
+  })
+  await build.close()
+}
+
 await rm(`${root}apps/bridge/dist/main.js`, { force: true })
 await rm(`${root}apps/web/dist/page`, { recursive: true, force: true })
 await mkdir(`${root}apps/web/dist/page`, { recursive: true })
@@ -51,6 +75,6 @@ await bundle({
   plugins: [withoutDeveloperTools],
   transform: { define: { "process.env.NODE_ENV": '"production"', "process.env.DEV": '"false"' } }
 })
-await bundle({ input: "apps/web/src/main.ts", file: "apps/web/dist/page/main.js", platform: "browser" })
+await bundlePage()
 await cp(`${root}apps/web/static`, `${root}apps/web/dist/page`, { recursive: true })
 await writeFile(`${root}apps/bridge/dist/package.json`, '{"type":"module"}\n')

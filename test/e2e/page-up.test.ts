@@ -50,7 +50,7 @@ describe.skipIf(Browser.path === undefined)("up, in a real browser", () => {
         const { page, problems } = yield* Browser.open(browser)
         yield* Effect.promise(async () => {
           await page.goto(`${first.url}/#token=${text(first.ready["token"])}`)
-          await page.getByRole("link").first().click()
+          await page.getByRole("navigation").locator("a.entry").first().click()
           await send(page, "hello")
           await said(page, "echo: hello").waitFor()
           await page.getByText("answered", { exact: true }).waitFor()
@@ -82,19 +82,19 @@ describe.skipIf(Browser.path === undefined)("up, in a real browser", () => {
           await said(page, "Stopped").waitFor()
           expect(await said(page, "Stopped").count()).toBe(1)
         })
-        const before = yield* Effect.promise(() => page.locator("ol.items .text").allTextContents())
+        const before = yield* Effect.promise(() => page.locator(".items .text").allTextContents())
 
         yield* first.program.kill("SIGKILL")
         yield* first.program.ended
         yield* Effect.promise(async () => {
-          await page.getByText(/^reconnecting: /).waitFor()
+          await page.getByText(/^reconnecting in \d+ s: /).waitFor()
           await send(page, "typed while nothing ran")
         })
         const second = yield* up(directory, new URL(first.url).port)
         expect(second.ready["session_id"]).toBe(first.ready["session_id"])
         yield* Effect.promise(async () => {
           await said(page, "echo: typed while nothing ran").waitFor()
-          expect(await page.locator("ol.items .text").allTextContents()).toEqual([
+          expect(await page.locator(".items .text").allTextContents()).toEqual([
             ...before,
             "typed while nothing ran",
             "echo: typed while nothing ran"

@@ -2,12 +2,14 @@
  * What a person has typed and the hub has not confirmed. Each message has its uuid before it is first sent, is sent again
  * under it until the hub answers, in the order in which it was typed, and outlives a reload of the page.
  */
-import { array, name, object, string } from "@causeway/transcript/Read"
+import { array, type JsonObject, name, object, string } from "@causeway/transcript/Read"
 
 export interface Entry {
   readonly uuid: string
   readonly session: string
   readonly text: string
+  /** Content blocks that go with the text: images, documents. */
+  readonly attachments: ReadonlyArray<JsonObject>
   /** `waiting`: being sent, again and again; `failed`: the hub refuses it, `reason` says why. */
   readonly state: "waiting" | "failed"
   readonly reason: string | null
@@ -32,7 +34,13 @@ export interface World {
 
 export interface Outbox {
   readonly entries: () => ReadonlyArray<Entry>
-  readonly add: (entry: { readonly uuid: string; readonly session: string; readonly text: string }) => void
+  readonly add: (entry: {
+    readonly uuid: string
+    readonly session: string
+    readonly text: string
+    readonly attachments: ReadonlyArray<JsonObject>
+  }) => void
+  /** Sends it again at once, under its own uuid: what the hub has already is stored no second time. */
   readonly retry: (uuid: string) => void
   readonly discard: (uuid: string) => void
 }
@@ -50,7 +58,8 @@ const restore = (text: string | null): ReadonlyArray<Entry> => {
       const words = string(entry["text"])
       if (uuid === null || session === null || words === null) return []
       const state = entry["state"] === "failed" ? ("failed" as const) : ("waiting" as const)
-      return [{ uuid, session, text: words, state, reason: string(entry["reason"]) }]
+      const attachments = array(entry["attachments"]).map(object)
+      return [{ uuid, session, text: words, attachments, state, reason: string(entry["reason"]) }]
     })
   } catch {
     return []
@@ -60,6 +69,8 @@ const restore = (text: string | null): ReadonlyArray<Entry> => {
 export const make = (world: World): Outbox => {
   let entries = restore(world.load())
   const sending = new Set<string>()
+  /** Ends the wait of a session's next attempt. */
+  const wakes = new Map<string, () => void>()
 
   const set = (next: ReadonlyArray<Entry>): void => {
     entries = next
@@ -80,7 +91,11 @@ export const make = (world: World): Outbox => {
         const sent = await world.send(entry)
         if (sent._tag === "unreachable") {
           set(entries.map((each) => (each.uuid === entry.uuid ? { ...each, reason: sent.reason } : each)))
-          await world.sleep(delayMillis(failures++))
+          await Promise.race([
+            world.sleep(delayMillis(failures++)),
+            new Promise<void>((resolve) => wakes.set(entry.session, resolve))
+          ])
+          wakes.delete(entry.session)
           continue
         }
         failures = 0
@@ -104,14 +119,15 @@ export const make = (world: World): Outbox => {
 
   return {
     entries: () => entries,
-    add: ({ uuid, session, text }) => {
-      set([...entries, { uuid, session, text, state: "waiting", reason: null }])
+    add: ({ uuid, session, text, attachments }) => {
+      set([...entries, { uuid, session, text, attachments, state: "waiting", reason: null }])
       void drain(session)
     },
     retry: (uuid) => {
       const entry = entries.find((each) => each.uuid === uuid)
       if (entry === undefined) return
       set(entries.map((each) => (each === entry ? { ...each, state: "waiting", reason: null } : each)))
+      wakes.get(entry.session)?.()
       void drain(entry.session)
     },
     discard: (uuid) => set(without(uuid))

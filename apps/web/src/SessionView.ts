@@ -6,6 +6,7 @@ import { array, object } from "@causeway/transcript/Read"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as Turns from "@causeway/transcript/Turns"
 import type { Delivery, Frame } from "./Frame.ts"
+import * as Images from "./Images.ts"
 
 /** A request of the agent as it stands in the log: whole, where the row's copy may be cut. */
 export interface Request {
@@ -23,6 +24,12 @@ export interface SessionView {
   readonly requests: ReadonlyMap<string, Request>
   /** Whether the hub said that older events are missing here. */
   readonly truncated: boolean
+  /** `data:` addresses, by message or call, see `Images`. */
+  readonly images: ReadonlyMap<string, ReadonlyArray<string>>
+  /** What the agent offers behind a slash. */
+  readonly commands: ReadonlyArray<string>
+  /** Whether somebody has asked the agent to stop and the turn has not ended since; so a page that is loaded again knows. */
+  readonly stopping: boolean
 }
 
 export const empty: SessionView = {
@@ -31,7 +38,10 @@ export const empty: SessionView = {
   live: Live.empty,
   deliveries: new Map(),
   requests: new Map(),
-  truncated: false
+  truncated: false,
+  images: new Map(),
+  commands: [],
+  stopping: false
 }
 
 const order: { readonly [D in Delivery]: number } = { accepted: 0, received: 1, processing: 2, processed: 3 }
@@ -46,7 +56,8 @@ export const steps = (view: SessionView, frames: ReadonlyArray<Frame>): SessionV
     fresh.add(uuid)
     return [frame.event]
   })
-  let { live, truncated } = view
+  let { live, truncated, commands, stopping } = view
+  let images: Map<string, ReadonlyArray<string>> | undefined
   let deliveries: Map<string, Delivery> | undefined
   let requests: Map<string, Request> | undefined
   const deliver = (uuid: string, status: Delivery): void => {
@@ -62,6 +73,23 @@ export const steps = (view: SessionView, frames: ReadonlyArray<Frame>): SessionV
     else if (frame._tag === "Ephemeral") live = Live.step(live, frame.payload)
     else if (pending.delete(frame.event)) {
       const { event } = frame
+      const { json } = event.payload
+      for (const [owner, urls] of Images.of(event.uuid, json)) {
+        images ??= new Map(view.images)
+        images.set(owner, urls)
+      }
+      if (event.source === "client" && json["type"] === "control_request") {
+        if (object(json["request"])["subtype"] === "interrupt") stopping = true
+      }
+      if (event.source === "worker" && (json["type"] === "result" || json["type"] === "bridge_error")) {
+        stopping = false
+      }
+      if (event.source === "worker" && json["type"] === "system" && json["subtype"] === "init") {
+        stopping = false
+        commands = array(json["slash_commands"]).flatMap((one) =>
+          typeof one === "string" && one.length <= 128 ? [one.replace(/^\//, "")] : []
+        )
+      }
       if (event.source === "worker") live = Live.step(live, event.payload.json)
       const approval = Approvals.requestOf(event)
       if (approval !== null) {
@@ -89,6 +117,9 @@ export const steps = (view: SessionView, frames: ReadonlyArray<Frame>): SessionV
     live,
     deliveries: deliveries ?? view.deliveries,
     requests: requests ?? view.requests,
-    truncated
+    truncated,
+    images: images ?? view.images,
+    commands,
+    stopping
   }
 }

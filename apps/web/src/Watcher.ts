@@ -10,7 +10,7 @@ import * as Sse from "./Sse.ts"
 export type Connection =
   | { readonly _tag: "connecting" }
   | { readonly _tag: "connected" }
-  | { readonly _tag: "reconnecting"; readonly reason: string }
+  | { readonly _tag: "reconnecting"; readonly reason: string; readonly inMillis: number }
   /** Nothing more is tried: the token is refused, or the session is not there. */
   | { readonly _tag: "ended"; readonly reason: "unauthenticated" | "not-found" }
 
@@ -140,8 +140,10 @@ export const watch = (world: World, options: Options): Watcher => {
         options.onConnection({ _tag: "ended", reason })
         return
       }
-      options.onConnection({ _tag: "reconnecting", reason })
-      await wait(backoffMillis(failures++, world.random()))
+      const inMillis = backoffMillis(failures++, world.random())
+      options.onConnection({ _tag: "reconnecting", reason, inMillis })
+      await wait(inMillis)
+      if (!stopped) options.onConnection({ _tag: "connecting" })
     }
   }
   void run()

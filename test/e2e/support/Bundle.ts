@@ -12,11 +12,22 @@ export const directory = Effect.acquireRelease(
   Effect.promise(async () => {
     const target = await mkdtemp(join(tmpdir(), "causeway-page-"))
     const build = await rolldown({
-      input: join(web, "src/main.ts"),
+      input: { main: join(web, "src/main.tsx") },
       platform: "browser",
-      resolve: { conditionNames: ["source"] }
+      resolve: { conditionNames: ["source", "import", "browser", "default"] },
+      transform: { define: { "process.env.NODE_ENV": '"production"' } },
+      onwarn: (warning, warn) => {
+        // Marks of libraries for servers that render: nothing here.
+        if (warning.code !== "MODULE_LEVEL_DIRECTIVE") warn(warning)
+      }
     })
-    await build.write({ file: join(target, "main.js"), format: "esm", codeSplitting: false, minify: true })
+    await build.write({
+      dir: target,
+      format: "esm",
+      entryFileNames: "main.js",
+      chunkFileNames: "chunks/[name]-[hash].js",
+      minify: true
+    })
     await build.close()
     await cp(join(web, "static"), target, { recursive: true })
     return target

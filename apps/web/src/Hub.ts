@@ -1,24 +1,46 @@
-/** Calls to the hub that served this page. */
+/**
+ * Calls to the hub that served this page, over HTTP: sessions, environments, and appending to a log. What the hub tells of
+ * its own accord comes by the event stream (`Watcher`) and the gateway (`Gateway`).
+ */
 import { SESSIONS_BETA } from "@causeway/protocol/Headers"
-import { array, type JsonObject, name, object, string } from "@causeway/transcript/Read"
+import { amount, array, type JsonObject, name, object, string } from "@causeway/transcript/Read"
+import * as Usage from "@causeway/transcript/Usage"
 
 /** What a call brought. `status` 0: no answer came. */
 export type Result<A> =
   | { readonly ok: true; readonly value: A }
   | { readonly ok: false; readonly status: number; readonly message: string }
 
-/** A session as the list shows it. */
+/** An approval as the list of sessions tells it; `input` may be cut, the log has it whole at `seq`. */
+export interface Pending {
+  readonly toolUseId: string
+  readonly requestId: string
+  readonly toolName: string
+  readonly input: unknown
+  readonly seq: number
+  readonly createdAt: string
+}
+
+/** A session as the list shows it. Cost in US dollars, times in ISO 8601. */
 export interface Session {
   readonly id: string
   readonly title: string | null
   readonly status: string
   readonly environmentId: string | null
   readonly lastMessage: string | null
+  readonly createdAt: string
   readonly updatedAt: string
   readonly archived: boolean
   readonly connected: boolean
-  readonly pendingApprovals: number
+  readonly approvals: ReadonlyArray<Pending>
   readonly waitingFor: string | null
+  readonly lastSeq: number
+  readonly model: string | null
+  readonly permissionMode: string | null
+  /** Tokens in the context. */
+  readonly contextTokens: number | null
+  readonly costUsd: number | null
+  readonly turns: number
 }
 
 export interface Environment {
@@ -26,7 +48,9 @@ export interface Environment {
   readonly name: string
   readonly machineName: string
   readonly directory: string
+  readonly branch: string | null
   readonly online: boolean
+  readonly lastSeenAt: string | null
 }
 
 export interface Page<A> {
@@ -34,10 +58,27 @@ export interface Page<A> {
   readonly nextCursor: string | null
 }
 
+const pending = (value: unknown): ReadonlyArray<Pending> => {
+  const json = object(value)
+  const requestId = name(json["request_id"])
+  if (requestId === null) return []
+  return [
+    {
+      requestId,
+      toolUseId: name(json["tool_use_id"]) ?? requestId,
+      toolName: string(json["tool_name"]) ?? "unknown",
+      input: json["input"],
+      seq: amount(json["sequence_num"]) ?? 0,
+      createdAt: string(json["created_at"]) ?? ""
+    }
+  ]
+}
+
 const session = (value: unknown): ReadonlyArray<Session> => {
   const json = object(value)
   const id = name(json["id"])
   if (id === null) return []
+  const usage = Usage.read(json["usage"])
   return [
     {
       id,
@@ -45,11 +86,18 @@ const session = (value: unknown): ReadonlyArray<Session> => {
       status: string(json["status"]) ?? "idle",
       environmentId: string(json["environment_id"]),
       lastMessage: string(json["last_message"]),
+      createdAt: string(json["created_at"]) ?? "",
       updatedAt: string(json["updated_at"]) ?? "",
       archived: typeof json["archived_at"] === "string",
       connected: json["connection_status"] === "connected",
-      pendingApprovals: array(json["pending_approvals"]).length,
-      waitingFor: string(json["waiting_for"])
+      approvals: array(json["pending_approvals"]).flatMap(pending),
+      waitingFor: string(json["waiting_for"]),
+      lastSeq: amount(json["last_sequence_num"]) ?? 0,
+      model: string(json["model"]),
+      permissionMode: string(json["permission_mode"]),
+      contextTokens: usage === null ? null : Usage.contextTokens(usage),
+      costUsd: amount(json["total_cost_usd"]),
+      turns: amount(json["num_turns"]) ?? 0
     }
   ]
 }
@@ -64,7 +112,9 @@ const environment = (value: unknown): ReadonlyArray<Environment> => {
       name: string(json["name"]) ?? id,
       machineName: string(json["machine_name"]) ?? "",
       directory: string(json["directory"]) ?? "",
-      online: json["online"] === true
+      branch: string(json["branch"]),
+      online: json["online"] === true,
+      lastSeenAt: string(json["last_seen_at"])
     }
   ]
 }
@@ -80,17 +130,29 @@ const page =
 const refusal = (status: number, json: JsonObject): string =>
   string(object(json["error"])["message"]) ?? string(json["message"]) ?? `the hub answered ${status}`
 
-export interface Api {
+/** What a new session is begun with; null leaves the choice to the host. */
+export interface Beginning {
+  readonly environmentId: string
+  readonly title: string | null
+  readonly model: string | null
+  readonly permissionMode: string | null
+  /** Name of the agent's driver. */
+  readonly agent: string | null
+}
+
+export interface Hub {
   readonly sessions: (cursor: string | null) => Promise<Result<Page<Session>>>
   readonly session: (id: string) => Promise<Result<Session>>
   readonly environments: () => Promise<Result<Page<Environment>>>
-  readonly createSession: (environmentId: string) => Promise<Result<Session>>
+  readonly createSession: (beginning: Beginning) => Promise<Result<Session>>
+  readonly rename: (id: string, title: string) => Promise<Result<Session>>
+  readonly archive: (id: string) => Promise<Result<Session>>
   /** Appends payloads; answers what they wait for, where no worker is there to take them. */
   readonly send: (id: string, payloads: ReadonlyArray<JsonObject>) => Promise<Result<string | null>>
 }
 
 /** `onUnauthenticated` is called whenever the hub refuses the token. */
-export const make = (token: string, onUnauthenticated: () => void): Api => {
+export const make = (token: string, onUnauthenticated: () => void): Hub => {
   const call = async <A>(
     method: string,
     path: string,
@@ -139,20 +201,29 @@ export const make = (token: string, onUnauthenticated: () => void): Api => {
     sessions: (cursor) =>
       call(
         "GET",
-        `/v1/sessions?limit=50${cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`}`,
+        `/v1/sessions?limit=100${cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`}`,
         page(session)
       ),
     session: async (id) => needed(await call("GET", `/v1/sessions/${encodeURIComponent(id)}`, one)),
     environments: () => call("GET", "/v1/environments?limit=200", page(environment)),
-    createSession: async (environmentId) =>
+    createSession: async ({ environmentId, title, model, permissionMode, agent }) =>
       needed(
         await call("POST", "/v1/sessions", one, {
+          ...(title === null ? {} : { title }),
           events: [],
-          session_context: {},
+          session_context: {
+            ...(model === null ? {} : { model }),
+            ...(agent === null ? {} : { agent })
+          },
           environment_id: environmentId,
+          ...(permissionMode === null ? {} : { permission_mode: permissionMode }),
           source: "remote-control"
         })
       ),
+    rename: async (id, title) =>
+      needed(await call("PATCH", `/v1/sessions/${encodeURIComponent(id)}`, one, { title })),
+    archive: async (id) =>
+      needed(await call("POST", `/v1/sessions/${encodeURIComponent(id)}/archive`, one, {})),
     send: (id, payloads) =>
       call("POST", `/v1/sessions/${encodeURIComponent(id)}/events`, (json) => string(json["waiting_for"]), {
         events: payloads.map((data) => ({ type: "event", data }))

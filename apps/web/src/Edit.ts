@@ -1,0 +1,84 @@
+/** Changes of files that tools make, as lines to look at. */
+import { array, object, string } from "@causeway/transcript/Read"
+import { diffLines } from "diff"
+
+/** One replacement in one file; `before` is empty where a file is written anew. */
+export interface Edit {
+  readonly path: string
+  readonly before: string
+  readonly after: string
+}
+
+/** What a call's input changes; none where it is no change of files that this page knows. */
+export const of = (input: unknown): ReadonlyArray<Edit> => {
+  const members = object(input)
+  const path = string(members["file_path"]) ?? string(members["path"]) ?? string(members["notebook_path"])
+  if (path === null) return []
+  const one = (value: unknown): ReadonlyArray<Edit> => {
+    const edit = object(value)
+    const before = string(edit["old_string"]) ?? string(edit["old_text"])
+    const after = string(edit["new_string"]) ?? string(edit["new_text"])
+    return before === null || after === null ? [] : [{ path, before, after }]
+  }
+  const several = array(members["edits"]).flatMap(one)
+  if (several.length > 0) return several
+  const single = one(members)
+  if (single.length > 0) return single
+  const content = string(members["content"]) ?? string(members["new_source"])
+  return content === null ? [] : [{ path, before: "", after: content }]
+}
+
+/** `skip` stands for unchanged lines that are left out; its text says how many. */
+export interface Line {
+  readonly kind: "same" | "add" | "remove" | "skip"
+  readonly text: string
+}
+
+/** Unchanged lines that are shown around a change. */
+const CONTEXT = 3
+/** Lines that are shown at most, and characters that are compared at most. */
+export const LINES_MAX = 400
+const COMPARED_MAX = 200_000
+
+const split = (text: string): ReadonlyArray<string> => {
+  const lines = text.split("\n")
+  if (lines.at(-1) === "") lines.pop()
+  return lines
+}
+
+/** The lines of an edit. Texts that are too large or too different to compare are shown as removed and added whole. */
+export const lines = ({ before, after }: Edit): ReadonlyArray<Line> => {
+  const parts =
+    before.length + after.length > COMPARED_MAX
+      ? undefined
+      : diffLines(before, after, { maxEditLength: 2000, timeout: 200 })
+  const all: Array<Line> = []
+  if (parts === undefined) {
+    for (const text of split(before)) all.push({ kind: "remove", text })
+    for (const text of split(after)) all.push({ kind: "add", text })
+  } else {
+    parts.forEach((part, n) => {
+      const texts = split(part.value)
+      if (part.added || part.removed) {
+        for (const text of texts) all.push({ kind: part.added ? "add" : "remove", text })
+        return
+      }
+      const head = n === 0 ? 0 : CONTEXT
+      const tail = n === parts.length - 1 ? 0 : CONTEXT
+      const left = texts.length - head - tail
+      texts.forEach((text, i) => {
+        if (left <= 1 || i < head || i >= texts.length - tail) all.push({ kind: "same", text })
+        else if (i === head) all.push({ kind: "skip", text: `${left} unchanged lines` })
+      })
+    })
+  }
+  return all.length <= LINES_MAX
+    ? all
+    : [...all.slice(0, LINES_MAX), { kind: "skip", text: `${all.length - LINES_MAX} more lines` }]
+}
+
+/** Lines added and removed. */
+export const count = (all: ReadonlyArray<Line>): { readonly added: number; readonly removed: number } => ({
+  added: all.filter((line) => line.kind === "add").length,
+  removed: all.filter((line) => line.kind === "remove").length
+})

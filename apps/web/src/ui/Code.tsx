@@ -1,0 +1,108 @@
+/** Code, output and other text that keeps its lines. */
+import { Check, Copy } from "lucide-react"
+import { memo, useEffect, useState } from "react"
+import * as Text from "../Text.ts"
+import type { Span } from "./highlight.ts"
+
+type Highlight = typeof import("./highlight.ts").highlight
+let loaded: Highlight | undefined
+let loading: Promise<void> | undefined
+
+/** Longest text that is put into the page at once, and that is coloured, in UTF-16 units. */
+const LONG = 20_000
+
+const useHighlight = (text: string, language: string): ReadonlyArray<Span> | undefined => {
+  const wanted = language !== "" && text.length <= LONG
+  const [, again] = useState(0)
+  useEffect(() => {
+    if (!wanted || loaded !== undefined) return
+    let mounted = true
+    loading ??= import("./highlight.ts").then(
+      (module) => {
+        loaded = module.highlight
+      },
+      () => {
+        // Colours are not needed; the next code asks again.
+        loading = undefined
+      }
+    )
+    void loading.then(() => {
+      if (mounted) again((n) => n + 1)
+    })
+    return () => {
+      mounted = false
+    }
+  }, [wanted])
+  return wanted ? loaded?.(text, language) : undefined
+}
+
+export const CopyButton = ({ text }: { readonly text: string }) => {
+  const [done, setDone] = useState(false)
+  return (
+    <button
+      type="button"
+      className="icon copy"
+      aria-label={done ? "Copied" : "Copy"}
+      onClick={() => {
+        // Not there on plain http of another machine.
+        navigator.clipboard?.writeText(text).then(
+          () => {
+            setDone(true)
+            setTimeout(() => setDone(false), 1500)
+          },
+          () => setDone(false)
+        )
+      }}
+    >
+      {done ? <Check size={14} aria-hidden="true" /> : <Copy size={14} aria-hidden="true" />}
+    </button>
+  )
+}
+
+/** A text as it is, of any length. */
+export const Long = ({ text, className }: { readonly text: string; readonly className: string }) => {
+  const [whole, setWhole] = useState(false)
+  const shown = Text.clean(whole ? text : text.slice(0, LONG))
+  return (
+    <>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: long output is scrolled by keyboard, too. */}
+      <pre className={className} dir="auto" tabIndex={0}>
+        {shown}
+      </pre>
+      {whole || text.length <= LONG ? null : (
+        <button type="button" className="quiet" onClick={() => setWhole(true)}>
+          Show all {text.length.toLocaleString()} characters
+        </button>
+      )}
+    </>
+  )
+}
+
+export const Code = memo(({ text, language }: { readonly text: string; readonly language: string }) => {
+  const name = Text.line(language.split(/\s/)[0] ?? "", 24).toLowerCase()
+  const spans = useHighlight(text, name)
+  return (
+    <div className="codeblock">
+      <div className="codebar">
+        <span>{name === "" ? "text" : name}</span>
+        <CopyButton text={text} />
+      </div>
+      {spans === undefined ? (
+        <Long text={text} className="code" />
+      ) : (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: long code is scrolled by keyboard, too.
+        <pre className="code" tabIndex={0}>
+          {spans.map((span, key) =>
+            span.className === "" ? (
+              span.text
+            ) : (
+              <span key={key} className={span.className}>
+                {span.text}
+              </span>
+            )
+          )}
+        </pre>
+      )}
+    </div>
+  )
+})

@@ -1,0 +1,38 @@
+import { memo, useMemo } from "react"
+import * as Edit from "../Edit.ts"
+import * as Text from "../Text.ts"
+
+const signs = { same: " ", add: "+", remove: "−", skip: "⋯" } as const
+const words = { same: "", add: "added: ", remove: "removed: ", skip: "" } as const
+
+/** One change of one file. */
+export const Diff = memo(({ edit }: { readonly edit: Edit.Edit }) => {
+  const lines = useMemo(
+    () => Edit.lines({ ...edit, before: Text.clean(edit.before), after: Text.clean(edit.after) }),
+    [edit]
+  )
+  const { added, removed } = Edit.count(lines)
+  return (
+    <figure className="diff">
+      <figcaption>
+        <bdi className="path">{Text.line(edit.path, 400)}</bdi>
+        <span className="count">
+          <span className="plus">+{added}</span> <span className="minus">−{removed}</span>
+        </span>
+      </figcaption>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: long changes are scrolled by keyboard, too. */}
+      <div className="lines" tabIndex={0} role="region" aria-label="Change">
+        {lines.map((line, key) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: lines of one change never move.
+          <div key={key} className={line.kind}>
+            <span className="sign" aria-hidden="true">
+              {signs[line.kind]}
+            </span>
+            <span className="hidden">{words[line.kind]}</span>
+            <span className="what">{line.text === "" ? "\u00a0" : line.text}</span>
+          </div>
+        ))}
+      </div>
+    </figure>
+  )
+})

@@ -1,0 +1,41 @@
+/** Hooks that parts of the page share. */
+import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react"
+import type { Model, State } from "../Model.ts"
+
+const Context = createContext<Model | undefined>(undefined)
+export const Provider = Context.Provider
+
+export const useModel = (): Model => {
+  const model = useContext(Context)
+  if (model === undefined) throw new Error("the page has no model")
+  return model
+}
+
+export const useModelState = (): State => {
+  const model = useModel()
+  return useSyncExternalStore(model.subscribe, model.state)
+}
+
+/** The time in milliseconds since the epoch, kept up to date. */
+export const useNow = (everyMillis: number): number => {
+  const [now, setNow] = useState(() => Date.now())
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), everyMillis)
+    return () => clearInterval(timer)
+  }, [everyMillis])
+  return now
+}
+
+/** Whether the browser says that it has a network. */
+export const useOnline = (): boolean =>
+  useSyncExternalStore(
+    (changed) => {
+      addEventListener("online", changed)
+      addEventListener("offline", changed)
+      return () => {
+        removeEventListener("online", changed)
+        removeEventListener("offline", changed)
+      }
+    },
+    () => navigator.onLine
+  )
