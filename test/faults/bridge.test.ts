@@ -245,7 +245,7 @@ describe("bridge and hub", () => {
               const log = yield* World.until(home, ({ archived }) => archived === true)
               expect(JSON.stringify(log)).not.toContain("is there room?")
             }),
-          { maxSessions: 1 }
+          { maxSessions: 1, lease: "10 seconds" }
         )
       ),
     60_000

@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import { expectExact } from "./support/Exact.ts"
 import * as Processes from "./support/Processes.ts"
 import * as World from "./support/World.ts"
 
@@ -28,31 +29,6 @@ const member = (value: unknown, name: string): unknown =>
 
 const texts = (n: number): string =>
   [`!say answer ${n}`, `!slow 4 25`, `!flood 60`, `plain ${n}`, `!think about ${n}`][n % 5] ?? `plain ${n}`
-
-type Log = ReadonlyArray<{ readonly source: string; readonly payload: { readonly [key: string]: unknown } }>
-
-/** What must hold of a log in which every prompt was answered. */
-const expectExact = (log: Log, prompts: ReadonlyArray<string>) => {
-  const uuids = log.map(({ payload }) => payload["uuid"])
-  expect(new Set(uuids).size).toBe(uuids.length)
-  const asked = log.filter(({ source, payload }) => source === "client" && payload["type"] === "user")
-  expect(asked.map(({ payload }) => payload["uuid"])).toEqual(prompts)
-  const results = log.filter(({ payload }) => payload["type"] === "result")
-  const answered = results.map(({ payload }) => payload["user_message_uuid"])
-  expect([...answered].sort()).toEqual([...prompts].sort())
-  expect(results.filter(({ payload }) => payload["is_error"] === true)).toEqual([])
-  const said = log.flatMap(({ payload }) =>
-    payload["type"] === "assistant" ? [JSON.stringify(payload["message"])] : []
-  )
-  const asAsked = prompts.flatMap((_, n) =>
-    n % 5 === 0 ? [`answer ${n}`] : n % 5 === 3 ? [`echo: plain ${n}`] : []
-  )
-  for (const text of asAsked) {
-    expect(`${text}: ${said.filter((message) => message.includes(JSON.stringify(text))).length}`).toBe(
-      `${text}: 1`
-    )
-  }
-}
 
 describe("kill -9", () => {
   it.live(
@@ -120,7 +96,9 @@ describe("kill -9", () => {
                 })
             })
           )
-          expectExact(log, sent)
+          expectExact(log, sent, (n) =>
+            n % 5 === 0 ? `answer ${n}` : n % 5 === 3 ? `echo: plain ${n}` : undefined
+          )
           const again = yield* bridge.line(({ _tag }) => _tag === "Started")
           expect(again["sessionId"]).toBe(sessionId)
           expect(yield* bridge.stop).toBe(0)

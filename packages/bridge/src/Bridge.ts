@@ -14,6 +14,7 @@ import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
 import { type EnvironmentId, type SessionId, sameSession } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import type { AgentOutput } from "@causeway/runner/Agent"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -55,7 +56,10 @@ export interface Handle {
   /** Address of the home session's log. */
   readonly ingressUrl: Effect.Effect<string>
   readonly state: SubscriptionRef.SubscriptionRef<Lifecycle.State>
-  /** What people write to the home session, each once. Empty where `serve` is given. One consumer each. */
+  /**
+   * What people write to the home session, each once; empty where `serve` is given. One consumer each. A message counts
+   * as answered when a result is written or the next message is asked for, whichever comes first.
+   */
   readonly userMessages: Stream.Stream<Payload.Payload>
   readonly controlRequests: Stream.Stream<Payload.Payload>
   /** Writes entries to the home session's log; durable when it returns. Entries without a uuid get one. */
@@ -399,10 +403,21 @@ export const make = Effect.gen(function* () {
           onSome: ({ link }) => Effect.succeed(link)
         })
       )
+      const delivered = ({ uuid }: Payload.Payload, state: Journal.Delivery): ReadonlyArray<AgentOutput> =>
+        uuid === undefined ? [] : [{ _tag: "Delivery", uuid, state }]
+      /** The message that whoever holds the handle works on. */
+      const current = yield* Ref.make<Payload.Payload | undefined>(undefined)
       const write = (messages: ReadonlyArray<Payload.Payload>) =>
-        Effect.flatMap(homeLink, (link) =>
-          link.write(messages.map((payload) => ({ _tag: "Line" as const, payload })))
-        )
+        Effect.gen(function* () {
+          const link = yield* homeLink
+          const answered = messages.some(({ type }) => type === "result")
+            ? yield* Ref.getAndSet(current, undefined)
+            : undefined
+          yield* link.write([
+            ...messages.map((payload) => ({ _tag: "Line" as const, payload })),
+            ...(answered === undefined ? [] : delivered(answered, "processed"))
+          ])
+        })
       const send = (json: Payload.JsonObject & { readonly type: string }) =>
         write([Payload.make({ uuid: randomUUID(), ...json })])
       /** Emits each, and counts the one before as answered when the next is asked for. */
@@ -410,11 +425,10 @@ export const make = Effect.gen(function* () {
         Stream.unfoldEffect(undefined as Payload.Payload | undefined, (before) =>
           Effect.gen(function* () {
             const link = yield* homeLink
-            const mark = ({ uuid }: Payload.Payload, state: Journal.Delivery) =>
-              uuid === undefined ? Effect.void : link.write([{ _tag: "Delivery", uuid, state }])
-            if (before !== undefined) yield* mark(before, "processed")
+            if (before !== undefined) yield* link.write(delivered(before, "processed"))
             const next = yield* Queue.take(queue)
-            yield* mark(next, "processing")
+            if (next.type === "user") yield* Ref.set(current, next)
+            yield* link.write(delivered(next, "processing"))
             return Option.some([next, next] as const)
           })
         )

@@ -30,6 +30,11 @@ export interface Config {
   readonly perpetual: boolean
   /** `blockMs`: how long the hub may hold a poll; default 25,000, which a Causeway hub allows. */
   readonly poll?: Environments.PollOptions
+  /**
+   * Lease of a session's work, renewed at half of it (at least every 30 s); default 90 s, at least 10 s. A shorter one
+   * notices sooner that a session was archived, and costs more calls.
+   */
+  readonly lease?: Duration.DurationInput
   /** What the sessions' agents are started with, unless the session says otherwise. */
   readonly agent: string
   readonly model?: string | undefined

@@ -103,13 +103,16 @@ export type Delivery = "received" | "processing" | "processed"
 
 /** What an agent session hands over for good, in its order. */
 export type Outgoing =
-  | { readonly _tag: "Line"; readonly payload: Payload.Payload & { readonly uuid: EventUuid } }
+  | { readonly _tag: "Line"; readonly payload: Identified }
   | { readonly _tag: "Delivery"; readonly uuid: EventUuid; readonly state: Delivery }
+
+/** A payload that names itself. */
+export type Identified = Payload.Payload & { readonly uuid: EventUuid }
 
 /** A line that the hub has not confirmed. `position` orders a session's lines. */
 export interface OutboxEntry {
   readonly position: number
-  readonly payload: Payload.Payload
+  readonly payload: Identified
 }
 
 /** A client event as its stream brings it. */
@@ -177,9 +180,9 @@ export class Journal extends Context.Tag("@causeway/bridge/Journal")<
     readonly receive: (
       id: SessionId,
       events: ReadonlyArray<Incoming>
-    ) => Effect.Effect<ReadonlyArray<Payload.Payload>, JournalFailed>
+    ) => Effect.Effect<ReadonlyArray<Identified>, JournalFailed>
     /** Client events that were journalled and not answered, oldest first. */
-    readonly unanswered: (id: SessionId) => Effect.Effect<ReadonlyArray<Payload.Payload>, JournalFailed>
+    readonly unanswered: (id: SessionId) => Effect.Effect<ReadonlyArray<Identified>, JournalFailed>
     /** Deliveries that the hub has not been told, oldest event first; of each event only the furthest. */
     readonly reports: (id: SessionId, limit: number) => Effect.Effect<ReadonlyArray<Report>, JournalFailed>
     /** The hub has been told. Processed events that it knows of are pruned to {@link REMEMBERED_EVENTS} uuids. */
@@ -273,7 +276,7 @@ const toRecord = (row: Row): SessionRecord => ({
 })
 
 /** The payload with a uuid: its own, or its event's. */
-const withUuid = (event: Incoming): Payload.Payload & { readonly uuid: EventUuid } => {
+const withUuid = (event: Incoming): Identified => {
   const { payload, eventId } = event
   if (payload.uuid !== undefined) return { ...payload, uuid: payload.uuid }
   const json = { ...payload.json, uuid: eventId }
@@ -540,7 +543,7 @@ const make = (file: string) =>
     const receive = (id: SessionId, events: ReadonlyArray<Incoming>) =>
       Effect.gen(function* () {
         const session = sessionBody(id)
-        const fresh: Array<Payload.Payload> = []
+        const fresh: Array<Identified> = []
         // The write comes first: a transaction that reads first can find itself behind another process's.
         yield* sql`UPDATE sessions SET cursor = cursor WHERE session = ${session}`
         const rows = yield* sql<{
@@ -617,10 +620,14 @@ const make = (file: string) =>
 const annotate = (error: JournalFailed) =>
   Effect.annotateLogs({ operation: error.operation, detail: error.detail })
 
-const readPayload = (text: string): Effect.Effect<Payload.Payload, JournalFailed> =>
+/** What stands in the journal was written by it: a payload, with a uuid. */
+const readPayload = (text: string): Effect.Effect<Identified, JournalFailed> =>
   Either.match(Payload.decode(text), {
     onLeft: (error) => new JournalFailed({ operation: "read", detail: error.message }),
-    onRight: (payload) => Effect.succeed(payload)
+    onRight: (payload) =>
+      payload.uuid === undefined
+        ? new JournalFailed({ operation: "read", detail: "a payload has no uuid" })
+        : Effect.succeed({ ...payload, uuid: payload.uuid })
   })
 
 /** The name of the journal's file in the state directory. */

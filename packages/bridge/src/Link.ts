@@ -11,7 +11,6 @@ import * as Backoff from "@causeway/client/Backoff"
 import * as ClientError from "@causeway/client/ClientError"
 import * as CodeSession from "@causeway/client/CodeSession"
 import * as Credentials from "@causeway/client/Credentials"
-import { isChainEntry } from "@causeway/client/Entry"
 import * as Ingress from "@causeway/client/Ingress"
 import type { WorkerStatus } from "@causeway/protocol/CodeSessionsApi"
 import { type EnvironmentId, EventUuid, type SessionId, toCompat, type WorkId } from "@causeway/protocol/Ids"
@@ -108,7 +107,7 @@ export interface Link {
   readonly setStatus: (status: WorkerStatus) => Effect.Effect<void>
   /** Whether an attachment's stream stands. */
   readonly attached: SubscriptionRef.SubscriptionRef<boolean>
-  /** Whether a prompt was taken in and no result has come out yet. */
+  /** Whether a prompt waits for its result. */
   readonly isTurnOpen: Effect.Effect<boolean>
 }
 
@@ -220,7 +219,6 @@ export const make = (
     const { sessionId } = record
     const limit = options.maxLine ?? MAX_LINE
 
-    const before = yield* journal.unanswered(sessionId)
     const inbound = yield* Effect.acquireRelease(Queue.unbounded<Payload.Payload>(), Queue.shutdown)
     const waiting = yield* Queue.sliding<Waiting>(EPHEMERAL_WAITING)
     const toReport = yield* Queue.sliding<void>(1)
@@ -229,7 +227,6 @@ export const make = (
     const status = yield* Ref.make<WorkerStatus>("idle")
     const attached = yield* SubscriptionRef.make(false)
     const writing = yield* Ref.make(false)
-    const openTurn = yield* Ref.make(before.some(({ type }) => type === "user"))
     const ingressUrl = ingressUrlOf(options.sessionIngressUrl, sessionId)
 
     /** A journal that fails holds everything back until it works again; people are told at the first failure. */
@@ -273,9 +270,6 @@ export const make = (
             durable.filter(({ _tag }) => _tag === "Line").length
           )
           if (durable.some((output) => output._tag === "Delivery")) yield* Queue.offer(toReport, undefined)
-          if (durable.some((output) => output._tag === "Line" && output.payload.type === "result")) {
-            yield* Ref.set(openTurn, false)
-          }
         }
         if (!(yield* Ref.get(writing))) return
         for (const output of outputs) {
@@ -328,7 +322,7 @@ export const make = (
         const batch = yield* insist(journal.pending(sessionId, { count, bytes: BATCH.bytes }))
         const last = batch.at(-1)
         if (last === undefined) return false
-        const entries = batch.map(({ payload }) => payload).filter(isChainEntry)
+        const entries = batch.map(({ payload }) => payload)
         yield* ingress.appendBatch(sessionId, entries, ingressUrl).pipe(
           Effect.catchTags({
             IngressTokenMissing: (error) => detached("token_refused", error),
@@ -343,9 +337,7 @@ export const make = (
             outcome === "again"
               ? Effect.void
               : Effect.zipRight(
-                  insist(
-                    journal.confirm(sessionId, last.position, entries.at(-1)?.uuid ?? EventUuid.make("none"))
-                  ),
+                  insist(journal.confirm(sessionId, last.position, last.payload.uuid)),
                   Effect.zipRight(
                     Metric.incrementBy(Metrics.linesConfirmed, batch.length),
                     SubscriptionRef.update(confirmed, (n) => n + batch.length)
@@ -491,7 +483,6 @@ export const make = (
             )
           )
         }
-        if (given.some(({ type }) => type === "user")) yield* Ref.set(openTurn, true)
         yield* Queue.offerAll(inbound, given)
         yield* Queue.offer(toReport, undefined)
       })
@@ -607,7 +598,9 @@ export const make = (
           before === next ? Effect.void : Effect.asVoid(Queue.offer(toState, undefined))
         ),
       attached,
-      isTurnOpen: Ref.get(openTurn),
+      isTurnOpen: Effect.map(insist(journal.unanswered(sessionId)), (waiting) =>
+        waiting.some(({ type }) => type === "user")
+      ),
       attach,
       flush
     }

@@ -300,7 +300,7 @@ export const make = (options: {
       }).pipe(complain("session not attached again", entry.link.sessionId))
 
     const leaseOf = (attachment: Link.Attachment): Effect.Effect<never, Link.Detached> =>
-      poller.hold(attachment).pipe(
+      poller.hold(attachment, config.lease === undefined ? {} : { ttl: config.lease }).pipe(
         Effect.mapError(({ message }) => new Link.Detached({ reason: "lease_lost", detail: message })),
         Effect.zipRight(
           new Link.Detached({ reason: "lease_ended", detail: "the hub asked for the end of the work" })
