@@ -3,6 +3,7 @@
  */
 import { randomUUID } from "node:crypto"
 import type { SessionId } from "@causeway/protocol/Ids"
+import * as ClaudeRecord from "@causeway/transcript/ClaudeRecord"
 import * as CommandExecutor from "@effect/platform/CommandExecutor"
 import type * as PlatformError from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -15,7 +16,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Checkout from "./Checkout.ts"
-import * as ClaudeTranscript from "./ClaudeTranscript.ts"
 import type { AccessError, SessionExpired, SessionNotFound } from "./ClientError.ts"
 import { Sessions } from "./Sessions.ts"
 import { Teleport } from "./Teleport.ts"
@@ -44,7 +44,7 @@ export interface Options {
   readonly directory: string
   /** Claude Code's configuration directory, see {@link configDirectory}. */
   readonly configDirectory: string
-  /** Version of the agent that will resume; written where an entry has none. Default 2.1.329. */
+  /** Version of the agent that will resume; written where an entry has none. Default `ClaudeRecord.VERSION`. */
   readonly version?: string
   /** The agent's session id here; default a new one, so that no file of another conversation is touched. */
   readonly agentSessionId?: string
@@ -90,9 +90,6 @@ export class Resume extends Context.Tag("@causeway/client/Resume")<
 export const configDirectory: Config.Config<string> = Config.nonEmptyString("CLAUDE_CONFIG_DIR").pipe(
   Config.orElse(() => Config.map(Config.nonEmptyString("HOME"), (home) => `${home}/.claude`))
 )
-
-/** The version whose files were studied. Source: spec 4. */
-const VERSION = "2.1.329"
 
 export const make = Effect.gen(function* () {
   const sessions = yield* Sessions
@@ -155,21 +152,21 @@ export const make = Effect.gen(function* () {
     })
     const transcript = yield* teleport.transcriptWithFallback(sessionId)
     const agentSessionId = options.agentSessionId ?? randomUUID()
-    const { lines, skipped } = ClaudeTranscript.convert(transcript.entries, {
+    const { lines, messages, skipped } = ClaudeRecord.convert(transcript.entries, {
       agentSessionId,
       directory,
       gitBranch: Option.getOrUndefined(Option.map(checkout, ({ branch }) => branch)),
-      version: options.version ?? VERSION,
+      version: options.version,
       now: DateTime.formatIso(yield* DateTime.now),
       uuid: randomUUID
     })
-    if (lines.length === 0) return yield* new NothingToResume({ sessionId })
+    if (messages === 0) return yield* new NothingToResume({ sessionId })
     const projects = path.join(options.configDirectory, "projects")
     // There is none before the agent's first conversation.
     const existing = yield* Effect.orElseSucceed(fs.readDirectory(projects), () => [])
     const file = path.join(
       projects,
-      ClaudeTranscript.projectFolder(directory, existing),
+      ClaudeRecord.projectFolder(directory, existing),
       `${agentSessionId}.jsonl`
     )
     const entries = yield* write(file, lines)

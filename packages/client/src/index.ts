@@ -1,6 +1,5 @@
 export * as Backoff from "./Backoff.ts"
 export * as Checkout from "./Checkout.ts"
-export * as ClaudeTranscript from "./ClaudeTranscript.ts"
 export * as Client from "./Client.ts"
 export * as ClientConfig from "./ClientConfig.ts"
 export * as ClientError from "./ClientError.ts"

@@ -88,7 +88,7 @@ export const make = (json: JsonObject & { readonly type: string; readonly uuid?:
 })
 
 /** Messages by which the two sides steer each other; in the log, never in the transcript. */
-export const isControl = (payload: Payload): boolean =>
+export const isControl = (payload: Pick<Payload, "type">): boolean =>
   payload.type === "control_request" ||
   payload.type === "control_response" ||
   payload.type === "control_cancel_request"
@@ -146,7 +146,7 @@ const streamSystemSubtypes: ReadonlySet<string> = new Set([
  * once. Control messages, echoes and the stream's own reports are in the log but not in the transcript; an unknown
  * type is (a foreign writer's entry must come back when it reads). Source: spec 5 §3.1.
  */
-export const isTranscript = (payload: Payload): boolean => {
+export const isTranscript = (payload: Pick<Payload, "type" | "json">): boolean => {
   if (isControl(payload) || streamTypes.has(payload.type) || payload.json["isReplay"] === true) return false
   return !(
     payload.type === "system" &&

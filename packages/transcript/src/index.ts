@@ -1,4 +1,5 @@
 export * as Approvals from "./Approvals.ts"
+export * as ClaudeRecord from "./ClaudeRecord.ts"
 export * as Conversation from "./Conversation.ts"
 export * as Export from "./Export.ts"
 export * as Live from "./Live.ts"

@@ -2,10 +2,12 @@
  * Drives the Claude Code CLI over its standard streams. Source: spec 4 §1; every flag and variable here was tried with
  * the published program, which is never a dependency.
  */
+import { randomUUID } from "node:crypto"
 import { existsSync, readdirSync, realpathSync } from "node:fs"
 import { mkdir, writeFile } from "node:fs/promises"
 import { homedir } from "node:os"
 import { join } from "node:path"
+import * as ClaudeRecord from "@causeway/transcript/ClaudeRecord"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
@@ -17,7 +19,6 @@ import * as Environment from "../Environment.ts"
 import type { Grace } from "../Process/AgentProcess.ts"
 import * as StreamJson from "../StreamJson.ts"
 import * as Flags from "./Flags.ts"
-import * as Record from "./Record.ts"
 
 export interface ClaudeOptions {
   /** The program: a path, or a name that is looked up on the path. */
@@ -28,9 +29,6 @@ export interface ClaudeOptions {
   /** Added to the flags of every start (`--mcp-config`, `--settings`, …). */
   readonly flags?: ReadonlyArray<string> | undefined
 }
-
-/** Longest folder name that the CLI makes of a path as it is; longer ones end in something of its own. */
-const LONGEST_FOLDER = 200
 
 const realPath = (path: string): string => {
   try {
@@ -49,19 +47,17 @@ const recordPath = (
   const home = spec.env?.["HOME"] ?? host["HOME"] ?? homedir()
   const config = spec.env?.["CLAUDE_CONFIG_DIR"] ?? host["CLAUDE_CONFIG_DIR"] ?? join(home, ".claude")
   const projects = join(config, "projects")
-  const name = realPath(spec.cwd).replaceAll(/[^A-Za-z0-9]/g, "-")
-  const start = name.slice(0, LONGEST_FOLDER)
-  const folder =
-    name.length > LONGEST_FOLDER && existsSync(projects)
-      ? (readdirSync(projects).find((each) => each.startsWith(start)) ?? start)
-      : name
+  const folder = ClaudeRecord.projectFolder(
+    realPath(spec.cwd),
+    existsSync(projects) ? readdirSync(projects) : []
+  )
   return join(projects, folder, `${spec.agentSessionId}.jsonl`)
 }
 
 /** `transcript_mirror` lines become the entries that no other line shows; all others pass as they are. */
 const unfold = (line: DriverLine): ReadonlyArray<DriverLine> =>
   line._tag === "Payload" && line.payload.type === "transcript_mirror"
-    ? Record.mirrored(line.payload).map((payload) => ({ _tag: "Payload", payload }))
+    ? ClaudeRecord.mirrored(line.payload).map((payload) => ({ _tag: "Payload", payload }))
     : [line]
 
 const refusesFlag = (flag: string) => (cause: AgentUnavailable) =>
@@ -135,13 +131,17 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
           try: async () => {
             const path = recordPath(spec, options.environment)
             if (existsSync(path)) return false
-            const lines = Record.fromTranscript(entries, {
-              sessionId: spec.agentSessionId,
-              cwd: realPath(spec.cwd),
-              now: new Date(now).toISOString()
+            const { lines } = ClaudeRecord.convert(entries, {
+              agentSessionId: spec.agentSessionId,
+              directory: realPath(spec.cwd),
+              now: new Date(now).toISOString(),
+              uuid: randomUUID
             })
             await mkdir(join(path, ".."), { recursive: true, mode: 0o700 })
-            await writeFile(path, lines.map((line) => `${line}\n`).join(""), { mode: 0o600, flag: "wx" })
+            await writeFile(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""), {
+              mode: 0o600,
+              flag: "wx"
+            })
             return true
           },
           catch: (cause) =>
