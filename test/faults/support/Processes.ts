@@ -1,6 +1,6 @@
 /** The parts of a world as processes that can be killed. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync, rmSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -28,6 +28,7 @@ export interface Programs {
 /** Bundles the programs of this directory, where their native module is found. */
 export const bundle = async (): Promise<Programs> => {
   const directory = here(`../../../node_modules/.cache/causeway-faults/${process.pid}`)
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }))
   const write = async (input: string, name: string) => {
     const file = `${directory}/${name}.mjs`
     const build = await rolldown({
