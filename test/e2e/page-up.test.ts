@@ -47,7 +47,8 @@ describe.skipIf(Browser.path === undefined)("up, in a real browser", () => {
         const directory = yield* place
         const first = yield* up(directory, "0")
         const browser = yield* Browser.launch
-        const { page, problems } = yield* Browser.open(browser)
+        // Tall, so that all of the conversation is in the document.
+        const { page, problems } = yield* Browser.open(browser, { viewport: { width: 1280, height: 4000 } })
         yield* Effect.promise(async () => {
           await page.goto(`${first.url}/#token=${text(first.ready["token"])}`)
           await page.getByRole("navigation").locator("a.entry").first().click()

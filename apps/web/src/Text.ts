@@ -1,6 +1,5 @@
 /** Text as people may safely see it: what terminals obey is taken out, what turns reading order around is made visible. */
 
-
 // Built from text: the patterns consist of the control characters that they look for.
 const escapes = new RegExp(
   [
@@ -12,6 +11,7 @@ const escapes = new RegExp(
   ].join("|"),
   "g"
 )
+// biome-ignore lint/complexity/useRegexLiterals: see above.
 const controls = new RegExp(String.raw`[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]`, "g")
 const turning = /[\u202a-\u202e\u2066-\u2069]/g
 

@@ -56,7 +56,7 @@ const world = (fates: ReadonlyArray<Fate>) => {
 }
 
 const add = (outbox: Outbox.Outbox, uuid: string): void =>
-  outbox.add({ uuid, session: "s", text: `text of ${uuid}` })
+  outbox.add({ uuid, session: "s", text: `text of ${uuid}`, attachments: [] })
 
 describe("Outbox", () => {
   it.effect.prop(
@@ -115,6 +115,23 @@ describe("Outbox", () => {
       dropped.discard("m1")
       expect(dropped.entries()).toEqual([])
       expect(other.make().load()).toBe("[]")
+    })
+  )
+
+  it.effect("sends again at once when a person asks, under the same uuid", () =>
+    Effect.promise(async () => {
+      const at = world(["lost after"])
+      const outbox = Outbox.make({ ...at.make(), sleep: () => new Promise(() => undefined) })
+      add(outbox, "m1")
+      await settle()
+      expect(outbox.entries()).toMatchObject([
+        { uuid: "m1", state: "waiting", reason: "the hub cannot be reached" }
+      ])
+      outbox.retry("m1")
+      await settle()
+      expect(at.log).toEqual(["m1"])
+      expect(at.confirmed).toEqual(["m1"])
+      expect(outbox.entries()).toEqual([])
     })
   )
 

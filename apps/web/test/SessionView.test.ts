@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Frame from "../src/Frame.ts"
 import * as SessionView from "../src/SessionView.ts"
+import * as Visible from "../src/Visible.ts"
 
 type Json = { readonly [key: string]: unknown }
 
@@ -121,5 +122,134 @@ describe("Frame", () => {
   it.prop("never throws", [FastCheck.string(), FastCheck.jsonValue()], ([event, data]) => {
     const frame = Frame.read({ event, id: undefined, data: JSON.stringify(data) })
     if (frame !== undefined) SessionView.steps(SessionView.empty, [frame, frame])
+  })
+})
+
+describe("SessionView, over anything", () => {
+  const payload = FastCheck.oneof(
+    FastCheck.record({
+      type: FastCheck.constantFrom(
+        "user",
+        "assistant",
+        "system",
+        "result",
+        "control_request",
+        "control_response",
+        "x"
+      ),
+      subtype: FastCheck.constantFrom("init", "interrupt", "success"),
+      request_id: FastCheck.constantFrom("r1", "r2"),
+      slash_commands: FastCheck.anything(),
+      parent_tool_use_id: FastCheck.constantFrom(null, "t1", "t2"),
+      request: FastCheck.oneof(
+        FastCheck.constant({ subtype: "can_use_tool", tool_name: "Bash", tool_use_id: "t1", input: {} }),
+        FastCheck.constant({ subtype: "interrupt" }),
+        FastCheck.anything()
+      ),
+      message: FastCheck.oneof(
+        FastCheck.record({
+          id: FastCheck.constantFrom("m1", "m2"),
+          content: FastCheck.oneof(
+            FastCheck.string(),
+            FastCheck.array(
+              FastCheck.oneof(
+                FastCheck.constant({
+                  type: "tool_use",
+                  id: "t1",
+                  name: "Task",
+                  input: { file_path: "/a", content: "x" }
+                }),
+                FastCheck.constant({ type: "tool_result", tool_use_id: "t1", content: [{ type: "image" }] }),
+                FastCheck.constant({ type: "text", text: "words" }),
+                FastCheck.anything()
+              ),
+              { maxLength: 3 }
+            )
+          )
+        }),
+        FastCheck.anything()
+      )
+    }),
+    FastCheck.dictionary(FastCheck.string({ maxLength: 6 }), FastCheck.anything(), { maxKeys: 4 })
+  )
+  const frames = FastCheck.array(
+    FastCheck.record({
+      _tag: FastCheck.constant("Event" as const),
+      event: FastCheck.record({
+        seq: FastCheck.integer({ min: 1, max: 12 }),
+        source: FastCheck.constantFrom("worker" as const, "client" as const),
+        json: payload
+      })
+    }).map(
+      ({ event: { seq, source, json } }): Frame.Frame => ({
+        _tag: "Event",
+        event: { seq, uuid: `u${seq}`, source, createdAt: seq, payload: { type: String(json["type"]), json } }
+      })
+    ),
+    { maxLength: 24 }
+  )
+
+  it.prop(
+    "never throws, shows each item once, and portions change nothing",
+    [frames, FastCheck.nat(24)],
+    ([all, cut]) => {
+      const view = SessionView.steps(SessionView.empty, all)
+      const shown = Visible.of(view.conversation.items, view.deliveries)
+      const ids: Array<string> = []
+      const collect = (list: ReadonlyArray<Visible.Shown>): void => {
+        for (const entry of list) {
+          ids.push(entry.item.id)
+          collect(entry.children)
+        }
+      }
+      collect(shown)
+      expect(new Set(ids).size).toBe(ids.length)
+      const portions = SessionView.steps(
+        SessionView.steps(SessionView.empty, all.slice(0, cut)),
+        all.slice(cut)
+      )
+      expect(portions.conversation.items).toEqual(view.conversation.items)
+      expect(portions.stopping).toBe(view.stopping)
+      // What comes again changes nothing.
+      expect(SessionView.steps(view, all).conversation.items).toEqual(view.conversation.items)
+    }
+  )
+
+  it("knows after a reload that somebody has asked to stop, until the turn ends", () => {
+    const stop = event(2, "client", {
+      type: "control_request",
+      request_id: "s",
+      request: { subtype: "interrupt" }
+    })
+    const begun = [
+      event(1, "worker", { type: "system", subtype: "init", slash_commands: ["review", 7, "/help"] })
+    ]
+    const view = SessionView.steps(SessionView.empty, [...begun, stop])
+    expect(view.stopping).toBe(true)
+    expect(view.commands).toEqual(["review", "help"])
+    expect(SessionView.steps(view, [event(3, "worker", { type: "result", is_error: true })]).stopping).toBe(
+      false
+    )
+  })
+
+  it("keeps images by whom they belong to, and only kinds that run nothing", () => {
+    const block = (media_type: string, data: string) => ({
+      type: "image",
+      source: { type: "base64", media_type, data }
+    })
+    const view = SessionView.steps(SessionView.empty, [
+      event(1, "client", {
+        type: "user",
+        uuid: "p1",
+        message: { content: [block("image/png", "aGk="), block("image/svg+xml", "aGk=")] }
+      }),
+      event(2, "worker", {
+        type: "user",
+        message: {
+          content: [{ type: "tool_result", tool_use_id: "t1", content: [block("image/png", '"><script>')] }]
+        }
+      })
+    ])
+    expect([...view.images]).toEqual([["p1", ["data:image/png;base64,aGk="]]])
   })
 })

@@ -122,7 +122,7 @@ describe("Watcher", () => {
       const { turn, states, watcher } = run([{ status: 200, send: 1, back: 0, end: "silence" }])
       expect(await turn()).toBe(Watcher.SILENCE_MILLIS)
       expect(states.map((state) => state._tag)).toEqual(["connecting", "connected", "reconnecting"])
-      expect(states.at(-1)).toMatchObject({ reason: "the hub fell silent" })
+      expect(states.at(-1)).toMatchObject({ reason: "the hub fell silent", inMillis: 500 })
       expect(await turn()).toBe(500)
       expect(states.at(-1)?._tag).toBe("connected")
       watcher.stop()

@@ -49,16 +49,9 @@ const Shell = () => {
   const { route, open } = useModelState()
   return (
     <div className={route._tag === "List" ? "shell" : "shell open"}>
-      <a
-        className="skip"
-        href="#main"
-        onClick={(event) => {
-          event.preventDefault()
-          document.getElementById("main")?.focus()
-        }}
-      >
+      <button type="button" className="skip" onClick={() => document.getElementById("main")?.focus()}>
         Skip to the session
-      </a>
+      </button>
       <Sidebar />
       <main id="main" tabIndex={-1}>
         <Boundary key={`${route._tag}/${open?.id ?? ""}`}>

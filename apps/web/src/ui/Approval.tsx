@@ -113,7 +113,6 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
   const told = problem ?? answering?.problem ?? null
   const Icon = questions.length > 0 ? CircleHelp : isPlan ? ListTodo : ShieldQuestion
   return (
-    // biome-ignore lint/a11y/noNoninteractiveElementInteractions: keys for what its buttons do.
     <article className="card" ref={card} aria-labelledby={title} onKeyDown={onKeyDown}>
       <h3 id={title}>
         <Icon size={17} aria-hidden="true" />

@@ -1,3 +1,5 @@
+// biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
+// biome-ignore-all lint/a11y/noNoninteractiveTabindex: what scrolls is scrolled by keyboard, too.
 /** Code, output and other text that keeps its lines. */
 import { Check, Copy } from "lucide-react"
 import { memo, useEffect, useState } from "react"
@@ -65,7 +67,6 @@ export const Long = ({ text, className }: { readonly text: string; readonly clas
   const shown = Text.clean(whole ? text : text.slice(0, LONG))
   return (
     <>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: long output is scrolled by keyboard, too. */}
       <pre className={className} dir="auto" tabIndex={0}>
         {shown}
       </pre>
@@ -90,7 +91,6 @@ export const Code = memo(({ text, language }: { readonly text: string; readonly 
       {spans === undefined ? (
         <Long text={text} className="code" />
       ) : (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: long code is scrolled by keyboard, too.
         <pre className="code" tabIndex={0}>
           {spans.map((span, key) =>
             span.className === "" ? (

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
 /** Where people write to the agent: drafts, history, commands, attachments. */
 import type { JsonObject } from "@causeway/transcript/Read"
 import { CornerDownRight, Paperclip, SendHorizontal, Square, X } from "lucide-react"

@@ -1,3 +1,6 @@
+// biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
+// biome-ignore-all lint/a11y/noNoninteractiveTabindex: what scrolls is scrolled by keyboard, too.
+// biome-ignore-all lint/a11y/useSemanticElements: the element that the rule names says something else.
 import { memo, useMemo } from "react"
 import * as Edit from "../Edit.ts"
 import * as Text from "../Text.ts"
@@ -20,10 +23,8 @@ export const Diff = memo(({ edit }: { readonly edit: Edit.Edit }) => {
           <span className="plus">+{added}</span> <span className="minus">−{removed}</span>
         </span>
       </figcaption>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: long changes are scrolled by keyboard, too. */}
       <div className="lines" tabIndex={0} role="region" aria-label="Change">
         {lines.map((line, key) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: lines of one change never move.
           <div key={key} className={line.kind}>
             <span className="sign" aria-hidden="true">
               {signs[line.kind]}

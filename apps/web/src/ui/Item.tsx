@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
 /** One item of the conversation. */
 import type { Item, ToolCall } from "@causeway/transcript/Conversation"
 import * as Preview from "@causeway/transcript/Preview"
@@ -77,10 +78,7 @@ const toolState = (call: ToolCall): readonly [words: string, kind: string] => {
 export const Input = ({ name, input }: { readonly name: string; readonly input: unknown }) => {
   const edits = /^read$/i.test(name) ? [] : Edit.of(input)
   if (edits.length > 0) {
-    return edits.map((edit, key) => (
-      // biome-ignore lint/suspicious/noArrayIndexKey: edits of one call never move.
-      <Diff key={key} edit={edit} />
-    ))
+    return edits.map((edit, key) => <Diff key={key} edit={edit} />)
   }
   const members = object(input)
   const command = string(members["command"])
@@ -104,7 +102,6 @@ export const Input = ({ name, input }: { readonly name: string; readonly input: 
 const Images = ({ urls }: { readonly urls: ReadonlyArray<string> }) => (
   <div className="images">
     {urls.map((url, key) => (
-      // biome-ignore lint/suspicious/noArrayIndexKey: images of one message never move.
       <img key={key} src={url} alt={`${key + 1} of ${urls.length}`} />
     ))}
   </div>
@@ -295,7 +292,6 @@ const body = (shown: Visible.Shown, context: Context): ReactNode => {
               {item.steps.map((step, key) => {
                 const Icon = stepIcons[step.status]
                 return (
-                  // biome-ignore lint/suspicious/noArrayIndexKey: the steps of one plan never move.
                   <li key={key} className={step.status}>
                     <Icon size={14} aria-label={step.status.replace("_", " ")} />
                     <span>{Text.line(step.text, 400)}</span>

@@ -1,3 +1,6 @@
+// biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
+// biome-ignore-all lint/a11y/noNoninteractiveTabindex: what scrolls is scrolled by keyboard, too.
+// biome-ignore-all lint/a11y/useSemanticElements: the element that the rule names says something else.
 /**
  * Markdown as elements. The text is read into tokens and every token becomes an element that is named here: nothing is ever
  * parsed as HTML, raw HTML is shown as the text it is, and nothing is loaded from elsewhere (an image becomes a link).
@@ -118,7 +121,6 @@ const blocks = (tokens: ReadonlyArray<Token>, depth: number): ReactNode =>
           case "table": {
             const { header, rows } = token as Tokens.Table
             return (
-              // biome-ignore lint/a11y/noNoninteractiveTabindex: a wide table is scrolled by keyboard, too.
               <div key={key} className="table" tabIndex={0} role="region" aria-label="Table">
                 <table>
                   <thead>

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
 /** The list of sessions: by machine, what needs somebody first. */
 import { Archive, ChartColumn, LogOut, Pin, Plus, Search, ShieldQuestion, WifiOff } from "lucide-react"
 import { type ReactNode, useEffect, useMemo, useState } from "react"
@@ -60,14 +61,11 @@ const Row = ({
 
 /** The words that were found, between two marks of the private area. */
 const Excerpt = ({ text }: { readonly text: string }): ReactNode =>
-  text.split(/(\ue000[^\ue001]*\ue001)/u).map((part, n) =>
-    part.startsWith("\ue000") ? (
-      // biome-ignore lint/suspicious/noArrayIndexKey: parts of one text never move.
-      <mark key={n}>{Text.line(part.slice(1, -1), 200)}</mark>
-    ) : (
-      Text.clean(part)
+  text
+    .split(/(\ue000[^\ue001]*\ue001)/u)
+    .map((part, n) =>
+      part.startsWith("\ue000") ? <mark key={n}>{Text.line(part.slice(1, -1), 200)}</mark> : Text.clean(part)
     )
-  )
 
 export const Sidebar = () => {
   const model = useModel()

@@ -1,3 +1,5 @@
+// biome-ignore-all lint/a11y/noNoninteractiveTabindex: what scrolls is scrolled by keyboard, too.
+// biome-ignore-all lint/a11y/useSemanticElements: the element that the rule names says something else.
 /** The conversation: only what can be seen is in the document, and what was at the end stays at the end. */
 import { useVirtualizer } from "@tanstack/react-virtual"
 import { ArrowDown, CircleAlert, FileDiff, ShieldQuestion } from "lucide-react"
@@ -156,7 +158,6 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
           ) : null
         )}
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the transcript is scrolled by keyboard. */}
       <div
         className="transcript"
         ref={scroller}

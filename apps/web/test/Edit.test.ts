@@ -1,0 +1,39 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as FastCheck from "effect/FastCheck"
+import * as Edit from "../src/Edit.ts"
+
+const text = FastCheck.array(FastCheck.constantFrom("a", "b", "c", "", "long line"), { maxLength: 30 }).map(
+  (lines) => lines.join("\n")
+)
+
+describe("Edit", () => {
+  it("knows the changes that tools make", () => {
+    expect(Edit.of({ file_path: "/a", old_string: "x", new_string: "y" })).toEqual([
+      { path: "/a", before: "x", after: "y" }
+    ])
+    expect(Edit.of({ file_path: "/a", content: "new" })).toEqual([{ path: "/a", before: "", after: "new" }])
+    expect(Edit.of({ file_path: "/a", edits: [{ old_string: "1", new_string: "2" }, null] })).toHaveLength(1)
+    expect(Edit.of({ command: "ls" })).toEqual([])
+  })
+
+  it.prop("never throws, whatever the input", [FastCheck.anything()], ([input]) => {
+    for (const edit of Edit.of(input)) Edit.lines(edit)
+  })
+
+  it.prop("tells every added and removed line", [text, text], ([before, after]) => {
+    const lines = Edit.lines({ path: "/a", before, after })
+    const { added, removed } = Edit.count(lines)
+    const size = (whole: string) => (whole === "" ? 0 : whole.replace(/\n$/, "").split("\n").length)
+    expect(added - removed).toBe(size(after) - size(before))
+    if (before === after) expect(added + removed).toBe(0)
+  })
+
+  it("leaves out what is unchanged and far away, and bounds what is huge", () => {
+    const many = Array.from({ length: 50 }, (_, i) => `line ${i}`).join("\n")
+    const lines = Edit.lines({ path: "/a", before: many, after: `${many}\nmore` })
+    expect(lines.length).toBeLessThan(10)
+    expect(lines.some((line) => line.kind === "skip")).toBe(true)
+    const huge = Edit.lines({ path: "/a", before: "", after: "x\n".repeat(200_000) })
+    expect(huge).toHaveLength(Edit.LINES_MAX + 1)
+  })
+})
