@@ -118,7 +118,8 @@ describe("AgentProcess", () => {
         )
       )
       expect(taken).toBe(400)
-      expect(ahead).toBeLessThan(10)
+      // Pipe, stream and reader hold a few pieces each; a reader that did not wait would be ahead by all 400.
+      expect(ahead).toBeLessThan(40)
     })
   )
 
