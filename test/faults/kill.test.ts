@@ -5,7 +5,7 @@ import * as Sessions from "@causeway/client/Sessions"
 import * as Viewer from "@causeway/client/Viewer"
 import type { EnvironmentId, SessionId } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
-import { beforeAll, describe, expect, it } from "@effect/vitest"
+import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -21,6 +21,7 @@ let programs: Processes.Programs
 beforeAll(async () => {
   programs = await Processes.bundle()
 }, 60_000)
+afterAll(() => programs?.remove())
 
 const KILLS = 20
 
@@ -128,8 +129,10 @@ describe("kill -9", () => {
           perpetual: false,
           maxSessions: 8
         }
+        const launched = Date.now()
         const bridge = yield* Processes.bridge(programs, options)
         const started = yield* bridge.line(({ _tag }) => _tag === "Started")
+        const startTook = Date.now() - launched
         const home = started["sessionId"] as SessionId
         const environmentId = started["environmentId"] as EnvironmentId
 
@@ -200,7 +203,8 @@ describe("kill -9", () => {
           )
           const took = Date.now() - before
           yield* Effect.logInfo(`8 sessions back after ${took} ms`)
-          expect(took).toBeLessThan(5_000)
+          // 5 s where the machine is free; on a busy one, five times what the start of one bridge takes.
+          expect(took).toBeLessThan(Math.max(5_000, 5 * startTook))
           expect((yield* again.line(({ _tag }) => _tag === "Started"))["sessionId"]).toBe(home)
 
           // Every question is asked again, and every turn comes to its end.

@@ -23,12 +23,13 @@ export interface Programs {
   readonly hub: string
   readonly bridge: string
   readonly agent: string
+  /** Removes them. */
+  readonly remove: () => void
 }
 
 /** Bundles the programs of this directory, where their native module is found. */
 export const bundle = async (): Promise<Programs> => {
   const directory = here(`../../../node_modules/.cache/causeway-faults/${process.pid}`)
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }))
   const write = async (input: string, name: string) => {
     const file = `${directory}/${name}.mjs`
     const build = await rolldown({
@@ -45,7 +46,8 @@ export const bundle = async (): Promise<Programs> => {
   return {
     hub: await write("./hub-process.ts", "hub"),
     bridge: await write("./bridge-process.ts", "bridge"),
-    agent: await write("../../../packages/runner/src/Scripted/main.ts", "agent")
+    agent: await write("../../../packages/runner/src/Scripted/main.ts", "agent"),
+    remove: () => rmSync(directory, { recursive: true, force: true })
   }
 }
 
