@@ -1,6 +1,6 @@
 /** Resuming in real checkouts, with real git and real files. */
 import { execFileSync } from "node:child_process"
-import { mkdirSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { SessionId } from "@causeway/protocol/Ids"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -8,7 +8,9 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Resume from "../src/Resume.ts"
 import * as Scripted from "./support/Scripted.ts"
@@ -108,7 +110,7 @@ describe("resume", () => {
         skipped: 1,
         truncated: false,
         directory: checkout,
-        checkout: Option.some({ branch: "claude/topic", remote: "origin", upToDate: true }),
+        checkout: Option.some({ branch: "claude/topic", remote: "origin", fetched: true, upToDate: true }),
         command: ["claude", "--resume", resumed.agentSessionId]
       })
       expect(resumed.path).toBe(
@@ -161,6 +163,49 @@ describe("resume", () => {
       git(origin, "branch", "-D", "claude/topic")
       const resumed = yield* resuming({ directory: checkout, configDirectory: config })
       expect(Option.map(resumed.checkout, ({ branch }) => branch)).toEqual(Option.some("main"))
+    }).pipe(Effect.provide(NodeContext.layer))
+  )
+
+  it.scopedLive("goes on with what is here where the remote does not answer, and says so", () =>
+    Effect.gen(function* () {
+      const { checkout, config, origin } = yield* repositories
+      git(checkout, "fetch", "-q", "origin")
+      rmSync(origin, { recursive: true })
+      const warnings: Array<unknown> = []
+      const logger = Logger.make(({ annotations, logLevel, message }) => {
+        if (logLevel._tag === "Warning")
+          warnings.push([message, HashMap.toEntries(annotations).map(([name]) => name)])
+      })
+      const resumed = yield* Effect.provide(
+        resuming({ directory: checkout, configDirectory: config }),
+        Logger.replace(Logger.defaultLogger, logger)
+      )
+      expect(resumed.checkout).toEqual(
+        Option.some({ branch: "claude/topic", remote: "origin", fetched: false, upToDate: true })
+      )
+      expect(git(checkout, "branch", "--show-current")).toBe("claude/topic")
+      expect(readdirSync(checkout)).toContain("b.txt")
+      expect(warnings).toEqual([
+        [
+          ["The remote did not answer; going on with what is here"],
+          expect.arrayContaining(["module", "detail"])
+        ]
+      ])
+    }).pipe(Effect.provide(NodeContext.layer))
+  )
+
+  it.scopedLive("has no branch to check out where the remote does not answer and none is here", () =>
+    Effect.gen(function* () {
+      const { checkout, config, origin } = yield* repositories
+      rmSync(origin, { recursive: true })
+      git(checkout, "checkout", "-q", "-b", "other")
+      git(checkout, "branch", "-q", "-D", "main")
+      git(checkout, "update-ref", "-d", "refs/remotes/origin/main")
+      const error = yield* Effect.flip(resuming({ directory: checkout, configDirectory: config })).pipe(
+        Effect.provide(Logger.remove(Logger.defaultLogger))
+      )
+      expect(error).toMatchObject({ _tag: "BranchNotFound", branches: ["claude/topic", "main"] })
+      expect(git(checkout, "branch", "--show-current")).toBe("other")
     }).pipe(Effect.provide(NodeContext.layer))
   )
 
