@@ -1,4 +1,5 @@
 /** Where the hub is and how this client presents itself. */
+import { randomUUID } from "node:crypto"
 import * as Headers from "@causeway/protocol/Headers"
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
@@ -14,6 +15,11 @@ export interface Options {
   readonly userAgent?: string
   /** Prefix of the branch that a created session works on; default `claude/`. */
   readonly branchPrefix?: string
+  /**
+   * Tells this worker from others of its environment (`Anthropic-Worker-ID`): the hub refuses one what it has offered to
+   * another. Visible ASCII; default random, the same for as long as the configuration lives.
+   */
+  readonly workerId?: string
 }
 
 /** The resolved options; `baseUrl` without trailing slashes. */
@@ -27,8 +33,9 @@ export const make = (options: Options): Required<Options> => ({
   environmentsBeta: options.environmentsBeta ?? Headers.ENVIRONMENTS_BETA,
   sessionsBeta: options.sessionsBeta ?? Headers.SESSIONS_BETA,
   userAgent: options.userAgent ?? "causeway/0.1",
-  branchPrefix: options.branchPrefix ?? "claude/"
+  branchPrefix: options.branchPrefix ?? "claude/",
+  workerId: options.workerId ?? randomUUID()
 })
 
 export const layer = (options: Options): Layer.Layer<ClientConfig> =>
-  Layer.succeed(ClientConfig, make(options))
+  Layer.sync(ClientConfig, () => make(options))

@@ -224,7 +224,7 @@ export class EnvironmentUnauthorized extends Schema.TaggedError<EnvironmentUnaut
   }
 }
 
-/** 404/410: the environment is gone. Register again. */
+/** 404/410, or to a poller an environment without a secret: the environment is gone. Register again. */
 export class EnvironmentGone extends Schema.TaggedError<EnvironmentGone>()("EnvironmentGone", {
   environmentId: Schema.String,
   detail: Schema.optional(Schema.String)

@@ -54,8 +54,6 @@ export interface PollOptions {
   readonly blockMs?: number
   /** Offer again what was not acknowledged for this long; default 5,000 ms. */
   readonly reclaimOlderThanMs?: number
-  /** Tells this poller from others of the environment (`Anthropic-Worker-ID`), for the hub's statistics. */
-  readonly workerId?: string
 }
 
 export interface BeatOptions {
@@ -200,6 +198,7 @@ export const make = Effect.gen(function* () {
   const call = yield* Call.make
   const { config, credentials } = call
   const headers = { [Headers.ANTHROPIC_BETA_HEADER]: config.environmentsBeta }
+  const workerHeaders = { ...headers, [Headers.WORKER_ID_HEADER]: config.workerId }
   const root = `${config.baseUrl}/v1/environments`
 
   const bridge = (
@@ -231,8 +230,7 @@ export const make = Effect.gen(function* () {
     method: Call.Ask["method"],
     path: string,
     timeout: Duration.DurationInput,
-    body?: string,
-    more: { readonly [name: string]: string } = {}
+    body?: string
   ) =>
     Effect.flatMap(
       call.environment(environmentId, {
@@ -240,7 +238,7 @@ export const make = Effect.gen(function* () {
         method,
         url: `${root}/${environmentId}/work/${path}`,
         timeout,
-        headers: { ...headers, ...more },
+        headers: workerHeaders,
         ...(body === undefined ? {} : { body })
       }),
       (answer) =>
@@ -343,9 +341,7 @@ export const make = Effect.gen(function* () {
       "poll",
       "GET",
       `poll${parameters}`,
-      Math.min(blockMs + POLL_SLACK_MILLIS, Backoff.POLL_CAP_MILLIS),
-      undefined,
-      options.workerId === undefined ? {} : { "anthropic-worker-id": options.workerId }
+      Math.min(blockMs + POLL_SLACK_MILLIS, Backoff.POLL_CAP_MILLIS)
     )
     if (answer.status === 404 || answer.status === 410) return yield* gone(environmentId, answer)
     if (!Call.is2xx(answer)) return yield* Call.failed(answer)

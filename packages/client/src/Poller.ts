@@ -16,7 +16,7 @@ import * as Stream from "effect/Stream"
 import * as Backoff from "./Backoff.ts"
 import {
   type EnvironmentError,
-  type EnvironmentGone,
+  EnvironmentGone,
   type EnvironmentSecretMissing,
   type EnvironmentUnauthorized,
   HubUnreachable,
@@ -70,13 +70,8 @@ export interface Options extends PollOptions {
   readonly onUnusable?: (item: Item, error: Unusable) => Effect.Effect<void>
 }
 
-/** What ends polling. */
-export type WorkError =
-  | PollGaveUp
-  | EnvironmentUnauthorized
-  | EnvironmentGone
-  | EnvironmentSecretMissing
-  | IdInvalid
+/** What ends polling. An environment whose secret is not known (it was deregistered, say) is gone too. */
+export type WorkError = PollGaveUp | EnvironmentUnauthorized | EnvironmentGone | IdInvalid
 
 export interface LeaseOptions {
   /** Lease that is asked for; default 90 s. */
@@ -265,6 +260,10 @@ export const make = Effect.gen(function* () {
           Effect.fail(new PollGaveUp({ environmentId, since: run.since, attempts: run.attempts, lastError }))
         ),
         Effect.flatten,
+        Effect.catchTag(
+          "EnvironmentSecretMissing",
+          ({ message }) => new EnvironmentGone({ environmentId, detail: message })
+        ),
         Effect.catchAll((error) => ended(environmentId, error))
       )
     })

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import type * as Client from "../src/Client.ts"
 import * as Credentials from "../src/Credentials.ts"
 import * as Poller from "../src/Poller.ts"
 import * as Scripted from "./support/Scripted.ts"
@@ -34,7 +35,8 @@ const item = (id: string, more: object = {}) => ({
 const polling = <A, E, R>(
   net: Scripted.Scripted,
   use: (poller: typeof Poller.Poller.Service) => Effect.Effect<A, E, R>,
-  source?: Partial<Credentials.Source>
+  source?: Partial<Credentials.Source>,
+  options?: Partial<Client.Options>
 ) =>
   Effect.gen(function* () {
     yield* (yield* Credentials.Credentials).setEnvironmentSecret(environmentId, Redacted.make(SECRET))
@@ -47,7 +49,8 @@ const polling = <A, E, R>(
           accessToken: Effect.succeed(Option.none()),
           organization: Effect.succeed(Option.none()),
           ...source
-        })
+        }),
+        options
       )
     )
   )
@@ -80,7 +83,7 @@ describe("work", () => {
       polling(net, (poller) =>
         Effect.gen(function* () {
           const works = yield* poller
-            .work(environmentId, { blockMs: 500, workerId: "w1" })
+            .work(environmentId, { blockMs: 500 })
             .pipe(Stream.take(2), Stream.runCollect)
           const [first] = [...works]
           expect([...works].map(({ workId }) => workId)).toEqual(["work_1", "work_2"])
@@ -94,8 +97,7 @@ describe("work", () => {
             headers: {
               authorization: `Bearer ${SECRET}`,
               "anthropic-beta": "environments-2025-11-01",
-              "anthropic-version": "2023-06-01",
-              "anthropic-worker-id": "w1"
+              "anthropic-version": "2023-06-01"
             }
           })
           expect(net.asked[0]?.headers).not.toHaveProperty("x-organization-uuid")
@@ -253,6 +255,22 @@ describe("failures", () => {
         const error = yield* Effect.flip(Stream.runDrain(poller.work(environmentId)))
         expect(error).toMatchObject({ _tag: tag, detail: "why" })
         expect(net.asked).toHaveLength(1)
+      })
+    )
+  })
+
+  it.effect("a deregistered environment is gone, and nothing is sent", () => {
+    const net = hub([{ body: "null" }])
+    return polling(net, (poller) =>
+      Effect.gen(function* () {
+        yield* (yield* Credentials.Credentials).forgetEnvironmentSecret(environmentId)
+        const error = yield* Effect.flip(Stream.runDrain(poller.work(environmentId)))
+        expect(error).toMatchObject({
+          _tag: "EnvironmentGone",
+          environmentId,
+          detail: "no secret for environment env_1: register it first"
+        })
+        expect(net.asked).toHaveLength(0)
       })
     )
   })
@@ -439,4 +457,45 @@ describe("run", () => {
       })
     )
   })
+})
+
+describe("a worker", () => {
+  /** The names under which one client polls, acknowledges, beats and stops. */
+  const named = (options?: Partial<Client.Options>) => {
+    const net = Scripted.make((asked) =>
+      Scripted.sequence(isPoll(asked) ? { body: item("work_1") } : beat(1))(asked)
+    )
+    return polling(
+      net,
+      (poller) =>
+        Effect.gen(function* () {
+          yield* Stream.runDrain(Stream.take(poller.work(environmentId), 1))
+          yield* poller.run(work, net.arrived(3))
+          expect(net.asked.map(({ path }) => path.split("/").at(-1))).toEqual([
+            "poll",
+            "ack",
+            "heartbeat",
+            "stop"
+          ])
+          return net.asked.map(({ headers }) => headers["anthropic-worker-id"])
+        }),
+      undefined,
+      options
+    )
+  }
+
+  it.effect("names itself in every call of its work, by what it was told", () =>
+    Effect.gen(function* () {
+      expect(yield* named({ workerId: "w1" })).toEqual(["w1", "w1", "w1", "w1"])
+    })
+  )
+
+  it.effect("has one name where it was told none, and no other worker has it", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Effect.all([named(), named()])
+      expect(new Set(one).size).toBe(1)
+      expect(one[0]).toMatch(/^[0-9a-f-]{36}$/)
+      expect(other[0]).not.toBe(one[0])
+    })
+  )
 })

@@ -10,6 +10,8 @@ export const ENVIRONMENTS_BETA = "environments-2025-11-01"
 export const ANTHROPIC_VERSION_HEADER = "anthropic-version"
 export const ANTHROPIC_BETA_HEADER = "anthropic-beta"
 export const ORGANIZATION_HEADER = "x-organization-uuid"
+/** Request: which worker of an environment calls; its secret alone does not tell. Source: spec 5 §2. */
+export const WORKER_ID_HEADER = "anthropic-worker-id"
 /** Request: the last entry the writer knows to be stored. */
 export const LAST_UUID_HEADER = "last-uuid"
 /** Answer: the last transcript entry of source `worker`. */

@@ -24,7 +24,7 @@ import { unavailable } from "../internal/unavailable.ts"
 import * as Metrics from "../Metrics.ts"
 
 /** Header by which a poller names itself. */
-export const WORKER_ID_HEADER = "anthropic-worker-id"
+export { WORKER_ID_HEADER } from "@causeway/protocol/Headers"
 
 /** Longest wait of a poll: 25 s. Published clients ask for at most 999 ms. */
 export const BLOCK_MAX_MILLIS = 25_000
