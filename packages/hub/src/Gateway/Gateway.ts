@@ -24,7 +24,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { WebSocketServer } from "ws"
 import { NodeServer } from "../Server.ts"
-import { GatewayConfiguration } from "./Config.ts"
+import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import { eventNames, GatewayConnections } from "./Connections.ts"
 import { Handshake } from "./Handshake.ts"
 import { health } from "./Health.ts"
@@ -58,6 +58,11 @@ export class Gateway extends Context.Tag("@causeway/hub/Gateway")<
     readonly authChanged: Effect.Effect<void>
   }
 >() {}
+
+const sameSecret = (a: GatewayConfig["auth"], b: GatewayConfig["auth"]): boolean =>
+  a.mode === b.mode &&
+  (a.password === undefined ? undefined : Redacted.value(a.password)) ===
+    (b.password === undefined ? undefined : Redacted.value(b.password))
 
 export const make = (options: GatewayOptions) =>
   Effect.gen(function* () {
@@ -254,6 +259,20 @@ export const make = (options: GatewayOptions) =>
           Effect.catchAllCause((cause) => Effect.logError("the gateway cannot tell its health", cause))
         ),
         healthSchedule
+      )
+    )
+
+    // Another secret ends what the old one opened.
+    yield* Effect.forkScoped(
+      Stream.runForEach(
+        Stream.drop(
+          Stream.changesWith(
+            Stream.map(configuration.ref.changes, (config) => config.auth),
+            sameSecret
+          ),
+          1
+        ),
+        () => Effect.sync(() => connections.closeAll(CloseCode.authChanged, "gateway auth changed"))
       )
     )
 

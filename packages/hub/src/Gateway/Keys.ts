@@ -71,12 +71,8 @@ const resolveMainAlias = (key: string, agentId: string, rules: KeyRules): string
   return rules.scope === "global" ? "global" : main
 }
 
-/** Lower case, without what ends a key and names nothing. */
-const tidy = (key: string): string =>
-  key
-    .trim()
-    .toLowerCase()
-    .replace(/[\s:]+$/, "")
+/** Lower case, without what stands at either end of a key and names nothing. */
+const tidy = (key: string): string => key.toLowerCase().replace(/^[\s:]+|[\s:]+$/g, "")
 
 /** Whether a key names nothing: blank, or nothing but separators. */
 export const isBlank = (key: string): boolean => /^[\s:]*$/.test(key)
@@ -101,6 +97,19 @@ export const canonical = (given: string, rules: KeyRules): string => {
   }
   if (key === "main" || key === rules.mainKey) return mainSessionKey(rules)
   return `agent:${rules.defaultAgentId}:${key}`
+}
+
+/**
+ * Keys under which a session may still stand from before: as it was given, and as main sessions were called before the
+ * main key or the default agent was changed. Without the canonical one.
+ */
+export const legacy = (given: string, rules: KeyRules): ReadonlyArray<string> => {
+  const wanted = canonical(given, rules)
+  const raw = tidy(given)
+  const agentId = agentOf(wanted) ?? rules.defaultAgentId
+  const isMain = wanted === mainSessionKey(rules) || wanted === `agent:${agentId}:${rules.mainKey}`
+  const candidates = [raw, ...(isMain ? ["main", rules.mainKey, `agent:${agentId}:main`] : [])]
+  return [...new Set(candidates)].filter((key) => key !== wanted && key !== "")
 }
 
 /** The canonical form of a key that a session is made with, bare keys belonging to this agent. */

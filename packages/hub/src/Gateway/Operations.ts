@@ -29,7 +29,7 @@ import type { Failure } from "./Method.ts"
 import { Notifier } from "./Notifier.ts"
 import * as Rows from "./Rows.ts"
 import { expiry, GatewayRuns, type Run } from "./Runs.ts"
-import { holds, type Scope } from "./Scopes.ts"
+import { holds } from "./Scopes.ts"
 
 /** How long an interrupted run may take to end: looked at every 100 ms for 15 s. */
 export const interruptWait = Schedule.spaced("100 millis").pipe(Schedule.upTo("15 seconds"))
@@ -82,8 +82,6 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
     readonly idempotency: Idempotency
     /** Uuid of the event of a run's message. */
     readonly promptUuid: (runId: string) => string
-    /** Whether a connection holds what it would give to another. */
-    readonly mayGrant: (connection: Connection, scope: string) => boolean
     readonly canonical: (key: string) => Effect.Effect<string>
     /** The living session of a key as somebody gave it. */
     readonly find: (
@@ -202,9 +200,19 @@ export const make = Effect.gen(function* () {
 
   const find = (organizationId: OrganizationId, key: string) =>
     Effect.gen(function* () {
-      const at = yield* canonical(key)
+      const config = yield* configuration.current
+      const at = Keys.canonical(key, config)
       const [record] = yield* sessions.byKeys(organizationId, [at])
-      return record
+      if (record !== undefined) return record
+      // A session that stands under an older name gets its present one; of several the freshest.
+      const older = yield* sessions.byKeys(organizationId, Keys.legacy(key, config))
+      const [freshest] = [...older].sort((a, b) => b.updatedAt - a.updatedAt)
+      if (freshest === undefined) return undefined
+      return yield* sessions.change(freshest.sid, {
+        key: at,
+        agentId: Keys.agentOf(at),
+        updatedAt: freshest.updatedAt
+      })
     })
 
   const requireAgent = (key: string) =>
@@ -575,7 +583,6 @@ export const make = Effect.gen(function* () {
   return Operations.of({
     idempotency,
     promptUuid: uuidOf,
-    mayGrant: (connection, scope) => holds(connection.info.scopes, scope as Scope),
     canonical,
     find,
     requireAgent,

@@ -543,7 +543,81 @@ describe("across a restart", () => {
   })
 })
 
+describe("keys from before", () => {
+  test("a main session is found under its new name after the main key was changed", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "causeway-gateway-"))
+    const filename = join(directory, "hub.db")
+    const device = new Device()
+    try {
+      const before = await Effect.runPromise(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const at = yield* target
+            const client = yield* connected(at, {}, device)
+            return { token: at.token, ...(yield* call(client, "sessions.create", { key: "main" })) } as Frame
+          })
+        ).pipe(Effect.provide(layer({ filename })))
+      )
+      expect(before["key"]).toBe("agent:main:main")
+      await Effect.runPromise(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const hub = yield* Hub.Hub
+            const client = yield* connected(
+              { url: hub.url.replace(/^http/, "ws"), token: before["token"] },
+              {},
+              device
+            )
+            expect(yield* call(client, "sessions.resolve", { key: "main" })).toEqual({
+              ok: true,
+              key: "agent:main:home"
+            })
+            const { sessions } = yield* call(client, "sessions.list", {})
+            expect(sessions).toMatchObject([{ key: "agent:main:home", sessionId: before["sessionId"] }])
+          })
+        ).pipe(Effect.provide(layer({ filename, config: '{"session":{"mainKey":"home"}}' })))
+      )
+    } finally {
+      rmSync(directory, { recursive: true, force: true })
+    }
+  })
+})
+
 describe("the configuration file", () => {
+  test("another password closes what the old one opened", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "causeway-config-"))
+    const configFile = join(directory, "gateway.json")
+    const write = (password: string) =>
+      writeFileSync(configFile, JSON.stringify({ gateway: { auth: { password } } }))
+    try {
+      write("one")
+      await Effect.runPromise(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const client = yield* open(yield* target)
+            yield* Effect.promise(() => client.connect({ auth: { password: "one" } }))
+            write("two")
+            yield* Effect.race(
+              Effect.promise(() => client.untilClosed()),
+              Effect.forever(
+                Effect.zipRight(
+                  TestClock.adjust("1 seconds"),
+                  Effect.promise(() => Promise.resolve())
+                )
+              )
+            )
+            expect(client.closed).toEqual({ code: 4001, reason: "gateway auth changed" })
+          })
+        ).pipe(
+          Effect.provide(Hub.layer({ filename: ":memory:", port: 0, gateway: { configFile } })),
+          Effect.provide(TestContext.TestContext)
+        )
+      )
+    } finally {
+      rmSync(directory, { recursive: true, force: true })
+    }
+  })
+
   test("is read again when it changes, and a bad one changes nothing", async () => {
     const directory = mkdtempSync(join(tmpdir(), "causeway-config-"))
     const path = join(directory, "gateway.json")

@@ -99,6 +99,18 @@ describe("keys", () => {
     )
   })
 
+  it("older names never hold the present one, and lead to it", () => {
+    FastCheck.assert(
+      FastCheck.property(anyKey, anyRules, (key, rules) => {
+        const wanted = Keys.canonical(key, rules)
+        for (const old of Keys.legacy(key, rules)) {
+          expect(old).not.toBe(wanted)
+          if (rules.agentIds.includes("main")) expect(Keys.canonical(old, rules)).toBe(wanted)
+        }
+      })
+    )
+  })
+
   it("a key made for an agent belongs to it", () => {
     FastCheck.assert(
       FastCheck.property(word, FastCheck.constantFrom("main", "ops"), (name, agentId) => {

@@ -115,6 +115,7 @@ export const make = Effect.gen(function* () {
         const given = yield* requireKey(params.key)
         yield* webchatGuard(caller, "patch")
         const key = yield* operations.canonical(given)
+        yield* operations.find(caller.organizationId, given)
         const { key: _key, ...change } = params
         const record = yield* patching.upsert(caller.organizationId, key, change)
         const config = yield* configuration.current
@@ -221,8 +222,9 @@ export const make = Effect.gen(function* () {
     params: Params.SessionsReset,
     handle: (params, { connection, organizationId }) =>
       Effect.gen(function* () {
-        const key = yield* operations.canonical(yield* requireKey(params.key))
-        const [running] = yield* sessions.byKeys(organizationId, [key])
+        const given = yield* requireKey(params.key)
+        const key = yield* operations.canonical(given)
+        const running = yield* operations.find(organizationId, given)
         if (running !== undefined) yield* operations.interrupt(running, connection)
         const record = yield* patching.exclusively(
           Effect.flatMap(sessions.byKeys(organizationId, [key]), ([existing]) =>
@@ -258,7 +260,7 @@ export const make = Effect.gen(function* () {
         if (key === Keys.mainSessionKey(config)) {
           return yield* invalid(`Cannot delete the main session (${key}).`)
         }
-        const [existing] = yield* sessions.byKeys(caller.organizationId, [key])
+        const existing = yield* operations.find(caller.organizationId, given)
         if (existing === undefined) return answer({ ok: true, key, deleted: false, archived: [] })
         yield* operations.interrupt(existing, caller.connection)
         const archived = yield* patching.exclusively(operations.archive(existing, "deleted"))

@@ -1,18 +1,16 @@
 /**
  * Methods of Causeway's own, on top of the published protocol: replay, delivery states, approvals, environments, search,
- * export; and the devices, agents and models that clients ask for.
+ * export; and the agents and models that clients ask for.
  */
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
 import * as Environments from "@causeway/store/Environments"
-import { type DeviceRecord, GatewayDevices } from "@causeway/store/GatewayDevices"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
 import * as Approvals from "@causeway/transcript/Approvals"
 import { object } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { GatewayConfiguration } from "../Config.ts"
-import { GatewayConnections } from "../Connections.ts"
 import { invalid, Refused } from "../Failure.ts"
 import { health as healthOf } from "../Health.ts"
 import { payloadOf } from "../Messages.ts"
@@ -26,10 +24,8 @@ const EXPORT_LIMIT = 1000
 
 export const make = Effect.gen(function* () {
   const sessions = yield* GatewaySessions
-  const devices = yield* GatewayDevices
   const environments = yield* Environments.Environments
   const configuration = yield* GatewayConfiguration
-  const connections = yield* GatewayConnections
   const operations = yield* Operations
   const runs = yield* GatewayRuns
 
@@ -372,135 +368,6 @@ export const make = Effect.gen(function* () {
       })
   })
 
-  // --- Devices ---
-
-  const showDevice = (device: DeviceRecord) =>
-    Rows.compact({
-      deviceId: device.deviceId,
-      publicKey: device.publicKey,
-      displayName: device.displayName,
-      platform: device.platform,
-      deviceFamily: device.deviceFamily === "" ? undefined : device.deviceFamily,
-      clientId: device.clientId,
-      clientMode: device.clientMode,
-      roles: Object.keys(device.approved),
-      scopes: [...new Set(Object.values(device.approved).flat())],
-      approvedAtMs: device.approvedAt,
-      createdAtMs: device.createdAt,
-      lastSeenAtMs: device.lastSeenAt,
-      tokens: Object.entries(device.approved).map(([role, scopes]) => ({ role, scopes }))
-    })
-
-  const pairList = method("device.pair.list", {
-    scope: "operator.pairing",
-    params: Params.Empty,
-    handle: (_, { organizationId }) =>
-      Effect.gen(function* () {
-        const pending = yield* devices.requests(organizationId)
-        const paired = yield* devices.list(organizationId)
-        return answer({
-          pending: pending.map((request) =>
-            Rows.compact({
-              requestId: request.requestId,
-              deviceId: request.deviceId,
-              displayName: request.displayName,
-              platform: request.platform,
-              clientId: request.clientId,
-              clientMode: request.clientMode,
-              role: request.role,
-              roles: [request.role],
-              scopes: request.scopes,
-              reason: request.reason,
-              remoteIp: request.remoteAddress,
-              ts: request.createdAt
-            })
-          ),
-          paired: paired.map(showDevice)
-        })
-      })
-  })
-
-  const resolved = (
-    organizationId: GatewayRecord["organizationId"],
-    requestId: string,
-    deviceId: string,
-    decision: string
-  ) =>
-    Effect.flatMap(Clock.currentTimeMillis, (ts) =>
-      Effect.sync(() =>
-        connections.broadcast(
-          "device.pair.resolved",
-          { requestId, deviceId, decision, ts },
-          { organizationId }
-        )
-      )
-    )
-
-  const pairApprove = method("device.pair.approve", {
-    scope: "operator.pairing",
-    params: Params.DeviceRequest,
-    handle: (params, { connection, organizationId }) =>
-      Effect.gen(function* () {
-        const request = (yield* devices.requests(organizationId)).find(
-          (each) => each.requestId === params.requestId
-        )
-        if (request === undefined) return yield* invalid("unknown requestId")
-        // Nobody gives away more than they hold.
-        const missing = request.scopes.find((scope) => !operations.mayGrant(connection, scope))
-        if (missing !== undefined) return yield* invalid(`missing scope: ${missing}`)
-        const device = yield* devices.approve(request, request.role, request.scopes)
-        return answer(
-          { requestId: request.requestId, device: showDevice(device) },
-          resolved(organizationId, request.requestId, request.deviceId, "approved")
-        )
-      })
-  })
-
-  const pairReject = method("device.pair.reject", {
-    scope: "operator.pairing",
-    params: Params.DeviceRequest,
-    handle: (params, { organizationId }) =>
-      Effect.gen(function* () {
-        const request = yield* devices.takeRequest(organizationId, params.requestId)
-        if (request === undefined) return yield* invalid("unknown requestId")
-        return answer(
-          { requestId: request.requestId, deviceId: request.deviceId },
-          resolved(organizationId, request.requestId, request.deviceId, "rejected")
-        )
-      })
-  })
-
-  /** Connections that a device opened end with what opened them. */
-  const disconnect = (deviceId: string) =>
-    Effect.sync(() => {
-      for (const each of connections.all) {
-        if (each.info.deviceId === deviceId) each.close(1008, "device token changed")
-      }
-    })
-
-  const pairRemove = method("device.pair.remove", {
-    scope: "operator.pairing",
-    params: Params.Device,
-    handle: (params, { organizationId }) =>
-      Effect.gen(function* () {
-        const removed = yield* devices.remove(organizationId, params.deviceId)
-        if (!removed) return yield* invalid("unknown deviceId")
-        return answer({ deviceId: params.deviceId, removed: true }, disconnect(params.deviceId))
-      })
-  })
-
-  const tokenRotate = method("device.token.rotate", {
-    scope: "operator.pairing",
-    params: Params.Device,
-    handle: (params, { organizationId }) =>
-      Effect.gen(function* () {
-        const device = yield* devices.rotate(organizationId, params.deviceId)
-        if (device === undefined) return yield* invalid("unknown deviceId")
-        const rotatedAtMs = yield* Clock.currentTimeMillis
-        return answer({ deviceId: device.deviceId, rotatedAtMs }, disconnect(device.deviceId))
-      })
-  })
-
   return [
     health,
     agents,
@@ -511,11 +378,6 @@ export const make = Effect.gen(function* () {
     approvalsAnswer,
     environmentsList,
     search,
-    exported,
-    pairList,
-    pairApprove,
-    pairReject,
-    pairRemove,
-    tokenRotate
+    exported
   ] satisfies ReadonlyArray<Method>
 })
