@@ -387,7 +387,14 @@ export const make = Effect.gen(function* () {
         for (;;) {
           const events = yield* sessions.events(record.sid, { after: position.seq, limit: BATCH })
           for (const event of events) {
-            yield* onEvent(record, event, position)
+            yield* onEvent(record, event, position).pipe(
+              // One event that cannot be told does not hold up those after it.
+              Effect.catchAllDefect((defect) =>
+                Effect.logError("an event cannot be told to the gateway's clients", defect).pipe(
+                  Effect.annotateLogs({ module: "Feed", session: body, seq: event.seq })
+                )
+              )
+            )
             position.seq = event.seq
           }
           if (events.length < BATCH) break

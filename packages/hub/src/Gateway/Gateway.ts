@@ -106,7 +106,9 @@ export const make = (options: GatewayOptions) =>
         )
       })
 
+    const requests = yield* FiberSet.make<void>()
     const served: Served = {
+      run: (request) => Effect.asVoid(FiberSet.run(requests, request)),
       connections,
       handshake,
       methods: methods.byName,

@@ -217,6 +217,10 @@ export const make = Effect.gen(function* () {
   // One writer of entries, so that a key is made once; the store's unique indexes hold it across processes.
   const lock = yield* Effect.makeSemaphore(1)
 
+  // A key between two sessions would be lost: what was begun is finished.
+  const exclusively = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.uninterruptible(lock.withPermits(1)(effect))
+
   const labelTaken = (organizationId: OrganizationId, key: string, label: string, sid: number | undefined) =>
     Effect.map(
       sessions.list({
@@ -296,8 +300,8 @@ export const make = Effect.gen(function* () {
   }
 
   return Patching.of({
-    exclusively: lock.withPermits(1),
-    upsert: (organizationId, key, patch) => lock.withPermits(1)(upsertUnlocked(organizationId, key, patch))
+    exclusively,
+    upsert: (organizationId, key, patch) => exclusively(upsertUnlocked(organizationId, key, patch))
   })
 })
 

@@ -1,7 +1,8 @@
 /**
  * One WebSocket from upgrade to close: challenge, handshake, requests, pings. Source: spec 2 §1.
  *
- * Requests run concurrently, each in a fiber of the connection's scope; their number is bounded by not reading further.
+ * Requests run concurrently, each in a fiber of the gateway's: a client that goes away leaves nothing half done. Their number
+ * is bounded by not reading further.
  * A handler that throws is answered UNAVAILABLE. What a method does after its answer runs after the answer was written.
  */
 import { randomUUID } from "node:crypto"
@@ -19,7 +20,6 @@ import * as Validation from "@causeway/protocol/Gateway/Validation"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as FiberSet from "effect/FiberSet"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
@@ -51,6 +51,8 @@ export interface Served {
   /** Called when the connection is listed, and when it is gone. */
   readonly joined: (connection: Connection) => Effect.Effect<void>
   readonly left: (connection: Connection) => Effect.Effect<void>
+  /** Runs a request to its end, whatever becomes of its connection. */
+  readonly run: (request: Effect.Effect<void>) => Effect.Effect<void>
   /** Whether new connections are refused because the hub stops. */
   readonly stopping: () => boolean
 }
@@ -248,7 +250,6 @@ export const serve = (
 
     // --- Requests ---
 
-    const fibers = yield* FiberSet.make<void>()
     let running = 0
     const started = () => {
       running += 1
@@ -352,7 +353,7 @@ export const serve = (
           return
         }
         started()
-        yield* FiberSet.run(fibers, run(frame, method))
+        yield* served.run(run(frame, method))
       })
 
     for (;;) {

@@ -378,3 +378,22 @@ describe("administering sessions", () => {
     )
   })
 })
+
+describe("a client that goes away", () => {
+  suite(layer({ config }), { excludeTestServices: true })((it) => {
+    it.scoped("leaves nothing half done", () =>
+      Effect.gen(function* () {
+        const at = yield* target
+        const watcher = yield* connected(at)
+        yield* call(watcher, "sessions.subscribe")
+        const { id, key } = yield* session(watcher, "left alone")
+        const leaving = yield* connected(at)
+        leaving.raw({ type: "req", id: "gone", method: "sessions.reset", params: { key } })
+        leaving.socket.close()
+        yield* Effect.promise(() => watcher.event("sessions.changed", (p) => p["reason"] === "reset"))
+        const { session: row } = yield* call(watcher, "sessions.describe", { key })
+        expect(row["sessionId"]).not.toBe(id)
+      })
+    )
+  })
+})
