@@ -1,5 +1,4 @@
 /** Where the hub is and how this client presents itself. */
-import { randomUUID } from "node:crypto"
 import * as Headers from "@causeway/protocol/Headers"
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
@@ -34,7 +33,7 @@ export const make = (options: Options): Required<Options> => ({
   sessionsBeta: options.sessionsBeta ?? Headers.SESSIONS_BETA,
   userAgent: options.userAgent ?? "causeway/0.1",
   branchPrefix: options.branchPrefix ?? "claude/",
-  workerId: options.workerId ?? randomUUID()
+  workerId: options.workerId ?? crypto.randomUUID()
 })
 
 export const layer = (options: Options): Layer.Layer<ClientConfig> =>
