@@ -130,6 +130,8 @@ const start = (spec: ProcessSpec): Effect.Effect<ChildProcessWithoutNullStreams,
     // After the start: errors of a broken pipe come with the write that met them, or mean no more than the exit does.
     for (const each of [child.stdin, child.stdout, child.stderr]) each.on("error", () => undefined)
     child.on("error", (cause) => resume(Effect.fail(unavailable(spec, cause))))
+    // Without a listener that stays, Node throws away what is in the pipe when the process ends between two pulls.
+    child.stdout.on("readable", () => undefined)
     child.once("spawn", () => resume(Effect.succeed(child)))
   })
 
@@ -152,16 +154,25 @@ const pull = (child: ChildProcessWithoutNullStreams): Effect.Effect<Option.Optio
     return Effect.sync(() => stdout.off("readable", read).off("end", done).off("close", done))
   })
 
-const linesOf = (child: ChildProcessWithoutNullStreams): Stream.Stream<LineSplitter.Line> =>
+/**
+ * The lines until the pipe has ended, or until a pull has found nothing for a while after the process had ended: a
+ * descendant may hold the pipe open for ever. The pace of the consumer does not count: what is in the pipe is read.
+ */
+const linesOf = (
+  child: ChildProcessWithoutNullStreams,
+  exited: Effect.Effect<unknown>
+): Stream.Stream<LineSplitter.Line> =>
   Stream.suspend(() => {
     const splitter = LineSplitter.make()
     let ended = false
+    const abandoned = Effect.as(Effect.zipRight(exited, Effect.sleep(afterExit)), Option.none<Buffer>())
     return Stream.repeatEffectChunkOption(
       Effect.suspend((): Effect.Effect<Chunk.Chunk<LineSplitter.Line>, Option.Option<never>> => {
         if (ended) return Effect.fail(Option.none())
-        return Effect.map(pull(child), (bytes) => {
+        return Effect.map(Effect.raceFirst(pull(child), abandoned), (bytes) => {
           if (Option.isSome(bytes)) return Chunk.unsafeFromArray(splitter.push(bytes.value))
           ended = true
+          child.stdout.destroy()
           return Chunk.unsafeFromArray(splitter.end())
         })
       })
@@ -247,15 +258,9 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
       }
     })
 
-    yield* Deferred.await(exited).pipe(
-      Effect.zipRight(Effect.sleep(afterExit)),
-      Effect.zipRight(Effect.sync(() => child.stdout.destroy())),
-      Effect.forkScoped
-    )
-
     return {
       pid,
-      lines: linesOf(child),
+      lines: linesOf(child, Deferred.await(exited)),
       write: (line) =>
         Effect.async((resume) => {
           if (!child.stdin.writable) {

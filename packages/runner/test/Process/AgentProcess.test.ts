@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
 import * as AgentProcess from "../../src/Process/AgentProcess.ts"
 import * as ProcessRegistry from "../../src/Process/ProcessRegistry.ts"
 import * as ProcessTable from "../../src/Process/ProcessTable.ts"
@@ -88,6 +89,16 @@ describe("AgentProcess", () => {
         { _tag: "TooLong", bytes: 20 * 1024 * 1024, start: "x".repeat(1024) },
         { _tag: "Line", text: "b" }
       ])
+    })
+  )
+
+  it.scoped("is read to the end, however long after the end of the process", () =>
+    Effect.gen(function* () {
+      const agent = yield* node("process.stdout.write('x\\n'.repeat(20_000))")
+      yield* agent.exit
+      yield* TestClock.adjust("1 hour")
+      const lines = yield* Stream.runCount(agent.lines)
+      expect(lines).toBe(20_000)
     })
   )
 
