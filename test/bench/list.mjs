@@ -16,6 +16,7 @@ const cases = [
     { limit: 50, includeDerivedTitles: true, includeLastMessage: true }
   ],
   ["search", { limit: 50, search: "question 77" }],
+  ["everything", {}],
   ["one agent, active in the last hour", { limit: 50, agentId: "main", activeMinutes: 60 }]
 ]
 

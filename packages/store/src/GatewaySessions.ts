@@ -306,6 +306,12 @@ export class GatewaySessions extends Context.Tag("@causeway/store/GatewaySession
 /** Events indexed in one transaction. */
 const INDEX_BATCH = 500
 
+/** The next round of the event loop, so that others have their turn between two batches. */
+const nextRound = Effect.async<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
+
 /** Words of a query, each to be found; quoting keeps the query language of the index out. */
 const toMatch = (query: string): string =>
   query
@@ -505,7 +511,7 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const match = toMatch(options.query)
       if (match === "") return []
-      while (yield* indexNext) yield* Effect.yieldNow()
+      while (yield* indexNext) yield* nextRound
       const scope = options.sid === undefined ? "" : "AND f.sid = ?"
       const rows = yield* sql.unsafe<{
         readonly gateway_key: string

@@ -26,6 +26,15 @@ export interface RowsOptions {
 /** Titles and last messages are told for this many rows of a list. */
 export const TITLES_MAX = 100
 
+/** Rows that are made before others, sockets included, have their turn. */
+const ROWS_AT_ONCE = 200
+
+/** The next round of the event loop; fibers that yield stay within the present one. */
+const nextRound = Effect.async<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
+
 /** What a changed event says beside the row. */
 export type Change =
   | { readonly reason: string; readonly compacted?: boolean }
@@ -96,25 +105,40 @@ export const make = Effect.gen(function* () {
         first.organizationId,
         records.map((record) => record.key)
       )
-      return yield* Effect.forEach(records, (record, i) =>
-        Effect.gen(function* () {
-          const projection = Rows.projectionOf(record)
-          const checkpoints = yield* Checkpoints.summary(sessions, record)
-          const waits =
-            projection.prompted && projection.status === "pending"
-              ? yield* sessions.waitingFor(record.sid)
-              : null
-          return Rows.toRow(config, record, {
+      const byParent = new Map<string, Array<GatewayRecord>>()
+      for (const child of children) {
+        for (const parent of new Set([child.parentKey, child.spawnedBy])) {
+          if (parent === undefined) continue
+          const others = byParent.get(parent)
+          if (others === undefined) byParent.set(parent, [child])
+          else others.push(child)
+        }
+      }
+      const out: Array<JsonObject> = []
+      for (const [i, record] of records.entries()) {
+        // A list of everything lets others have their turn.
+        if (i % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) yield* nextRound
+        const projection = Rows.projectionOf(record)
+        const isPlain =
+          projection.counts.compactions === 0 && Rows.entryOf(record)["compactionCheckpoints"] === undefined
+        const checkpoints = isPlain ? undefined : yield* Checkpoints.summary(sessions, record)
+        const waits =
+          projection.prompted && projection.status === "pending"
+            ? yield* sessions.waitingFor(record.sid)
+            : null
+        out.push(
+          Rows.toRow(config, record, {
             includeDerivedTitles: options.includeDerivedTitles === true && i < TITLES_MAX,
             includeLastMessage: options.includeLastMessage === true && i < TITLES_MAX,
             hasActiveRun: options.withActiveRun === true ? isActive(record) : undefined,
-            childSessions: Rows.childKeys(children, record.key, now),
+            childSessions: Rows.childKeys(byParent.get(record.key) ?? [], record.key, now),
             checkpoints,
             startedAt: runs.current(record.session)?.startedAt,
             waitingFor: waits
           })
-        })
-      )
+        )
+      }
+      return out
     })
 
   const row = (record: GatewayRecord, options: RowsOptions = {}) =>

@@ -34,15 +34,33 @@ export const storeLocator = (agentId?: string): string =>
 export type Entry = JsonObject
 
 export const entryOf = (record: Pick<GatewayRecord, "entry">): Entry => {
+  const known = entries.get(record)
+  if (known !== undefined) return known
+  const entry = readJson(record.entry)
+  entries.set(record, entry)
+  return entry
+}
+
+export const projectionOf = (record: Pick<GatewayRecord, "projection">): SessionRow.SessionRow => {
+  const known = projections.get(record)
+  if (known !== undefined) return known
+  const row = SessionRow.fromJson(record.projection) ?? SessionRow.initial
+  projections.set(record, row)
+  return row
+}
+
+// A record never changes: what it holds is read once.
+const entries = new WeakMap<object, Entry>()
+const projections = new WeakMap<object, SessionRow.SessionRow>()
+
+const readJson = (text: string): JsonObject => {
+  if (text === "{}") return {}
   try {
-    return object(JSON.parse(record.entry))
+    return object(JSON.parse(text))
   } catch {
     return {}
   }
 }
-
-export const projectionOf = (record: Pick<GatewayRecord, "projection">): SessionRow.SessionRow =>
-  SessionRow.fromJson(record.projection) ?? SessionRow.initial
 
 /** Drops members that are undefined. */
 export const compact = <T extends { readonly [key: string]: unknown }>(value: T): JsonObject => {
