@@ -2,6 +2,8 @@
  * The page in a real browser, against a real hub over a real socket. The test plays the worker, so that every state of a
  * turn can be looked at. Needs Chromium (`apt-get install chromium`; `CAUSEWAY_TEST_CHROMIUM` names another one).
  */
+import { readFile } from "node:fs/promises"
+import { createRequire } from "node:module"
 import * as Hub from "@causeway/hub/Hub"
 import { assert, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -43,8 +45,20 @@ const world = (options: Parameters<typeof Browser.open>[1] = {}) =>
     const browser = yield* Browser.launch
     const { page, problems } = yield* Browser.open(browser, options)
     yield* Effect.promise(() => page.goto(`http://127.0.0.1:${wire.port}/#token=${hand.token}`))
-    return { ...hand, wire, page, problems }
+    return { ...hand, wire, browser, page, problems }
   })
+
+const axe = readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
+
+/** What axe finds against WCAG 2.2 AA. */
+const violations = async (page: Page): Promise<unknown> => {
+  // The page's policy lets nothing in; the debugger's door is not the page's.
+  await page.evaluate(`${await axe};0`)
+  return page.evaluate(
+    `axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] })
+      .then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]))`
+  )
+}
 
 /** Begins a session by the page's own button; answers its id. */
 const begin = async (page: Page): Promise<string> => {
@@ -324,6 +338,200 @@ describe.skipIf(Browser.path === undefined)("the page, in a real browser", { tim
         expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360)
       })
       expect(problems).toEqual([])
+    }).pipe(Effect.provide(hub))
+  )
+
+  it.scopedLive("draws nothing of hostile markdown, terminal escapes and reading order", () =>
+    Effect.gen(function* () {
+      const { page, problems, worker } = yield* world()
+      yield* Effect.promise(async () => {
+        const id = await begin(page)
+        const agent = await worker(id)
+        await agent.says(
+          says(
+            "m1",
+            "![x](https://example.com/t.png) [run](javascript:alert(4)) <b>bold?</b> [good](https://example.com)"
+          ),
+          {
+            type: "assistant",
+            message: {
+              id: "m2",
+              content: [
+                {
+                  type: "tool_use",
+                  id: "t1",
+                  name: "Edit",
+                  input: { file_path: "/a\u202etxt.exe", old_string: "a", new_string: "b" }
+                }
+              ]
+            }
+          },
+          {
+            type: "user",
+            message: {
+              content: [{ type: "tool_result", tool_use_id: "t1", content: "\u001b[31mred\u001b[0m words" }]
+            }
+          }
+        )
+        await page.getByText("red words", { exact: true }).waitFor()
+        await page.locator(".diff .path").getByText("/a⟦U+202E⟧txt.exe").waitFor()
+        await page.getByText("<b>", { exact: false }).first().waitFor()
+        expect(await page.locator("img").count()).toBe(0)
+        const hrefs = await page
+          .getByRole("log")
+          .locator("a[target]")
+          .evaluateAll((all) => all.map((each) => String(each)))
+        expect(hrefs).toEqual(["https://example.com/t.png", "https://example.com/"])
+      })
+      expect(problems).toEqual([])
+    }).pipe(Effect.provide(hub))
+  )
+
+  it.scopedLive("in two tabs: both agree, the first answer wins, and a stop outlives a reload", () =>
+    Effect.gen(function* () {
+      const { page, problems, worker, find } = yield* world()
+      yield* Effect.promise(async () => {
+        const id = await begin(page)
+        const other = await page.context().newPage()
+        await other.goto(page.url())
+        await other.getByText("connected", { exact: true }).waitFor()
+        const agent = await worker(id)
+        await agent.says(
+          { type: "system", subtype: "init" },
+          asks("r1", "t1", { tool_name: "Bash", input: { command: "ls" } })
+        )
+        await other.getByRole("button", { name: "Allow", exact: true }).waitFor()
+        await page.getByRole("button", { name: "Allow", exact: true }).click()
+        await other.getByRole("button", { name: "Allow", exact: true }).waitFor({ state: "detached" })
+        await page.getByRole("button", { name: "Stop" }).click()
+        await other.getByRole("button", { name: "Stopping…" }).waitFor()
+        await page.reload()
+        await page.getByRole("button", { name: "Stopping…" }).waitFor()
+        await find(
+          id,
+          ({ payload }) => payload["type"] === "control_request" && payload["request_id"] !== "r1"
+        )
+        await send(other, "from the other tab")
+        await page.getByRole("log").getByText("from the other tab", { exact: true }).waitFor()
+        expect(await page.getByRole("log").getByText("from the other tab", { exact: true }).count()).toBe(1)
+      })
+      expect(problems).toEqual([])
+    }).pipe(Effect.provide(hub))
+  )
+
+  it.scopedLive("answers approvals of every session in one place, by keyboard", () =>
+    Effect.gen(function* () {
+      const { page, problems, worker, find } = yield* world()
+      yield* Effect.promise(async () => {
+        const id = await begin(page)
+        const agent = await worker(id)
+        await agent.says(
+          asks("r1", "t1", { tool_name: "Write", input: { file_path: "/a", content: "y".repeat(9000) } })
+        )
+        await page.getByRole("link", { name: /Approvals/ }).click()
+        const card = page.getByRole("article", { name: "The agent wants to use Write" })
+        const allow = card.getByRole("button", { name: "Allow", exact: true })
+        await card.locator("button:enabled", { hasText: "Allow" }).first().waitFor()
+        await allow.focus()
+        await page.keyboard.press("Alt+KeyY")
+        await page.getByText("Nobody waits for you.").waitFor()
+        const answer = await find(id, ({ payload }) => payload["type"] === "control_response")
+        expect(answer.payload["response"]).toMatchObject({
+          response: { behavior: "allow", updatedInput: { file_path: "/a", content: "y".repeat(9000) } }
+        })
+      })
+      expect(problems).toEqual([])
+    }).pipe(Effect.provide(hub))
+  )
+
+  it.scopedLive.each(["light", "dark"] as const)("axe finds nothing, %s", (colorScheme) =>
+    Effect.gen(function* () {
+      const { page, worker } = yield* world({ colorScheme })
+      yield* Effect.promise(async () => {
+        const id = await begin(page)
+        const agent = await worker(id)
+        await agent.says(
+          { type: "system", subtype: "init" },
+          says(
+            "m1",
+            '# Title\n\nSome `code` and a list:\n\n- one\n\n```ts\nconst a: string = "x" // note\n```'
+          ),
+          {
+            type: "assistant",
+            message: {
+              id: "m2",
+              content: [
+                {
+                  type: "tool_use",
+                  id: "t1",
+                  name: "Edit",
+                  input: { file_path: "/a", old_string: "a", new_string: "b" }
+                }
+              ]
+            }
+          },
+          asks("r1", "t2", { tool_name: "Bash", input: { command: "ls" }, permission_suggestions: [{}] }),
+          asks("r2", "t3", {
+            tool_name: "AskUserQuestion",
+            input: {
+              questions: [
+                { question: "Which?", options: [{ label: "Red", description: "warm" }, { label: "Blue" }] }
+              ]
+            }
+          })
+        )
+        await page.getByRole("button", { name: "Answer" }).waitFor()
+        await page.locator(".hljs-keyword").first().waitFor()
+        expect(await violations(page)).toEqual([])
+        await page.getByRole("button", { name: "New session" }).click()
+        expect(await violations(page)).toEqual([])
+        await page.keyboard.press("Escape")
+        await page.goto(`${page.url().replace(/#.*/, "")}#/metrics`)
+        await page.getByRole("heading", { name: "Cost and health" }).waitFor()
+        expect(await violations(page)).toEqual([])
+        await page.goto(`${page.url().replace(/#.*/, "")}#/approvals`)
+        await page.getByRole("heading", { name: "Approvals" }).waitFor()
+        expect(await violations(page)).toEqual([])
+      })
+    }).pipe(Effect.provide(hub))
+  )
+
+  it.scopedLive(
+    "finds words in transcripts, opens the event that holds them, and reads a long log from its end",
+    () =>
+      Effect.gen(function* () {
+        const { page, problems, worker } = yield* world()
+        yield* Effect.promise(async () => {
+          const id = await begin(page)
+          const agent = await worker(id)
+          await agent.says(says("m0", "the needle of this log"))
+          for (let n = 0; n < 60; n++) {
+            await agent.says(
+              ...Array.from({ length: 100 }, (_, i) => says(`m-${n}-${i}`, `line ${n * 100 + i}`))
+            )
+          }
+          await page.reload()
+          await page.getByRole("log").getByText("line 5999", { exact: true }).waitFor()
+          expect(await page.getByRole("log").locator(".item").count()).toBeLessThan(80)
+          await page.getByRole("button", { name: /^Show earlier/ }).waitFor({ state: "attached" })
+          await page.getByRole("searchbox", { name: "Search sessions" }).fill("needle")
+          await page.getByRole("link", { name: /needle/ }).click()
+          await page.getByRole("log").getByText("the needle of this log", { exact: true }).waitFor()
+        })
+        expect(problems).toEqual([])
+      }).pipe(Effect.provide(hub))
+  )
+
+  it.scopedLive("says so of a session that is not there", () =>
+    Effect.gen(function* () {
+      const { page } = yield* world()
+      yield* Effect.promise(async () => {
+        await page.getByText("/home/ada/engine").first().waitFor()
+        await page.goto(`${page.url().replace(/#.*/, "")}#/session/session_${"0".repeat(32)}`)
+        await page.getByText("This session is not there.", { exact: false }).waitFor()
+        await page.getByRole("link", { name: "Back to the sessions" }).click()
+        await page.getByText("Choose a session, or begin a new one.").waitFor()
+      })
     }).pipe(Effect.provide(hub))
   )
 })

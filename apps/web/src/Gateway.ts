@@ -41,6 +41,18 @@ const SILENCE_MILLIS = 75_000
 
 const lost = { ok: false, status: 0, message: "the hub cannot be reached" } as const
 
+/** A session's id as the HTTP API spells it: the gateway writes the shared part as a uuid. */
+export const toSessionId = (id: string): string =>
+  /^(session|cse)_/.test(id)
+    ? id
+    : `session_${/^[0-9a-f-]{36}$/i.test(id) ? id.replaceAll("-", "").toLowerCase() : id}`
+
+/** A session's id as the gateway shows and looks for it. */
+export const fromSessionId = (id: string): string => {
+  const body = id.replace(/^(session|cse)_/, "")
+  return /^[0-9a-f]{32}$/.test(body) ? body.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-") : body
+}
+
 export const open = (world: World, options: Options): Gateway => {
   const waiting = new Map<string, (result: Result<JsonObject>) => void>()
   let socket: Socket | undefined

@@ -5,6 +5,12 @@
 import { SESSIONS_BETA } from "@causeway/protocol/Headers"
 import { amount, array, type JsonObject, name, object, string } from "@causeway/transcript/Read"
 import * as Usage from "@causeway/transcript/Usage"
+import type { Frame } from "./Frame.ts"
+import * as FrameReader from "./Frame.ts"
+import * as Sse from "./Sse.ts"
+
+/** Longest reading of a part of a log. */
+const READ_MILLIS = 60_000
 
 /** What a call brought. `status` 0: no answer came. */
 export type Result<A> =
@@ -147,6 +153,11 @@ export interface Hub {
   readonly createSession: (beginning: Beginning) => Promise<Result<Session>>
   readonly rename: (id: string, title: string) => Promise<Result<Session>>
   readonly archive: (id: string) => Promise<Result<Session>>
+  /**
+   * Reads a session's log from the event after `after` up to event `until`, or as far as it goes: in log order, with what
+   * travels beside it.
+   */
+  readonly events: (id: string, after: number, until: number) => Promise<Result<ReadonlyArray<Frame>>>
   /** Appends payloads; answers what they wait for, where no worker is there to take them. */
   readonly send: (id: string, payloads: ReadonlyArray<JsonObject>) => Promise<Result<string | null>>
 }
@@ -224,6 +235,45 @@ export const make = (token: string, onUnauthenticated: () => void): Hub => {
       needed(await call("PATCH", `/v1/sessions/${encodeURIComponent(id)}`, one, { title })),
     archive: async (id) =>
       needed(await call("POST", `/v1/sessions/${encodeURIComponent(id)}/archive`, one, {})),
+    events: async (id, after, until) => {
+      const abort = new AbortController()
+      const give = setTimeout(() => abort.abort(), READ_MILLIS)
+      try {
+        const response = await fetch(`/v1/code/sessions/${encodeURIComponent(id)}/events/stream`, {
+          cache: "no-store",
+          signal: abort.signal,
+          headers: {
+            accept: "text/event-stream",
+            authorization: `Bearer ${token}`,
+            "last-event-id": String(after)
+          }
+        })
+        if (response.status === 401) onUnauthenticated()
+        if (!response.ok || response.body === null) {
+          return { ok: false, status: response.status, message: `the hub answered ${response.status}` }
+        }
+        const reader = response.body.getReader()
+        const decoder = new TextDecoder()
+        const parse = Sse.parser()
+        const frames: Array<Frame> = []
+        for (;;) {
+          const { done, value } = await reader.read()
+          if (done) return { ok: true, value: frames }
+          for (const message of parse(decoder.decode(value, { stream: true }))) {
+            const frame = FrameReader.read(message)
+            if (frame === undefined || frame._tag === "Ephemeral") continue
+            if (frame._tag === "Event" && frame.event.seq > until) return { ok: true, value: frames }
+            frames.push(frame)
+            if (frame._tag === "Event" && frame.event.seq === until) return { ok: true, value: frames }
+          }
+        }
+      } catch {
+        return { ok: false, status: 0, message: "the hub cannot be reached" }
+      } finally {
+        clearTimeout(give)
+        abort.abort()
+      }
+    },
     send: (id, payloads) =>
       call("POST", `/v1/sessions/${encodeURIComponent(id)}/events`, (json) => string(json["waiting_for"]), {
         events: payloads.map((data) => ({ type: "event", data }))

@@ -4,7 +4,6 @@
  */
 import { array, type JsonObject, object, string } from "@causeway/transcript/Read"
 import type { Frame } from "./Frame.ts"
-import * as FrameReader from "./Frame.ts"
 import * as Gateway from "./Gateway.ts"
 import type * as Hub from "./Hub.ts"
 import * as Outbox from "./Outbox.ts"
@@ -16,7 +15,6 @@ import * as Watcher from "./Watcher.ts"
 export const TAIL = 3000
 /** How often the list is read: while the hub tells of changes, and while it does not. */
 const LIST_MILLIS = { told: 10_000, untold: 3000 } as const
-const REPLAY_PAGE = 1000
 
 /** Where an answer to an approval stands that was given here. */
 export interface Answering {
@@ -117,28 +115,6 @@ const names = (text: string | null): ReadonlyArray<string> => {
   } catch {
     return []
   }
-}
-
-const replayed = (value: unknown): ReadonlyArray<Frame> => {
-  const event = object(value)
-  const frame = FrameReader.read({
-    event: "client_event",
-    id: undefined,
-    data: JSON.stringify({
-      event_id: event["uuid"],
-      sequence_num: event["seq"],
-      source: event["source"],
-      created_at: typeof event["createdAt"] === "number" ? new Date(event["createdAt"]).toISOString() : "",
-      payload: event["payload"]
-    })
-  })
-  if (frame === undefined) return []
-  const status = string(event["delivery"])
-  const delivery =
-    frame._tag === "Event" && (status === "received" || status === "processing" || status === "processed")
-      ? [{ _tag: "Delivery" as const, uuid: frame.event.uuid, status } satisfies Frame]
-      : []
-  return [frame, ...delivery]
 }
 
 export const make = (world: World): Model => {
@@ -308,7 +284,7 @@ export const make = (world: World): Model => {
   }
 
   const keyOf = async (session: string): Promise<Hub.Result<string>> => {
-    const found = await gateway.call("sessions.resolve", { sessionId: session })
+    const found = await gateway.call("sessions.resolve", { sessionId: Gateway.fromSessionId(session) })
     const key = found.ok ? string(found.value["key"]) : null
     return key !== null
       ? { ok: true, value: key }
@@ -394,7 +370,7 @@ export const make = (world: World): Model => {
         ...approvals.map((approval) => (approval.seq > 0 ? approval.seq - 1 : lastSeq)),
         ...(seq === null ? [] : [seq - 1 - TAIL / 10])
       )
-      watch(state.gateway && lastSeq > TAIL * 1.5 ? Math.max(0, Math.floor(wanted)) : 0)
+      watch(lastSeq > TAIL * 1.5 ? Math.max(0, Math.floor(wanted)) : 0)
     })
   }
 
@@ -403,37 +379,15 @@ export const make = (world: World): Model => {
     if (open === null || open.start === 0 || open.loadingEarlier) return
     const mine = generation
     setOpen(open.id, { loadingEarlier: true })
-    const fail = (message: string): void => {
-      if (mine === generation) setOpen(open.id, { loadingEarlier: false, notice: `not loaded: ${message}` })
-    }
-    const key = await keyOf(open.id)
-    if (!key.ok) return fail(key.message)
     // Each time twice as much, so that reading all of a log stays proportional to its length.
-    const held = kept.length
-    const from = Math.max(0, open.start - Math.max(TAIL, held))
-    const older: Array<Frame> = []
-    let after = from
-    while (after < open.start) {
-      const page = await gateway.call("sessions.events.replay", {
-        key: key.value,
-        afterSeq: after,
-        limit: Math.min(REPLAY_PAGE, open.start - after)
-      })
-      if (mine !== generation) return
-      if (!page.ok) return fail(page.message)
-      const events = array(page.value["events"])
-      if (events.length === 0) break
-      for (const event of events) {
-        for (const frame of replayed(event)) {
-          older.push(frame)
-          if (frame._tag === "Event") after = Math.max(after, frame.event.seq)
-        }
-      }
-      const last = object(events.at(-1))["seq"]
-      if (typeof last !== "number" || last < after) break
-      after = Math.max(after, last)
+    const from = Math.max(0, open.start - Math.max(TAIL, kept.length))
+    const older = await hub.events(open.id, from, open.start)
+    if (mine !== generation) return
+    if (!older.ok) {
+      setOpen(open.id, { loadingEarlier: false, notice: `not loaded: ${older.message}` })
+      return
     }
-    kept = [...older, ...kept]
+    kept = [...older.value, ...kept]
     const { live } = state.open?.view ?? SessionView.empty
     arrived = []
     const view = SessionView.steps(SessionView.empty, kept)
@@ -534,15 +488,10 @@ export const make = (world: World): Model => {
       })
     },
     request: async (session, seq) => {
-      const key = await keyOf(session)
-      if (!key.ok || seq < 1) return null
-      const page = await gateway.call("sessions.events.replay", {
-        key: key.value,
-        afterSeq: seq - 1,
-        limit: 1
-      })
-      if (!page.ok) return null
-      const request = object(object(object(array(page.value["events"])[0])["payload"])["request"])
+      if (seq < 1) return null
+      const found = await hub.events(session, seq - 1, seq)
+      const frame = found.ok ? found.value.find((each) => each._tag === "Event") : undefined
+      const request = frame?._tag === "Event" ? object(frame.event.payload.json["request"]) : {}
       return "input" in request
         ? { input: request["input"], suggestions: array(request["permission_suggestions"]) }
         : null
@@ -584,7 +533,7 @@ export const make = (world: World): Model => {
               const seq = hit["seq"]
               return sessionId === null || typeof seq !== "number"
                 ? []
-                : [{ sessionId, seq, excerpt: string(hit["excerpt"]) ?? "" }]
+                : [{ sessionId: Gateway.toSessionId(sessionId), seq, excerpt: string(hit["excerpt"]) ?? "" }]
             })
       })
     },

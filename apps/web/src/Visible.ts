@@ -19,6 +19,9 @@ const isShown = (item: Item): boolean => {
   switch (item.kind) {
     case "tool_result":
       return !item.linked
+    case "tool_call":
+      // The plan that it makes is shown in its place.
+      return item.name !== "TodoWrite" || item.result?.isError === true || item.approval?.state === "pending"
     case "system":
       return !item.quiet
     case "thinking":

@@ -101,6 +101,18 @@ describe("Gateway", () => {
     })
   )
 
+  it.prop(
+    "spells ids both ways",
+    [FastCheck.uuid(), FastCheck.string({ minLength: 1, maxLength: 20 })],
+    ([uuid, other]) => {
+      const id = `session_${uuid.replaceAll("-", "")}`
+      expect(Gateway.fromSessionId(id)).toBe(uuid)
+      expect(Gateway.toSessionId(uuid)).toBe(id)
+      const odd = `session_${other}`
+      expect(Gateway.fromSessionId(Gateway.toSessionId(odd))).toBe(Gateway.fromSessionId(odd))
+    }
+  )
+
   it.prop("takes any frame", [FastCheck.oneof(FastCheck.string(), FastCheck.json())], ([text]) => {
     const at = world()
     at.raw(text)

@@ -271,8 +271,7 @@ export const Composer = ({
             ref={file}
             type="file"
             multiple
-            className="hidden"
-            tabIndex={-1}
+            hidden
             aria-label="Files to attach"
             onChange={(event) => {
               void add([...(event.target.files ?? [])])
@@ -298,11 +297,12 @@ export const Composer = ({
               <button
                 type="button"
                 disabled={empty}
+                aria-label="Steer"
                 title="Interrupt the agent and send this (Ctrl+Enter)"
                 onClick={() => send(true)}
               >
                 <CornerDownRight size={15} aria-hidden="true" />
-                Steer
+                <span className="label">Steer</span>
               </button>
             </>
           ) : null}

@@ -14,18 +14,15 @@ const Entry = ({ session, approval }: { readonly session: Hub.Session; readonly 
   const model = useModel()
   const state = useModelState()
   const [whole, setWhole] = useState<Request | null>(null)
-  const ready = state.gateway
   useEffect(() => {
     let mounted = true
-    if (ready) {
-      void model.request(session.id, approval.seq).then((request) => {
-        if (mounted) setWhole(request)
-      })
-    }
+    void model.request(session.id, approval.seq).then((request) => {
+      if (mounted) setWhole(request)
+    })
     return () => {
       mounted = false
     }
-  }, [model, ready, session.id, approval.seq])
+  }, [model, session.id, approval.seq])
   const request = whole ?? { input: approval.input, suggestions: [] }
   const object = Read.object(request.input)
   return (

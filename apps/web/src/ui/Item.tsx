@@ -350,7 +350,7 @@ const body = (shown: Visible.Shown, context: Context): ReactNode => {
 
 export const ItemView = memo(
   ({ shown, context }: { readonly shown: Visible.Shown; readonly context: Context }) => (
-    <div className={`item ${shown.item.kind}`}>{body(shown, context)}</div>
+    <div className="item">{body(shown, context)}</div>
   ),
   (a, b) => a.context === b.context && Visible.same(a.shown, b.shown)
 )

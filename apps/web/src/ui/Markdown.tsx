@@ -75,7 +75,7 @@ const inline = (tokens: ReadonlyArray<Token> | undefined, depth: number): ReactN
 
 const heading = (level: number, key: number, children: ReactNode): ReactNode => (
   // Headings of a message stand below those of the page.
-  <div key={key} className={`h h${level}`} role="heading" aria-level={Math.min(6, level + 2)}>
+  <div key={key} className={`h h${level}`} role="heading" aria-level={level <= 2 ? 3 : 4}>
     {children}
   </div>
 )
