@@ -1,0 +1,197 @@
+/**
+ * The git worktrees that sessions work in: one a session, made once, used again whenever the session comes back, and
+ * removed at its end where nothing would be lost.
+ *
+ * A worktree is at `<root>/<session body>`; what it was made of is beside it in `<session body>.json` (0600, replaced
+ * atomically), so that another process can remove it. A worktree whose file is missing was not finished, or is not
+ * ours: it is neither used nor removed.
+ */
+import { randomUUID } from "node:crypto"
+import { type SessionId, sessionBody } from "@causeway/protocol/Ids"
+import type { Variables } from "@causeway/runner/Environment"
+import * as Workspace from "@causeway/runner/Runner/Workspace"
+import { WorkspaceUnavailable } from "@causeway/runner/Runner/Workspace"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+
+/** What a worktree's file holds. */
+export const Entry = Schema.Struct({
+  /** The body of the session's id. */
+  session: Schema.NonEmptyString,
+  /** The checkout that it was made of; absolute. */
+  directory: Schema.NonEmptyString,
+  path: Schema.NonEmptyString,
+  branch: Schema.NonEmptyString,
+  /** The commit that it was made of. */
+  base: Schema.NonEmptyString
+})
+export type Entry = typeof Entry.Type
+
+export class Worktrees extends Context.Tag("@causeway/bridge/Worktrees")<
+  Worktrees,
+  {
+    /**
+     * Where a session of `directory` works: its worktree, or in it the same place that `directory` has in its checkout.
+     * Nothing is made.
+     */
+    readonly placeOf: (id: SessionId, directory: string) => Effect.Effect<string>
+    /** Makes the session's worktree where it is not there yet, and answers with the place in it. */
+    readonly open: (id: SessionId, directory: string) => Effect.Effect<string, WorkspaceUnavailable>
+    /**
+     * Removes the session's worktree where nothing would be lost; `Kept` says what would, and `path` where it stays.
+     * None: it had no worktree. To be called after the session's agent has ended.
+     */
+    readonly close: (id: SessionId) => Effect.Effect<Option.Option<Closed>>
+    /** The sessions, by the bodies of their ids, that have a worktree of `directory`. */
+    readonly of: (directory: string) => Effect.Effect<ReadonlyArray<string>>
+  }
+>() {}
+
+/** What came of a session's worktree. */
+export interface Closed {
+  readonly path: string
+  readonly removal: Workspace.Removal
+}
+
+export interface Options {
+  /** Where the worktrees are; absolute. Made when it is needed, 0700. */
+  readonly root: string
+  /** What git is run with; variables that would lead it to another repository are left out. */
+  readonly environment: Variables
+}
+
+const Json = Schema.parseJson(Entry)
+
+const make = (options: Options) =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const workspace = Workspace.make(options.environment)
+    // Of one repository git makes and removes one worktree at a time.
+    const turn = yield* Effect.makeSemaphore(1)
+
+    const treeOf = (session: string) => path.join(options.root, session)
+    const fileOf = (session: string) => path.join(options.root, `${session}.json`)
+    const exists = (name: string) => Effect.orElseSucceed(fs.exists(name), () => false)
+
+    /** Where `directory` is in its checkout: empty for the root of one, and outside of any. */
+    const within = (directory: string): Effect.Effect<string> => {
+      const up = (at: string): Effect.Effect<string> =>
+        Effect.flatMap(exists(path.join(at, ".git")), (found) => {
+          if (found) return Effect.succeed(path.relative(at, directory))
+          const parent = path.dirname(at)
+          return parent === at ? Effect.succeed("") : up(parent)
+        })
+      return up(directory)
+    }
+
+    const placeOf = (id: SessionId, directory: string) =>
+      Effect.map(within(directory), (place) => path.join(treeOf(sessionBody(id)), place))
+
+    const read = (session: string): Effect.Effect<Option.Option<Entry>> =>
+      fs.readFileString(fileOf(session)).pipe(
+        Effect.option,
+        Effect.flatMap(
+          Option.match({
+            onNone: () => Effect.succeed(Option.none<Entry>()),
+            onSome: (text) =>
+              Effect.matchEffect(Schema.decode(Json)(text), {
+                onFailure: (error) =>
+                  Effect.as(
+                    Effect.logWarning("worktree's file not readable").pipe(
+                      Effect.annotateLogs({ file: fileOf(session), detail: error.message })
+                    ),
+                    Option.none<Entry>()
+                  ),
+                onSuccess: (entry) => Effect.succeed(Option.some(entry))
+              })
+          })
+        )
+      )
+
+    const write = (entry: Entry) =>
+      Effect.gen(function* () {
+        const file = fileOf(entry.session)
+        const draft = `${file}.${randomUUID()}`
+        yield* fs.writeFileString(draft, yield* Schema.encode(Json)(entry), { flag: "wx", mode: 0o600 }).pipe(
+          Effect.zipRight(fs.rename(draft, file)),
+          Effect.onError(() => Effect.ignore(fs.remove(draft)))
+        )
+      })
+
+    const forget = (session: string) =>
+      Effect.catchAll(fs.remove(fileOf(session), { force: true }), (error) =>
+        Effect.logWarning("worktree's file not removed").pipe(
+          Effect.annotateLogs({ file: fileOf(session), detail: error.message })
+        )
+      )
+
+    const open = Effect.fn("Worktrees.open")(
+      function* (id: SessionId, directory: string) {
+        const session = sessionBody(id)
+        const tree = treeOf(session)
+        const place = yield* placeOf(id, directory)
+        const refuse = (detail: string) => new WorkspaceUnavailable({ directory, detail })
+        const known = yield* read(session)
+        const there = yield* exists(tree)
+        if (there && Option.isNone(known)) {
+          return yield* refuse(`${tree} is in the way and was not finished; move it away`)
+        }
+        if (!there && Option.isSome(known)) {
+          return yield* refuse(
+            `the session's worktree ${tree} is gone; what was committed in it is on the branch ${known.value.branch}`
+          )
+        }
+        if (!there) {
+          const made = yield* workspace.create(directory, options.root, session)
+          yield* write({ ...made, session, directory }).pipe(
+            Effect.catchAll((error) =>
+              Effect.zipRight(workspace.remove(directory, made), refuse(error.message))
+            )
+          )
+        }
+        // A place that no commit has yet.
+        yield* Effect.mapError(fs.makeDirectory(place, { recursive: true }), (error) => refuse(error.message))
+        return place
+      },
+      // Cut short, git would leave half a worktree.
+      (effect) => turn.withPermits(1)(Effect.uninterruptible(effect))
+    )
+
+    const close = Effect.fn("Worktrees.close")(
+      function* (id: SessionId) {
+        const session = sessionBody(id)
+        const known = yield* read(session)
+        if (Option.isNone(known)) return Option.none<Closed>()
+        const { base, branch, directory, path } = known.value
+        // Somebody removed it: there is nothing left to keep.
+        const removal: Workspace.Removal = (yield* exists(path))
+          ? yield* workspace.remove(directory, { path, branch, base })
+          : { _tag: "Removed" }
+        if (removal._tag === "Removed") yield* forget(session)
+        return Option.some<Closed>({ path, removal })
+      },
+      (effect) => turn.withPermits(1)(Effect.uninterruptible(effect))
+    )
+
+    const of = Effect.fn("Worktrees.of")(function* (directory: string) {
+      const names = yield* Effect.orElseSucceed(fs.readDirectory(options.root), () => [])
+      const entries = yield* Effect.forEach(
+        names.filter((name) => name.endsWith(".json")),
+        (name) => read(path.basename(name, ".json"))
+      )
+      return entries.flatMap((entry) =>
+        Option.isSome(entry) && entry.value.directory === directory ? [entry.value.session] : []
+      )
+    })
+
+    return Worktrees.of({ placeOf, open, close, of })
+  })
+
+export const layer = (options: Options): Layer.Layer<Worktrees, never, FileSystem.FileSystem | Path.Path> =>
+  Layer.effect(Worktrees, make(options))
