@@ -44,9 +44,8 @@ export const open = (browser: Browser, options: BrowserContextOptions = {}) =>
       page.on("pageerror", (error) => problems.push(String(error)))
       page.on("console", (message) => {
         // The browser reports every failed request; what becomes of those is what the tests look at.
-        if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
-          problems.push(message.text())
-        }
+        const failed = /^(Failed to load resource|WebSocket connection to )/.test(message.text())
+        if (message.type() === "error" && !failed) problems.push(message.text())
       })
       page.on("dialog", (dialog) => {
         problems.push(`dialog: ${dialog.message()}`)
