@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import { createElement } from "react"
 import { renderToStaticMarkup } from "react-dom/server"
-import { Markdown, safeHref } from "../src/ui/Markdown.tsx"
+import { Markdown, safeHref } from "../src/index.ts"
 
 const html = (text: string): string => renderToStaticMarkup(createElement(Markdown, { text }))
 
