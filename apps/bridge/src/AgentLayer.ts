@@ -4,11 +4,19 @@ import { fileURLToPath } from "node:url"
 import * as AgentSessions from "@causeway/runner/AgentSessions"
 import * as Drivers from "@causeway/runner/Drivers"
 import * as ProcessRegistry from "@causeway/runner/Process/ProcessRegistry"
+import type * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
 
-/** Building it ends the agents that a killed bridge of this state directory left behind. */
-export const layer = (options: { readonly stateDir: string; readonly hubUrl: string }) =>
-  AgentSessions.layer.pipe(
+/**
+ * Building it ends the agents that a killed bridge of this state directory left behind. `idleStop`: how long an agent's
+ * process may do nothing before it is ended, to be started again with the next message; default: for ever.
+ */
+export const layer = (options: {
+  readonly stateDir: string
+  readonly hubUrl: string
+  readonly idleStop?: Duration.DurationInput | undefined
+}) =>
+  AgentSessions.layerWith({ idleStop: options.idleStop }).pipe(
     Layer.provide(ProcessRegistry.layer(join(options.stateDir, "agents"))),
     Layer.provide(
       Drivers.layer({

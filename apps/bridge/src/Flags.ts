@@ -1,4 +1,5 @@
 /** The flags that several commands share. Each falls back to an environment variable where one is named. */
+import { SpawnMode } from "@causeway/runner/Runner/Workspace"
 import * as Options from "@effect/cli/Options"
 
 export const stateDir = Options.text("state-dir").pipe(
@@ -59,6 +60,18 @@ export const attaching = {
   capacity: Options.integer("capacity").pipe(
     Options.withDefault(32),
     Options.withDescription("How many sessions may run here at once")
+  ),
+  spawn: Options.choice("spawn", SpawnMode.literals).pipe(
+    Options.withDefault("same-dir" as const),
+    Options.withDescription(
+      "Where further sessions work: same-dir, worktree (a git worktree each, removed at the end unless work would be lost), session (no further ones)"
+    )
+  ),
+  idleStop: Options.float("idle-stop").pipe(
+    Options.withDefault(0),
+    Options.withDescription(
+      "End an agent's process after this many idle minutes; the next message starts it again with its history. 0: never"
+    )
   ),
   perpetual: Options.boolean("perpetual").pipe(
     Options.withDescription("Keep the session at shutdown and take it up again at the next start")

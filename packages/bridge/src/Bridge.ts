@@ -39,6 +39,7 @@ import * as Shutdown from "./internal/Shutdown.ts"
 import * as Journal from "./Journal.ts"
 import type * as Lifecycle from "./Lifecycle.ts"
 import * as Pointer from "./Pointer.ts"
+import * as Worktrees from "./Worktrees.ts"
 
 export type { Config } from "./Config.ts"
 
@@ -121,6 +122,7 @@ export const make = Effect.gen(function* () {
   const environments = yield* Environments.Environments
   const sessions = yield* Sessions.Sessions
   const poller = yield* Poller.Poller
+  const worktrees = yield* Worktrees.Worktrees
   const services = yield* Effect.context<
     | Journal.Journal
     | Environments.Environments
@@ -129,10 +131,12 @@ export const make = Effect.gen(function* () {
     | CodeSession.CodeSession
     | Credentials.Credentials
     | Poller.Poller
+    | Worktrees.Worktrees
   >()
 
-  const start = (config: Config): Effect.Effect<Handle, StartError, Scope.Scope> =>
+  const start = (given: Config): Effect.Effect<Handle, StartError, Scope.Scope> =>
     Effect.gen(function* () {
+      const config: Config = given.spawnMode === "session" ? { ...given, maxSessions: 1 } : given
       const emit = (event: BridgeEvent) => config.onEvent?.(event) ?? Effect.void
       yield* journal.claim(config.dir)
       const connectivity = yield* Connectivity.make(emit)
@@ -315,7 +319,8 @@ export const make = Effect.gen(function* () {
           journal,
           environments,
           sessions,
-          removePointer
+          removePointer,
+          cleared: hands.cleared
         })
         yield* Scope.close(scope, Exit.void)
         yield* Effect.forEach(held, ({ link }) => hands.forget(link.sessionId), { discard: true })
@@ -334,7 +339,11 @@ export const make = Effect.gen(function* () {
 
       /** A saved session that cannot be taken up is forgotten at once, and said so. */
       const discard = (sessionId: SessionId, why: string) =>
-        Effect.zipRight(journal.end(sessionId), emit(BridgeEvent.SavedSessionDropped({ sessionId, why })))
+        Effect.gen(function* () {
+          yield* journal.end(sessionId)
+          yield* hands.cleared(sessionId)
+          yield* emit(BridgeEvent.SavedSessionDropped({ sessionId, why }))
+        })
 
       const usable = (sessionId: SessionId) =>
         Effect.gen(function* () {
@@ -375,7 +384,26 @@ export const make = Effect.gen(function* () {
       const others = Effect.map(journal.sessions(config.dir), (now) =>
         now.filter((record) => !sameSession(record.sessionId, sessionId))
       )
-      yield* background(Effect.forEach(yield* others, comeBack, { concurrency: "unbounded", discard: true }))
+      if (config.spawnMode !== "session") {
+        yield* background(
+          Effect.forEach(yield* others, comeBack, { concurrency: "unbounded", discard: true })
+        )
+      }
+
+      /** Worktrees of sessions that ended while nobody was here, or in the moment in which their bridge was killed. */
+      const sweep = Effect.gen(function* () {
+        const apart = yield* worktrees.of(config.dir)
+        const known = yield* journal.sessions(config.dir)
+        for (const id of apart) {
+          const record = known.find((record) => sameSession(record.sessionId, id))
+          if (record === undefined) yield* hands.cleared(id)
+          else if (record.state === "parked" && hands.find(id) === undefined) {
+            const dead = yield* Registrar.untilGivenUp(registrar.whyDead(id))
+            if (Option.isSome(dead)) yield* discard(id, dead.value)
+          }
+        }
+      }).pipe(complain("worktrees not looked through", sessionId))
+      yield* background(sweep)
 
       const ask = Effect.flatMap(Ref.get(first.attachment), (attachment) =>
         Option.isNone(attachment) ? hands.askAgain(first) : Effect.void
@@ -475,4 +503,5 @@ export const layer: Layer.Layer<
   | Ingress.Ingress
   | CodeSession.CodeSession
   | Credentials.Credentials
+  | Worktrees.Worktrees
 > = Layer.effect(Bridge, make)

@@ -20,7 +20,15 @@ export type DetachReason =
   | "refused"
 
 /** A step of the orderly shutdown. */
-export type ShutdownStep = "agents" | "flush" | "result" | "stop" | "archive" | "deregister" | "pointer"
+export type ShutdownStep =
+  | "agents"
+  | "flush"
+  | "result"
+  | "stop"
+  | "archive"
+  | "worktree"
+  | "deregister"
+  | "pointer"
 
 /** A step of the shutdown that did not finish. */
 export interface Unfinished {

@@ -1,6 +1,7 @@
 /** What a bridge is told: everything, so that it reads nothing global. Source: spec 1 §6. */
 import type * as Environments from "@causeway/client/Environments"
 import type * as Payload from "@causeway/protocol/Payload"
+import type { SpawnMode } from "@causeway/runner/Runner/Workspace"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { BridgeEvent } from "./BridgeEvent.ts"
@@ -24,6 +25,14 @@ export interface Config {
   readonly workerType: string
   /** Sessions held at once, the home session among them; work beyond that is not acknowledged. At least 1. */
   readonly maxSessions: number
+  /**
+   * Where the sessions work; default `same-dir`: all in `dir`. `worktree`: the home session in `dir`, every other one in
+   * a git worktree of its own, made when it is taken for the first time and removed when it has ended for good, unless
+   * work would be lost (a `Warning` says where it stays); where none can be made, `WorkRefused` says why, and the
+   * session's people are told with each prompt. `session`: the home session alone; other work is not acknowledged, and
+   * `maxSessions` counts as 1. A session that comes back stays where it has worked, whatever the mode is by then.
+   */
+  readonly spawnMode?: SpawnMode
   /** SDK messages that a session created here starts with. */
   readonly initialEvents?: ReadonlyArray<Payload.JsonObject>
   /** Keep environment, session and pointer at an orderly shutdown, and take them up again at the next start. */

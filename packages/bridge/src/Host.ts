@@ -65,9 +65,9 @@ const line = (json: Payload.JsonObject & { readonly type: string }): AgentOutput
   payload: Payload.make({ ...json, uuid: randomUUID() })
 })
 
-/** What the log says of an agent that failed: why, and of each prompt that it will not be answered. */
+/** What the log says where no agent works: why, and of each prompt that it will not be answered. */
 export const failureReport = (
-  error: AgentUnavailable,
+  error: { readonly reason: string; readonly message: string },
   unanswered: ReadonlyArray<Payload.Payload>
 ): ReadonlyArray<AgentOutput> => [
   line({ type: "bridge_error", reason: "agent_unavailable", detail: error.reason, message: error.message }),
@@ -90,6 +90,36 @@ export const failureReport = (
       : [done]
   })
 ]
+
+/** Waits for something to do; leaves it in the journal, where whoever serves next finds it. */
+const awaitWork = (link: Link) =>
+  Effect.flatMap(link.unanswered, (waiting) =>
+    waiting.length > 0 ? Effect.void : Effect.asVoid(Queue.take(link.inbound))
+  )
+
+/**
+ * Serves a link once its directory is there. While it cannot be had, each prompt is told so, and tries again; `refused`
+ * is told too.
+ */
+export const within =
+  (
+    ready: Effect.Effect<unknown, { readonly _tag: string; readonly message: string }>,
+    refused: (why: string) => Effect.Effect<void>,
+    serve: Serve
+  ): Serve =>
+  (link) =>
+    Effect.gen(function* () {
+      while (true) {
+        const outcome = yield* Effect.either(ready)
+        if (outcome._tag === "Right") return yield* serve(link)
+        const { _tag: reason, message } = outcome.left
+        yield* refused(message)
+        yield* awaitWork(link)
+        yield* Queue.takeAll(link.inbound)
+        yield* link.write(failureReport({ reason, message }, yield* link.unanswered))
+        yield* awaitWork(link)
+      }
+    })
 
 /** Serves links with agents. */
 export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSessions> =>
@@ -165,12 +195,6 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
           yield* link.setStatus("idle")
           return yield* exit
         })
-      )
-
-    /** Waits for something to do; leaves it in the journal, where the next life finds it. */
-    const awaitWork = (link: Link) =>
-      Effect.flatMap(link.unanswered, (waiting) =>
-        waiting.length > 0 ? Effect.void : Effect.asVoid(Queue.take(link.inbound))
       )
 
     return (link) =>

@@ -7,7 +7,7 @@
  * ours: it is neither used nor removed.
  */
 import { randomUUID } from "node:crypto"
-import { type SessionId, sessionBody } from "@causeway/protocol/Ids"
+import { SessionId, sessionBody, toCompat } from "@causeway/protocol/Ids"
 import type { Variables } from "@causeway/runner/Environment"
 import * as Workspace from "@causeway/runner/Runner/Workspace"
 import { WorkspaceUnavailable } from "@causeway/runner/Runner/Workspace"
@@ -21,8 +21,7 @@ import * as Schema from "effect/Schema"
 
 /** What a worktree's file holds. */
 export const Entry = Schema.Struct({
-  /** The body of the session's id. */
-  session: Schema.NonEmptyString,
+  sessionId: SessionId,
   /** The checkout that it was made of; absolute. */
   directory: Schema.NonEmptyString,
   path: Schema.NonEmptyString,
@@ -47,8 +46,8 @@ export class Worktrees extends Context.Tag("@causeway/bridge/Worktrees")<
      * None: it had no worktree. To be called after the session's agent has ended.
      */
     readonly close: (id: SessionId) => Effect.Effect<Option.Option<Closed>>
-    /** The sessions, by the bodies of their ids, that have a worktree of `directory`. */
-    readonly of: (directory: string) => Effect.Effect<ReadonlyArray<string>>
+    /** The sessions that have a worktree of `directory`. */
+    readonly of: (directory: string) => Effect.Effect<ReadonlyArray<SessionId>>
   }
 >() {}
 
@@ -116,7 +115,7 @@ const make = (options: Options) =>
 
     const write = (entry: Entry) =>
       Effect.gen(function* () {
-        const file = fileOf(entry.session)
+        const file = fileOf(sessionBody(entry.sessionId))
         const draft = `${file}.${randomUUID()}`
         yield* fs.writeFileString(draft, yield* Schema.encode(Json)(entry), { flag: "wx", mode: 0o600 }).pipe(
           Effect.zipRight(fs.rename(draft, file)),
@@ -149,7 +148,7 @@ const make = (options: Options) =>
         }
         if (!there) {
           const made = yield* workspace.create(directory, options.root, session)
-          yield* write({ ...made, session, directory }).pipe(
+          yield* write({ ...made, sessionId: toCompat(id), directory }).pipe(
             Effect.catchAll((error) =>
               Effect.zipRight(workspace.remove(directory, made), refuse(error.message))
             )
@@ -186,7 +185,7 @@ const make = (options: Options) =>
         (name) => read(path.basename(name, ".json"))
       )
       return entries.flatMap((entry) =>
-        Option.isSome(entry) && entry.value.directory === directory ? [entry.value.session] : []
+        Option.isSome(entry) && entry.value.directory === directory ? [entry.value.sessionId] : []
       )
     })
 

@@ -21,6 +21,7 @@ import * as Bridge from "../src/Bridge.ts"
 import { BridgeEvent } from "../src/BridgeEvent.ts"
 import * as Journal from "../src/Journal.ts"
 import * as Pointer from "../src/Pointer.ts"
+import * as Worktrees from "../src/Worktrees.ts"
 import * as ModelHub from "./support/ModelHub.ts"
 import { passing, until } from "./support/Time.ts"
 
@@ -111,6 +112,7 @@ const withFakes = <A, E>(use: (fakes: Fakes) => Effect.Effect<A, E, Scope.Scope>
       })
     )
     const layer = Bridge.layer.pipe(
+      Layer.provide(Worktrees.layer({ root: `${stateDirectory}/worktrees`, environment: {} })),
       Layer.provideMerge(services),
       Layer.provideMerge(Layer.mergeAll(Journal.layer({ stateDirectory }), Pointer.layer({ stateDirectory })))
     )

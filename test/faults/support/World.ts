@@ -9,6 +9,7 @@ import type { BridgeEvent } from "@causeway/bridge/BridgeEvent"
 import * as Host from "@causeway/bridge/Host"
 import * as Journal from "@causeway/bridge/Journal"
 import * as Pointer from "@causeway/bridge/Pointer"
+import * as Worktrees from "@causeway/bridge/Worktrees"
 import * as Client from "@causeway/client/Client"
 import * as Credentials from "@causeway/client/Credentials"
 import * as Viewer from "@causeway/client/Viewer"
@@ -22,6 +23,7 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Chunk from "effect/Chunk"
 import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -68,13 +70,23 @@ export const client = (to: { readonly url: string; readonly token: Redacted.Reda
     Layer.provide(NodeHttpClient.layerUndici)
   )
 
-export const bridge = (options: { readonly stateDirectory: string; readonly scriptedAgentPath: string }) =>
+export const bridge = (options: {
+  readonly stateDirectory: string
+  readonly scriptedAgentPath: string
+  readonly idleStop?: Duration.DurationInput
+}) =>
   Layer.mergeAll(
     Bridge.layer.pipe(
-      Layer.provideMerge(Layer.mergeAll(Journal.layer(options), Pointer.layer(options))),
+      Layer.provideMerge(
+        Layer.mergeAll(
+          Journal.layer(options),
+          Pointer.layer(options),
+          Worktrees.layer({ root: join(options.stateDirectory, "worktrees"), environment: process.env })
+        )
+      ),
       Layer.provide(NodeContext.layer)
     ),
-    AgentSessions.layer.pipe(
+    AgentSessions.layerWith({ idleStop: options.idleStop }).pipe(
       Layer.provide(ProcessRegistry.layer(join(options.stateDirectory, "processes"))),
       Layer.provide(
         Drivers.layer({

@@ -1,13 +1,14 @@
 /** `up`, `hub` and `connect`: what runs until it is told to stop. */
 import { statSync } from "node:fs"
 import { hostname } from "node:os"
-import { resolve } from "node:path"
+import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Bridge from "@causeway/bridge/Bridge"
 import * as BridgeEvent from "@causeway/bridge/BridgeEvent"
 import * as Host from "@causeway/bridge/Host"
 import * as Journal from "@causeway/bridge/Journal"
 import * as Pointer from "@causeway/bridge/Pointer"
+import * as Worktrees from "@causeway/bridge/Worktrees"
 import * as ClientConfig from "@causeway/client/ClientConfig"
 import * as CodeSession from "@causeway/client/CodeSession"
 import * as Credentials from "@causeway/client/Credentials"
@@ -17,12 +18,14 @@ import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Hub from "@causeway/hub/Hub"
 import type { SessionId } from "@causeway/protocol/Ids"
+import type { SpawnMode } from "@causeway/runner/Runner/Workspace"
 import * as Bootstrap from "@causeway/store/Bootstrap"
 import * as Command from "@effect/cli/Command"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -120,6 +123,9 @@ interface AttachingFlags {
   readonly dir: string
   readonly agent: Option.Option<string>
   readonly capacity: number
+  readonly spawn: SpawnMode
+  /** Minutes; 0: never. */
+  readonly idleStop: number
   readonly perpetual: boolean
   readonly model: Option.Option<string>
   readonly permissionMode: Option.Option<string>
@@ -138,7 +144,11 @@ const directory = (dir: string): Effect.Effect<string, Failure> =>
     })
   })
 
-const bridgeLayer = (to: { readonly url: string; readonly token: Redacted.Redacted }, stateDir: string) =>
+const bridgeLayer = (
+  to: { readonly url: string; readonly token: Redacted.Redacted },
+  stateDir: string,
+  idleStop: Option.Option<Duration.Duration>
+) =>
   Bridge.layer.pipe(
     Layer.provideMerge(
       Layer.mergeAll(
@@ -153,9 +163,21 @@ const bridgeLayer = (to: { readonly url: string; readonly token: Redacted.Redact
     Layer.provideMerge(NodeHttpClient.layerUndici),
     Layer.provideMerge(Journal.layer({ stateDirectory: stateDir })),
     Layer.provideMerge(Pointer.layer({ stateDirectory: stateDir })),
-    Layer.provideMerge(AgentLayer.layer({ stateDir, hubUrl: to.url })),
+    Layer.provideMerge(Worktrees.layer({ root: join(stateDir, "worktrees"), environment: process.env })),
+    Layer.provideMerge(
+      AgentLayer.layer({ stateDir, hubUrl: to.url, idleStop: Option.getOrUndefined(idleStop) })
+    ),
     Layer.provide(NodeContext.layer)
   )
+
+const idleStop = (minutes: number): Effect.Effect<Option.Option<Duration.Duration>, Failure> =>
+  Number.isFinite(minutes) && minutes >= 0
+    ? Effect.succeed(minutes === 0 ? Option.none() : Option.some(Duration.minutes(minutes)))
+    : new Failure({
+        message: `--idle-stop ${minutes} is no number of minutes`,
+        next: "name how many minutes an agent may be idle before its process is ended, or 0 for ever",
+        exitCode: ExitCode.usage
+      })
 
 /** Attaches a directory until the scope closes. */
 const attach = (
@@ -166,6 +188,7 @@ const attach = (
   Effect.gen(function* () {
     const output = yield* Output
     const dir = yield* directory(flags.dir)
+    const idle = yield* idleStop(flags.idleStop)
     const choice = yield* Agents.choose(flags.agent)
     if (choice.guessed) {
       yield* output.progress(
@@ -176,7 +199,7 @@ const attach = (
     }
     const checkout = yield* Checkout.read(dir)
     const report = yield* makeReport
-    const services = yield* Layer.build(bridgeLayer(to, stateDir)).pipe(
+    const services = yield* Layer.build(bridgeLayer(to, stateDir, idle)).pipe(
       Effect.mapError((error) => new Failure({ message: error.message }))
     )
     const serve = yield* Host.make().pipe(Effect.provide(services))
@@ -190,6 +213,7 @@ const attach = (
         baseUrl: to.url,
         workerType: "causeway",
         maxSessions: Math.max(1, flags.capacity),
+        spawnMode: flags.spawn,
         perpetual: flags.perpetual,
         agent: choice.agent,
         model: Option.getOrUndefined(flags.model),

@@ -30,10 +30,11 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { BridgeEvent } from "../BridgeEvent.ts"
 import type { Config } from "../Config.ts"
-import type { Serve } from "../Host.ts"
+import * as Host from "../Host.ts"
 import { Journal, type JournalFailed, type SessionRecord } from "../Journal.ts"
 import * as Link from "../Link.ts"
 import * as Metrics from "../Metrics.ts"
+import { Worktrees } from "../Worktrees.ts"
 import type { Connectivity } from "./Connectivity.ts"
 import { type Registrar, untilAnswered } from "./Registrar.ts"
 
@@ -78,6 +79,8 @@ export interface HeldSessions {
   readonly askAgain: (held: Held) => Effect.Effect<void>
   /** Lets a session go for good. */
   readonly finish: (held: Held, why: string) => Effect.Effect<void>
+  /** Settles what the machine keeps of a session that has ended for good, when nobody works on it any more. */
+  readonly cleared: (id: SessionId) => Effect.Effect<void>
   /** Forgets what the client services keep of a session. */
   readonly forget: (id: SessionId) => Effect.Effect<void>
   /** Reports a failure that stops nothing. */
@@ -102,7 +105,7 @@ export const make = (options: {
   readonly connectivity: Connectivity
   readonly registrar: Registrar
   /** Serves a session where the configuration has no `serve`. */
-  readonly serve: Serve
+  readonly serve: Host.Serve
   /** Told when the home session is let go for good. */
   readonly onHomeEnded: Effect.Effect<void>
   /** In it, everything that works for the sessions lives. */
@@ -117,6 +120,7 @@ export const make = (options: {
   | CodeSession.CodeSession
   | Credentials.Credentials
   | Poller.Poller
+  | Worktrees
 > =>
   Effect.gen(function* () {
     const { config, connectivity, emit, environment, registrar, scope } = options
@@ -129,7 +133,10 @@ export const make = (options: {
       Journal | Ingress.Ingress | CodeSession.CodeSession | Credentials.Credentials
     >()
     const poller = yield* Poller.Poller
+    const worktrees = yield* Worktrees
     const held = new Map<string, Held>()
+    /** Body of the home session's id; also when it was let go, and may come back. */
+    let homeBody: string | undefined
     /** Sessions that were left to other workers, by the body of their ids. */
     const yielded = yield* Scope.extend(FiberMap.make<string>(), scope)
 
@@ -147,6 +154,18 @@ export const make = (options: {
 
     // --- Taking and letting go ---
 
+    /** A session that works elsewhere than in the bridge's directory works in its worktree. */
+    const servingOf = ({ cwd, sessionId }: SessionRecord): Host.Serve => {
+      const serve = config.serve ?? options.serve
+      return cwd === config.dir
+        ? serve
+        : Host.within(
+            worktrees.open(sessionId, config.dir),
+            (why) => emit(BridgeEvent.WorkRefused({ sessionId, why })),
+            serve
+          )
+    }
+
     const open = (record: SessionRecord): Effect.Effect<Held, JournalFailed> =>
       Effect.gen(function* () {
         const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
@@ -162,7 +181,7 @@ export const make = (options: {
               : connectivity.saw({ home: false }, connection.error, Duration.millis(connection.delayMillis))
           }
         }).pipe(Scope.extend(own), Effect.provide(services))
-        const serve = config.serve ?? options.serve
+        const serve = servingOf(record)
         const entry: Held = {
           link,
           scope: own,
@@ -177,19 +196,38 @@ export const make = (options: {
       }).pipe(Effect.uninterruptible)
 
     const take: HeldSessions["take"] = (sessionId, settings) =>
-      Effect.flatMap(
-        journal.enter({
+      Effect.gen(function* () {
+        if (settings.home) homeBody = sessionBody(sessionId)
+        const apart = config.spawnMode === "worktree" && !settings.home
+        const record = yield* journal.enter({
           sessionId,
           environmentId: settings.environmentId,
           directory: config.dir,
           home: settings.home,
           agentSessionId: randomUUID(),
           agent: config.agent,
-          cwd: config.dir,
+          cwd: apart ? yield* worktrees.placeOf(sessionId, config.dir) : config.dir,
           model: settings.model ?? config.model,
           permissionMode: settings.permissionMode ?? config.permissionMode
-        }),
-        (record) => open({ ...record, home: settings.home })
+        })
+        return yield* open({ ...record, home: settings.home })
+      })
+
+    const cleared: HeldSessions["cleared"] = (sessionId) =>
+      Effect.flatMap(
+        worktrees.close(sessionId),
+        Option.match({
+          onNone: () => Effect.void,
+          onSome: ({ path, removal }) =>
+            removal._tag === "Removed"
+              ? Effect.void
+              : emit(
+                  BridgeEvent.Warning({
+                    message: `the worktree ${path} of session ${sessionId} stays: ${removal.reason}`,
+                    sessionId
+                  })
+                )
+        })
       )
 
     const forget = (id: SessionId) => Effect.zipRight(ingress.clear(id), credentials.forgetIngressToken(id))
@@ -211,7 +249,8 @@ export const make = (options: {
     const finish = (entry: Held, why: string) =>
       Effect.gen(function* () {
         yield* FiberHandle.clear(entry.lease)
-        yield* letGo(entry, why, journal.end(entry.link.sessionId))
+        const { sessionId } = entry.link
+        yield* letGo(entry, why, Effect.zipLeft(journal.end(sessionId), cleared(sessionId)))
         if (entry.link.home) yield* options.onHomeEnded
       })
 
@@ -352,6 +391,10 @@ export const make = (options: {
     const accept = (work: Poller.Work) =>
       Effect.gen(function* () {
         const known = held.get(sessionBody(work.sessionId))
+        if (config.spawnMode === "session" && homeBody !== sessionBody(work.sessionId)) {
+          const why = "this bridge works on its own session alone"
+          return yield* emit(BridgeEvent.WorkRefused({ sessionId: toCompat(work.sessionId), why }))
+        }
         if (known === undefined && held.size >= config.maxSessions) {
           const { maxSessions } = config
           return yield* emit(BridgeEvent.AtCapacity({ sessionId: work.sessionId, maxSessions }))
@@ -392,6 +435,7 @@ export const make = (options: {
       accept,
       askAgain,
       finish,
+      cleared,
       forget,
       complain
     }

@@ -61,6 +61,8 @@ export interface Options {
   readonly environments: Environments.Environments["Type"]
   readonly sessions: Sessions.Sessions["Type"]
   readonly removePointer: Effect.Effect<void, PointerFailed>
+  /** Settles what the machine keeps of an archived session. */
+  readonly cleared: (id: SessionId) => Effect.Effect<void>
 }
 
 const messageOf = (cause: Cause.Cause<unknown>): string => {
@@ -149,7 +151,9 @@ export const run = (options: Options): Effect.Effect<ReadonlyArray<Unfinished>> 
         Effect.gen(function* () {
           if (!flushed.has(one)) return
           const done = yield* step("archive", id, 1, sessions.archive(id))
-          if (done && (yield* step("archive", id, 1, journal.end(id)))) archived.add(one)
+          if (!done || !(yield* step("archive", id, 1, journal.end(id)))) return
+          archived.add(one)
+          yield* step("worktree", id, 1, options.cleared(id))
         })
       )
     }
