@@ -42,14 +42,14 @@ const checkout = (dir: string) =>
     git(dir, "commit", "-q", "-m", "first")
   })
 
-/** Runs with a hub and a bridge that skips permissions. */
+/** Runs each with one hub and a bridge of its own, one after the other; the agents ask for no permissions. */
 const at = <A, E, R>(
   options: {
     readonly prepare?: (dir: string) => Effect.Effect<void>
     readonly idleStop?: Duration.DurationInput
     readonly more?: Partial<Bridge.Config>
   },
-  use: (place: Place) => Effect.Effect<A, E, R>
+  ...uses: ReadonlyArray<(place: Place) => Effect.Effect<A, E, R>>
 ) =>
   Effect.gen(function* () {
     const dir = yield* World.directory
@@ -59,34 +59,36 @@ const at = <A, E, R>(
     const context = yield* Layer.build(World.hub({ file: join(stateDirectory, "hub.db") }))
     const { firstToken, url } = yield* Effect.provide(Hub.Hub, context)
     const to = { url, token: Option.getOrThrow(firstToken) }
-    return yield* Effect.gen(function* () {
-      const handle = yield* World.start({
-        dir,
-        baseUrl: url,
-        events,
-        more: { permissionMode: "bypassPermissions", lease: "10 seconds", ...options.more }
-      })
-      return yield* Effect.provide(
-        use({
+    const live = (use: (place: Place) => Effect.Effect<A, E, R>) =>
+      Effect.gen(function* () {
+        const handle = yield* World.start({
           dir,
-          worktrees: join(stateDirectory, "worktrees"),
-          processes: () => readdirSync(join(stateDirectory, "processes")),
+          baseUrl: url,
           events,
-          handle
-        }),
-        World.client(to)
-      )
-    }).pipe(
-      Effect.scoped,
-      Effect.provide(
-        World.bridge({
-          stateDirectory,
-          scriptedAgentPath,
-          ...(options.idleStop === undefined ? {} : { idleStop: options.idleStop })
+          more: { permissionMode: "bypassPermissions", lease: "10 seconds", ...options.more }
         })
-      ),
-      Effect.provide(World.client(to))
-    )
+        return yield* Effect.provide(
+          use({
+            dir,
+            worktrees: join(stateDirectory, "worktrees"),
+            processes: () => readdirSync(join(stateDirectory, "processes")),
+            events,
+            handle
+          }),
+          World.client(to)
+        )
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          World.bridge({
+            stateDirectory,
+            scriptedAgentPath,
+            ...(options.idleStop === undefined ? {} : { idleStop: options.idleStop })
+          })
+        ),
+        Effect.provide(World.client(to))
+      )
+    for (const use of uses) yield* live(use)
   })
 
 const another = (handle: Bridge.Handle) =>
@@ -149,6 +151,42 @@ describe("spawn modes", () => {
           ])
         })
       ),
+    60_000
+  )
+
+  it.scopedLive(
+    "worktree: the next start takes up what is there, and removes that of a session that ended meanwhile",
+    () => {
+      const trees: Array<{ readonly id: SessionId; readonly path: string }> = []
+      return at(
+        { prepare: checkout, more: { spawnMode: "worktree", perpetual: true } },
+        ({ handle, worktrees }) =>
+          Effect.gen(function* () {
+            for (const text of ["!say first", "!write notes second"]) {
+              const id = yield* another(handle)
+              yield* talk(id, text)
+              trees.push({ id, path: join(worktrees, sessionBody(id)) })
+            }
+            // In order, and too late for this bridge to see it.
+            yield* handle.teardown
+            const [first] = trees
+            if (first !== undefined) yield* archive(first.id)
+            expect(trees.map(({ path }) => existsSync(path))).toEqual([true, true])
+          }),
+        ({ events }) =>
+          Effect.gen(function* () {
+            const [first, second] = trees
+            if (first === undefined || second === undefined) return expect.fail("two sessions were made")
+            yield* World.eventually(() =>
+              events.find((event) => event._tag === "SavedSessionDropped" && event.sessionId === first.id)
+            )
+            expect(yield* talk(second.id, "!write more of second")).toMatchObject({ is_error: false })
+            expect(trees.map(({ path }) => existsSync(join(path, "more")))).toEqual([false, true])
+            expect(readFileSync(join(second.path, "notes"), "utf8")).toBe("second")
+            expect(existsSync(first.path)).toBe(false)
+          })
+      )
+    },
     60_000
   )
 
