@@ -126,6 +126,41 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
   Effect.gen(function* () {
     const agents = yield* AgentSessions
 
+    /**
+     * Gives an agent that is new to the session the conversation that the log holds; true where there is one to resume.
+     * An agent that cannot take it is started without, and the log says so.
+     */
+    const takeUp = (link: Link): Effect.Effect<boolean> =>
+      Effect.flatMap(link.history, (history) =>
+        history.length === 0
+          ? Effect.succeed(false)
+          : agents
+              .adopt(
+                {
+                  agent: link.record.agent,
+                  cwd: link.record.cwd,
+                  agentSessionId: link.record.agentSessionId,
+                  env: options.env
+                },
+                history
+              )
+              .pipe(
+                Effect.as(true),
+                Effect.catchAll((error) =>
+                  Effect.as(
+                    link.write([
+                      line({
+                        type: "bridge_error",
+                        reason: "history_not_taken",
+                        message: `the agent starts without the earlier conversation: ${error.message}`
+                      })
+                    ]),
+                    false
+                  )
+                )
+              )
+      )
+
     /** One life of a link's agent: until it has failed, or the session is let go. */
     const live = (link: Link, first: Ref.Ref<boolean>) =>
       Effect.uninterruptibleMask((restore) =>
@@ -135,7 +170,7 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
           yield* Queue.takeAll(link.inbound)
           const unanswered = yield* link.unanswered
           const given = new Set(unanswered.map(({ uuid }) => uuid))
-          const resume = !(yield* Ref.get(first))
+          const resume = !(yield* Ref.get(first)) || (!link.home && (yield* restore(takeUp(link))))
           // Part of the session's scope: however this ends, the agent ends with it.
           const parent = yield* Effect.scope
           const open = Effect.gen(function* () {

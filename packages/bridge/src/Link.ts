@@ -101,6 +101,11 @@ export interface Link {
   readonly inbound: Queue.Dequeue<Payload.Payload>
   /** What people sent and nobody has answered, oldest first; may overlap with what waits in `inbound`. */
   readonly unanswered: Effect.Effect<ReadonlyArray<Payload.Payload>>
+  /**
+   * The conversation in the log up to the agent's last word: what an agent that is new to the session takes up, a fork or
+   * a session that another machine had. Empty where no agent has answered yet, or where the log cannot be read (logged).
+   */
+  readonly history: Effect.Effect<ReadonlyArray<Payload.Payload>>
   /** Notes that the agent's conversation exists: from the next launch on it is resumed. Durable when it returns. */
   readonly launched: Effect.Effect<void>
   /** What the hub is told that the agent is doing. */
@@ -132,6 +137,14 @@ export interface Options {
 /** Address of a session's log. Source: spec 5 §3.1. */
 export const ingressUrlOf = (base: string, sessionId: SessionId): string =>
   `${base.replace(/\/+$/, "")}/v1/session_ingress/session/${toCompat(sessionId)}`
+
+/** Prompts behind the agent's last word come through the stream; they are not history yet. */
+const answered = (
+  entries: ReadonlyArray<{ readonly json: Payload.JsonObject; readonly text: string }>
+): ReadonlyArray<Payload.Payload> =>
+  entries
+    .slice(0, entries.findLastIndex(({ json }) => json["type"] === "assistant") + 1)
+    .flatMap(({ json, text }) => Option.toArray(Either.getRight(Payload.fromJson(json, text))))
 
 const Claims = Schema.parseJson(Schema.Struct({ exp: Schema.Number }))
 
@@ -592,6 +605,18 @@ export const make = (
       write,
       inbound,
       unanswered: insist(journal.unanswered(sessionId)),
+      history: ingress.fetch(sessionId, ingressUrl).pipe(
+        Effect.retry({ schedule: Backoff.uploads, while: ClientError.isTransient }),
+        Effect.map((entries) => answered(entries)),
+        Effect.catchAll((error) =>
+          Effect.as(
+            Effect.logWarning("earlier conversation not read").pipe(
+              Effect.annotateLogs({ session: sessionId, detail: error.message })
+            ),
+            []
+          )
+        )
+      ),
       launched: insist(journal.launched(sessionId)),
       setStatus: (next) =>
         Effect.flatMap(Ref.getAndSet(status, next), (before) =>
