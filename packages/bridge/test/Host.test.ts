@@ -1,0 +1,126 @@
+import { EnvironmentId, EventUuid, SessionId } from "@causeway/protocol/Ids"
+import * as Payload from "@causeway/protocol/Payload"
+import {
+  type AgentOutput,
+  type AgentSessionSpec,
+  AgentSessions,
+  AgentUnavailable
+} from "@causeway/runner/Agent"
+import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as Host from "../src/Host.ts"
+import type { Link } from "../src/Link.ts"
+
+const user = (uuid: string, content: string) =>
+  Payload.make({ type: "user", uuid, message: { role: "user", content } })
+const assistant = (uuid: string, content: string) =>
+  Payload.make({ type: "assistant", uuid, message: { role: "assistant", content } })
+
+const earlier = [user("a", "before"), assistant("b", "answer")]
+
+/** What the agent was opened with, and what was written before, for a session that is new to this host. */
+const opening = (options: {
+  readonly history: ReadonlyArray<Payload.Payload>
+  readonly adopts: boolean
+  readonly launched?: boolean
+}) =>
+  Effect.gen(function* () {
+    const opened = yield* Deferred.make<AgentSessionSpec>()
+    const adopted: Array<ReadonlyArray<Payload.Payload>> = []
+    const written: Array<AgentOutput> = []
+    const prompt = user("c", "and now?")
+    const link: Link = {
+      sessionId: SessionId.make("session_1"),
+      environmentId: EnvironmentId.make("env_1"),
+      home: false,
+      ingressUrl: "http://127.0.0.1/log",
+      record: {
+        sessionId: SessionId.make("session_1"),
+        environmentId: EnvironmentId.make("env_1"),
+        directory: "/tmp",
+        home: false,
+        state: "live",
+        agentSessionId: "agent-1",
+        agent: "scripted",
+        cwd: "/tmp",
+        model: undefined,
+        permissionMode: undefined,
+        launched: options.launched ?? false,
+        head: undefined,
+        cursor: 0
+      },
+      write: (outputs) => Effect.sync(() => void written.push(...outputs)),
+      inbound: yield* Queue.unbounded<Payload.Payload>(),
+      unanswered: Effect.succeed([prompt]),
+      history: Effect.succeed(options.history),
+      launched: Effect.void,
+      setStatus: () => Effect.void,
+      attached: yield* SubscriptionRef.make(true),
+      isTurnOpen: Effect.succeed(true)
+    }
+    const serve = yield* Host.make().pipe(
+      Effect.provideService(AgentSessions, {
+        adopt: (_, entries) => {
+          adopted.push(entries)
+          return options.adopts
+            ? Effect.succeed(true)
+            : new AgentUnavailable({ agent: "scripted", reason: "Unknown", detail: "it cannot" })
+        },
+        open: (spec) =>
+          Effect.gen(function* () {
+            yield* Deferred.succeed(opened, spec)
+            return {
+              output: Stream.never,
+              input: () => Effect.void,
+              status: yield* SubscriptionRef.make<AgentStatus>("idle"),
+              process: Effect.succeed(Option.none())
+            }
+          })
+      })
+    )
+    yield* Effect.forkScoped(Effect.scoped(serve(link)))
+    return { spec: yield* Deferred.await(opened), adopted, written }
+  })
+
+describe("an agent that is new to a session", () => {
+  it.scoped("takes up the conversation that the log holds, and is resumed with it", () =>
+    Effect.gen(function* () {
+      const { adopted, spec, written } = yield* opening({ history: earlier, adopts: true })
+      expect(adopted).toEqual([earlier])
+      expect(spec.resume).toBe(true)
+      expect(spec.unanswered?.map(({ uuid }) => uuid)).toEqual([EventUuid.make("c")])
+      expect(written).toEqual([])
+    })
+  )
+
+  it.scoped("that cannot take it starts without, and the log says so", () =>
+    Effect.gen(function* () {
+      const { spec, written } = yield* opening({ history: earlier, adopts: false })
+      expect(spec.resume).toBe(false)
+      expect(written.map((output) => output._tag === "Line" && output.payload.json["reason"])).toEqual([
+        "history_not_taken"
+      ])
+    })
+  )
+
+  it.scoped("starts a conversation of its own where there was none", () =>
+    Effect.gen(function* () {
+      const { adopted, spec } = yield* opening({ history: [], adopts: true })
+      expect(adopted).toEqual([])
+      expect(spec.resume).toBe(false)
+    })
+  )
+
+  it.scoped("is not given it again once it was launched", () =>
+    Effect.gen(function* () {
+      const { adopted, spec } = yield* opening({ history: earlier, adopts: true, launched: true })
+      expect(adopted).toEqual([])
+      expect(spec.resume).toBe(true)
+    })
+  )
+})
