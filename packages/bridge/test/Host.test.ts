@@ -4,6 +4,7 @@ import {
   type AgentOutput,
   type AgentSessionSpec,
   AgentSessions,
+  type AgentStatus,
   AgentUnavailable
 } from "@causeway/runner/Agent"
 import { describe, expect, it } from "@effect/vitest"
