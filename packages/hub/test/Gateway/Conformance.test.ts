@@ -19,13 +19,15 @@ describe("conformance of the gateway", () => {
   })
 })
 
-describe.skipIf(reference === undefined)("the cases against the published gateway (opt-in)", () => {
-  const [url = "", token = ""] = (reference ?? "").split("|")
-  for (const each of document.cases) {
-    it(each.name, () => runCase({ url, token }, each), 60_000)
-  }
-})
-
 if (reference === undefined) {
-  it.skip("the published gateway did not run: CAUSEWAY_REFERENCE_GATEWAY names none", () => {})
+  process.stderr.write(
+    "Conformance: the published gateway DID NOT RUN: set CAUSEWAY_REFERENCE_GATEWAY to hold the cases against it\n"
+  )
+} else {
+  describe("the cases against the published gateway (opt-in)", () => {
+    const [url = "", token = ""] = reference.split("|")
+    for (const each of document.cases) {
+      it(each.name, () => runCase({ url, token }, each), 60_000)
+    }
+  })
 }
