@@ -3,7 +3,6 @@ import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 
 export interface Checkout {
   readonly branch: Option.Option<string>
@@ -11,37 +10,21 @@ export interface Checkout {
   readonly remote: Option.Option<string>
 }
 
-/** How a git command ended. */
-interface Said {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-const git = (
+/** What git answers; nothing where it fails, is not installed, or has nothing to say. */
+const said = (
   dir: string,
   ...args: ReadonlyArray<string>
-): Effect.Effect<Said, never, CommandExecutor.CommandExecutor> =>
+): Effect.Effect<Option.Option<string>, never, CommandExecutor.CommandExecutor> =>
   Command.make("git", "-C", dir, ...args).pipe(
     Command.env({ GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" }),
-    Command.start,
-    Effect.flatMap((process) =>
-      Effect.all(
-        {
-          code: process.exitCode,
-          out: Stream.mkString(Stream.decodeText(process.stdout)),
-          err: Stream.mkString(Stream.decodeText(process.stderr))
-        },
-        { concurrency: 3 }
+    Command.string,
+    Effect.map((out) => Option.filter(Option.some(out.trim()), (text) => text !== "")),
+    Effect.catchAll((error) =>
+      Effect.as(
+        Effect.logDebug("git did not answer").pipe(Effect.annotateLogs({ detail: error.message })),
+        Option.none<string>()
       )
-    ),
-    Effect.scoped,
-    Effect.catchAll((error) => Effect.succeed({ code: 127, out: "", err: error.message }))
-  )
-
-const said = (dir: string, ...args: ReadonlyArray<string>) =>
-  Effect.map(git(dir, ...args), ({ code, out }) =>
-    code === 0 && out.trim() !== "" ? Option.some(out.trim()) : Option.none()
+    )
   )
 
 /** Branch and remote; nothing of both without git or outside a checkout. */

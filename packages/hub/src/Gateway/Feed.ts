@@ -22,7 +22,7 @@ import { payloadOf, textOf, toMessage } from "./Messages.ts"
 import { Notifier } from "./Notifier.ts"
 import { Operations } from "./Operations.ts"
 import * as Rows from "./Rows.ts"
-import { expiry, GatewayRuns, type Run } from "./Runs.ts"
+import { GatewayRuns, type Run, unowned } from "./Runs.ts"
 
 /** Cumulative deltas are at least this far apart. */
 const DELTA_MILLIS = 150
@@ -61,25 +61,7 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const known = runs.ofPrompt(record.session, prompt.uuid)
       if (known !== undefined) return known
-      const run: Run = {
-        id: prompt.uuid,
-        organizationId: record.organizationId,
-        key: record.key,
-        session: record.session,
-        sid: record.sid,
-        promptUuid: prompt.uuid,
-        ownerConnectionId: undefined,
-        ownerDeviceId: undefined,
-        createdAt: prompt.createdAt,
-        expiresAt: expiry(yield* Clock.currentTimeMillis, undefined),
-        answered: undefined,
-        promptSeq: prompt.seq,
-        startedAt: undefined,
-        text: "",
-        lastDeltaAt: 0,
-        pendingDelta: false,
-        seq: 0
-      }
+      const run = unowned(record, prompt, { now: yield* Clock.currentTimeMillis, startedAt: undefined })
       runs.add(run)
       return run
     })

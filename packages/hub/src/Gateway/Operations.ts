@@ -28,7 +28,7 @@ import * as Keys from "./Keys.ts"
 import type { Failure } from "./Method.ts"
 import { Notifier } from "./Notifier.ts"
 import * as Rows from "./Rows.ts"
-import { expiry, GatewayRuns, type Run } from "./Runs.ts"
+import { expiry, GatewayRuns, type Run, unowned } from "./Runs.ts"
 import { holds } from "./Scopes.ts"
 
 /** How long an interrupted run may take to end: looked at every 100 ms for 15 s. */
@@ -449,25 +449,10 @@ export const make = Effect.gen(function* () {
       if (tracked.length > 0 || !Rows.hasRunInLog(record)) return tracked
       const prompt = yield* sessions.lastPrompt(record.sid)
       if (prompt === undefined) return []
-      const run: Run = {
-        id: prompt.uuid,
-        organizationId: record.organizationId,
-        key: record.key,
-        session: record.session,
-        sid: record.sid,
-        promptUuid: prompt.uuid,
-        ownerConnectionId: undefined,
-        ownerDeviceId: undefined,
-        createdAt: prompt.createdAt,
-        expiresAt: expiry(yield* Clock.currentTimeMillis, undefined),
-        answered: undefined,
-        promptSeq: prompt.seq,
-        startedAt: prompt.createdAt,
-        text: "",
-        lastDeltaAt: 0,
-        pendingDelta: false,
-        seq: 0
-      }
+      const run = unowned(record, prompt, {
+        now: yield* Clock.currentTimeMillis,
+        startedAt: prompt.createdAt
+      })
       runs.add(run)
       return [run]
     })

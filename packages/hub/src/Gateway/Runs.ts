@@ -53,6 +53,31 @@ export const expiry = (nowMillis: number, timeoutMillis: number | undefined): nu
     Math.max(MIN_LIFE_MILLIS, (timeoutMillis || DEFAULT_TIMEOUT_MILLIS) + GRACE_MILLIS)
   )
 
+/** The run of a message that did not come by this gateway, or came before a restart: nobody owns it. */
+export const unowned = (
+  record: Pick<Run, "organizationId" | "key" | "session" | "sid">,
+  prompt: { readonly uuid: string; readonly seq: number; readonly createdAt: number },
+  at: { readonly now: number; readonly startedAt: number | undefined }
+): Run => ({
+  id: prompt.uuid,
+  organizationId: record.organizationId,
+  key: record.key,
+  session: record.session,
+  sid: record.sid,
+  promptUuid: prompt.uuid,
+  ownerConnectionId: undefined,
+  ownerDeviceId: undefined,
+  createdAt: prompt.createdAt,
+  expiresAt: expiry(at.now, undefined),
+  answered: undefined,
+  promptSeq: prompt.seq,
+  startedAt: at.startedAt,
+  text: "",
+  lastDeltaAt: 0,
+  pendingDelta: false,
+  seq: 0
+})
+
 export class Runs {
   private readonly byId = new Map<string, Run>()
   private readonly skips = new Map<string, number>()
