@@ -52,19 +52,16 @@ export const left = (composer: Composer): Composer =>
 export const right = (composer: Composer): Composer =>
   place(composer, composer.text, next(composer.text, composer.cursor))
 
-const lineStart = (text: string, at: number): number => text.lastIndexOf("\n", at - 1) + 1
+const lineStart = (text: string, at: number): number => text.slice(0, at).lastIndexOf("\n") + 1
 const lineEnd = (text: string, at: number): number => {
   const end = text.indexOf("\n", at)
   return end < 0 ? text.length : end
 }
 
 export const home = (composer: Composer): Composer =>
-  place(composer, composer.text, at0(lineStart(composer.text, composer.cursor)))
+  place(composer, composer.text, lineStart(composer.text, composer.cursor))
 export const end = (composer: Composer): Composer =>
   place(composer, composer.text, lineEnd(composer.text, composer.cursor))
-
-// `lastIndexOf` looks at place 0 for a negative start, too.
-const at0 = (at: number): number => Math.max(0, at)
 
 const wordStart = (text: string, at: number): number => {
   const head = text.slice(0, at)

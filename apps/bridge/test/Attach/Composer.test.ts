@@ -126,6 +126,13 @@ describe("Composer", () => {
     }
   )
 
+  it("deletes nothing before the beginning, also where a line ends there", () => {
+    const composer = { text: "\n", cursor: 0, history: [], recalled: null, draft: "" }
+    for (const deletion of deletions.filter((each) => each(composer).text.length > 1)) {
+      expect(deletion(composer).text).toBe("\n")
+    }
+  })
+
   it.prop("takes one character back for one typed", { composer }, ({ composer }) => {
     const after = Composer.backspace(Composer.insert(composer, "x"))
     // A mark that joined with the typed character goes with it: no mark, no difference.
