@@ -43,14 +43,19 @@ export const CloseCode = {
   authChanged: 4001
 } as const
 
-/** Error codes. There is no "unauthorized" and no "not found": nearly every refusal is `INVALID_REQUEST`. */
+/**
+ * Error codes. Of the published methods nearly every refusal is `INVALID_REQUEST`: there is no "unauthorized" and no
+ * "not found". `SESSION_NOT_FOUND` and `CONFLICT` are answers of Causeway's own methods.
+ */
 export const ErrorCode = Schema.Literal(
   "NOT_LINKED",
   "NOT_PAIRED",
   "AGENT_TIMEOUT",
   "INVALID_REQUEST",
   "APPROVAL_NOT_FOUND",
-  "UNAVAILABLE"
+  "UNAVAILABLE",
+  "SESSION_NOT_FOUND",
+  "CONFLICT"
 )
 export type ErrorCode = typeof ErrorCode.Type
 

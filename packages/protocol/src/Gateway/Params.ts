@@ -216,3 +216,66 @@ export const SessionsExport = Schema.Struct({
   afterSeq: opt(Schema.Int.pipe(Schema.greaterThanOrEqualTo(0))),
   limit: opt(Schema.Int.pipe(Schema.between(1, 5000)))
 })
+
+// Sessions as the Sessions API shows them. `sessionId` takes either spelling, or the bare body.
+
+/** At most 512 characters. */
+const Title = Schema.String.pipe(Schema.maxLength(512))
+
+/** One page of all sessions, most recently updated first: at most `limit` (1 to 200, default 50) after `cursor`. */
+export const SessionsPage = Schema.Struct({
+  limit: opt(Schema.Int.pipe(Schema.between(1, 200))),
+  /** `next_cursor` of the page before. */
+  cursor: opt(NonEmpty),
+  /** Default `all`. */
+  archived: opt(constants("all", "true", "false")),
+  environmentId: opt(NonEmpty)
+})
+
+export const SessionById = Schema.Struct({ sessionId: NonEmpty })
+
+/** A session of its own, for one environment to take; waits where that is offline. */
+export const SessionsBegin = Schema.Struct({
+  environmentId: opt(NonEmpty),
+  title: opt(Title),
+  permissionMode: opt(NonEmpty),
+  /** `session_context` of the Sessions API: model, agent, worktree and whatever else the environment reads. */
+  context: opt(Schema.Record({ key: Schema.String, value: Schema.Unknown }))
+})
+
+export const SessionsRename = Schema.Struct({ sessionId: NonEmpty, title: Title })
+
+/** Events for a session's log, each a payload (`{"type":"user","uuid":…}`). One that is in the log already is left. */
+export const SessionsAppend = Schema.Struct({
+  sessionId: NonEmpty,
+  events: Schema.Array(Schema.Unknown).pipe(Schema.minItems(1), Schema.maxItems(1000))
+})
+
+/** Everything of a session after `afterSeq` (0 for all), as it comes; with `untilSeq`, to that event and no further. */
+export const SessionsWatch = Schema.Struct({
+  sessionId: NonEmpty,
+  afterSeq: atLeast(0),
+  untilSeq: opt(atLeast(0))
+})
+
+export const SessionsUnwatch = Schema.Struct({ watch: NonEmpty })
+
+/** A code that lets one device in; `scopes` of the caller's (default: all of them), good for `ttlSeconds` (default 600). */
+export const DeviceCodeCreate = Schema.Struct({
+  scopes: opt(Schema.Array(NonEmpty).pipe(Schema.minItems(1), Schema.maxItems(16))),
+  ttlSeconds: opt(Schema.Int.pipe(Schema.between(60, 86_400))),
+  label: opt(Schema.String.pipe(Schema.maxLength(200)))
+})
+
+/** A browser's `PushSubscription`, as its `toJSON` tells it (without `expirationTime`). */
+export const PushSubscribe = Schema.Struct({
+  subscription: Schema.Struct({
+    endpoint: NonEmpty.pipe(Schema.maxLength(2048)),
+    keys: Schema.Struct({
+      p256dh: NonEmpty.pipe(Schema.maxLength(256)),
+      auth: NonEmpty.pipe(Schema.maxLength(128))
+    })
+  })
+})
+
+export const PushUnsubscribe = Schema.Struct({ endpoint: NonEmpty.pipe(Schema.maxLength(2048)) })
