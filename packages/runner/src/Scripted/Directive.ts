@@ -4,11 +4,16 @@ export type Directive =
   | { readonly _tag: "Say"; readonly text: string }
   | { readonly _tag: "Think"; readonly text: string }
   | { readonly _tag: "Slow"; readonly words: number; readonly millis: number }
+  | { readonly _tag: "Stream"; readonly words: number; readonly perSecond: number }
   | { readonly _tag: "Read"; readonly path: string }
   | { readonly _tag: "Write"; readonly path: string; readonly text: string }
   | { readonly _tag: "Bash"; readonly command: string }
   | { readonly _tag: "Ask"; readonly question: string; readonly options: ReadonlyArray<string> }
   | { readonly _tag: "Tool"; readonly name: string; readonly input: { readonly [key: string]: unknown } }
+  | { readonly _tag: "Todo"; readonly steps: ReadonlyArray<string> }
+  | { readonly _tag: "Image" }
+  | { readonly _tag: "Subagent"; readonly task: string }
+  | { readonly _tag: "Usage"; readonly tokens: number }
   | { readonly _tag: "Compact" }
   /** Ends the process in mid-turn, `times` times in all for one prompt: the turn's next run after those answers. */
   | { readonly _tag: "Crash"; readonly code: number; readonly times: number }
@@ -18,6 +23,9 @@ export type Directive =
   | { readonly _tag: "BadLine" }
   | { readonly _tag: "Fail"; readonly text: string }
   | { readonly _tag: "Env" }
+
+/** Directives that may also be given as a slash command, at the start of the prompt alone; `init` offers these. */
+export const commands: ReadonlyArray<string> = ["compact", "env", "say", "think", "todo"]
 
 const number = (text: string | undefined, otherwise: number): number => {
   const value = text === undefined || text === "" ? Number.NaN : Number(text)
@@ -48,6 +56,8 @@ const directive = (name: string, rest: string): Directive | undefined => {
       return { _tag: "Think", text: rest }
     case "slow":
       return { _tag: "Slow", words: number(first, 20), millis: number(tail, 200) }
+    case "stream":
+      return { _tag: "Stream", words: number(first, 200), perSecond: Math.max(1, number(tail, 200)) }
     case "read":
       return { _tag: "Read", path: rest }
     case "write":
@@ -60,6 +70,14 @@ const directive = (name: string, rest: string): Directive | undefined => {
     }
     case "tool":
       return { _tag: "Tool", name: first, input: jsonObject(tail) }
+    case "todo":
+      return { _tag: "Todo", steps: rest.split("|").map((part) => part.trim()) }
+    case "image":
+      return { _tag: "Image" }
+    case "subagent":
+      return { _tag: "Subagent", task: rest === "" ? "look around" : rest }
+    case "usage":
+      return { _tag: "Usage", tokens: number(first, 1000) }
     case "compact":
       return { _tag: "Compact" }
     case "crash":
@@ -81,8 +99,13 @@ const directive = (name: string, rest: string): Directive | undefined => {
   }
 }
 
-/** The first line that holds a known directive decides; without one the prompt is echoed. */
+/** A slash command, or the first line that holds a known directive, decides; without one the prompt is echoed. */
 export const parse = (prompt: string): Directive => {
+  const command = /^\/([a-z]+)(?:\s+([\s\S]*?))?\s*$/.exec(prompt)
+  if (command !== null && commands.includes(command[1] ?? "")) {
+    const found = directive(command[1] ?? "", command[2] ?? "")
+    if (found !== undefined) return found
+  }
   for (const line of prompt.split("\n")) {
     const match = /^!([a-z]+)(?:\s+(.*?))?\s*$/.exec(line)
     if (match === null) continue

@@ -10,7 +10,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { isAbsolute, resolve } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import { uuid5 } from "../Uuid5.ts"
-import { type Directive, parse } from "./Directive.ts"
+import { commands, type Directive, parse } from "./Directive.ts"
 import { type Answer, isObject, type Json } from "./Host.ts"
 import type { Transcript } from "./Transcript.ts"
 
@@ -55,6 +55,13 @@ const first = (text: string, length: number): string => Array.from(text.trim()).
 
 /** About four characters a token: good enough to have figures that add up. */
 const tokens = (text: string): number => Math.max(1, Math.ceil(text.length / 4))
+
+const words = (count: number): ReadonlyArray<string> =>
+  Array.from({ length: count }, (_, index) => `word${index} `)
+
+/** A picture of one pixel: PNG in base64. */
+const PIXEL =
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 const number = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : 0)
 
@@ -135,8 +142,12 @@ export const run = async (
     }
   }
 
-  /** Text, streamed by pieces where partial messages are wanted, then whole. */
-  const answer = async (place: string, pieces: ReadonlyArray<string>, millis: number): Promise<string> => {
+  /** Text, streamed by pieces where partial messages are wanted, then whole. `pace` is awaited before each piece. */
+  const answer = async (
+    place: string,
+    pieces: ReadonlyArray<string>,
+    pace: (index: number) => Promise<void> | undefined
+  ): Promise<string> => {
     const text = pieces.join("")
     if (has(place)) {
       keep(place, {})
@@ -147,8 +158,8 @@ export const run = async (
     partial({ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } })
     let said = ""
     try {
-      for (const piece of pieces) {
-        if (millis > 0) await wait(millis)
+      for (const [index, piece] of pieces.entries()) {
+        await pace(index)
         said += piece
         partial({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text: piece } })
       }
@@ -166,7 +177,8 @@ export const run = async (
     return text
   }
 
-  const say = (text: string): Promise<string> => answer("answer", text.match(/[\s\S]{1,16}/gu) ?? [""], 0)
+  const say = (text: string): Promise<string> =>
+    answer("answer", text.match(/[\s\S]{1,16}/gu) ?? [""], () => undefined)
 
   const toolUseId = `toolu_${uuid5(promptUuid, "tool").replaceAll("-", "")}`
 
@@ -305,12 +317,19 @@ export const run = async (
         await say("thought")
         return
       case "Slow":
-        await answer(
-          "answer",
-          Array.from({ length: directive.words }, (_, index) => `word${index} `),
-          directive.millis
+        await answer("answer", words(directive.words), () =>
+          directive.millis > 0 ? wait(directive.millis) : undefined
         )
         return
+      case "Stream": {
+        // By the clock, so that a late timer is made up for and the rate holds.
+        const from = Date.now()
+        await answer("answer", words(directive.words), (index) => {
+          const early = from + (index * 1000) / directive.perSecond - Date.now()
+          return early > 0 ? wait(early) : undefined
+        })
+        return
+      }
       case "Read": {
         toolUse("Read", { file_path: directive.path })
         let text = ""
@@ -391,6 +410,57 @@ export const run = async (
         toolResult("ok", false)
         await say("done: ok")
         return
+      case "Todo":
+        toolUse("TodoWrite", {
+          todos: directive.steps.map((content, index) => ({
+            content,
+            activeForm: content,
+            status: index === 0 ? "completed" : index === 1 ? "in_progress" : "pending"
+          }))
+        })
+        toolResult("ok", false)
+        await say(`planned: ${directive.steps.length}`)
+        return
+      case "Image":
+        toolUse("Read", { file_path: "pixel.png" })
+        keep("tool result", {
+          type: "user",
+          message: {
+            role: "user",
+            content: [
+              {
+                type: "tool_result",
+                tool_use_id: toolUseId,
+                content: [{ type: "image", source: { type: "base64", media_type: "image/png", data: PIXEL } }]
+              }
+            ]
+          },
+          parent_tool_use_id: null
+        })
+        await say("done: an image")
+        return
+      case "Subagent": {
+        toolUse("Task", { description: first(directive.task, 40), prompt: directive.task })
+        const inner = `toolu_${uuid5(promptUuid, "inner tool").replaceAll("-", "")}`
+        const inside = { parent_tool_use_id: toolUseId }
+        keep(
+          "inner use",
+          message([{ type: "tool_use", id: inner, name: "Glob", input: { pattern: "*" } }], inside)
+        )
+        keep("inner result", {
+          type: "user",
+          message: { role: "user", content: [{ type: "tool_result", tool_use_id: inner, content: "a b c" }] },
+          ...inside
+        })
+        keep("inner answer", message([{ type: "text", text: `inside: ${directive.task}` }], inside))
+        toolResult(`inside: ${directive.task}`, false)
+        await say("done: subagent")
+        return
+      }
+      case "Usage":
+        usage.input = directive.tokens
+        await say(`used: ${directive.tokens}`)
+        return
       case "Compact":
         pass("compacting", { type: "system", subtype: "status", status: "compacting" })
         keep("boundary", {
@@ -445,7 +515,7 @@ export const run = async (
     permissionMode: around.permissionMode(),
     tools: ["AskUserQuestion", "Bash", "Read", "Write"],
     mcp_servers: [],
-    slash_commands: [],
+    slash_commands: commands,
     skills: [],
     agents: [],
     plugins: [],
