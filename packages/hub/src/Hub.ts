@@ -5,6 +5,7 @@ import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as Bootstrap from "@causeway/store/Bootstrap"
 import * as Bus from "@causeway/store/Bus"
 import * as Database from "@causeway/store/Database"
+import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as Environments from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import * as Log from "@causeway/store/Log"
@@ -73,6 +74,7 @@ export interface GatewayOptions extends Partial<GatewayLayer.Options> {
 export type Services =
   | Bootstrap.Bootstrap
   | Bus.Bus
+  | DeviceCodes.DeviceCodes
   | Environments.Environments
   | Log.Log
   | Organizations.Organizations
@@ -89,6 +91,7 @@ export const layerStore = (options: {
   Bootstrap.layer.pipe(
     Layer.provideMerge(
       Layer.mergeAll(
+        DeviceCodes.layer,
         Environments.layer,
         Log.layer,
         Organizations.layer,

@@ -132,12 +132,12 @@ export class GatewayDevices extends Context.Tag("@causeway/store/GatewayDevices"
       scopes: ReadonlyArray<string>
     ) => Effect.Effect<DeviceRecord, StoreUnavailable>
     readonly seen: (deviceId: string) => Effect.Effect<void, StoreUnavailable>
-    /** Forgets a device and its requests; its tokens end. False where it was unknown. */
+    /** Forgets a device with its requests and pushes; its tokens and codes end. False where it was unknown. */
     readonly remove: (
       organizationId: OrganizationId,
       deviceId: string
     ) => Effect.Effect<boolean, StoreUnavailable>
-    /** Ends the device's tokens; the next connect is told new ones. Undefined where it is unknown. */
+    /** Ends the device's tokens and codes; the next connect is told new ones. Undefined where it is unknown. */
     readonly rotate: (
       organizationId: OrganizationId,
       deviceId: string
@@ -206,9 +206,11 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const at = yield* now
       const before = yield* find(device.deviceId)
-      const approved = {
-        ...before?.approved,
-        [role]: [...new Set([...(before?.approved[role] ?? []), ...scopes])].sort()
+      // What another organisation approved is worth nothing here.
+      const same = before?.organizationId === device.organizationId ? before.approved : undefined
+      const approved = { ...same, [role]: [...new Set([...(same?.[role] ?? []), ...scopes])].sort() }
+      if (before !== undefined && same === undefined) {
+        yield* sql`DELETE FROM push_subscriptions WHERE device_id = ${device.deviceId}`
       }
       const rows =
         yield* sql<DeviceColumns>`INSERT INTO gateway_devices (id, organization_id, public_key, display_name,
@@ -224,6 +226,13 @@ export const make = Effect.gen(function* () {
       // An upsert that returns answers with its row.
       return toDevice(rows[0] as DeviceColumns)
     }).pipe(sql.withTransaction)
+
+  /** A code that let a device in is no way back for one that was sent away. */
+  const endCodes = (deviceId: string) =>
+    Effect.flatMap(
+      now,
+      (at) => sql`UPDATE device_codes SET expires_at = min(expires_at, ${at}) WHERE device_id = ${deviceId}`
+    )
 
   const request: GatewayDevices["Type"]["request"] = (device, wanted) =>
     Effect.gen(function* () {
@@ -261,14 +270,18 @@ export const make = Effect.gen(function* () {
         yield* sql`DELETE FROM gateway_pairing_requests WHERE device_id = ${deviceId} AND organization_id = ${organizationId}`
         const rows = yield* sql`DELETE FROM gateway_devices WHERE id = ${deviceId}
           AND organization_id = ${organizationId} RETURNING id`
+        if (rows.length > 0) yield* endCodes(deviceId)
         return rows.length > 0
       }).pipe(sql.withTransaction, unavailable),
     rotate: (organizationId, deviceId) =>
-      sql<DeviceColumns>`UPDATE gateway_devices SET token_generation = token_generation + 1 WHERE id = ${deviceId}
-        AND organization_id = ${organizationId} RETURNING *`.pipe(
-        Effect.map((rows) => (rows[0] === undefined ? undefined : toDevice(rows[0]))),
-        unavailable
-      ),
+      Effect.gen(function* () {
+        const [row] =
+          yield* sql<DeviceColumns>`UPDATE gateway_devices SET token_generation = token_generation + 1
+          WHERE id = ${deviceId} AND organization_id = ${organizationId} RETURNING *`
+        if (row === undefined) return undefined
+        yield* endCodes(deviceId)
+        return toDevice(row)
+      }).pipe(sql.withTransaction, unavailable),
     request,
     requests: (organizationId) =>
       sql<RequestColumns>`SELECT * FROM gateway_pairing_requests WHERE organization_id = ${organizationId}

@@ -6,6 +6,7 @@
  */
 
 import { gatewayStep } from "./internal/gateway.ts"
+import { gettingInStep } from "./internal/gettingIn.ts"
 
 const initial: ReadonlyArray<string> = [
   `CREATE TABLE organizations (
@@ -134,4 +135,4 @@ const initial: ReadonlyArray<string> = [
 ]
 
 /** Step n stands at index n − 1. */
-export const migrations: ReadonlyArray<ReadonlyArray<string>> = [initial, gatewayStep]
+export const migrations: ReadonlyArray<ReadonlyArray<string>> = [initial, gatewayStep, gettingInStep]

@@ -1,6 +1,7 @@
 export * as Bootstrap from "./Bootstrap.ts"
 export * as Bus from "./Bus.ts"
 export * as Database from "./Database.ts"
+export * as DeviceCodes from "./DeviceCodes.ts"
 export * as Environments from "./Environments.ts"
 export * as Errors from "./Errors.ts"
 export * as GatewayDevices from "./GatewayDevices.ts"

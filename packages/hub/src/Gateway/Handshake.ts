@@ -11,6 +11,7 @@ import {
 } from "@causeway/protocol/Gateway/Frames"
 import * as Validation from "@causeway/protocol/Gateway/Validation"
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import { type DeviceCodeRefused, DeviceCodes, type Redeemed } from "@causeway/store/DeviceCodes"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import { type DeviceRecord, GatewayDevices, type PairingReason } from "@causeway/store/GatewayDevices"
 import { Organizations } from "@causeway/store/Organizations"
@@ -160,6 +161,29 @@ const unauthorized = (reason: FailureReason, canRetryWithDeviceToken: boolean): 
   })
 }
 
+/** Refusals of a one-time code say why, and where the next one comes from. */
+const codeRefused = ({ reason, message }: DeviceCodeRefused): HandshakeRefused =>
+  refuse(
+    `unauthorized: ${message}; make a new one with \`causeway devices code\`, or under Devices on a page that is signed in`,
+    {
+      code: "AUTH_BOOTSTRAP_TOKEN_INVALID",
+      authReason: "bootstrap_token_invalid",
+      reason,
+      canRetryWithDeviceToken: false,
+      recommendedNextStep: "update_auth_credentials"
+    },
+    { reason: `unauthorized: ${message}` }
+  )
+
+/**
+ * The one-time code of these credentials: one that the device's signature covers, so that nobody can put another in its
+ * place. With a token beside it the signature is over that.
+ */
+const codeOf = (auth: ConnectParams["auth"]): string | undefined =>
+  auth?.token === undefined && auth?.deviceToken === undefined && !blank(auth?.bootstrapToken)
+    ? auth?.bootstrapToken
+    : undefined
+
 /** Failed attempts of one address within a minute before it has to wait 5 min. Loopback is exempt. */
 const MAX_FAILURES = 10
 const FAILURE_WINDOW_MILLIS = 60_000
@@ -270,6 +294,7 @@ export class Handshake extends Context.Tag("@causeway/hub/GatewayHandshake")<
 export const make = Effect.gen(function* () {
   const auth = yield* Auth
   const devices = yield* GatewayDevices
+  const codes = yield* DeviceCodes
   const organizations = yield* Organizations
   const configuration = yield* GatewayConfiguration
   const connections = yield* GatewayConnections
@@ -320,6 +345,37 @@ export const make = Effect.gen(function* () {
       )
     })
 
+  const metadataOf = (params: ConnectParams, organizationId: OrganizationId, publicKey: string) => ({
+    deviceId: params.device?.id ?? "",
+    organizationId,
+    publicKey,
+    displayName: params.client.displayName,
+    platform: params.client.platform,
+    deviceFamily: params.client.deviceFamily ?? "",
+    clientId: params.client.id,
+    clientMode: params.client.mode
+  })
+
+  /** A code was the word that a device needs. What it asked for before is settled with it. */
+  const approveByCode = (params: ConnectParams, redeemed: Redeemed, publicKey: string, role: Role) =>
+    Effect.gen(function* () {
+      const metadata = metadataOf(params, redeemed.organizationId, publicKey)
+      const waiting = (yield* devices.requests(redeemed.organizationId)).filter(
+        (each) => each.deviceId === metadata.deviceId && each.role === role
+      )
+      const device = yield* devices.approve(metadata, role, redeemed.scopes)
+      yield* devices.seen(device.deviceId)
+      const ts = yield* Clock.currentTimeMillis
+      for (const { requestId, deviceId } of waiting) {
+        connections.broadcast(
+          "device.pair.resolved",
+          { requestId, deviceId, decision: "approved", ts },
+          { organizationId: redeemed.organizationId }
+        )
+      }
+      return device
+    })
+
   const pair = (
     device: DeviceRecord | undefined,
     params: ConnectParams,
@@ -330,16 +386,7 @@ export const make = Effect.gen(function* () {
     origin: Origin
   ): Effect.Effect<DeviceRecord, HandshakeRefused | StoreUnavailable> =>
     Effect.gen(function* () {
-      const metadata = {
-        deviceId: params.device?.id ?? "",
-        organizationId: verified.organizationId,
-        publicKey,
-        displayName: params.client.displayName,
-        platform: params.client.platform,
-        deviceFamily: params.client.deviceFamily ?? "",
-        clientId: params.client.id,
-        clientMode: params.client.mode
-      }
+      const metadata = metadataOf(params, verified.organizationId, publicKey)
       const reason = pairingReason(device, {
         organizationId: verified.organizationId,
         publicKey,
@@ -354,14 +401,13 @@ export const make = Effect.gen(function* () {
       }
       // On this machine, with the hub's own secret, a new device and a new role of a known one need nobody's word, unless
       // something of it waits for a person already. More scopes and other metadata always do.
+      const waiting = yield* devices.requests(verified.organizationId)
+      const own = waiting.filter((each) => each.deviceId === metadata.deviceId)
       const quiet =
         (reason === "not-paired" && device === undefined) ||
         (reason === "role-upgrade" && device?.publicKey === publicKey)
-      if (quiet && origin.local && verified.method !== "device-token") {
-        const waiting = yield* devices.requests(verified.organizationId)
-        if (!waiting.some((each) => each.deviceId === metadata.deviceId)) {
-          return yield* devices.approve(metadata, role, scopes)
-        }
+      if (quiet && origin.local && verified.method !== "device-token" && own.length === 0) {
+        return yield* devices.approve(metadata, role, scopes)
       }
       const request = yield* devices.request(metadata, {
         role,
@@ -369,21 +415,27 @@ export const make = Effect.gen(function* () {
         reason: reason ?? "not-paired",
         remoteAddress: origin.remoteAddress
       })
-      connections.broadcast(
-        "device.pair.requested",
-        {
-          requestId: request.requestId,
-          deviceId: request.deviceId,
-          role,
-          scopes,
-          reason: request.reason,
-          displayName: request.displayName,
-          platform: request.platform,
-          remoteIp: request.remoteAddress,
-          ts: request.createdAt
-        },
-        { organizationId: verified.organizationId }
-      )
+      // A device that asks again and again is told of once.
+      const known = own.find((each) => each.role === role)
+      const same =
+        known !== undefined && known.reason === request.reason && known.scopes.join() === scopes.join()
+      if (!same) {
+        connections.broadcast(
+          "device.pair.requested",
+          {
+            requestId: request.requestId,
+            deviceId: request.deviceId,
+            role,
+            scopes,
+            reason: request.reason,
+            displayName: request.displayName,
+            platform: request.platform,
+            remoteIp: request.remoteAddress,
+            ts: request.createdAt
+          },
+          { organizationId: verified.organizationId }
+        )
+      }
       const [text, remediationHint] = pairingTexts[request.reason]
       const message = `pairing required: ${text}`
       return yield* refuse(
@@ -491,6 +543,28 @@ export const make = Effect.gen(function* () {
         const { code, reason, message } = proof.left
         return yield* refuse(message, { code, reason })
       }
+      const code = codeOf(params.auth)
+      if (code !== undefined) {
+        if (role !== "operator") return yield* refuse("invalid role")
+        const redeemed = yield* codes.redeem(Redacted.make(code), params.device.id).pipe(
+          Effect.catchTag("DeviceCodeRefused", (refused) => {
+            if (limited) attempts.failed(address, now)
+            return codeRefused(refused)
+          })
+        )
+        const device = yield* approveByCode(params, redeemed, proof.right, role)
+        const approved = device.approved[role] ?? []
+        return {
+          params,
+          organizationId: redeemed.organizationId,
+          tokenId: undefined,
+          role,
+          // Whoever follows a link cannot know what its code allows, and gets what it does.
+          scopes: scopes.filter((scope) => holds(approved, scope as Scope)),
+          device,
+          deviceToken: devices.token(device, role)
+        } satisfies Admitted
+      }
       const known = yield* devices.get(params.device.id)
       let verified: Verified
       if (Either.isRight(secret)) verified = secret.right
@@ -524,5 +598,5 @@ export const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Handshake,
   never,
-  Auth | GatewayDevices | Organizations | GatewayConfiguration | GatewayConnections
+  Auth | DeviceCodes | GatewayDevices | Organizations | GatewayConfiguration | GatewayConnections
 > = Layer.effect(Handshake, make)

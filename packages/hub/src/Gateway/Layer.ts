@@ -1,5 +1,6 @@
 /** The gateway, put together over a store and a server. */
 import type { Bus } from "@causeway/store/Bus"
+import type { DeviceCodes } from "@causeway/store/DeviceCodes"
 import type { Environments } from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import * as GatewayDevices from "@causeway/store/GatewayDevices"
@@ -37,6 +38,7 @@ export const layer = (
   StoreUnavailable,
   | Auth
   | Bus
+  | DeviceCodes
   | Environments
   | GatewayConfiguration
   | Log

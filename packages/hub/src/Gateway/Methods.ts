@@ -9,6 +9,7 @@ import * as Administering from "./Methods/Administering.ts"
 import * as Causeway from "./Methods/Causeway.ts"
 import * as Compacting from "./Methods/Compacting.ts"
 import * as Driving from "./Methods/Driving.ts"
+import * as Health from "./Methods/Health.ts"
 import * as Pairing from "./Methods/Pairing.ts"
 import * as Reading from "./Methods/Reading.ts"
 
@@ -24,7 +25,8 @@ export const make = Effect.gen(function* () {
     ...(yield* Administering.make),
     ...(yield* Compacting.make),
     ...(yield* Causeway.make),
-    ...(yield* Pairing.make)
+    ...(yield* Pairing.make),
+    ...(yield* Health.make)
   ]
   return GatewayMethods.of({ byName: new Map(all.map((each) => [each.name, each])) })
 })

@@ -1,11 +1,16 @@
 /** Roles, scopes, and who may call what. Checked here and nowhere else. Source: spec 2 §1 ("Scopes"). */
 
-export type Scope =
-  | "operator.read"
-  | "operator.write"
-  | "operator.admin"
-  | "operator.pairing"
-  | "operator.approvals"
+const scopes = [
+  "operator.read",
+  "operator.write",
+  "operator.admin",
+  "operator.pairing",
+  "operator.approvals"
+] as const
+export type Scope = (typeof scopes)[number]
+
+/** Whether this text names a scope. */
+export const isScope = (text: string): text is Scope => scopes.some((scope) => scope === text)
 
 /** Whether these scopes hold the wanted one: admin implies all, write implies read. */
 export const holds = (scopes: ReadonlyArray<string>, wanted: Scope): boolean =>

@@ -29,14 +29,27 @@ const number = (value: number | bigint): string =>
 
 type Labels = ReadonlyArray<readonly [string, string]>
 
-const sample = (name: string, labels: Labels, value: number | bigint): string => {
-  const inside = labels.map(([key, text]) => `${legalLabel(key)}="${escapeValue(text)}"`).join(",")
+/** One number, as the format has it: a histogram is several, `<name>_bucket` and so on. */
+export interface Sample {
+  readonly name: string
+  readonly labels: Labels
+  readonly value: number | bigint
+}
+
+const sample = (name: string, labels: Labels, value: number | bigint): Sample => ({
+  name,
+  labels: labels.map(([key, text]) => [legalLabel(key), text] as const),
+  value
+})
+
+const lineOf = ({ labels, name, value }: Sample): string => {
+  const inside = labels.map(([key, text]) => `${key}="${escapeValue(text)}"`).join(",")
   return `${name}${inside.length === 0 ? "" : `{${inside}}`} ${number(value)}`
 }
 
 interface Family {
   readonly type: "counter" | "gauge" | "histogram" | "summary"
-  readonly lines: ReadonlyArray<string>
+  readonly samples: ReadonlyArray<Sample>
 }
 
 const familyOf = (
@@ -47,15 +60,15 @@ const familyOf = (
 ): Family | undefined => {
   if (MetricState.isCounterState(state)) {
     const incremental = MetricKeyType.isCounterKey(key.keyType) && key.keyType.incremental
-    return { type: incremental ? "counter" : "gauge", lines: [sample(name, labels, state.count)] }
+    return { type: incremental ? "counter" : "gauge", samples: [sample(name, labels, state.count)] }
   }
   if (MetricState.isGaugeState(state)) {
-    return { type: "gauge", lines: [sample(name, labels, state.value)] }
+    return { type: "gauge", samples: [sample(name, labels, state.value)] }
   }
   if (MetricState.isFrequencyState(state)) {
     return {
       type: "counter",
-      lines: [...state.occurrences].map(([value, count]) =>
+      samples: [...state.occurrences].map(([value, count]) =>
         sample(name, [...labels, ["value", value]], count)
       )
     }
@@ -66,7 +79,7 @@ const familyOf = (
       .map(([boundary, count]) => sample(`${name}_bucket`, [...labels, ["le", number(boundary)]], count))
     return {
       type: "histogram",
-      lines: [
+      samples: [
         ...buckets,
         sample(`${name}_bucket`, [...labels, ["le", "+Inf"]], state.count),
         sample(`${name}_sum`, labels, state.sum),
@@ -77,7 +90,7 @@ const familyOf = (
   if (MetricState.isSummaryState(state)) {
     return {
       type: "summary",
-      lines: [
+      samples: [
         ...state.quantiles.map(([quantile, value]) =>
           sample(
             name,
@@ -96,9 +109,16 @@ const familyOf = (
 const labelText = (pair: MetricPair.MetricPair.Untyped): string =>
   pair.metricKey.tags.map((tag) => `${tag.key}=${tag.value}`).join(",")
 
-/** The text of these metrics, sorted by name and labels. Where two kinds share a name, the first one keeps it. */
-export const encode = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): string => {
-  const families = new Map<string, { type: Family["type"]; help: string | undefined; lines: Array<string> }>()
+interface NamedFamily {
+  readonly name: string
+  readonly type: Family["type"]
+  readonly help: string | undefined
+  readonly samples: Array<Sample>
+}
+
+/** Sorted by name and labels. Where two kinds share a name, the first one keeps it. */
+const familiesOf = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): ReadonlyArray<NamedFamily> => {
+  const families = new Map<string, NamedFamily>()
   const sorted = [...pairs].sort((a, b) => (labelText(a) < labelText(b) ? -1 : 1))
   for (const { metricKey, metricState } of sorted) {
     const name = legalName(metricKey.name)
@@ -108,19 +128,26 @@ export const encode = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): str
     const known = families.get(name)
     if (known === undefined) {
       const help = Option.getOrUndefined(metricKey.description)
-      families.set(name, { type: family.type, help, lines: [...family.lines] })
+      families.set(name, { name, type: family.type, help, samples: [...family.samples] })
     } else if (known.type === family.type) {
-      known.lines.push(...family.lines)
+      known.samples.push(...family.samples)
     }
   }
-  return [...families]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, { type, help, lines }]) => {
+  return [...families.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** The text of these metrics. */
+export const encode = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): string =>
+  familiesOf(pairs)
+    .map(({ name, type, help, samples }) => {
       const head = help === undefined ? [] : [`# HELP ${name} ${escapeHelp(help)}`]
-      return `${[...head, `# TYPE ${name} ${type}`, ...lines].join("\n")}\n`
+      return `${[...head, `# TYPE ${name} ${type}`, ...samples.map(lineOf)].join("\n")}\n`
     })
     .join("")
-}
+
+/** The samples of these metrics, in the order of the text. */
+export const samples = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): ReadonlyArray<Sample> =>
+  familiesOf(pairs).flatMap((family) => family.samples)
 
 /** The text of the process's metrics now. */
 export const snapshot: Effect.Effect<string> = Effect.map(Metric.snapshot, encode)

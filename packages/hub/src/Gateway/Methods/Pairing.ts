@@ -2,22 +2,28 @@
  * Methods for devices: what waits for approval, what was approved, and their end. Source: spec 2 §1 ("Pairing").
  */
 import * as Params from "@causeway/protocol/Gateway/Params"
+import { DeviceCodes } from "@causeway/store/DeviceCodes"
 import { type DeviceRecord, GatewayDevices } from "@causeway/store/GatewayDevices"
 import type { GatewayRecord } from "@causeway/store/GatewaySessions"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { GatewayConnections } from "../Connections.ts"
+import * as Redacted from "effect/Redacted"
+import { type Connection, GatewayConnections } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
 import { answer, type Method, method } from "../Method.ts"
 import * as Rows from "../Rows.ts"
-import { holds, type Scope } from "../Scopes.ts"
+import { holds, isScope, type Scope } from "../Scopes.ts"
 
 export const make = Effect.gen(function* () {
   const devices = yield* GatewayDevices
+  const codes = yield* DeviceCodes
   const connections = yield* GatewayConnections
 
-  const showDevice = (device: DeviceRecord) =>
+  const showDevice = (device: DeviceRecord, caller: Connection) =>
     Rows.compact({
+      current: caller.info.deviceId === device.deviceId ? true : undefined,
+      connected: [...connections.all].some((each) => each.info.deviceId === device.deviceId),
       deviceId: device.deviceId,
       publicKey: device.publicKey,
       displayName: device.displayName,
@@ -36,7 +42,7 @@ export const make = Effect.gen(function* () {
   const pairList = method("device.pair.list", {
     scope: "operator.pairing",
     params: Params.Empty,
-    handle: (_, { organizationId }) =>
+    handle: (_, { connection, organizationId }) =>
       Effect.gen(function* () {
         const pending = yield* devices.requests(organizationId)
         const paired = yield* devices.list(organizationId)
@@ -57,7 +63,7 @@ export const make = Effect.gen(function* () {
               ts: request.createdAt
             })
           ),
-          paired: paired.map(showDevice)
+          paired: paired.map((device) => showDevice(device, connection))
         })
       })
   })
@@ -78,6 +84,31 @@ export const make = Effect.gen(function* () {
       )
     )
 
+  /** Nobody gives away more than they hold. */
+  const requireAll = (caller: Connection, scopes: ReadonlyArray<string>) => {
+    const missing = scopes.find((scope) => !holds(caller.info.scopes, scope as Scope))
+    return missing === undefined ? Effect.void : Effect.fail(invalid(`missing scope: ${missing}`))
+  }
+
+  const codeCreate = method("device.code.create", {
+    scope: "operator.pairing",
+    params: Params.DeviceCodeCreate,
+    handle: (params, { connection, organizationId }) =>
+      Effect.gen(function* () {
+        const scopes = [...new Set(params.scopes ?? connection.info.scopes)]
+        const strange = scopes.find((scope) => !isScope(scope))
+        if (strange !== undefined) return yield* invalid(`unknown scope: ${strange}`)
+        yield* requireAll(connection, scopes)
+        const { code, expiresAt } = yield* codes.create({
+          organizationId,
+          scopes,
+          ttl: params.ttlSeconds === undefined ? undefined : Duration.seconds(params.ttlSeconds),
+          label: params.label
+        })
+        return answer({ code: Redacted.value(code), expiresAtMs: expiresAt })
+      })
+  })
+
   const pairApprove = method("device.pair.approve", {
     scope: "operator.pairing",
     params: Params.DeviceRequest,
@@ -87,12 +118,10 @@ export const make = Effect.gen(function* () {
           (each) => each.requestId === params.requestId
         )
         if (request === undefined) return yield* invalid("unknown requestId")
-        // Nobody gives away more than they hold.
-        const missing = request.scopes.find((scope) => !holds(connection.info.scopes, scope as Scope))
-        if (missing !== undefined) return yield* invalid(`missing scope: ${missing}`)
+        yield* requireAll(connection, request.scopes)
         const device = yield* devices.approve(request, request.role, request.scopes)
         return answer(
-          { requestId: request.requestId, device: showDevice(device) },
+          { requestId: request.requestId, device: showDevice(device, connection) },
           resolved(organizationId, request.requestId, request.deviceId, "approved")
         )
       })
@@ -143,5 +172,12 @@ export const make = Effect.gen(function* () {
       })
   })
 
-  return [pairList, pairApprove, pairReject, pairRemove, tokenRotate] satisfies ReadonlyArray<Method>
+  return [
+    codeCreate,
+    pairList,
+    pairApprove,
+    pairReject,
+    pairRemove,
+    tokenRotate
+  ] satisfies ReadonlyArray<Method>
 })

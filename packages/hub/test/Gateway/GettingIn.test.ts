@@ -1,0 +1,245 @@
+import { describe, expect, layer as suite } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
+import { type Client, connected, Device, type Frame, layer, open, type Target, target } from "./harness.ts"
+
+const ALL = ["operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing"]
+
+/** The page, as it comes from another machine: a proxy in front of the hub makes it that. */
+const page = {
+  client: {
+    id: "openclaw-control-ui",
+    version: "1",
+    platform: "web",
+    mode: "ui",
+    displayName: "Firefox on Linux"
+  },
+  scopes: ALL
+}
+const elsewhere = (at: Target) => ({ origin: at.url.replace("ws", "http"), "x-forwarded-for": "192.0.2.1" })
+
+/** One attempt of the page with these credentials; the proof is made at the clock's time. */
+const attempt = (at: Target, device: Device, auth: Frame, over: Frame = {}) =>
+  Effect.gen(function* () {
+    const client = yield* open(at, elsewhere(at))
+    const signedAt = yield* Clock.currentTimeMillis
+    const answer = yield* Effect.promise(() =>
+      client.connect({ ...page, auth, ...over }, device, { signedAt })
+    )
+    return { client, answer }
+  })
+
+const request = (client: Client, method: string, params: Frame = {}) =>
+  Effect.promise(() => client.call(method, params))
+
+/** Somebody on this machine who has everything. */
+const admin = (at: Target) =>
+  Effect.gen(function* () {
+    const client = yield* open(at)
+    const signedAt = yield* Clock.currentTimeMillis
+    yield* Effect.promise(() => client.connect({ scopes: ALL }, new Device(), { signedAt }))
+    return client
+  })
+
+const refused = (reason: string): Frame => ({
+  code: "INVALID_REQUEST",
+  message: expect.stringMatching(/^unauthorized: .*; make a new one with `causeway devices code`/),
+  details: expect.objectContaining({
+    code: "AUTH_BOOTSTRAP_TOKEN_INVALID",
+    authReason: "bootstrap_token_invalid",
+    reason
+  })
+})
+
+describe("one-time codes", () => {
+  suite(layer())((it) => {
+    it.scoped("let one device in from anywhere, which may come again until the code expires", () =>
+      Effect.gen(function* () {
+        const at = yield* target
+        const made = yield* request(yield* admin(at), "device.code.create", { ttlSeconds: 60 })
+        expect(made).toEqual({
+          code: expect.stringMatching(/^([0-9A-HJKMNP-TV-Z]{4}-){6}[0-9A-HJKMNP-TV-Z]{4}$/),
+          expiresAtMs: (yield* Clock.currentTimeMillis) + 60_000
+        })
+        const device = new Device()
+        const first = yield* attempt(at, device, { bootstrapToken: made["code"] })
+        expect(first.answer).toMatchObject({ ok: true, payload: { auth: { scopes: [...ALL].sort() } } })
+        const { deviceToken } = first.answer["payload"].auth
+
+        // The answer was lost: typed in another spelling it is the same code.
+        const again = yield* attempt(at, device, {
+          bootstrapToken: String(made["code"]).toLowerCase().replaceAll("-", " ")
+        })
+        expect(again.answer["payload"].auth.deviceToken).toBe(deviceToken)
+
+        const other = yield* attempt(at, new Device(), { bootstrapToken: made["code"] })
+        expect(other.answer["error"]).toEqual(refused("used"))
+        expect((yield* Effect.promise(() => other.client.untilClosed())).code).toBe(1008)
+
+        yield* TestClock.adjust("60 seconds")
+        const late = yield* attempt(at, device, { bootstrapToken: made["code"] })
+        expect(late.answer["error"]).toEqual(refused("expired"))
+        // What it opened stays open.
+        const own = yield* attempt(at, device, { deviceToken })
+        expect(own.answer["ok"]).toBe(true)
+        expect((yield* request(own.client, "device.pair.list"))["paired"]).toContainEqual(
+          expect.objectContaining({
+            deviceId: device.id,
+            current: true,
+            connected: true,
+            displayName: "Firefox on Linux"
+          })
+        )
+        expect((yield* attempt(at, new Device(), { bootstrapToken: "nonsense" })).answer["error"]).toEqual(
+          refused("unknown")
+        )
+      })
+    )
+
+    it.scoped("carry what their maker chose, which is at most what the maker has", () =>
+      Effect.gen(function* () {
+        const at = yield* target
+        const all = yield* admin(at)
+        const little = yield* request(all, "device.code.create", {
+          scopes: ["operator.read", "operator.pairing"]
+        })
+        const { answer, client } = yield* attempt(at, new Device(), { bootstrapToken: little["code"] })
+        expect(answer["payload"].auth.scopes).toEqual(["operator.pairing", "operator.read"])
+        const create = (params: Frame) => Effect.promise(() => client.refusal("device.code.create", params))
+        expect(yield* create({ scopes: ["operator.write"] })).toMatchObject({
+          message: "missing scope: operator.write"
+        })
+        expect(yield* create({ scopes: ["everything"] })).toMatchObject({
+          message: "unknown scope: everything"
+        })
+        expect(yield* create({ ttlSeconds: 59 })).toMatchObject({ code: "INVALID_REQUEST" })
+        expect(
+          (yield* attempt(at, new Device(), {
+            bootstrapToken: (yield* request(client, "device.code.create"))["code"]
+          })).answer["payload"].auth.scopes
+        ).toEqual(["operator.pairing", "operator.read"])
+        expect(
+          (yield* attempt(at, new Device(), { bootstrapToken: little["code"] }, { role: "node" })).answer[
+            "ok"
+          ]
+        ).toBe(false)
+      })
+    )
+
+    it.scoped("are covered by the signature: beside another credential they count for nothing", () =>
+      Effect.gen(function* () {
+        const at = yield* target
+        const { code } = yield* request(yield* admin(at), "device.code.create")
+        const { answer } = yield* attempt(at, new Device(), { token: "cw_wrong", bootstrapToken: code })
+        expect(answer["error"].details.code).toBe("AUTH_TOKEN_MISMATCH")
+        expect((yield* attempt(at, new Device(), { bootstrapToken: code })).answer["ok"]).toBe(true)
+      })
+    )
+
+    it.scoped("settle what the device had asked for", () =>
+      Effect.gen(function* () {
+        const at = yield* target
+        const all = yield* admin(at)
+        const device = new Device()
+        const asking = yield* attempt(at, device, { token: at.token })
+        const { requestId } = asking.answer["error"].details
+        const { code } = yield* request(all, "device.code.create", { scopes: ["operator.admin"] })
+        expect((yield* attempt(at, device, { bootstrapToken: code })).answer["ok"]).toBe(true)
+        expect(
+          yield* Effect.promise(() =>
+            all.event("device.pair.resolved", (payload) => payload["requestId"] === requestId)
+          )
+        ).toMatchObject({ decision: "approved" })
+      })
+    )
+  })
+})
+
+describe("pairing", () => {
+  suite(layer())((it) => {
+    it.scoped("a device that asks again has one request, told of once, until it is approved", () =>
+      Effect.gen(function* () {
+        const at = yield* target
+        const all = yield* admin(at)
+        const device = new Device()
+        const ids: Array<string> = []
+        for (let i = 0; i < 3; i++) {
+          const { answer } = yield* attempt(at, device, { token: at.token })
+          expect(answer["error"]).toMatchObject({ code: "NOT_PAIRED", details: { code: "PAIRING_REQUIRED" } })
+          ids.push(answer["error"].details.requestId)
+        }
+        expect(new Set(ids).size).toBe(1)
+        const { pending } = yield* request(all, "device.pair.list")
+        expect(pending.filter((each: Frame) => each["deviceId"] === device.id)).toHaveLength(1)
+        yield* request(all, "device.pair.approve", { requestId: ids[0] })
+        expect(all.events("device.pair.requested")).toHaveLength(1)
+        expect((yield* attempt(at, device, { token: at.token })).answer["ok"]).toBe(true)
+      })
+    )
+
+    it.scoped("a revoked device is closed, and neither its token nor its code opens anything", () =>
+      Effect.gen(function* () {
+        const at = yield* target
+        const all = yield* admin(at)
+        const { code } = yield* request(all, "device.code.create")
+        const device = new Device()
+        const { answer, client } = yield* attempt(at, device, { bootstrapToken: code })
+        yield* request(all, "device.pair.remove", { deviceId: device.id })
+        expect((yield* Effect.promise(() => client.untilClosed())).code).toBe(1008)
+        const { deviceToken } = answer["payload"].auth
+        expect((yield* attempt(at, device, { deviceToken })).answer["error"].details.code).toBe(
+          "AUTH_DEVICE_TOKEN_MISMATCH"
+        )
+        expect((yield* attempt(at, device, { bootstrapToken: code })).answer["error"]).toEqual(
+          refused("expired")
+        )
+      })
+    )
+  })
+})
+
+describe("health", () => {
+  suite(layer(), { excludeTestServices: true })((it) => {
+    it.scoped("metrics are those of /metrics, tokens are told without their secrets", () =>
+      Effect.gen(function* () {
+        const at = yield* target
+        const client = yield* connected(at)
+        const { metrics } = yield* request(client, "hub.metrics")
+        const text = yield* Effect.promise(() =>
+          fetch(`${at.url.replace("ws", "http")}/metrics`).then((answer) => answer.text())
+        )
+        const names = new Set(
+          text
+            .split("\n")
+            .filter((line) => line !== "" && !line.startsWith("#"))
+            .map((line) => line.split(/[{ ]/, 1)[0])
+        )
+        expect(new Set(metrics.map((each: Frame) => each["name"]))).toEqual(names)
+        expect(metrics).toContainEqual({
+          name: "effect_fiber_lifetimes_bucket",
+          labels: { time_unit: "milliseconds", le: "+Inf" },
+          value: expect.any(Number)
+        })
+
+        const listed = yield* request(client, "tokens.list")
+        expect(listed).toEqual({
+          tokens: [
+            {
+              id: expect.stringMatching(/^token_/),
+              name: "first start",
+              createdAtMs: expect.any(Number),
+              expiresAtMs: null,
+              lastUsedAtMs: expect.any(Number)
+            }
+          ]
+        })
+        expect(JSON.stringify(listed)).not.toContain(at.token.slice(-4))
+        const reader = yield* connected(at, { scopes: ["operator.read"] })
+        expect(yield* Effect.promise(() => reader.refusal("tokens.list", {}))).toMatchObject({
+          message: "missing scope: operator.admin"
+        })
+      })
+    )
+  })
+})
