@@ -39,6 +39,12 @@ export const serving = {
     Options.withDefault(4750),
     Options.withDescription("Port to listen on; 0 picks a free one")
   ),
+  publicUrl: Options.text("public-url").pipe(
+    Options.optional,
+    Options.withDescription(
+      "Where other machines reach this hub, behind a proxy for example (CAUSEWAY_PUBLIC_URL; default: the address that each of them used)"
+    )
+  ),
   databaseUrl: Options.text("database-url").pipe(
     Options.optional,
     Options.withDescription("sqlite:<file> (CAUSEWAY_DATABASE_URL; default: hub.db in the state directory)")

@@ -1,5 +1,6 @@
 /** The hub's database on this machine, for commands that operate it; whether the hub runs or not. */
 import * as Database from "@causeway/store/Database"
+import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as GatewayDevices from "@causeway/store/GatewayDevices"
 import * as Organizations from "@causeway/store/Organizations"
 import * as Tokens from "@causeway/store/Tokens"
@@ -17,9 +18,12 @@ export const withDatabase =
       const directory = yield* StateDirectory.open(stateDir)
       const filename = StateDirectory.databaseFile(directory)
       yield* StateDirectory.reserve(filename)
-      const store = Layer.mergeAll(Tokens.layer, Organizations.layer, GatewayDevices.layer).pipe(
-        Layer.provide(Database.layerSqlite({ filename }))
-      )
+      const store = Layer.mergeAll(
+        DeviceCodes.layer,
+        GatewayDevices.layer,
+        Organizations.layer,
+        Tokens.layer
+      ).pipe(Layer.provide(Database.layerSqlite({ filename })))
       return yield* effect.pipe(Effect.provide(store))
     }).pipe(
       Effect.mapError((error) =>

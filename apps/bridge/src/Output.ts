@@ -5,7 +5,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type { Failure } from "./Failure.ts"
+import * as QrCode from "./QrCode.ts"
 
 export type Tone = "plain" | "dim" | "good" | "warn" | "bad" | "strong"
 
@@ -22,6 +24,8 @@ export class Output extends Context.Tag("@causeway/app-bridge/Output")<
   Output,
   {
     readonly json: boolean
+    /** What people look at: none with `--json`, and none where standard output is no terminal. */
+    readonly terminal: Option.Option<QrCode.Options>
     /** One value for programs; nothing without `--json`. */
     readonly value: (value: { readonly [key: string]: unknown }) => Effect.Effect<void>
     /** One line for people; nothing with `--json`. */
@@ -62,6 +66,16 @@ export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> 
     const err = (text: string) => write(process.stderr, text)
     return Output.of({
       json,
+      terminal:
+        json || !process.stdout.isTTY
+          ? Option.none()
+          : Option.some({
+              columns: process.stdout.columns,
+              paint: QrCode.paintOf({
+                noColor: process.env["NO_COLOR"] !== undefined,
+                colorFgBg: process.env["COLORFGBG"]
+              })
+            }),
       value: (value) => (json ? out(`${JSON.stringify(value)}\n`) : Effect.void),
       line: (text, tone = "plain") => (json ? Effect.void : out(`${paint(process.stdout, text, tone)}\n`)),
       raw: out,

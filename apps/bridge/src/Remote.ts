@@ -29,14 +29,29 @@ export interface Address {
   readonly stateDir: string
 }
 
-/** Flags first, then the environment, then what the state directory remembers. */
-export const address = (flags: Flags): Effect.Effect<Address, Failure> =>
+/** Which hub is meant. */
+export interface Place {
+  readonly stateDir: string
+  readonly url: Option.Option<string>
+  /** What the hub of this state directory wrote down of itself, where nobody named another. */
+  readonly own: Option.Option<StateDirectory.HubRecord>
+}
+
+/** The flag first, then the environment, then what the state directory remembers. */
+export const place = (flags: Flags): Effect.Effect<Place, Failure> =>
   Effect.gen(function* () {
     const stateDir = yield* StateDirectory.open(flags.stateDir)
-    const hubVariable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_HUB_URL")).pipe(Effect.orDie)
+    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_HUB_URL")).pipe(Effect.orDie)
+    const named = Option.orElse(flags.hub, () => variable)
+    const own = Option.isSome(named) ? Option.none() : yield* StateDirectory.readHub(stateDir)
+    return { stateDir, url: Option.orElse(named, () => Option.map(own, ({ url }) => url)), own }
+  })
+
+/** Where the hub is and what to show it: flags first, then the environment, then the state directory. */
+export const address = (flags: Flags): Effect.Effect<Address, Failure> =>
+  Effect.gen(function* () {
+    const { stateDir, url } = yield* place(flags)
     const tokenVariable = yield* Config.option(Config.redacted("CAUSEWAY_TOKEN")).pipe(Effect.orDie)
-    const named = Option.orElse(flags.hub, () => hubVariable)
-    const url = Option.isSome(named) ? named : yield* StateDirectory.readHubUrl(stateDir)
     if (Option.isNone(url)) {
       return yield* new Failure({
         message: `no hub is known: none runs on ${stateDir}`,

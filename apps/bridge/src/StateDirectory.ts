@@ -122,21 +122,26 @@ export const writeToken = (stateDir: string, token: Redacted.Redacted): Effect.E
 
 // --- The running hub ---------------------------------------------------------
 
-const HubRecord = Schema.parseJson(Schema.Struct({ url: Schema.String, pid: Schema.Int }))
+const HubRecord = Schema.parseJson(
+  Schema.Struct({
+    url: Schema.String,
+    /** Where other machines reach it; missing where they do not. */
+    others: Schema.optional(Schema.String),
+    pid: Schema.Int
+  })
+)
+/** Where a hub of this machine is. */
+export type HubRecord = typeof HubRecord.Type
 
 const hubFile = (stateDir: string): string => join(stateDir, "hub.json")
 
-/** The address that the last hub of this state directory wrote down; it may have ended since. */
-export const readHubUrl = (stateDir: string): Effect.Effect<Option.Option<string>, Failure> =>
-  read(hubFile(stateDir)).pipe(
-    Effect.map((text) =>
-      Option.map(Option.flatMap(text, Schema.decodeOption(HubRecord)), (record) => record.url)
-    )
-  )
+/** What the last hub of this state directory wrote down; it may have ended since. */
+export const readHub = (stateDir: string): Effect.Effect<Option.Option<HubRecord>, Failure> =>
+  Effect.map(read(hubFile(stateDir)), Option.flatMap(Schema.decodeOption(HubRecord)))
 
-/** Writes the address down for as long as the scope is open. */
-export const announceHub = (stateDir: string, url: string) =>
-  Effect.acquireRelease(write(hubFile(stateDir), `${JSON.stringify({ url, pid: process.pid })}\n`), () =>
+/** Writes it down for as long as the scope is open. */
+export const announceHub = (stateDir: string, hub: Omit<HubRecord, "pid">) =>
+  Effect.acquireRelease(write(hubFile(stateDir), `${JSON.stringify({ ...hub, pid: process.pid })}\n`), () =>
     Effect.promise(() => rm(hubFile(stateDir), { force: true }))
   )
 

@@ -20,6 +20,7 @@ import * as Hub from "@causeway/hub/Hub"
 import type { SessionId } from "@causeway/protocol/Ids"
 import type { SpawnMode } from "@causeway/runner/Runner/Workspace"
 import * as Bootstrap from "@causeway/store/Bootstrap"
+import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as Command from "@effect/cli/Command"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
@@ -37,8 +38,10 @@ import * as Checkout from "../Checkout.ts"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
+import * as PageAddress from "../PageAddress.ts"
 import * as Remote from "../Remote.ts"
 import { Shutdown } from "../Run.ts"
+import * as SignIn from "../SignIn.ts"
 import * as StateDirectory from "../StateDirectory.ts"
 import { version } from "../version.ts"
 
@@ -47,6 +50,7 @@ import { version } from "../version.ts"
 interface ServingFlags {
   readonly host: string
   readonly port: number
+  readonly publicUrl: Option.Option<string>
   readonly databaseUrl: Option.Option<string>
 }
 
@@ -61,6 +65,22 @@ const database = (option: Option.Option<string>, stateDir: string): Effect.Effec
     return yield* new Failure({
       message: "the database address is not one of this version's: only sqlite:<file> is",
       next: "leave --database-url and CAUSEWAY_DATABASE_URL out to keep the data in the state directory",
+      exitCode: ExitCode.usage
+    })
+  })
+
+const publicAddress = (option: Option.Option<string>): Effect.Effect<Option.Option<string>, Failure> =>
+  Effect.gen(function* () {
+    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_PUBLIC_URL")).pipe(Effect.orDie)
+    const url = Option.orElse(option, () => variable)
+    if (Option.isNone(url)) return url
+    const parsed = URL.canParse(url.value) ? new URL(url.value) : undefined
+    if (parsed !== undefined && /^https?:$/.test(parsed.protocol) && parsed.search + parsed.hash === "") {
+      return Option.some(url.value.replace(/\/+$/, ""))
+    }
+    return yield* new Failure({
+      message: `${JSON.stringify(url.value)} is no address that others can open`,
+      next: "give --public-url one like https://causeway.example",
       exitCode: ExitCode.usage
     })
   })
@@ -84,18 +104,24 @@ interface RunningHub {
   readonly token: Redacted.Redacted
   /** Whether that token was made just now: the only time that it is printed. */
   readonly made: boolean
+  /** Where other machines reach it. */
+  readonly others: Option.Option<string>
+  /** Makes a one-time code that lets one device in. */
+  readonly code: (label: string) => Effect.Effect<DeviceCodes.DeviceCode, Failure>
 }
 
 /** Serves a hub until the scope closes; its token and address are in the state directory. */
 const serveHub = (flags: ServingFlags, stateDir: string) =>
   Effect.gen(function* () {
     const filename = yield* database(flags.databaseUrl, stateDir)
+    const publicUrl = yield* publicAddress(flags.publicUrl)
     yield* StateDirectory.reserve(filename)
     const context = yield* Layer.build(
       Hub.layer({
         filename,
         host: flags.host,
         port: flags.port,
+        ...(Option.isSome(publicUrl) ? { publicUrl: publicUrl.value } : {}),
         page,
         gateway: { version, stateDir, configFile: StateDirectory.gatewayFile(stateDir) }
       })
@@ -112,8 +138,23 @@ const serveHub = (flags: ServingFlags, stateDir: string) =>
             .issue("replaces a lost token file")
             .pipe(Effect.mapError((error) => new Failure({ message: error.message })))
     if (made) yield* StateDirectory.writeToken(stateDir, token)
-    yield* StateDirectory.announceHub(stateDir, hub.url)
-    const running: RunningHub = { url: hub.url, token, made }
+    const others = PageAddress.forOthers({
+      host: hub.host,
+      url: hub.url,
+      publicUrl: Option.getOrUndefined(publicUrl)
+    })
+    yield* StateDirectory.announceHub(stateDir, { url: hub.url, others: Option.getOrUndefined(others) })
+    const codes = yield* DeviceCodes.make.pipe(Effect.provide(context))
+    const running: RunningHub = {
+      url: hub.url,
+      token,
+      made,
+      others,
+      code: (label) =>
+        codes
+          .create({ organizationId: hub.organizationId, label })
+          .pipe(Effect.mapError(({ message }) => new Failure({ message })))
+    }
     return running
   })
 
@@ -278,6 +319,7 @@ const eventValue = (event: BridgeEvent.BridgeEvent) => ({
 interface Ready {
   readonly url: string
   readonly token?: Redacted.Redacted
+  readonly code?: DeviceCodes.DeviceCode
   readonly sessionId?: SessionId
   readonly environmentId?: string
 }
@@ -290,10 +332,65 @@ const announce = (ready: Ready) =>
       url: ready.url,
       gateway_url: ready.url.replace(/^http/, "ws"),
       ...(ready.token === undefined ? {} : { token: Redacted.value(ready.token) }),
+      ...(ready.code === undefined
+        ? {}
+        : {
+            code: Redacted.value(ready.code.code),
+            code_expires_at: new Date(ready.code.expiresAt).toISOString()
+          }),
       ...(ready.sessionId === undefined ? {} : { session_id: ready.sessionId }),
       ...(ready.environmentId === undefined ? {} : { environment_id: ready.environmentId }),
       pid: process.pid
     })
+  })
+
+/** The line that programs read first. */
+const announceHub = (hub: RunningHub, more: Pick<Ready, "sessionId" | "environmentId"> = {}) =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    const code = output.json ? yield* hub.code("printed at the start") : undefined
+    yield* announce({
+      url: hub.url,
+      ...(hub.made ? { token: hub.token } : {}),
+      ...(code === undefined ? {} : { code }),
+      ...more
+    })
+  })
+
+/**
+ * How people get in: on this machine by the access token when it was made just now, else by a one-time code; on another
+ * one by a QR code, which is drawn on terminals alone.
+ */
+const showWaysIn = (hub: RunningHub, stateDir: string) =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    if (output.json) return
+    if (hub.made) {
+      yield* output.line(`  ${hub.url}/#token=${Redacted.value(hub.token)}`, "strong")
+    } else {
+      const { code, expiresAt } = yield* hub.code("printed at the start")
+      yield* output.line(`  ${PageAddress.withCode(hub.url, code)}`, "strong")
+      yield* output.line(
+        `  (lets one browser in, once, until ${SignIn.until(expiresAt)}; ${SignIn.HOW} makes another)`,
+        "dim"
+      )
+    }
+    yield* output.line(`  the access token is in ${StateDirectory.tokenFile(stateDir)}`, "dim")
+    if (Option.isNone(hub.others)) {
+      yield* output.line(
+        `  this machine alone reaches it; for a phone: ${SignIn.HOW_OTHERS}, then ${SignIn.HOW}`,
+        "dim"
+      )
+    } else if (Option.isNone(output.terminal)) {
+      yield* output.line(`  others reach it at ${hub.others.value}; ${SignIn.HOW} lets a device in`, "dim")
+    } else {
+      const { code, expiresAt } = yield* hub.code("printed at the start, for another machine")
+      const address = PageAddress.withCode(hub.others.value, code)
+      yield* output.line("On a phone or another machine:")
+      yield* SignIn.draw(address)
+      yield* output.line(`  ${address}`, "strong")
+      yield* output.line(`  (lets one device in, once, until ${SignIn.until(expiresAt)})`, "dim")
+    }
   })
 
 /** Waits for a signal, or for the bridge to give up. */
@@ -315,13 +412,10 @@ const serveAll = (flags: ServingFlags & AttachingFlags & { readonly stateDir: Op
     yield* directory(flags.dir)
     const hub = yield* serveHub(flags, stateDir)
     const { failed, sessionId, environmentId, ready } = yield* attach(flags, hub, stateDir)
-    yield* announce({ url: hub.url, ...(hub.made ? { token: hub.token } : {}), sessionId, environmentId })
+    yield* announceHub(hub, { sessionId, environmentId })
     yield* ready
     yield* output.line("Causeway is ready. Open this page:")
-    yield* output.line(`  ${hub.url}/${hub.made ? `#token=${Redacted.value(hub.token)}` : ""}`, "strong")
-    if (!hub.made) {
-      yield* output.line(`  (the access token is in ${StateDirectory.tokenFile(stateDir)})`, "dim")
-    }
+    yield* showWaysIn(hub, stateDir)
     yield* output.line(`  session ${sessionId}`, "dim")
     yield* untilStopped(failed)
   }).pipe(Effect.scoped)
@@ -340,14 +434,9 @@ export const hub = Command.make("hub", { ...Flags.common, ...Flags.serving }, (f
     const output = yield* Output
     const stateDir = yield* StateDirectory.open(flags.stateDir)
     const hub = yield* serveHub(flags, stateDir)
-    yield* announce({ url: hub.url, ...(hub.made ? { token: hub.token } : {}) })
-    yield* output.line(`The hub listens on ${hub.url}`)
-    yield* output.line(
-      hub.made
-        ? `Access token (shown this once): ${Redacted.value(hub.token)}`
-        : `The access token is in ${StateDirectory.tokenFile(stateDir)}`,
-      "dim"
-    )
+    yield* announceHub(hub)
+    yield* output.line(`The hub listens on ${hub.url}. Open this page:`)
+    yield* showWaysIn(hub, stateDir)
     yield* untilStopped(Effect.never)
   }).pipe(Effect.scoped)
 ).pipe(Command.withDescription("Run a hub alone"))

@@ -1,0 +1,291 @@
+/**
+ * The devices of a hub, as commands manage them: over its gateway, which tells everybody at once and closes what a
+ * revoked device has open; in its database, where the hub of this state directory does not run.
+ */
+import * as DeviceCodes from "@causeway/store/DeviceCodes"
+import * as GatewayDevices from "@causeway/store/GatewayDevices"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { ExitCode, Failure } from "./Failure.ts"
+import * as GatewayClient from "./GatewayClient.ts"
+import { organization, withDatabase } from "./LocalStore.ts"
+import { Output, printable } from "./Output.ts"
+import * as Remote from "./Remote.ts"
+
+/** A code that lets one device in, once. */
+export interface Code {
+  readonly code: Redacted.Redacted
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number
+}
+
+/** A device that waits for a person. Times are milliseconds since the epoch. */
+export interface Waiting {
+  readonly requestId: string
+  readonly deviceId: string
+  readonly name: string | undefined
+  readonly clientId: string
+  readonly platform: string
+  readonly role: string
+  readonly scopes: ReadonlyArray<string>
+  readonly reason: string
+  readonly address: string | undefined
+  readonly createdAt: number
+}
+
+/** A device that may connect. */
+export interface Approved {
+  readonly deviceId: string
+  readonly name: string | undefined
+  readonly clientId: string
+  readonly platform: string
+  /** Role → scopes. */
+  readonly approved: { readonly [role: string]: ReadonlyArray<string> }
+  readonly approvedAt: number
+  readonly lastSeenAt: number | undefined
+}
+
+export interface Devices {
+  readonly list: Effect.Effect<
+    { readonly waiting: ReadonlyArray<Waiting>; readonly approved: ReadonlyArray<Approved> },
+    Failure
+  >
+  readonly approve: (
+    requestId: string
+  ) => Effect.Effect<{ readonly deviceId: string; readonly role: string }, Failure>
+  readonly reject: (requestId: string) => Effect.Effect<{ readonly deviceId: string }, Failure>
+  /** Forgets a device and ends its tokens. */
+  readonly revoke: (deviceId: string) => Effect.Effect<void, Failure>
+  readonly code: (options: {
+    readonly ttl: Duration.Duration
+    readonly label: string | undefined
+  }) => Effect.Effect<Code, Failure>
+}
+
+const noRequest = (requestId: string) =>
+  new Failure({
+    message: `no device waits under ${printable(requestId)}`,
+    next: "`devices list` shows those that wait; a device that asks again has the same id",
+    exitCode: ExitCode.notFound
+  })
+
+const noDevice = (deviceId: string) =>
+  new Failure({
+    message: `no device ${printable(deviceId)} is known`,
+    next: "`devices list` shows them",
+    exitCode: ExitCode.notFound
+  })
+
+// --- Over the gateway --------------------------------------------------------
+
+/** What the gateway's refusals mean to a person. */
+export const failure = (error: GatewayClient.GatewayError): Failure => {
+  if (error._tag === "GatewayUnreachable") {
+    return new Failure({
+      message: error.message,
+      next: "is the hub running? start it with `node apps/bridge`, or name another with --hub"
+    })
+  }
+  if (error.words.startsWith("missing scope")) {
+    return new Failure({
+      message: "from another machine, the access token alone may not manage devices",
+      next: "do it on the hub's own machine, or under Devices on a page that is signed in",
+      exitCode: ExitCode.refused
+    })
+  }
+  if (error.method === "connect" && error.code !== "UNAVAILABLE") {
+    return new Failure({
+      message: error.message,
+      next: "give a valid token with --token or CAUSEWAY_TOKEN (`token create` on the hub's machine makes one)",
+      exitCode: ExitCode.refused
+    })
+  }
+  return new Failure({ message: error.message })
+}
+
+const Role = Schema.Struct({ role: Schema.String, scopes: Schema.Array(Schema.String) })
+
+const List = Schema.Struct({
+  pending: Schema.Array(
+    Schema.Struct({
+      requestId: Schema.String,
+      deviceId: Schema.String,
+      displayName: Schema.optional(Schema.String),
+      platform: Schema.String,
+      clientId: Schema.String,
+      role: Schema.String,
+      scopes: Schema.Array(Schema.String),
+      reason: Schema.String,
+      remoteIp: Schema.optional(Schema.String),
+      ts: Schema.Number
+    })
+  ),
+  paired: Schema.Array(
+    Schema.Struct({
+      deviceId: Schema.String,
+      displayName: Schema.optional(Schema.String),
+      platform: Schema.String,
+      clientId: Schema.String,
+      tokens: Schema.Array(Role),
+      approvedAtMs: Schema.Number,
+      lastSeenAtMs: Schema.optional(Schema.Number)
+    })
+  )
+})
+
+const CodeAnswer = Schema.Struct({ code: Schema.Redacted(Schema.String), expiresAtMs: Schema.Number })
+
+const overGateway = ({ request }: GatewayClient.Connection): Devices => {
+  /** `unknown`: what the hub says where the id is none of its own. */
+  const about =
+    (unknown: string, missing: Failure) =>
+    <A>(effect: Effect.Effect<A, GatewayClient.GatewayError>): Effect.Effect<A, Failure> =>
+      Effect.mapError(effect, (error) =>
+        error._tag === "GatewayRefused" && error.words.startsWith(unknown) ? missing : failure(error)
+      )
+  const list = Effect.mapError(request("device.pair.list", {}, List), failure)
+  return {
+    list: Effect.map(list, ({ pending, paired }) => ({
+      waiting: pending.map((each) => ({
+        ...each,
+        name: each.displayName,
+        address: each.remoteIp,
+        createdAt: each.ts
+      })),
+      approved: paired.map((each) => ({
+        ...each,
+        name: each.displayName,
+        approved: Object.fromEntries(each.tokens.map(({ role, scopes }) => [role, scopes])),
+        approvedAt: each.approvedAtMs,
+        lastSeenAt: each.lastSeenAtMs
+      }))
+    })),
+    approve: (requestId) =>
+      Effect.gen(function* () {
+        const asked = (yield* list).pending.find((each) => each.requestId === requestId)
+        if (asked === undefined) return yield* noRequest(requestId)
+        yield* request("device.pair.approve", { requestId }, Schema.Unknown).pipe(
+          about("unknown requestId", noRequest(requestId))
+        )
+        return asked
+      }),
+    reject: (requestId) =>
+      request("device.pair.reject", { requestId }, Schema.Struct({ deviceId: Schema.String })).pipe(
+        about("unknown requestId", noRequest(requestId))
+      ),
+    revoke: (deviceId) =>
+      Effect.asVoid(
+        request("device.pair.remove", { deviceId }, Schema.Unknown).pipe(
+          about("unknown deviceId", noDevice(deviceId))
+        )
+      ),
+    code: ({ ttl, label }) =>
+      request(
+        "device.code.create",
+        { ttlSeconds: Math.round(Duration.toSeconds(ttl)), ...(label === undefined ? {} : { label }) },
+        CodeAnswer
+      ).pipe(
+        Effect.map(({ code, expiresAtMs }) => ({ code, expiresAt: expiresAtMs })),
+        Effect.mapError(failure)
+      )
+  }
+}
+
+// --- In the database ---------------------------------------------------------
+
+const inDatabase = Effect.gen(function* () {
+  const codes = yield* DeviceCodes.DeviceCodes
+  const devices = yield* GatewayDevices.GatewayDevices
+  const { id } = yield* organization
+  const stored = <A>(effect: Effect.Effect<A, { readonly message: string }>): Effect.Effect<A, Failure> =>
+    Effect.mapError(effect, ({ message }) => new Failure({ message }))
+  const take = (requestId: string) =>
+    Effect.flatMap(stored(devices.takeRequest(id, requestId)), (request) =>
+      request === undefined ? noRequest(requestId) : Effect.succeed(request)
+    )
+  const access: Devices = {
+    list: Effect.gen(function* () {
+      const waiting = yield* stored(devices.requests(id))
+      const approved = yield* stored(devices.list(id))
+      return {
+        waiting: waiting.map((each) => ({
+          ...each,
+          name: each.displayName,
+          address: each.remoteAddress
+        })),
+        approved: approved.map((each) => ({ ...each, name: each.displayName }))
+      }
+    }),
+    approve: (requestId) =>
+      Effect.flatMap(take(requestId), (request) =>
+        Effect.as(stored(devices.approve(request, request.role, request.scopes)), request)
+      ),
+    reject: take,
+    revoke: (deviceId) =>
+      Effect.flatMap(stored(devices.remove(id, deviceId)), (removed) =>
+        removed ? Effect.void : noDevice(deviceId)
+      ),
+    code: ({ ttl, label }) => stored(codes.create({ organizationId: id, ttl, label }))
+  }
+  return access
+})
+
+// --- Which of them -----------------------------------------------------------
+
+/** A hub as its devices see it: what manages them, and under which addresses it is opened. */
+export interface Access {
+  readonly devices: Devices
+  /** The hub that runs, none where it does not. */
+  readonly hub: Option.Option<{
+    readonly url: string
+    /** Where other machines reach it, as far as it is known. */
+    readonly others: Option.Option<string>
+  }>
+}
+
+const PAIRING = "operator.pairing"
+
+/** Runs `use` on the devices of the hub that the flags name, else of this state directory's own. */
+export const withDevices = <A, R>(
+  flags: Remote.Flags,
+  use: (access: Access) => Effect.Effect<A, Failure, R>
+): Effect.Effect<A, Failure, R | Output> =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    const here = (hub: Access["hub"]) =>
+      Effect.flatMap(inDatabase, (devices) => use({ devices, hub })).pipe(withDatabase(flags.stateDir))
+    const place = yield* Remote.place(flags)
+    if (Option.isNone(place.url)) return yield* here(Option.none())
+    const to = yield* Remote.address(flags)
+    const hub = {
+      url: to.url,
+      others: Option.match(place.own, {
+        onNone: () => Option.some(to.url),
+        onSome: ({ others }) => Option.fromNullable(others)
+      })
+    }
+    const opened = yield* Effect.either(GatewayClient.open(to))
+    if (opened._tag === "Right" && opened.right.scopes.includes(PAIRING)) {
+      return yield* use({ devices: overGateway(opened.right), hub: Option.some(hub) })
+    }
+    const error =
+      opened._tag === "Left"
+        ? opened.left
+        : new GatewayClient.GatewayRefused({
+            method: "connect",
+            code: "INVALID_REQUEST",
+            words: `missing scope: ${PAIRING}`
+          })
+    // A token that was named is not passed over.
+    if (Option.isNone(place.own) || (error._tag === "GatewayRefused" && Option.isSome(flags.token))) {
+      return yield* failure(error)
+    }
+    if (error._tag === "GatewayUnreachable") return yield* here(Option.none())
+    yield* output.progress(
+      `the hub does not take this over its gateway (${error.words}): done in its database; connections that a revoked device has open stay until the hub starts again`
+    )
+    return yield* here(Option.some(hub))
+  }).pipe(Effect.scoped)
