@@ -8,6 +8,7 @@ import * as Payload from "@causeway/protocol/Payload"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -312,6 +313,28 @@ describe("Bridge", () => {
         expect(served).toBe(1)
         yield* close
         expect(fakes.calls.filter((call) => call.startsWith("stop"))).toEqual(["stop work_2"])
+      })
+    )
+  )
+
+  it.scoped("a hub that refuses whatever it offers is asked again ever more slowly", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const { close } = yield* fakes.start({ perpetual: true })
+        fakes.hub.unknown = true
+        const asked = () => fakes.calls.filter((call) => call === "reconnect session_1").length
+        for (let offered = 0; offered < 7; offered += 1) {
+          yield* fakes.offer(home, `work_${offered}`)
+          yield* until(() => asked() === offered + 1)
+        }
+        // At once, then after 2, 4, 8, 16, 32 and 60 s.
+        expect(yield* Clock.currentTimeMillis).toBeGreaterThan(
+          2_000 + 4_000 + 8_000 + 16_000 + 32_000 + 60_000
+        )
+        fakes.hub.unknown = false
+        yield* fakes.offer(home, "work_good")
+        yield* until(() => states(fakes.events).at(-1) === "Connected")
+        yield* close
       })
     )
   )

@@ -224,7 +224,9 @@ const idleStop = (minutes: number): Effect.Effect<Option.Option<Duration.Duratio
 const attach = (
   flags: AttachingFlags,
   to: { readonly url: string; readonly token: Redacted.Redacted },
-  stateDir: string
+  stateDir: string,
+  /** Whether the hub is this process: then it is not gone out for. */
+  own: boolean
 ) =>
   Effect.gen(function* () {
     const output = yield* Output
@@ -252,6 +254,7 @@ const attach = (
         gitRepoUrl: Option.getOrUndefined(checkout.remote),
         title: Option.getOrUndefined(flags.title),
         baseUrl: to.url,
+        apiBaseUrl: own ? to.url : undefined,
         workerType: "causeway",
         maxSessions: Math.max(1, flags.capacity),
         spawnMode: flags.spawn,
@@ -411,7 +414,7 @@ const serveAll = (flags: ServingFlags & AttachingFlags & { readonly stateDir: Op
     const stateDir = yield* StateDirectory.open(flags.stateDir)
     yield* directory(flags.dir)
     const hub = yield* serveHub(flags, stateDir)
-    const { failed, sessionId, environmentId, ready } = yield* attach(flags, hub, stateDir)
+    const { failed, sessionId, environmentId, ready } = yield* attach(flags, hub, stateDir, true)
     yield* announceHub(hub, { sessionId, environmentId })
     yield* ready
     yield* output.line("Causeway is ready. Open this page:")
@@ -445,7 +448,7 @@ export const connect = Command.make("connect", { ...Flags.remote, ...Flags.attac
   Effect.gen(function* () {
     const output = yield* Output
     const to = yield* Remote.address(flags)
-    const { failed, sessionId, environmentId, ready } = yield* attach(flags, to, to.stateDir)
+    const { failed, sessionId, environmentId, ready } = yield* attach(flags, to, to.stateDir, false)
     yield* announce({ url: to.url, sessionId, environmentId })
     yield* ready
     yield* output.line(`${resolve(flags.dir)} is attached to ${to.url} as session ${sessionId}`)

@@ -16,6 +16,7 @@ import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
 import { type EnvironmentId, type SessionId, sessionBody, toCompat } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
@@ -41,6 +42,12 @@ import { type Registrar, untilAnswered } from "./Registrar.ts"
 /** Time for work that is on its way to arrive before it is asked for: an offer comes again after 5 s. */
 const REOFFER = Duration.seconds(10)
 
+/** An attachment that ended within this time was not stable. */
+const UNSTABLE_MILLIS = 10_000
+
+/** Longest wait before the work of a session whose attachments do not last is asked for again. */
+const ASK_CAP_MILLIS = 60_000
+
 /** How often it is checked whether a worker that took a session is there still. */
 const YIELD_CHECK = Duration.seconds(30)
 
@@ -56,6 +63,8 @@ export interface Held {
   readonly turn: Effect.Semaphore
   /** The newest attachment, also after its end. */
   readonly attachment: Ref.Ref<Option.Option<Link.Attachment>>
+  /** How many attachments in a row were not stable. */
+  readonly unstable: Ref.Ref<number>
   /** Renews the attachment's lease. Not ended with the attachment: a session may be left and its lease kept. */
   readonly lease: FiberHandle.FiberHandle<never, Link.Detached>
 }
@@ -189,6 +198,7 @@ export const make = (options: {
           attaching: yield* Scope.extend(FiberHandle.make(), own),
           turn: yield* Effect.makeSemaphore(1),
           attachment: yield* Ref.make(Option.none<Link.Attachment>()),
+          unstable: yield* Ref.make(0),
           lease: yield* Scope.extend(FiberHandle.make<never, Link.Detached>(), scope)
         }
         held.set(sessionBody(record.sessionId), entry)
@@ -335,6 +345,11 @@ export const make = (options: {
             return yield* aside(yieldTo(entry))
           }
         }
+        // The first loss is asked for at once; a hub that goes on refusing what it offers is not hammered.
+        const unstable = yield* Ref.get(entry.unstable)
+        if (unstable > 1) {
+          yield* Effect.sleep(Duration.millis(Math.min(1_000 * 2 ** (unstable - 1), ASK_CAP_MILLIS)))
+        }
         yield* askAgain(entry)
       }).pipe(complain("session not attached again", entry.link.sessionId))
 
@@ -354,9 +369,13 @@ export const make = (options: {
           const lease = yield* FiberHandle.run(entry.lease, leaseOf(attachment))
           yield* FiberHandle.run(
             entry.attaching,
-            Effect.flatMap(entry.link.attach(attachment, Fiber.join(lease)), (end) =>
-              afterDetached(entry, end)
-            )
+            Effect.gen(function* () {
+              const from = yield* Clock.currentTimeMillis
+              const end = yield* entry.link.attach(attachment, Fiber.join(lease))
+              const held = (yield* Clock.currentTimeMillis) - from
+              yield* Ref.update(entry.unstable, (n) => (held < UNSTABLE_MILLIS ? n + 1 : 0))
+              yield* afterDetached(entry, end)
+            })
           )
         })
       )
@@ -405,7 +424,7 @@ export const make = (options: {
           environmentId: work.environmentId,
           workId: work.workId,
           token: work.secret.sessionIngressToken,
-          apiBaseUrl: work.secret.apiBaseUrl
+          apiBaseUrl: config.apiBaseUrl ?? work.secret.apiBaseUrl
         }
         if (known !== undefined) return yield* aside(attach(known, attachment))
         const sessionId = toCompat(work.sessionId)

@@ -38,6 +38,8 @@ export interface ModelHub {
   life: number
   /** Makes every call of the worker fail as that of a worker that was replaced. */
   superseded: boolean
+  /** Makes every call of the worker fail as that for a session which the server does not know. */
+  unknown: boolean
   /** Appends a client event. */
   readonly say: (payload: Payload.Payload) => Effect.Effect<void>
   /** The services, as the process that lives now sees them. */
@@ -61,6 +63,7 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
     ): Effect.Effect<A, CodeSession.WorkerError> =>
       Effect.suspend((): Effect.Effect<A, CodeSession.WorkerError> => {
         if (hub.superseded) return new ClientError.WorkerSuperseded({ sessionId })
+        if (hub.unknown) return new ClientError.SessionNotFound({ sessionId })
         const fault = hub.life === life ? next(hub) : "failed"
         if (fault === "failed") return unreachable(operation)
         hub.calls.push(operation)
@@ -112,6 +115,7 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
       calls: [],
       repeat: 0,
       superseded: false,
+      unknown: false,
       life: 0,
       say: (payload) => SubscriptionRef.update(client, (all) => [...all, payload]),
       layer: () => {
