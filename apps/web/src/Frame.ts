@@ -1,6 +1,5 @@
-/** Frames of a session's event stream. Source: spec 5 §1 (Viewer). */
+/** Frames of a session's log, and of what travels beside it. Source: spec 5 §1 (Viewer). */
 import { amount, name, object, type ReadableEvent, string } from "@causeway/transcript/Read"
-import type { Message } from "./Sse.ts"
 
 /** How far a person's message has come: stored, on the host, taken by the agent, answered. */
 export type Delivery = "accepted" | "received" | "processing" | "processed"
@@ -19,25 +18,20 @@ const statuses: ReadonlyMap<string, Delivery> = new Map([
   ["DELIVERY_STATUS_PROCESSED", "processed"]
 ])
 
-/** The frame that a message is; undefined where it is of a kind unknown here, or broken. */
-export const read = (message: Message): Frame | undefined => {
-  if (message.event === "catch_up_truncated") return { _tag: "Truncated" }
-  let json: unknown
-  try {
-    json = JSON.parse(message.data)
-  } catch {
-    return undefined
-  }
-  const data = object(json)
+/** The frame that an object `{event, data}` is; undefined where it is of a kind unknown here, or broken. */
+export const read = (value: unknown): Frame | undefined => {
+  const frame = object(value)
+  if (frame["event"] === "catch_up_truncated") return { _tag: "Truncated" }
+  const data = object(frame["data"])
   const uuid = name(data["event_id"])
-  if (message.event === "delivery_update") {
+  if (frame["event"] === "delivery_update") {
     const status = statuses.get(string(data["status"]) ?? "")
     return uuid === null || status === undefined ? undefined : { _tag: "Delivery", uuid, status }
   }
   const payload = data["payload"]
   if (typeof payload !== "object" || payload === null || Array.isArray(payload)) return undefined
   const seq = amount(data["sequence_num"])
-  if (message.event !== "client_event" || uuid === null || seq === null || seq === 0) {
+  if (frame["event"] !== "client_event" || uuid === null || seq === null || seq === 0) {
     return { _tag: "Ephemeral", payload: object(payload) }
   }
   const at = Date.parse(string(data["created_at"]) ?? "")

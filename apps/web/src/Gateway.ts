@@ -1,11 +1,38 @@
 /**
- * The gateway's WebSocket: calls of methods, and the hub's own word that sessions have changed. Source: spec 2 §1, §2, §6.
- *
- * The page works without it (a hub behind a proxy grants a page no scopes): what it brings is search, older pages of a
- * long log, answers to approvals of sessions that are not open, and a list that needs no asking.
+ * The page's one connection: the gateway's WebSocket, kept open for as long as the page is, over which everything is read
+ * and sent. Signs the device in, tries again with growing delays, notices silence, and says at any moment how things
+ * stand. Source: spec 2 §1, §2, §6.
  */
-import { array, type JsonObject, object, string } from "@causeway/transcript/Read"
-import type { Result } from "./Hub.ts"
+import { amount, array, type JsonObject, object, string } from "@causeway/transcript/Read"
+import type { Credentials, Ticket } from "./Credentials.ts"
+
+/** What a call brought. `UNREACHABLE`: no answer came; the other codes are the gateway's. */
+export type Result<A> =
+  | { readonly ok: true; readonly value: A }
+  | { readonly ok: false; readonly code: string; readonly message: string; readonly details: JsonObject }
+
+/** Why the hub does not let this device in. */
+export type Refusal =
+  | "token"
+  | "code-used"
+  | "code-expired"
+  | "code-unknown"
+  /** The device was let in once and is not any more. */
+  | "revoked"
+  /** Nothing that another token or code would change; the message says what. */
+  | "other"
+
+/** What the connection is at this moment. */
+export type Connection =
+  | { readonly _tag: "connecting" }
+  | { readonly _tag: "connected" }
+  | { readonly _tag: "reconnecting"; readonly reason: string; readonly inMillis: number }
+  /** The last attempt failed and the browser says that there is no network; attempts go on. */
+  | { readonly _tag: "offline"; readonly inMillis: number }
+  /** Somebody has to approve this device first; asked again and again. */
+  | { readonly _tag: "waiting"; readonly requestId: string; readonly message: string }
+  /** Nothing more is tried. */
+  | { readonly _tag: "ended"; readonly refusal: Refusal; readonly message: string }
 
 export interface Socket {
   readonly send: (text: string) => void
@@ -15,146 +42,312 @@ export interface Socket {
 /** What the gateway needs of the world. */
 export interface World {
   readonly open: (on: { readonly message: (text: string) => void; readonly close: () => void }) => Socket
+  /** Runs `then` after `millis`; answers how to call it off. */
   readonly after: (millis: number, then: () => void) => () => void
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** 0 to 1. */
+  readonly random: () => number
+  /** Whether the browser believes that there is a network. */
+  readonly online: () => boolean
 }
 
 export interface Options {
-  readonly token: string
-  /** Sessions have changed; called for every change that the hub tells. */
-  readonly onChanged: () => void
-  /** Whether methods can be called has changed. */
-  readonly onReady: (ready: boolean) => void
+  readonly credentials: Credentials
+  /** What is presented until the hub has let this device in; null to come with what is kept. */
+  readonly ticket: Ticket | null
+  /** What people know this device by. */
+  readonly displayName: string
+}
+
+export interface Listener {
+  readonly connection?: (connection: Connection) => void
+  /** Every event of the gateway but the challenge. */
+  readonly event?: (event: string, payload: JsonObject) => void
 }
 
 export interface Gateway {
-  readonly ready: () => boolean
+  readonly connection: () => Connection
+  /** Fails at once while there is no connection, and with `UNREACHABLE` when it goes before the answer. */
   readonly call: (method: string, params: JsonObject) => Promise<Result<JsonObject>>
+  readonly listen: (listener: Listener) => () => void
+  /** Tries at once instead of waiting, or makes sure that the other side still answers. */
+  readonly hurry: () => void
   readonly stop: () => void
 }
 
-/** 1 s doubling to 30 s. */
-const delayMillis = (failures: number): number => Math.min(30_000, 1000 * 2 ** Math.min(failures, 10))
+/** What the page asks to be allowed, where it was not given less. */
+const SCOPES = ["operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing"]
+/** The one version of the protocol that is spoken. */
+const PROTOCOL = 3
+const CLIENT = { id: "openclaw-control-ui", mode: "ui", version: "1", platform: "web" } as const
+
+/** 0.5 s doubling to 15 s, each shortened by up to a half. */
+export const backoffMillis = (failures: number, random: number): number =>
+  Math.min(15_000, 500 * 2 ** Math.min(failures, 10)) * (1 - random / 2)
+/** A connection that lasted this long starts the delays anew: a hub that accepts and drops is not asked twice a second. */
+const STABLE_MILLIS = 10_000
+/** Between two attempts of a device that waits for approval. */
+export const APPROVAL_MILLIS = 3000
 /** Longest wait for an answer. */
 const ANSWER_MILLIS = 30_000
-/** The hub ticks every 30 s; a socket that is silent for this long is lost. */
-const SILENCE_MILLIS = 75_000
+/** The hub ticks every 30 s; after this long without a word it is asked for one … */
+export const QUIET_MILLIS = 20_000
+/** … and without an answer for this long the connection is lost. As long may the challenge take. */
+export const PROBE_MILLIS = 10_000
+/** Between two looks at the two above. */
+const LOOK_MILLIS = 5000
 
-const lost = { ok: false, status: 0, message: "the hub cannot be reached" } as const
+type Failure = Extract<Result<never>, { readonly ok: false }>
 
-/** A session's id as the HTTP API spells it: the gateway writes the shared part as a uuid. */
-export const toSessionId = (id: string): string =>
-  /^(session|cse)_/.test(id)
-    ? id
-    : `session_${/^[0-9a-f-]{36}$/i.test(id) ? id.replaceAll("-", "").toLowerCase() : id}`
+const failure = (code: string, message: string, details: JsonObject = {}): Failure => ({
+  ok: false,
+  code,
+  message,
+  details
+})
+export const unreachable = (message = "the hub cannot be reached"): Failure => failure("UNREACHABLE", message)
 
-/** A session's id as the gateway shows and looks for it. */
-export const fromSessionId = (id: string): string => {
-  const body = id.replace(/^(session|cse)_/, "")
-  return /^[0-9a-f]{32}$/.test(body) ? body.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-") : body
+/** Whether the same call may succeed later. */
+export const mayPass = ({ code }: Failure): boolean =>
+  code === "UNREACHABLE" || code === "UNAVAILABLE" || code === "AGENT_TIMEOUT"
+
+const codeRefusals: ReadonlyMap<string | null, Refusal> = new Map([
+  ["used", "code-used"],
+  ["expired", "code-expired"]
+])
+/** Why a handshake was refused for good. */
+const refusalOf = ({ details }: Failure): Refusal => {
+  const code = string(details["code"]) ?? ""
+  if (code === "AUTH_DEVICE_TOKEN_MISMATCH") return "revoked"
+  if (code === "AUTH_BOOTSTRAP_TOKEN_INVALID") {
+    return codeRefusals.get(string(details["reason"])) ?? "code-unknown"
+  }
+  return /^AUTH_(TOKEN|PASSWORD)_/.test(code) ? "token" : "other"
 }
 
-export const open = (world: World, options: Options): Gateway => {
+export const open = (world: World, { credentials, displayName, ...options }: Options): Gateway => {
+  const listeners = new Set<Listener>()
   const waiting = new Map<string, (result: Result<JsonObject>) => void>()
-  let socket: Socket | undefined
-  let ready = false
-  let stopped = false
+  let connection: Connection = { _tag: "connecting" }
+  let { ticket } = options
   let failures = 0
   let ids = 0
+  let send: (text: string) => void = () => undefined
+  /** Ends the attempt or the connection that there is. */
+  let drop: () => void = () => undefined
+  /** Asks the other side for a sign of life. */
+  let probe: () => void = () => undefined
+  let cancelRetry: () => void = () => undefined
 
-  const setReady = (now: boolean): void => {
-    if (ready === now) return
-    ready = now
-    options.onReady(now)
+  const become = (next: Connection): void => {
+    connection = next
+    for (const listener of [...listeners]) listener.connection?.(next)
   }
 
   const request = (method: string, params: JsonObject): Promise<Result<JsonObject>> =>
     new Promise((resolve) => {
       const id = `page-${++ids}`
-      const cancel = world.after(ANSWER_MILLIS, () => settle({ ...lost, message: "the hub does not answer" }))
+      const cancel = world.after(ANSWER_MILLIS, () => settle(unreachable("the hub does not answer")))
       const settle = (result: Result<JsonObject>): void => {
         cancel()
         waiting.delete(id)
         resolve(result)
       }
       waiting.set(id, settle)
-      socket?.send(JSON.stringify({ type: "req", id, method, params }))
+      send(JSON.stringify({ type: "req", id, method, params }))
     })
 
-  const connect = (): void => {
-    let silence = () => {}
-    let mine: Socket | undefined
-    let closed = false
-    const alive = (): void => {
-      silence()
-      silence = world.after(SILENCE_MILLIS, () => {
-        mine?.close()
-        onClose()
-      })
-    }
-    const onClose = (): void => {
-      if (closed) return
-      closed = true
-      silence()
-      socket = undefined
-      setReady(false)
-      for (const settle of [...waiting.values()]) settle(lost)
-      if (!stopped) world.after(delayMillis(failures++), connect)
-    }
-    const greet = async (): Promise<void> => {
-      const hello = await request("connect", {
-        minProtocol: 3,
-        maxProtocol: 3,
-        client: { id: "gateway-client", mode: "backend", version: "1", platform: "web" },
+  const retry = (inMillis: number, then: Connection): void => {
+    cancelRetry = world.after(inMillis, dial)
+    become(then)
+  }
+
+  // --- Signing in ---
+
+  const connectParams = (nonce: string, signedAt: number): JsonObject => {
+    const grant = ticket === null ? credentials.grant() : null
+    const secret =
+      ticket === null ? (grant?.deviceToken ?? "") : ticket._tag === "Token" ? ticket.token : ticket.code
+    const scopes = grant === null || grant.scopes.length === 0 ? SCOPES : grant.scopes
+    const auth =
+      ticket === null
+        ? { deviceToken: secret }
+        : ticket._tag === "Code"
+          ? { bootstrapToken: secret }
+          : // A hub that is opened by a password reads that one.
+            { token: secret, password: secret }
+    return {
+      minProtocol: PROTOCOL,
+      maxProtocol: PROTOCOL,
+      client: { ...CLIENT, displayName },
+      role: "operator",
+      scopes,
+      device: credentials.device().prove({
+        clientId: CLIENT.id,
+        clientMode: CLIENT.mode,
         role: "operator",
-        scopes: ["operator.read", "operator.write", "operator.admin"],
-        auth: { token: options.token }
+        scopes,
+        token: secret,
+        nonce,
+        platform: CLIENT.platform,
+        signedAt
+      }),
+      auth
+    }
+  }
+
+  /** What a refused handshake leads to; undefined where the closing of the socket says enough. */
+  const refused = (result: Failure): (() => void) | undefined => {
+    if (mayPass(result)) return undefined
+    if (result.code === "NOT_PAIRED") {
+      const requestId = string(result.details["requestId"])
+      if (requestId !== null) {
+        const { message } = result
+        return () => retry(APPROVAL_MILLIS, { _tag: "waiting", requestId, message })
+      }
+    }
+    const refusal = refusalOf(result)
+    // An old link that is opened again on a device that is in already.
+    if (ticket?._tag === "Code" && credentials.grant() !== null) {
+      ticket = null
+      return dial
+    }
+    if (refusal === "revoked") credentials.forget()
+    return () => become({ _tag: "ended", refusal, message: result.message })
+  }
+
+  // --- One connection ---
+
+  function dial(): void {
+    cancelRetry()
+    let socket: Socket | undefined
+    let over = false
+    let heard = world.now()
+    /** Since when an answer is waited for; the challenge at first. */
+    let asked: number | null = heard
+    let cancelLook: () => void = () => undefined
+    let cancelStable: () => void = () => undefined
+
+    const end = (then: () => void): void => {
+      if (over) return
+      over = true
+      cancelLook()
+      cancelStable()
+      send = drop = probe = () => undefined
+      socket?.close()
+      for (const settle of [...waiting.values()]) settle(unreachable())
+      then()
+    }
+    const lose = (reason: string): void =>
+      end(() => {
+        const inMillis = backoffMillis(failures++, world.random())
+        retry(
+          inMillis,
+          world.online() ? { _tag: "reconnecting", reason, inMillis } : { _tag: "offline", inMillis }
+        )
       })
-      if (!hello.ok || closed) return
-      // A connection whose scopes were not granted can do nothing for the page.
-      if (!array(object(hello.value["auth"])["scopes"]).includes("operator.read")) {
-        failures = 10
-        mine?.close()
+    const look = (): void => {
+      const now = world.now()
+      if (asked !== null && now - asked >= PROBE_MILLIS) {
+        lose("the hub fell silent")
         return
       }
-      failures = 0
-      const subscribed = await request("sessions.subscribe", {})
-      if (closed) return
-      setReady(true)
-      if (subscribed.ok) options.onChanged()
+      if (asked === null && now - heard >= QUIET_MILLIS) probe()
+      cancelLook = world.after(LOOK_MILLIS, look)
     }
+
+    const greet = async (nonce: string, at: number): Promise<void> => {
+      const hello = await request("connect", connectParams(nonce, at))
+      if (over) return
+      if (!hello.ok) {
+        const then = refused(hello)
+        if (then === undefined) lose(hello.message)
+        else end(then)
+        return
+      }
+      const auth = object(hello.value["auth"])
+      const deviceToken = string(auth["deviceToken"])
+      if (deviceToken !== null) {
+        const scopes = array(auth["scopes"]).flatMap((scope) => string(scope) ?? [])
+        credentials.keep({ deviceToken, scopes })
+      }
+      ticket = null
+      cancelStable = world.after(STABLE_MILLIS, () => {
+        failures = 0
+      })
+      probe = () => {
+        if (asked !== null) return
+        asked = world.now()
+        void request("health", {})
+      }
+      become({ _tag: "connected" })
+    }
+
     const onMessage = (text: string): void => {
-      alive()
+      if (over) return
+      heard = world.now()
+      asked = null
       let frame: JsonObject
       try {
         frame = object(JSON.parse(text))
       } catch {
         return
       }
+      const payload = object(frame["payload"])
       if (frame["type"] === "res") {
         const settle = waiting.get(string(frame["id"]) ?? "")
         const error = object(frame["error"])
         settle?.(
           frame["ok"] === true
-            ? { ok: true, value: object(frame["payload"]) }
-            : { ok: false, status: 400, message: string(error["message"]) ?? "the hub refuses" }
+            ? { ok: true, value: payload }
+            : failure(
+                string(error["code"]) ?? "INVALID_REQUEST",
+                string(error["message"]) ?? "the hub refuses",
+                object(error["details"])
+              )
         )
-      } else if (frame["event"] === "connect.challenge") void greet()
-      else if (frame["event"] === "sessions.changed" || frame["event"] === "session.message") {
-        options.onChanged()
+      } else if (frame["event"] === "connect.challenge") {
+        // The hub's own time where it tells it: this device's clock may be wrong.
+        void greet(string(payload["nonce"]) ?? "", amount(payload["ts"]) ?? heard)
+      } else {
+        const event = string(frame["event"])
+        if (event !== null) for (const listener of [...listeners]) listener.event?.(event, payload)
       }
     }
-    alive()
-    mine = world.open({ message: onMessage, close: onClose })
-    socket = mine
+
+    // While a person is waited for, the attempts in between are nobody's business.
+    if (connection._tag !== "waiting") become({ _tag: "connecting" })
+    socket = world.open({
+      message: onMessage,
+      close: () =>
+        lose(connection._tag === "connected" ? "the connection was lost" : "the hub cannot be reached")
+    })
+    if (over) return
+    send = socket.send
+    drop = () => end(() => undefined)
+    cancelLook = world.after(LOOK_MILLIS, look)
   }
-  connect()
+  dial()
 
   return {
-    ready: () => ready,
-    call: (method, params) => (ready ? request(method, params) : Promise.resolve(lost)),
+    connection: () => connection,
+    call: (method, params) =>
+      connection._tag === "connected" ? request(method, params) : Promise.resolve(unreachable()),
+    listen: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    hurry: () => {
+      if (connection._tag === "reconnecting" || connection._tag === "offline") {
+        failures = 0
+        dial()
+      } else probe()
+    },
     stop: () => {
-      stopped = true
-      socket?.close()
+      cancelRetry()
+      drop()
+      listeners.clear()
     }
   }
 }

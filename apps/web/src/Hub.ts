@@ -1,21 +1,9 @@
-/**
- * Calls to the hub that served this page, over HTTP: sessions, environments, and appending to a log. What the hub tells of
- * its own accord comes by the event stream (`Watcher`) and the gateway (`Gateway`).
- */
-import { SESSIONS_BETA } from "@causeway/protocol/Headers"
+/** What the page asks of the hub about sessions, environments and the hub itself. Source: spec 2 §2, "Methods of our own". */
 import { amount, array, type JsonObject, name, object, string } from "@causeway/transcript/Read"
 import * as Usage from "@causeway/transcript/Usage"
-import type { Frame } from "./Frame.ts"
-import * as FrameReader from "./Frame.ts"
-import * as Sse from "./Sse.ts"
+import * as Gateway from "./Gateway.ts"
 
-/** Longest reading of a part of a log. */
-const READ_MILLIS = 60_000
-
-/** What a call brought. `status` 0: no answer came. */
-export type Result<A> =
-  | { readonly ok: true; readonly value: A }
-  | { readonly ok: false; readonly status: number; readonly message: string }
+export type Result<A> = Gateway.Result<A>
 
 /** An approval as the list of sessions tells it; `input` may be cut, the log has it whole at `seq`. */
 export interface Pending {
@@ -108,6 +96,12 @@ const session = (value: unknown): ReadonlyArray<Session> => {
   ]
 }
 
+/** Milliseconds since the epoch in ISO 8601. */
+const time = (value: unknown): string | null => {
+  const millis = amount(value)
+  return millis === null || millis > 8.64e15 ? null : new Date(millis).toISOString()
+}
+
 const environment = (value: unknown): ReadonlyArray<Environment> => {
   const json = object(value)
   const id = name(json["id"])
@@ -116,25 +110,14 @@ const environment = (value: unknown): ReadonlyArray<Environment> => {
     {
       id,
       name: string(json["name"]) ?? id,
-      machineName: string(json["machine_name"]) ?? "",
+      machineName: string(json["machineName"]) ?? "",
       directory: string(json["directory"]) ?? "",
       branch: string(json["branch"]),
       online: json["online"] === true,
-      lastSeenAt: string(json["last_seen_at"])
+      lastSeenAt: time(json["lastSeenAt"])
     }
   ]
 }
-
-const page =
-  <A>(read: (value: unknown) => ReadonlyArray<A>) =>
-  (json: JsonObject): Page<A> => ({
-    data: array(json["data"]).flatMap(read),
-    nextCursor: name(json["next_cursor"], 4096)
-  })
-
-/** The hub's words about a refusal. */
-const refusal = (status: number, json: JsonObject): string =>
-  string(object(json["error"])["message"]) ?? string(json["message"]) ?? `the hub answered ${status}`
 
 /** What a new session is begun with; null leaves the choice to the host. */
 export interface Beginning {
@@ -144,140 +127,124 @@ export interface Beginning {
   readonly permissionMode: string | null
   /** Name of the agent's driver. */
   readonly agent: string | null
+  /** Whether it gets a working copy of its own; left out, the host decides. */
+  readonly worktree?: boolean
+}
+
+/** One figure of the hub's own. Source: docs/gateway.md, `hub.metrics`. */
+export interface Metric {
+  readonly name: string
+  readonly labels: { readonly [name: string]: string }
+  readonly value: number
+}
+
+/** An access token as it is told of: never its secret. Times in milliseconds since the epoch. */
+export interface Token {
+  readonly id: string
+  readonly name: string
+  readonly createdAt: number
+  readonly expiresAt: number | null
+  readonly lastUsedAt: number | null
+}
+
+const metric = (value: unknown): ReadonlyArray<Metric> => {
+  const json = object(value)
+  const called = name(json["name"])
+  const figure = json["value"]
+  if (called === null || typeof figure !== "number") return []
+  const labels = Object.fromEntries(
+    Object.entries(object(json["labels"])).map(([label, text]) => [label, String(text)])
+  )
+  return [{ name: called, labels, value: figure }]
+}
+
+const token = (value: unknown): ReadonlyArray<Token> => {
+  const json = object(value)
+  const id = name(json["id"])
+  if (id === null) return []
+  return [
+    {
+      id,
+      name: string(json["name"]) ?? id,
+      createdAt: amount(json["createdAtMs"]) ?? 0,
+      expiresAt: amount(json["expiresAtMs"]),
+      lastUsedAt: amount(json["lastUsedAtMs"])
+    }
+  ]
 }
 
 export interface Hub {
   readonly sessions: (cursor: string | null) => Promise<Result<Page<Session>>>
   readonly session: (id: string) => Promise<Result<Session>>
-  readonly environments: () => Promise<Result<Page<Environment>>>
+  readonly environments: () => Promise<Result<ReadonlyArray<Environment>>>
   readonly createSession: (beginning: Beginning) => Promise<Result<Session>>
   readonly rename: (id: string, title: string) => Promise<Result<Session>>
   readonly archive: (id: string) => Promise<Result<Session>>
-  /**
-   * Reads a session's log from the event after `after` up to event `until`, or as far as it goes: in log order, with what
-   * travels beside it.
-   */
-  readonly events: (id: string, after: number, until: number) => Promise<Result<ReadonlyArray<Frame>>>
   /** Appends payloads; answers what they wait for, where no worker is there to take them. */
   readonly send: (id: string, payloads: ReadonlyArray<JsonObject>) => Promise<Result<string | null>>
+  readonly metrics: () => Promise<Result<ReadonlyArray<Metric>>>
+  readonly tokens: () => Promise<Result<ReadonlyArray<Token>>>
 }
 
-/** `onUnauthenticated` is called whenever the hub refuses the token. */
-export const make = (token: string, onUnauthenticated: () => void): Hub => {
-  const call = async <A>(
+/** Calls a method and reads its answer; an answer without what was asked for is a failure. */
+export const calling =
+  (call: Gateway.Gateway["call"]) =>
+  async <A>(
     method: string,
-    path: string,
-    read: (json: JsonObject) => A,
-    body?: unknown
+    params: JsonObject,
+    read: (json: JsonObject) => A | undefined
   ): Promise<Result<A>> => {
-    let response: Response
-    let text: string
-    try {
-      response = await fetch(path, {
-        method,
-        cache: "no-store",
-        signal: AbortSignal.timeout(30_000),
-        headers: {
-          authorization: `Bearer ${token}`,
-          "anthropic-beta": SESSIONS_BETA,
-          ...(body === undefined ? {} : { "content-type": "application/json" })
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) })
-      })
-      text = await response.text()
-    } catch {
-      return { ok: false, status: 0, message: "the hub cannot be reached" }
-    }
-    let json: JsonObject = {}
-    try {
-      json = object(JSON.parse(text))
-    } catch {
-      if (response.ok) return { ok: false, status: 0, message: "the hub's answer cannot be read" }
-    }
-    if (response.status === 401) onUnauthenticated()
-    return response.ok
-      ? { ok: true, value: read(json) }
-      : { ok: false, status: response.status, message: refusal(response.status, json) }
+    const result = await call(method, params)
+    if (!result.ok) return result
+    const value = read(result.value)
+    return value === undefined ? Gateway.unreachable("the hub's answer cannot be read") : { ok: true, value }
   }
 
-  const one = (json: JsonObject): Session | undefined => session(json)[0]
-  const needed = (result: Result<Session | undefined>): Result<Session> =>
-    !result.ok
-      ? result
-      : result.value === undefined
-        ? { ok: false, status: 0, message: "the hub's answer cannot be read" }
-        : { ok: true, value: result.value }
+/** A session's id as the gateway's own methods spell it, and as the page's addresses do. */
+export const toSessionId = (id: string): string =>
+  /^(session|cse)_/.test(id)
+    ? id
+    : `session_${/^[0-9a-f-]{36}$/i.test(id) ? id.replaceAll("-", "").toLowerCase() : id}`
 
+/** A session's id as the gateway's published methods show and look for it. */
+export const fromSessionId = (id: string): string => {
+  const body = id.replace(/^(session|cse)_/, "")
+  return /^[0-9a-f]{32}$/.test(body) ? body.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-") : body
+}
+
+export const make = (gateway: Pick<Gateway.Gateway, "call">): Hub => {
+  const call = calling(gateway.call)
+  const one = (json: JsonObject): Session | undefined => session(json["session"])[0]
   return {
     sessions: (cursor) =>
+      call("sessions.page", { limit: 100, ...(cursor === null ? {} : { cursor }) }, (json) => ({
+        data: array(json["data"]).flatMap(session),
+        nextCursor: name(json["next_cursor"], 4096)
+      })),
+    session: (id) => call("sessions.show", { sessionId: id }, one),
+    environments: () =>
+      call("environments.list", {}, (json) => array(json["environments"]).flatMap(environment)),
+    createSession: ({ environmentId, title, model, permissionMode, agent, ...rest }) =>
       call(
-        "GET",
-        `/v1/sessions?limit=100${cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`}`,
-        page(session)
-      ),
-    session: async (id) => needed(await call("GET", `/v1/sessions/${encodeURIComponent(id)}`, one)),
-    environments: () => call("GET", "/v1/environments?limit=200", page(environment)),
-    createSession: async ({ environmentId, title, model, permissionMode, agent }) =>
-      needed(
-        await call("POST", "/v1/sessions", one, {
+        "sessions.begin",
+        {
+          environmentId,
           ...(title === null ? {} : { title }),
-          events: [],
-          session_context: {
+          ...(permissionMode === null ? {} : { permissionMode }),
+          context: {
             ...(model === null ? {} : { model }),
-            ...(agent === null ? {} : { agent })
-          },
-          environment_id: environmentId,
-          ...(permissionMode === null ? {} : { permission_mode: permissionMode }),
-          source: "remote-control"
-        })
+            ...(agent === null ? {} : { agent }),
+            ...(rest.worktree === undefined ? {} : { worktree: rest.worktree })
+          }
+        },
+        one
       ),
-    rename: async (id, title) =>
-      needed(await call("PATCH", `/v1/sessions/${encodeURIComponent(id)}`, one, { title })),
-    archive: async (id) =>
-      needed(await call("POST", `/v1/sessions/${encodeURIComponent(id)}/archive`, one, {})),
-    events: async (id, after, until) => {
-      const abort = new AbortController()
-      const give = setTimeout(() => abort.abort(), READ_MILLIS)
-      try {
-        const response = await fetch(`/v1/code/sessions/${encodeURIComponent(id)}/events/stream`, {
-          cache: "no-store",
-          signal: abort.signal,
-          headers: {
-            accept: "text/event-stream",
-            authorization: `Bearer ${token}`,
-            "last-event-id": String(after)
-          }
-        })
-        if (response.status === 401) onUnauthenticated()
-        if (!response.ok || response.body === null) {
-          return { ok: false, status: response.status, message: `the hub answered ${response.status}` }
-        }
-        const reader = response.body.getReader()
-        const decoder = new TextDecoder()
-        const parse = Sse.parser()
-        const frames: Array<Frame> = []
-        for (;;) {
-          const { done, value } = await reader.read()
-          if (done) return { ok: true, value: frames }
-          for (const message of parse(decoder.decode(value, { stream: true }))) {
-            const frame = FrameReader.read(message)
-            if (frame === undefined || frame._tag === "Ephemeral") continue
-            if (frame._tag === "Event" && frame.event.seq > until) return { ok: true, value: frames }
-            frames.push(frame)
-            if (frame._tag === "Event" && frame.event.seq === until) return { ok: true, value: frames }
-          }
-        }
-      } catch {
-        return { ok: false, status: 0, message: "the hub cannot be reached" }
-      } finally {
-        clearTimeout(give)
-        abort.abort()
-      }
-    },
+    rename: (id, title) => call("sessions.rename", { sessionId: id, title }, one),
+    archive: (id) => call("sessions.archive", { sessionId: id }, one),
     send: (id, payloads) =>
-      call("POST", `/v1/sessions/${encodeURIComponent(id)}/events`, (json) => string(json["waiting_for"]), {
-        events: payloads.map((data) => ({ type: "event", data }))
-      })
+      call("sessions.append", { sessionId: id, events: payloads }, (json) => string(json["waiting_for"])),
+    metrics: () => call("hub.metrics", {}, (json) => array(json["metrics"]).flatMap(metric)),
+    tokens: () => call("tokens.list", {}, (json) => array(json["tokens"]).flatMap(token))
   }
 }
 

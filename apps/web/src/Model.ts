@@ -3,9 +3,12 @@
  * change makes another one. The log of a session decides; what was only asked for is never shown as done.
  */
 import { array, type JsonObject, object, string } from "@causeway/transcript/Read"
+import type { Credentials, Ticket } from "./Credentials.ts"
+import * as Devices from "./Devices.ts"
 import type { Frame } from "./Frame.ts"
 import * as Gateway from "./Gateway.ts"
-import type * as Hub from "./Hub.ts"
+import * as Hub from "./Hub.ts"
+import * as Notice from "./Notice.ts"
 import * as Outbox from "./Outbox.ts"
 import type { Route } from "./Route.ts"
 import * as SessionView from "./SessionView.ts"
@@ -13,8 +16,8 @@ import * as Watcher from "./Watcher.ts"
 
 /** Events of a long log that are read at first; earlier ones come when they are asked for. */
 export const TAIL = 3000
-/** How often the list is read: while the hub tells of changes, and while it does not. */
-const LIST_MILLIS = { told: 10_000, untold: 3000 } as const
+/** How often the list is read beside what the hub tells: machines come and go without a word. */
+const LIST_MILLIS = 10_000
 
 /** Where an answer to an approval stands that was given here. */
 export interface Answering {
@@ -44,6 +47,13 @@ export interface Open {
 
 export interface State {
   readonly route: Route
+  readonly connection: Gateway.Connection
+  /** When the connection became what it is, in milliseconds since the epoch. */
+  readonly connectionAt: number
+  /** Whether the hub has let this device in, now or before. */
+  readonly admitted: boolean
+  /** Null where this device may not see them, or they are not read yet. */
+  readonly devices: Devices.Listing | null
   readonly sessions: ReadonlyArray<Hub.Session>
   readonly environments: ReadonlyArray<Hub.Environment>
   readonly loaded: boolean
@@ -56,18 +66,17 @@ export interface State {
   readonly hits: ReadonlyArray<Hit>
   readonly searching: boolean
   readonly searchProblem: string | null
-  /** Whether the gateway can be asked. */
-  readonly gateway: boolean
   readonly models: ReadonlyArray<string>
   readonly agents: ReadonlyArray<string>
 }
 
 export interface World {
-  readonly hub: (onUnauthenticated: () => void) => Hub.Hub
   readonly gateway: Gateway.World
-  readonly watcher: Watcher.World
-  readonly token: string
-  readonly now: () => number
+  readonly credentials: Credentials
+  /** What a person has brought to be let in; null to come with what is kept. */
+  readonly ticket: Ticket | null
+  /** What people know this browser by. */
+  readonly displayName: string
   readonly uuid: () => string
   readonly store: {
     readonly get: (key: string) => string | null
@@ -76,8 +85,16 @@ export interface World {
   /** Kept for this tab alone: what is not sent yet is sent by one tab. */
   readonly outbox: { readonly load: () => string | null; readonly save: (text: string) => void }
   readonly visible: () => boolean
+  readonly notify: (notice: Notice.Notice) => void
   readonly navigate: (route: Route) => void
-  readonly signOut: (problem: string | null) => void
+  /** The page is signed out: by the hub, which says why, or by a person (null). */
+  readonly signOut: (why: SignedOut | null) => void
+}
+
+export interface SignedOut {
+  /** `kept`: a person has signed out and the hub could not be told, so that the device is still on its list. */
+  readonly refusal: Gateway.Refusal | "kept"
+  readonly message: string
 }
 
 export interface Model {
@@ -105,6 +122,11 @@ export interface Model {
   readonly search: (query: string) => Promise<void>
   readonly exportLog: (id: string) => Promise<string | null>
   readonly dismiss: () => void
+  readonly devices: Omit<Devices.Devices, "list">
+  readonly metrics: Hub.Hub["metrics"]
+  readonly tokens: Hub.Hub["tokens"]
+  /** For what is no part of the state: the browser's push subscription. */
+  readonly call: Gateway.Gateway["call"]
   readonly signOut: () => void
   readonly close: () => void
 }
@@ -133,13 +155,14 @@ export const make = (world: World): Model => {
     if (state.open?.id === id) set({ open: { ...state.open, ...change } })
   }
 
-  /** The hub refuses the token. */
-  const refused = (): void => {
-    if (closed) return
-    close()
-    world.signOut("The token is not accepted any more.")
-  }
-  const hub = world.hub(refused)
+  const gateway = Gateway.open(world.gateway, {
+    credentials: world.credentials,
+    ticket: world.ticket,
+    displayName: world.displayName
+  })
+  const hub = Hub.make(gateway)
+  const devices = Devices.make(gateway, () => world.credentials.device().id)
+  const isConnected = (): boolean => gateway.connection()._tag === "connected"
 
   const outbox = Outbox.make({
     send: async (entry) => {
@@ -157,13 +180,11 @@ export const make = (world: World): Model => {
         }
       ])
       if (result.ok) return { _tag: "stored", waitingFor: result.value }
-      const mayPass =
-        result.status === 0 || result.status === 401 || result.status === 429 || result.status >= 500
-      return { _tag: mayPass ? "unreachable" : "refused", reason: result.message }
+      return { _tag: Gateway.mayPass(result) ? "unreachable" : "refused", reason: result.message }
     },
     save: world.outbox.save,
     load: world.outbox.load,
-    sleep: (millis) => new Promise((resolve) => world.watcher.after(millis, resolve)),
+    sleep: (millis) => new Promise((resolve) => world.gateway.after(millis, resolve)),
     onChange: () => {
       // Called while the outbox is being made, too.
       if (state !== undefined) set({ outbox: outbox.entries() })
@@ -176,6 +197,10 @@ export const make = (world: World): Model => {
 
   state = {
     route: { _tag: "List" },
+    connection: gateway.connection(),
+    connectionAt: world.gateway.now(),
+    admitted: world.ticket === null,
+    devices: null,
     sessions: [],
     environments: [],
     loaded: false,
@@ -188,12 +213,25 @@ export const make = (world: World): Model => {
     hits: [],
     searching: false,
     searchProblem: null,
-    gateway: false,
     models: [],
     agents: []
   }
 
   // --- The list ---
+
+  /** Events at the end of a log among which the last turn's result stands. */
+  const END = 20
+  const tellOf = (before: Hub.Session | undefined, session: Hub.Session): void => {
+    if (before === session) return
+    const approval = Notice.ofApproval(before, session)
+    if (approval !== undefined) world.notify(approval)
+    if (!Notice.hasEnded(before, session)) return
+    const { id, lastSeq } = session
+    void Watcher.read(world.gateway, gateway, id, Math.max(0, lastSeq - END), lastSeq).then((end) => {
+      const notice = end.ok ? Notice.ofEnd(session, end.value) : undefined
+      if (notice !== undefined) world.notify(notice)
+    })
+  }
 
   let reading = false
   let again = false
@@ -202,6 +240,7 @@ export const make = (world: World): Model => {
       again = true
       return
     }
+    if (!isConnected()) return
     reading = true
     try {
       const places = await hub.environments()
@@ -209,7 +248,7 @@ export const make = (world: World): Model => {
       let cursor: string | null = null
       let problem = places.ok ? null : places.message
       for (let n = 0; n < pages; n++) {
-        const page: Hub.Result<Hub.Page<Hub.Session>> = await hub.sessions(cursor)
+        const page: Gateway.Result<Hub.Page<Hub.Session>> = await hub.sessions(cursor)
         if (!page.ok) {
           problem = page.message
           break
@@ -219,18 +258,23 @@ export const make = (world: World): Model => {
         cursor = page.value.nextCursor
         if (cursor === null) break
       }
-      if (closed) return
+      // What a lost connection has left half read is read again with the next one.
+      if (closed || !isConnected()) return
       const before = new Map(state.sessions.map((session) => [session.id, session]))
       const sessions = [...found.values()].map((session) => {
         const known = before.get(session.id)
         return known !== undefined && JSON.stringify(known) === JSON.stringify(session) ? known : session
       })
+      const wasLoaded = state.loaded
       set({
-        ...(places.ok ? { environments: places.value.data } : {}),
+        ...(places.ok ? { environments: places.value } : {}),
         ...(problem === null ? { sessions, more: cursor !== null } : {}),
         loaded: state.loaded || problem === null,
         listProblem: problem
       })
+      if (problem === null && wasLoaded && !world.visible()) {
+        for (const session of sessions) tellOf(before.get(session.id), session)
+      }
       const current = sessions.find((session) => session.id === state.open?.id)
       if (state.open !== null && current?.waitingFor === null && state.open.notice !== null) {
         if (state.open.notice.includes("wait")) setOpen(state.open.id, { notice: null })
@@ -248,27 +292,19 @@ export const make = (world: World): Model => {
   const soon = (): void => {
     if (planned || closed) return
     planned = true
-    world.watcher.after(120, () => {
+    world.gateway.after(120, () => {
       planned = false
       void refresh()
     })
   }
   const tick = (): void => {
-    world.watcher.after(state.gateway ? LIST_MILLIS.told : LIST_MILLIS.untold, () => {
+    world.gateway.after(LIST_MILLIS, () => {
       if (closed) return
       if (world.visible()) void refresh()
       tick()
     })
   }
 
-  const gateway = Gateway.open(world.gateway, {
-    token: world.token,
-    onChanged: soon,
-    onReady: (ready) => {
-      set({ gateway: ready })
-      if (ready) void offers()
-    }
-  })
   const offers = async (): Promise<void> => {
     const [models, agents] = await Promise.all([
       gateway.call("models.list", {}),
@@ -283,14 +319,10 @@ export const make = (world: World): Model => {
     })
   }
 
-  const keyOf = async (session: string): Promise<Hub.Result<string>> => {
-    const found = await gateway.call("sessions.resolve", { sessionId: Gateway.fromSessionId(session) })
-    const key = found.ok ? string(found.value["key"]) : null
-    return key !== null
-      ? { ok: true, value: key }
-      : found.ok
-        ? { ok: false, status: 404, message: "the hub does not know this session" }
-        : found
+  const readDevices = async (): Promise<void> => {
+    const listing = await devices.list()
+    if (listing.ok) set({ devices: listing.value })
+    else if (!Gateway.mayPass(listing)) set({ devices: null })
   }
 
   // --- The open session ---
@@ -305,20 +337,22 @@ export const make = (world: World): Model => {
     if (stepping) return
     stepping = true
     // A timer rather than an animation frame: a page in the background keeps its title true.
-    world.watcher.after(Math.max(16, Math.min(1000, cost * 2)), () => {
+    world.gateway.after(Math.max(16, Math.min(1000, cost * 2)), () => {
       stepping = false
       if (mine !== generation || state.open === null) {
         arrived = []
         return
       }
-      const began = world.now()
+      const began = world.gateway.now()
       const frames = arrived
       arrived = []
       setOpen(id, { view: SessionView.steps(state.open.view, frames) })
-      cost = world.now() - began
+      cost = world.gateway.now() - began
     })
   }
 
+  /** Begins to follow the open session as soon as there is a connection. */
+  let begin: (() => Promise<void>) | undefined
   const openSession = (id: string, seq: number | null): void => {
     watcher?.stop()
     watcher = undefined
@@ -330,18 +364,16 @@ export const make = (world: World): Model => {
         id,
         view: SessionView.empty,
         connection: { _tag: "connecting" },
-        connectionAt: world.now(),
+        connectionAt: world.gateway.now(),
         start: 0,
         loadingEarlier: false,
         notice: null
       }
     })
     const watch = (start: number): void => {
-      if (mine !== generation) return
       setOpen(id, { start })
-      watcher = Watcher.watch(world.watcher, {
-        url: `/v1/code/sessions/${encodeURIComponent(id)}/events/stream`,
-        token: world.token,
+      watcher = Watcher.watch(world.gateway, gateway, {
+        session: id,
         from: start,
         onFrames: (frames) => {
           if (mine !== generation) return
@@ -352,14 +384,15 @@ export const make = (world: World): Model => {
           step(id, mine)
         },
         onConnection: (connection) => {
-          if (mine !== generation) return
-          setOpen(id, { connection, connectionAt: world.now() })
-          if (connection._tag === "ended" && connection.reason === "unauthenticated") refused()
+          if (mine === generation) setOpen(id, { connection, connectionAt: world.gateway.now() })
         }
       })
     }
-    // How long the log is decides where reading begins; where the hub does not tell, all of it is read.
-    void hub.session(id).then((result) => {
+    // How long the log is decides where reading begins.
+    begin = async () => {
+      const result = await hub.session(id)
+      if (mine !== generation || (!result.ok && !isConnected())) return
+      begin = undefined
       if (!result.ok) {
         watch(0)
         return
@@ -371,7 +404,9 @@ export const make = (world: World): Model => {
         ...(seq === null ? [] : [seq - 1 - TAIL / 10])
       )
       watch(lastSeq > TAIL * 1.5 ? Math.max(0, Math.floor(wanted)) : 0)
-    })
+    }
+    if (isConnected()) void begin()
+    else setOpen(id, { connection: Watcher.shown(gateway.connection()) })
   }
 
   const earlier = async (): Promise<void> => {
@@ -381,7 +416,7 @@ export const make = (world: World): Model => {
     setOpen(open.id, { loadingEarlier: true })
     // Each time twice as much, so that reading all of a log stays proportional to its length.
     const from = Math.max(0, open.start - Math.max(TAIL, kept.length))
-    const older = await hub.events(open.id, from, open.start)
+    const older = await Watcher.read(world.gateway, gateway, open.id, from, open.start)
     if (mine !== generation) return
     if (!older.ok) {
       setOpen(open.id, { loadingEarlier: false, notice: `not loaded: ${older.message}` })
@@ -415,15 +450,56 @@ export const make = (world: World): Model => {
     set({ answering })
   }
 
+  // --- The connection ---
+
   function close(): void {
     closed = true
     generation++
     watcher?.stop()
     gateway.stop()
   }
-
-  void refresh()
+  const resend = (): void => {
+    for (const entry of outbox.entries()) if (entry.state === "waiting") outbox.retry(entry.uuid)
+  }
+  const connected = (): void => {
+    void gateway.call("sessions.subscribe", {}).then(soon)
+    void refresh()
+    void offers()
+    void readDevices()
+    void begin?.()
+    resend()
+  }
+  gateway.listen({
+    connection: (connection) => {
+      if (closed) return
+      set({
+        connection,
+        connectionAt: world.gateway.now(),
+        admitted: state.admitted || connection._tag === "connected"
+      })
+      if (connection._tag === "ended") {
+        close()
+        world.signOut({ refusal: connection.refusal, message: connection.message })
+      } else if (connection._tag === "connected") connected()
+      else if (begin !== undefined && state.open !== null) {
+        setOpen(state.open.id, {
+          connection: Watcher.shown(connection),
+          connectionAt: world.gateway.now()
+        })
+      }
+    },
+    event: (event) => {
+      if (event === "sessions.changed" || event === "session.message") soon()
+      else if (event.startsWith("device.pair.")) void readDevices()
+    }
+  })
   tick()
+
+  const changing = async <A>(result: Promise<A>): Promise<A> => {
+    const settled = await result
+    await readDevices()
+    return settled
+  }
 
   let searches = 0
   return {
@@ -443,11 +519,11 @@ export const make = (world: World): Model => {
       generation++
       watcher?.stop()
       watcher = undefined
+      begin = undefined
       set({ open: null })
     },
     hurry: () => {
-      watcher?.hurry()
-      for (const entry of outbox.entries()) if (entry.state === "waiting") outbox.retry(entry.uuid)
+      gateway.hurry()
       soon()
     },
     refresh,
@@ -480,7 +556,7 @@ export const make = (world: World): Model => {
       void hub.send(session, [{ ...payload, uuid: world.uuid() }]).then((result) => {
         // The card goes when the log tells that it is settled, here or elsewhere.
         if (result.ok) soon()
-        else if (result.status === 409) {
+        else if (result.code === "CONFLICT") {
           setOpen(session, { notice: "Somebody else has answered first." })
           setAnswering(requestId, { sending: false, problem: "Somebody else has answered first." })
           soon()
@@ -489,7 +565,7 @@ export const make = (world: World): Model => {
     },
     request: async (session, seq) => {
       if (seq < 1) return null
-      const found = await hub.events(session, seq - 1, seq)
+      const found = await Watcher.read(world.gateway, gateway, session, seq - 1, seq)
       const frame = found.ok ? found.value.find((each) => each._tag === "Event") : undefined
       const request = frame?._tag === "Event" ? object(frame.event.payload.json["request"]) : {}
       return "input" in request
@@ -515,7 +591,7 @@ export const make = (world: World): Model => {
     },
     search: async (query) => {
       const mine = ++searches
-      if (query === "" || !gateway.ready()) {
+      if (query === "" || !isConnected()) {
         set({ hits: [], searching: false, searchProblem: null })
         return
       }
@@ -533,17 +609,18 @@ export const make = (world: World): Model => {
               const seq = hit["seq"]
               return sessionId === null || typeof seq !== "number"
                 ? []
-                : [{ sessionId: Gateway.toSessionId(sessionId), seq, excerpt: string(hit["excerpt"]) ?? "" }]
+                : [{ sessionId: Hub.toSessionId(sessionId), seq, excerpt: string(hit["excerpt"]) ?? "" }]
             })
       })
     },
     exportLog: async (id) => {
-      const key = await keyOf(id)
-      if (!key.ok) return null
+      const found = await gateway.call("sessions.resolve", { sessionId: Hub.fromSessionId(id) })
+      const key = found.ok ? string(found.value["key"]) : null
+      if (key === null) return null
       const lines: Array<string> = []
       let after: unknown = 0
       while (typeof after === "number") {
-        const page = await gateway.call("sessions.export", { key: key.value, afterSeq: after, limit: 5000 })
+        const page = await gateway.call("sessions.export", { key, afterSeq: after, limit: 5000 })
         if (!page.ok) return null
         for (const line of array(page.value["lines"])) if (typeof line === "string") lines.push(line)
         after = page.value["nextAfterSeq"]
@@ -553,9 +630,26 @@ export const make = (world: World): Model => {
     dismiss: () => {
       if (state.open !== null) setOpen(state.open.id, { notice: null })
     },
+    devices: {
+      approve: (requestId) => changing(devices.approve(requestId)),
+      reject: (requestId) => changing(devices.reject(requestId)),
+      remove: (deviceId) => changing(devices.remove(deviceId)),
+      createCode: devices.createCode
+    },
+    metrics: hub.metrics,
+    tokens: hub.tokens,
+    call: gateway.call,
     signOut: () => {
-      close()
-      world.signOut(null)
+      const { id } = world.credentials.device()
+      world.credentials.forget()
+      closed = true
+      // The hub closes the connection of a device that is removed: what is asked for last is asked for alone.
+      void devices.remove(id).then((removed) => {
+        close()
+        world.signOut(
+          removed.ok || !Gateway.mayPass(removed) ? null : { refusal: "kept", message: removed.message }
+        )
+      })
     },
     close
   }

@@ -1,51 +1,23 @@
 /**
- * Keeps one session's event stream open: resumes after the last event, waits longer after each failure, and never says
- * "connected" of a connection that has gone silent.
+ * Follows one session's log over the gateway: from the event after the last one that is here, and again from there after
+ * every interruption, so that nothing is lost and nothing comes twice.
  */
+import { array, type JsonObject, string } from "@causeway/transcript/Read"
 import type { Frame } from "./Frame.ts"
 import * as FrameReader from "./Frame.ts"
-import * as Sse from "./Sse.ts"
+import * as Gateway from "./Gateway.ts"
 
-/** What the connection is at this moment. */
+/** How a session's log is followed at this moment. */
 export type Connection =
-  | { readonly _tag: "connecting" }
-  | { readonly _tag: "connected" }
-  | { readonly _tag: "reconnecting"; readonly reason: string; readonly inMillis: number }
-  /** Nothing more is tried: the token is refused, or the session is not there. */
+  | Exclude<Gateway.Connection, { readonly _tag: "ended" }>
+  /** Nothing more is tried. */
   | { readonly _tag: "ended"; readonly reason: "unauthenticated" | "not-found" }
 
 /** What the watcher needs of the world. */
-export interface World {
-  readonly fetch: (
-    url: string,
-    init: { readonly headers: { readonly [name: string]: string }; readonly signal: AbortSignal }
-  ) => Promise<{
-    readonly status: number
-    readonly body: {
-      readonly getReader: () => {
-        readonly read: () => Promise<{
-          readonly done: boolean
-          readonly value?: Uint8Array | undefined
-        }>
-        readonly cancel: () => Promise<unknown>
-      }
-    } | null
-  }>
-  /** Runs `then` after `millis`; answers how to call it off. */
-  readonly after: (millis: number, then: () => void) => () => void
-  /** 0 to 1. */
-  readonly random: () => number
-}
-
-/** The hub writes at least a comment every 15 s; a connection that is silent for this long is lost. */
-export const SILENCE_MILLIS = 40_000
-/** 0.5 s doubling to 15 s, each shortened by up to a half. */
-export const backoffMillis = (failures: number, random: number): number =>
-  Math.min(15_000, 500 * 2 ** Math.min(failures, 10)) * (1 - random / 2)
+export type World = Pick<Gateway.World, "after" | "random">
 
 export interface Options {
-  readonly url: string
-  readonly token: string
+  readonly session: string
   /** Position of the last event that is here already. */
   readonly from: number
   readonly onFrames: (frames: ReadonlyArray<Frame>) => void
@@ -54,109 +26,176 @@ export interface Options {
 
 export interface Watcher {
   readonly stop: () => void
-  /** Tries at once instead of waiting: the network is back, or the page is looked at again. */
-  readonly hurry: () => void
 }
 
-export const watch = (world: World, options: Options): Watcher => {
+/**
+ * Asks for one watch and gives what comes of it: `onFrames` for each portion, `onEnd` once with why it ended (`lost`
+ * where the connection went, or the reason of the gateway). Answers how to end it.
+ */
+const attempt = (
+  gateway: Gateway.Gateway,
+  params: JsonObject,
+  on: {
+    readonly open?: () => void
+    readonly frames: (frames: ReadonlyArray<unknown>) => void
+    readonly end: (code: string, message: string) => void
+  }
+): (() => void) => {
+  let watch: string | null = null
+  let over = false
+  /** What came before the watch had a name here. */
+  const early: Array<readonly [event: string, payload: JsonObject]> = []
+
+  const end = (code: string, message: string): void => {
+    if (over) return
+    over = true
+    unlisten()
+    on.end(code, message)
+  }
+  const onEvent = (event: string, payload: JsonObject): void => {
+    if (over || (event !== "session.frames" && event !== "session.watch.ended")) return
+    if (watch === null) early.push([event, payload])
+    else if (payload["watch"] !== watch) return
+    else if (event === "session.frames") on.frames(array(payload["frames"]))
+    else end(string(payload["reason"]) ?? "failed", string(payload["message"]) ?? "the hub ended it")
+  }
+  const unlisten = gateway.listen({
+    event: onEvent,
+    connection: (connection) => {
+      if (connection._tag !== "connected") end("UNREACHABLE", "")
+    }
+  })
+  const unwatch = (): void => {
+    if (watch !== null) void gateway.call("sessions.unwatch", { watch })
+  }
+  void gateway.call("sessions.watch", params).then((answer) => {
+    watch = answer.ok ? string(answer.value["watch"]) : null
+    if (over) {
+      unwatch()
+      return
+    }
+    if (!answer.ok) {
+      end(answer.code, answer.message)
+      return
+    }
+    on.open?.()
+    for (const [event, payload] of early.splice(0)) onEvent(event, payload)
+  })
+  return () => {
+    if (over) return
+    over = true
+    unlisten()
+    unwatch()
+  }
+}
+
+/** How a log is followed while the connection is this. */
+export const shown = (connection: Gateway.Connection): Connection =>
+  connection._tag === "ended" ? { _tag: "ended", reason: "unauthenticated" } : connection
+
+export const watch = (
+  world: World,
+  gateway: Gateway.Gateway,
+  { session, onFrames, onConnection, ...options }: Options
+): Watcher => {
   let last = options.from
   let failures = 0
-  let stopped = false
-  let abort = new AbortController()
-  let wake: (() => void) | undefined
+  let cancel: () => void = () => undefined
 
-  const wait = (millis: number): Promise<void> =>
-    new Promise((resolve) => {
-      const cancel = world.after(millis, resolve)
-      wake = () => {
-        cancel()
-        resolve()
-      }
-    })
-
-  /** One connection, to its end. Answers why it ended. */
-  const connect = async (): Promise<string | "unauthenticated" | "not-found"> => {
-    abort = new AbortController()
-    const { signal } = abort
-    let silent = false
-    const watchdog = () => {
-      silent = true
-      abort.abort()
-    }
-    let calm = world.after(SILENCE_MILLIS, watchdog)
-    try {
-      const response = await world.fetch(options.url, {
-        signal,
-        headers: {
-          accept: "text/event-stream",
-          authorization: `Bearer ${options.token}`,
-          "last-event-id": String(last)
-        }
-      })
-      if (response.status === 401 || response.status === 403) return "unauthenticated"
-      if (response.status === 404 || response.status === 410) return "not-found"
-      if (response.status !== 200 || response.body === null) return `the hub answered ${response.status}`
-      const reader = response.body.getReader()
-      const decoder = new TextDecoder()
-      const parse = Sse.parser()
-      options.onConnection({ _tag: "connected" })
-      for (;;) {
-        const { done, value } = await reader.read()
-        if (done) return "the hub closed the connection"
-        calm()
-        calm = world.after(SILENCE_MILLIS, watchdog)
-        // Only a connection that brought something counts as a success: a peer that accepts and closes does not.
-        failures = 0
-        const frames: Array<Frame> = []
-        for (const message of parse(decoder.decode(value, { stream: true }))) {
-          const frame = FrameReader.read(message)
-          if (frame === undefined) continue
-          if (frame._tag === "Event") {
-            if (frame.event.seq <= last) continue
-            last = frame.event.seq
+  const start = (): void => {
+    onConnection({ _tag: "connecting" })
+    cancel = attempt(
+      gateway,
+      { sessionId: session, afterSeq: last },
+      {
+        open: () => onConnection({ _tag: "connected" }),
+        frames: (given) => {
+          failures = 0
+          const frames: Array<Frame> = []
+          for (const value of given) {
+            const frame = FrameReader.read(value)
+            if (frame === undefined) continue
+            if (frame._tag === "Event") {
+              if (frame.event.seq <= last) continue
+              last = frame.event.seq
+            }
+            frames.push(frame)
           }
-          frames.push(frame)
+          if (frames.length > 0) onFrames(frames)
+        },
+        end: (code, message) => {
+          if (code === "SESSION_NOT_FOUND" || code === "gone") {
+            stop()
+            onConnection({ _tag: "ended", reason: "not-found" })
+          } else if (code !== "archived" && gateway.connection()._tag === "connected") {
+            const inMillis = Gateway.backoffMillis(failures++, world.random())
+            onConnection({ _tag: "reconnecting", reason: message, inMillis })
+            cancel = world.after(inMillis, start)
+          }
         }
-        if (stopped) return "stopped"
-        if (frames.length > 0) options.onFrames(frames)
       }
-    } catch (cause) {
-      if (silent) return "the hub fell silent"
-      return cause instanceof Error && cause.name !== "AbortError"
-        ? "the hub cannot be reached"
-        : "interrupted"
-    } finally {
-      calm()
-      abort.abort()
-    }
+    )
   }
-
-  const run = async (): Promise<void> => {
-    options.onConnection({ _tag: "connecting" })
-    while (!stopped) {
-      const reason = await connect()
-      if (stopped) return
-      if (reason === "unauthenticated" || reason === "not-found") {
-        options.onConnection({ _tag: "ended", reason })
-        return
-      }
-      const inMillis = backoffMillis(failures++, world.random())
-      options.onConnection({ _tag: "reconnecting", reason, inMillis })
-      await wait(inMillis)
-      if (!stopped) options.onConnection({ _tag: "connecting" })
+  const unlisten = gateway.listen({
+    connection: (connection) => {
+      cancel()
+      if (connection._tag === "connected") start()
+      else onConnection(shown(connection))
     }
+  })
+  function stop(): void {
+    unlisten()
+    cancel()
   }
-  void run()
-
-  return {
-    stop: () => {
-      stopped = true
-      abort.abort()
-      wake?.()
-    },
-    hurry: () => {
-      failures = 0
-      wake?.()
-    }
-  }
+  if (gateway.connection()._tag === "connected") start()
+  else onConnection(shown(gateway.connection()))
+  return { stop }
 }
+
+/** Longest silence within the reading of a part of a log. */
+const READ_MILLIS = 30_000
+
+/**
+ * Reads a session's log from the event after `after` up to event `until`: in log order, with what is told of its
+ * deliveries.
+ */
+export const read = (
+  world: Pick<World, "after">,
+  gateway: Gateway.Gateway,
+  session: string,
+  after: number,
+  until: number
+): Promise<Gateway.Result<ReadonlyArray<Frame>>> =>
+  new Promise((resolve) => {
+    const frames: Array<Frame> = []
+    let calm: () => void = () => undefined
+    const wait = (): void => {
+      calm()
+      calm = world.after(READ_MILLIS, () => {
+        cancel()
+        resolve(Gateway.unreachable("the hub does not answer"))
+      })
+    }
+    const cancel = attempt(
+      gateway,
+      { sessionId: session, afterSeq: after, untilSeq: until },
+      {
+        frames: (given) => {
+          wait()
+          for (const value of given) {
+            const frame = FrameReader.read(value)
+            if (frame !== undefined && frame._tag !== "Ephemeral") frames.push(frame)
+          }
+        },
+        end: (code, message) => {
+          calm()
+          resolve(
+            code === "until" || code === "archived"
+              ? { ok: true, value: frames }
+              : { ok: false, code, message, details: {} }
+          )
+        }
+      }
+    )
+    wait()
+  })

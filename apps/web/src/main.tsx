@@ -1,76 +1,68 @@
-/** The page's entrance: takes the token, then starts the app. */
-import { StrictMode, useState } from "react"
+/** The page's entrance: lets the device in, then starts the app. The only place that touches the browser's own state. */
+import { StrictMode } from "react"
 import { createRoot } from "react-dom/client"
+import * as Credentials from "./Credentials.ts"
+import * as Device from "./Device.ts"
 import * as Hub from "./Hub.ts"
 import * as Model from "./Model.ts"
+import * as Notifications from "./Notifications.ts"
 import * as Route from "./Route.ts"
 import { App } from "./ui/App.tsx"
-
-const KEY = "token"
+import { SignIn } from "./ui/SignIn.tsx"
 
 const root = createRoot(document.getElementById("app") ?? document.body)
 
-const SignIn = ({ problem }: { readonly problem: string | null }) => {
-  const [token, setToken] = useState("")
-  return (
-    <main className="sign-in">
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          if (token.trim() !== "") enter(token.trim())
-        }}
-      >
-        <h1>Causeway</h1>
-        {problem === null ? null : (
-          <p className="note bad" role="alert">
-            {problem}
-          </p>
-        )}
-        <label htmlFor="token">Access token</label>
-        <input
-          id="token"
-          type="password"
-          autoComplete="off"
-          required
-          value={token}
-          onChange={(event) => setToken(event.target.value)}
-        />
-        <button type="submit" className="primary">
-          Open
-        </button>
-        <p className="note">The address that Causeway printed at its start holds the token.</p>
-      </form>
-    </main>
-  )
+/** `localStorage`; a browser that keeps nothing for this page signs in anew at each load. */
+const memory = new Map<string, string>()
+const storage: Credentials.Storage = {
+  get: (key) => {
+    try {
+      return localStorage.getItem(key)
+    } catch {
+      return memory.get(key) ?? null
+    }
+  },
+  set: (key, value) => {
+    try {
+      localStorage.setItem(key, value)
+    } catch {
+      memory.set(key, value)
+    }
+  },
+  remove: (key) => {
+    try {
+      localStorage.removeItem(key)
+    } catch {
+      memory.delete(key)
+    }
+  }
+}
+const credentials = Credentials.make(storage, (bytes) => crypto.getRandomValues(new Uint8Array(bytes)))
+
+const after = (millis: number, then: () => void): (() => void) => {
+  const timer = setTimeout(then, millis)
+  return () => clearTimeout(timer)
 }
 
-const routeTo = (route: Route.Route): string => {
-  switch (route._tag) {
-    case "List":
-      return Route.toList
-    case "Approvals":
-      return Route.toApprovals
-    case "Metrics":
-      return Route.toMetrics
-    case "Session":
-      return route.seq === null ? Route.toSession(route.id) : Route.toEvent(route.id, route.seq)
-  }
+/** Goes to a place on this page; what is no place is the list. */
+const goTo = (fragment: string): void => {
+  location.hash = Route.to(Route.of(fragment))
 }
 
 let model: Model.Model | undefined
 
-const signIn = (problem: string | null): void => {
+const signIn = (why: Model.SignedOut | null): void => {
   model?.close()
   model = undefined
-  root.render(<SignIn problem={problem} />)
+  root.render(
+    <SignIn why={why} enter={enter} resume={credentials.grant() === null ? null : () => enter(null)} />
+  )
 }
 
-const enter = (token: string): void => {
-  localStorage.setItem(KEY, token)
+/** Opens the app: with what a person has brought, or (null) as the device that was let in before. */
+const enter = (ticket: Credentials.Ticket | null): void => {
   model?.close()
   const made = Model.make({
-    token,
-    hub: (onUnauthenticated) => Hub.make(token, onUnauthenticated),
     gateway: {
       open: (on) => {
         const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/gateway`)
@@ -85,15 +77,16 @@ const enter = (token: string): void => {
           close: () => socket.close()
         }
       },
-      after
+      after,
+      now: Date.now,
+      random: Math.random,
+      online: () => navigator.onLine
     },
-    watcher: { fetch: (url, init) => fetch(url, { ...init, cache: "no-store" }), after, random: Math.random },
-    now: Date.now,
+    credentials,
+    ticket,
+    displayName: Device.nameOf(navigator.userAgent),
     uuid: Hub.uuid,
-    store: {
-      get: (key) => localStorage.getItem(key),
-      set: (key, value) => localStorage.setItem(key, value)
-    },
+    store: storage,
     outbox: {
       load: () => sessionStorage.getItem("outbox"),
       save: (text) => {
@@ -106,57 +99,58 @@ const enter = (token: string): void => {
       }
     },
     visible: () => document.visibilityState === "visible",
-    navigate: (route) => {
-      location.hash = routeTo(route)
-    },
-    signOut: (problem) => {
-      localStorage.removeItem(KEY)
-      signIn(problem)
-    }
+    notify: (notice) => notifications.show(notice),
+    navigate: (route) => goTo(Route.to(route)),
+    signOut: signIn
+  })
+  const notifications = Notifications.make({ call: made.call, store: storage, open: goTo })
+  const unsubscribe = made.subscribe(() => {
+    if (made.state().connection._tag !== "connected") return
+    unsubscribe()
+    void notifications.renew()
   })
   model = made
   made.go(Route.of(location.hash))
   root.render(
     <StrictMode>
-      <App model={made} />
+      <App model={made} notifications={notifications} cancel={() => signIn(null)} />
     </StrictMode>
   )
 }
 
-function after(millis: number, then: () => void): () => void {
-  const timer = setTimeout(then, millis)
-  return () => clearTimeout(timer)
-}
-
-/** The token of the address, which must not stay there, nor in the history. */
-const takeToken = (): boolean => {
-  const given = Route.tokenIn(location.hash)
-  if (given === null) return false
-  history.replaceState(null, "", `${location.pathname}${location.search}${Route.toList}`)
-  enter(given)
-  return true
+/** The token or code of the address, which must not stay there, nor in the history. */
+const takeTicket = (): Credentials.Ticket | null => {
+  const ticket = Route.ticketIn(location.hash)
+  if (ticket !== null) history.replaceState(null, "", `${location.pathname}${location.search}${Route.toList}`)
+  return ticket
 }
 
 addEventListener("hashchange", () => {
-  if (!takeToken()) model?.go(Route.of(location.hash))
+  const ticket = takeTicket()
+  if (ticket === null) model?.go(Route.of(location.hash))
+  else enter(ticket)
 })
-addEventListener("online", () => model?.hurry())
+const hurry = (): void => model?.hurry()
+addEventListener("online", hurry)
+addEventListener("offline", hurry)
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") model?.hurry()
+  if (document.visibilityState === "visible") hurry()
 })
 // Another tab has signed out, or in.
 addEventListener("storage", (event) => {
-  if (event.key !== KEY) return
+  if (event.key !== Credentials.GRANT) return
   if (event.newValue === null) signIn(null)
-  else if (model === undefined) enter(event.newValue)
+  else if (model === undefined) enter(null)
 })
 if ("serviceWorker" in navigator) {
-  // The page works without it; without it, it only cannot be opened while the hub is away.
+  // The page works without it; without it, it cannot be opened while the hub is away, and nothing is pushed to it.
   navigator.serviceWorker.register("sw.js").catch(() => undefined)
+  navigator.serviceWorker.addEventListener("message", (event) => {
+    const { go }: { readonly go?: unknown } = Object(event.data)
+    if (typeof go === "string") goTo(go)
+  })
 }
 
-if (!takeToken()) {
-  const token = localStorage.getItem(KEY)
-  if (token === null) signIn(null)
-  else enter(token)
-}
+const ticket = takeTicket() ?? Credentials.takeLegacy(storage)
+if (ticket === null && credentials.grant() === null) signIn(null)
+else enter(ticket)

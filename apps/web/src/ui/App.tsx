@@ -1,11 +1,14 @@
 /** The page as a whole. */
 import { Component, type ReactNode } from "react"
 import type { Model } from "../Model.ts"
+import type { Notifications } from "../Notifications.ts"
+import { DevicesPane } from "./Devices.tsx"
 import { Inbox } from "./Inbox.tsx"
 import { Metrics } from "./Metrics.tsx"
 import { SessionPane } from "./Session.tsx"
 import { Sidebar } from "./Sidebar.tsx"
-import { Provider, useModelState } from "./use.ts"
+import { Entering } from "./SignIn.tsx"
+import { NotificationsProvider, Provider, useModelState } from "./use.ts"
 
 /** A part that cannot be drawn takes nothing else with it. */
 class Boundary extends Component<{ readonly children: ReactNode }, { readonly failed: boolean }> {
@@ -36,6 +39,8 @@ const Main = () => {
       return <Metrics />
     case "Session":
       return open === null ? null : <SessionPane open={open} seq={route.seq} />
+    case "Devices":
+      return <DevicesPane />
     case "List":
       return (
         <section className="blank">
@@ -45,8 +50,9 @@ const Main = () => {
   }
 }
 
-const Shell = () => {
-  const { route, open } = useModelState()
+const Shell = ({ cancel }: { readonly cancel: () => void }) => {
+  const { route, open, admitted } = useModelState()
+  if (!admitted) return <Entering cancel={cancel} />
   return (
     <div className={route._tag === "List" ? "shell" : "shell open"}>
       <button type="button" className="skip" onClick={() => document.getElementById("main")?.focus()}>
@@ -62,8 +68,19 @@ const Shell = () => {
   )
 }
 
-export const App = ({ model }: { readonly model: Model }) => (
+export const App = ({
+  model,
+  notifications,
+  cancel
+}: {
+  readonly model: Model
+  readonly notifications: Notifications
+  /** Gives up getting in. */
+  readonly cancel: () => void
+}) => (
   <Provider value={model}>
-    <Shell />
+    <NotificationsProvider value={notifications}>
+      <Shell cancel={cancel} />
+    </NotificationsProvider>
   </Provider>
 )

@@ -5,45 +5,17 @@ import { useEffect, useRef, useState } from "react"
 import type { Open } from "../Model.ts"
 import * as Route from "../Route.ts"
 import * as Text from "../Text.ts"
-import type { Connection } from "../Watcher.ts"
 import { Composer } from "./Composer.tsx"
+import { ConnectionLine } from "./Connection.tsx"
 import { Dialog } from "./Dialog.tsx"
 import { modes } from "./NewSession.tsx"
 import { statusText } from "./Sidebar.tsx"
 import { Transcript } from "./Transcript.tsx"
-import { useModel, useModelState, useNow, useOnline } from "./use.ts"
+import { useModel, useModelState } from "./use.ts"
 
 /** Shares of the context from which a person is warned. */
 export const WARN = 0.6
 export const ALARM = 0.9
-
-const connectionText = (connection: Connection, leftMillis: number, online: boolean): string => {
-  switch (connection._tag) {
-    case "connecting":
-      return online ? "connecting…" : "offline"
-    case "connected":
-      return "connected"
-    case "reconnecting":
-      return online
-        ? `reconnecting in ${Math.max(0, Math.ceil(leftMillis / 1000))} s: ${connection.reason}`
-        : "offline: this device has no network"
-    case "ended":
-      return connection.reason === "not-found" ? "this session is not there" : "signed out"
-  }
-}
-
-const ConnectionLine = ({ open }: { readonly open: Open }) => {
-  const now = useNow(1000)
-  const online = useOnline()
-  const { connection } = open
-  const left = connection._tag === "reconnecting" ? open.connectionAt + connection.inMillis - now : 0
-  return (
-    <span className={`connection ${connection._tag}`} role="status">
-      <span className="dot" aria-hidden="true" />
-      <span>{connectionText(connection, left, online)}</span>
-    </span>
-  )
-}
 
 /** How full the context is. */
 export const Context = ({ used, model }: { readonly used: number; readonly model: string | null }) => {
@@ -237,21 +209,19 @@ export const SessionPane = ({ open, seq }: { readonly open: Open; readonly seq: 
             >
               <Settings2 size={16} aria-hidden="true" />
             </button>
-            {state.gateway ? (
-              <button
-                type="button"
-                className="icon"
-                title="Export the transcript"
-                aria-label="Export the transcript"
-                onClick={() =>
-                  void model.exportLog(open.id).then((text) => {
-                    if (text !== null) download(`${open.id}.jsonl`, text)
-                  })
-                }
-              >
-                <Download size={16} aria-hidden="true" />
-              </button>
-            ) : null}
+            <button
+              type="button"
+              className="icon"
+              title="Export the transcript"
+              aria-label="Export the transcript"
+              onClick={() =>
+                void model.exportLog(open.id).then((text) => {
+                  if (text !== null) download(`${open.id}.jsonl`, text)
+                })
+              }
+            >
+              <Download size={16} aria-hidden="true" />
+            </button>
             {archived ? null : (
               <button
                 type="button"
@@ -266,7 +236,7 @@ export const SessionPane = ({ open, seq }: { readonly open: Open; readonly seq: 
           </div>
         </div>
         <div className="line facts">
-          <ConnectionLine open={open} />
+          <ConnectionLine connection={open.connection} since={open.connectionAt} />
           {name === null ? null : <bdi>{Text.line(name, 60)}</bdi>}
           {used === null ? null : <Context used={used} model={name} />}
           {row.usage === null ? null : (

@@ -1,11 +1,22 @@
 // biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
 /** The list of sessions: by machine, what needs somebody first. */
-import { Archive, ChartColumn, LogOut, Pin, Plus, Search, ShieldQuestion, WifiOff } from "lucide-react"
+import {
+  Archive,
+  ChartColumn,
+  LogOut,
+  MonitorSmartphone,
+  Pin,
+  Plus,
+  Search,
+  ShieldQuestion,
+  WifiOff
+} from "lucide-react"
 import { type ReactNode, useEffect, useMemo, useState } from "react"
 import type * as Hub from "../Hub.ts"
 import * as Model from "../Model.ts"
 import * as Route from "../Route.ts"
 import * as Text from "../Text.ts"
+import { Away } from "./Away.tsx"
 import { NewSession } from "./NewSession.tsx"
 import { useModel, useModelState, useNow } from "./use.ts"
 
@@ -76,6 +87,7 @@ export const Sidebar = () => {
   const [beginning, setBeginning] = useState(false)
   const openId = state.open?.id ?? null
   const waiting = Model.approvals(state).length
+  const asking = state.devices?.requests.length ?? 0
 
   useEffect(() => {
     const timer = setTimeout(() => void model.search(query.trim()), query.trim() === "" ? 0 : 250)
@@ -141,6 +153,15 @@ export const Sidebar = () => {
         >
           <ChartColumn size={17} aria-hidden="true" />
         </a>
+        <a
+          className={state.route._tag === "Devices" ? "icon current" : "icon"}
+          href={Route.toDevices}
+          aria-label={asking === 0 ? "Devices" : `Devices: ${asking} waiting for approval`}
+          title="Devices and notifications"
+        >
+          <MonitorSmartphone size={17} aria-hidden="true" />
+          {asking === 0 ? null : <span className="count">{asking}</span>}
+        </a>
         <button
           type="button"
           className={archived ? "icon current" : "icon"}
@@ -186,6 +207,7 @@ export const Sidebar = () => {
         <span>Approvals</span>
         <span className="badge">{waiting}</span>
       </a>
+      <Away />
       {state.listProblem === null ? null : (
         <p className="note bad" role="status">
           {state.listProblem}
@@ -235,8 +257,8 @@ export const Sidebar = () => {
         {query.trim() === "" ? null : (
           <section aria-live="polite">
             <h2>In transcripts</h2>
-            {!state.gateway ? (
-              <p className="note">Transcripts cannot be searched over this connection.</p>
+            {state.connection._tag !== "connected" ? (
+              <p className="note">Transcripts can be searched once the hub is reached.</p>
             ) : state.searchProblem !== null ? (
               <p className="note bad">{state.searchProblem}</p>
             ) : state.hits.length === 0 ? (

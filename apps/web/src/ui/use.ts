@@ -1,6 +1,7 @@
 /** Hooks that parts of the page share. */
 import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react"
 import type { Model, State } from "../Model.ts"
+import type { Notifications } from "../Notifications.ts"
 
 const Context = createContext<Model | undefined>(undefined)
 export const Provider = Context.Provider
@@ -9,6 +10,15 @@ export const useModel = (): Model => {
   const model = useContext(Context)
   if (model === undefined) throw new Error("the page has no model")
   return model
+}
+
+const NotificationsContext = createContext<Notifications | undefined>(undefined)
+export const NotificationsProvider = NotificationsContext.Provider
+
+export const useNotifications = (): Notifications => {
+  const notifications = useContext(NotificationsContext)
+  if (notifications === undefined) throw new Error("the page has no notifications")
+  return notifications
 }
 
 export const useModelState = (): State => {
@@ -25,17 +35,3 @@ export const useNow = (everyMillis: number): number => {
   }, [everyMillis])
   return now
 }
-
-/** Whether the browser says that it has a network. */
-export const useOnline = (): boolean =>
-  useSyncExternalStore(
-    (changed) => {
-      addEventListener("online", changed)
-      addEventListener("offline", changed)
-      return () => {
-        removeEventListener("online", changed)
-        removeEventListener("offline", changed)
-      }
-    },
-    () => navigator.onLine
-  )

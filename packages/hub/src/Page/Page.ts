@@ -46,7 +46,7 @@ const types: { readonly [extension: string]: string } = {
 /** Only what came with the page runs or is loaded, and only this hub is called, by fetch, event stream and WebSocket. */
 export const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
-  "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+  "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 const INDEX = "/index.html"
 

@@ -1,0 +1,145 @@
+/**
+ * The browser's notifications: while a page is open in the background by the Notification API, and without a page by the
+ * Push API through the service worker. Both are there on https and on this machine's own addresses only.
+ */
+import { name, object } from "@causeway/transcript/Read"
+import * as Device from "./Device.ts"
+import type * as Gateway from "./Gateway.ts"
+import type { Notice } from "./Notice.ts"
+
+/** Where a person's wish is kept, for this browser. */
+const WISH = "notifications"
+
+/** What can be said of notifications at this moment. */
+export type State =
+  /** The browser has no notifications, or keeps them from pages that came without https. */
+  | { readonly _tag: "missing"; readonly insecure: boolean }
+  /** A person has told the browser to refuse them. */
+  | { readonly _tag: "refused" }
+  | { readonly _tag: "off" }
+  /** `push`: whether they come without an open page, too; else why not. */
+  | { readonly _tag: "on"; readonly push: true | string }
+
+export interface Notifications {
+  readonly state: () => Promise<State>
+  readonly turnOn: () => Promise<State>
+  readonly turnOff: () => Promise<State>
+  /** Shows one, where they are wanted and allowed. */
+  readonly show: (notice: Notice) => void
+  /** After the hub was reached: a push service may have given this browser another address meanwhile. */
+  readonly renew: () => Promise<void>
+}
+
+export interface World {
+  readonly call: Gateway.Gateway["call"]
+  readonly store: {
+    readonly get: (key: string) => string | null
+    readonly set: (key: string, value: string) => void
+  }
+  readonly open: (url: string) => void
+}
+
+const NO_PUSH = "this browser has no push service here, so they come only while this page is open somewhere"
+
+/** The service worker that runs, where there is one. Not waited for: one that cannot be installed never comes. */
+const worker = async (): Promise<ServiceWorkerRegistration | undefined> => {
+  if (!("serviceWorker" in navigator)) return undefined
+  const registration = await navigator.serviceWorker.getRegistration()
+  return registration?.active === null ? undefined : registration
+}
+
+const words = (cause: unknown): string =>
+  cause instanceof Error && cause.message !== "" ? `${NO_PUSH} (${cause.message})` : NO_PUSH
+
+export const make = ({ call, store, open }: World): Notifications => {
+  const wanted = (): boolean => store.get(WISH) === "on"
+
+  /** Subscribes at the browser's push service, then at the hub. Answers true, or why not. */
+  const subscribe = async (): Promise<true | string> => {
+    const registration = await worker()
+    if (registration === undefined || !("pushManager" in registration)) return NO_PUSH
+    const answer = await call("push.key", {})
+    if (!answer.ok) return `the hub offers no push now: ${answer.message}`
+    const key = Device.fromBase64url(name(answer.value["publicKey"]) ?? "")
+    if (key === undefined) return "the hub's push key cannot be read"
+    let subscription: PushSubscription
+    try {
+      const before = await registration.pushManager.getSubscription()
+      const old = before?.options.applicationServerKey
+      const same =
+        old !== null &&
+        old !== undefined &&
+        Device.toBase64url(new Uint8Array(old)) === Device.toBase64url(key)
+      // A hub that was set up anew has another key, and a subscription is bound to one.
+      if (before !== null && !same) await before.unsubscribe()
+      subscription = await registration.pushManager.subscribe({
+        userVisibleOnly: true,
+        applicationServerKey: key
+      })
+    } catch (cause) {
+      return words(cause)
+    }
+    const { endpoint, keys } = subscription.toJSON()
+    const { p256dh, auth } = object(keys)
+    const told = await call("push.subscribe", { subscription: { endpoint, keys: { p256dh, auth } } })
+    return told.ok ? true : `the hub cannot push: ${told.message}`
+  }
+
+  /** Answers whether there is a subscription; asks nobody for one. */
+  const subscribed = async (): Promise<true | string> => {
+    const registration = await worker()
+    const subscription =
+      registration !== undefined && "pushManager" in registration
+        ? await registration.pushManager.getSubscription()
+        : null
+    return subscription === null ? NO_PUSH : true
+  }
+
+  const state = async (push: () => Promise<true | string>): Promise<State> => {
+    if (!("Notification" in window) || !isSecureContext) {
+      return { _tag: "missing", insecure: !isSecureContext }
+    }
+    if (Notification.permission === "denied") return { _tag: "refused" }
+    return Notification.permission === "granted" && wanted()
+      ? { _tag: "on", push: await push() }
+      : { _tag: "off" }
+  }
+
+  return {
+    state: () => state(subscribed),
+    turnOn: async () => {
+      if ("Notification" in window && isSecureContext) await Notification.requestPermission()
+      store.set(WISH, "on")
+      return state(subscribe)
+    },
+    turnOff: async () => {
+      store.set(WISH, "off")
+      const registration = await worker()
+      const subscription = await registration?.pushManager?.getSubscription()
+      if (subscription !== null && subscription !== undefined) {
+        await call("push.unsubscribe", { endpoint: subscription.endpoint })
+        await subscription.unsubscribe()
+      }
+      return state(subscribed)
+    },
+    show: (notice) => {
+      if (!("Notification" in window) || Notification.permission !== "granted" || !wanted()) return
+      const { title, body, tag, url } = notice
+      void worker().then((registration) => {
+        if (registration !== undefined) {
+          return registration.showNotification(title, { body, tag, data: { url } })
+        }
+        const shown = new Notification(title, { body, tag })
+        shown.onclick = () => {
+          shown.close()
+          focus()
+          open(url)
+        }
+        return undefined
+      })
+    },
+    renew: async () => {
+      if ((await state(subscribed))._tag === "on" && (await subscribed()) === true) await subscribe()
+    }
+  }
+}
