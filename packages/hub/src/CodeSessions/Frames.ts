@@ -1,40 +1,44 @@
-/** Frames of the event streams. Source: spec 5 §1. */
+/** Frames of the event streams, for every door to write in its own way. Source: spec 5 §1. */
 import { type DeliveryUpdate, deliveryStatus, type WorkerDeliveryStatus } from "@causeway/protocol/Event"
 import { EventUuid } from "@causeway/protocol/Ids"
 import type { Ephemeral } from "@causeway/store/Bus"
 import type { StoredEvent } from "@causeway/store/Log"
-import { frame } from "../Streams/EventStream.ts"
+import type { Frame } from "../Streams/EventStream.ts"
 
 const iso = (millis: number): string => new Date(millis).toISOString()
 
 /** A stored event. The payload's text is sent as it is stored. */
-export const stored = (event: StoredEvent): string =>
-  frame({
-    event: "client_event",
-    id: event.seq,
-    data: `{"event_id":${JSON.stringify(event.uuid)},"sequence_num":${event.seq},"event_type":${JSON.stringify(
-      event.type
-    )},"source":"${event.source}","created_at":"${iso(event.createdAt)}","payload":${event.payload}}`
-  })
+export const stored = (event: StoredEvent): Frame => ({
+  event: "client_event",
+  id: event.seq,
+  data: `{"event_id":${JSON.stringify(event.uuid)},"sequence_num":${event.seq},"event_type":${JSON.stringify(
+    event.type
+  )},"source":"${event.source}","created_at":"${iso(event.createdAt)}","payload":${event.payload}}`
+})
 
 /**
  * A message that is not stored: without an id and a sequence number, so that a reader neither counts it nor resumes
  * from it.
  */
-export const ephemeral = (message: Ephemeral): string =>
-  frame({
-    event: "client_event",
-    data: `{"event_id":${JSON.stringify(message.uuid)},"event_type":${JSON.stringify(
-      message.type
-    )},"source":"worker","created_at":"${iso(message.createdAt)}","ephemeral":true,"payload":${message.payload}}`
-  })
+export const ephemeral = (message: Ephemeral): Frame => ({
+  event: "client_event",
+  data: `{"event_id":${JSON.stringify(message.uuid)},"event_type":${JSON.stringify(
+    message.type
+  )},"source":"worker","created_at":"${iso(message.createdAt)}","ephemeral":true,"payload":${message.payload}}`
+})
 
 /** How far a client event has come. */
-export const delivery = (uuid: string, status: WorkerDeliveryStatus, at: number): string => {
+export const delivery = (uuid: string, status: WorkerDeliveryStatus, at: number): Frame => {
   const update: DeliveryUpdate = {
     event_id: EventUuid.make(uuid),
     status: deliveryStatus(status),
     timestamp: iso(at)
   }
-  return frame({ event: "delivery_update", data: JSON.stringify(update) })
+  return { event: "delivery_update", data: JSON.stringify(update) }
 }
+
+/** What follows does not go on where the reader stood: the log's beginning was cut off (a compaction by lines). */
+export const truncated: Frame = { event: "catch_up_truncated", data: "{}" }
+
+/** A frame as JSON text, for doors that are no event streams. */
+export const toJson = ({ event, data }: Frame): string => `{"event":"${event}","data":${data}}`

@@ -1,13 +1,14 @@
 /**
  * The event streams of a session: the worker's and the viewers'.
  *
- * Both read the log by cursor at the pace of their reader and wait on the bus in between: a reconnect goes on after the last
- * event that was read, without a gap and without a repetition, and a slow reader costs no memory. Source: spec 5 §1.
+ * Both read the log by cursor at the pace of their reader and wait on the bus in between (a viewer's way of reading is
+ * that of every door, see `Viewing.ts`): a reconnect goes on after the last event that was read, without a gap and without a
+ * repetition, and a slow reader costs no memory. Source: spec 5 §1.
  */
 
 import * as WireError from "@causeway/protocol/WireError"
 import { Bus, type Subscription } from "@causeway/store/Bus"
-import { type DeliveryChange, Log, type SessionKey, type StoredEvent } from "@causeway/store/Log"
+import { Log, type SessionKey, type StoredEvent } from "@causeway/store/Log"
 import { Sessions } from "@causeway/store/Sessions"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,12 +20,10 @@ import * as Caller from "../Log/Caller.ts"
 import { NodeServer } from "../Server.ts"
 import * as EventStream from "../Streams/EventStream.ts"
 import * as Frames from "./Frames.ts"
+import * as Viewing from "./Viewing.ts"
 
 /** How often an open worker's stream counts as a sign of life; well below the time after which a worker is gone. */
 const SEEN = Duration.seconds(40)
-
-/** Events that are read, and frames that are written, at a time. */
-const PAGE = 64
 
 const numberOf = (text: string | null | undefined): number | undefined =>
   text !== null && text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
@@ -45,6 +44,7 @@ export const routes = Effect.gen(function* () {
   const bus = yield* Bus
   const sessions = yield* Sessions
   const caller = yield* Caller.make
+  const viewing = yield* Viewing.make
   const config = yield* Config
   const { stopping } = yield* NodeServer
   /** Open worker streams of each session in this process. */
@@ -95,10 +95,16 @@ export const routes = Effect.gen(function* () {
       const select = from === undefined ? "unprocessed" : "worker"
       let after = from ?? 0
       for (;;) {
-        const events: ReadonlyArray<StoredEvent> = yield* log.read({ ...key, after, limit: PAGE, select })
-        if (events.length > 0) yield* writer.write(events.map(Frames.stored).join(""))
+        const events: ReadonlyArray<StoredEvent> = yield* log.read({
+          ...key,
+          after,
+          limit: Viewing.PAGE,
+          select
+        })
+        if (events.length > 0)
+          yield* writer.write(events.map((event) => EventStream.frame(Frames.stored(event))).join(""))
         after = events.at(-1)?.seq ?? after
-        if (events.length === PAGE) continue
+        if (events.length === Viewing.PAGE) continue
         yield* subscription.take
         if (key.tokenEpoch !== undefined && (yield* sessions.get(key)).tokenEpoch > key.tokenEpoch) return
       }
@@ -121,48 +127,6 @@ export const routes = Effect.gen(function* () {
 
   // --- The viewers' stream ---
 
-  /** The number of the last delivery change that a viewer which has read up to `seq` has surely been told of. */
-  const deliveryCursor = (key: SessionKey, seq: number) =>
-    Effect.gen(function* () {
-      if (seq === 0) return 0
-      const [event] = yield* log.read({ ...key, after: seq - 1, limit: 1 })
-      if (event === undefined) return 0
-      // A viewer is told of changes before it is told of later events.
-      return yield* log.deliveriesBefore({ ...key, at: event.createdAt })
-    })
-
-  const toViewer = (key: SessionKey, from: number, subscription: Subscription, writer: EventStream.Writer) =>
-    Effect.gen(function* () {
-      let after = from
-      let told = yield* deliveryCursor(key, from)
-      for (;;) {
-        const events: ReadonlyArray<StoredEvent> = yield* log.read({ ...key, after, limit: PAGE })
-        const changes: ReadonlyArray<DeliveryChange> = yield* log.deliveries({
-          ...key,
-          after: told,
-          limit: PAGE
-        })
-        const newest = new Map(changes.map((change) => [change.seq, change] as const))
-        let frames = ""
-        for (const change of changes) {
-          if (change.seq <= after) frames += Frames.delivery(change.uuid, change.delivery, change.deliveredAt)
-        }
-        for (const event of events) {
-          frames += Frames.stored(event)
-          const change = newest.get(event.seq)
-          const state = change?.delivery ?? event.delivery
-          const at = change?.deliveredAt ?? event.deliveredAt
-          if (state !== undefined && at !== undefined) frames += Frames.delivery(event.uuid, state, at)
-        }
-        if (frames !== "") yield* writer.write(frames)
-        after = events.at(-1)?.seq ?? after
-        told = changes.at(-1)?.no ?? told
-        if (events.length === PAGE || changes.length === PAGE) continue
-        const { ephemerals } = yield* subscription.take
-        if (ephemerals.length > 0) yield* writer.write(ephemerals.map(Frames.ephemeral).join(""))
-      }
-    })
-
   const viewer = BareDoor.route("GET", "/v1/code/sessions/:id/events/stream", (request) =>
     Effect.gen(function* () {
       const key = yield* caller.person(request)
@@ -172,7 +136,14 @@ export const routes = Effect.gen(function* () {
       return yield* EventStream.run(request, {
         comment: config.streamComment,
         until: stopping,
-        produce: (writer) => toViewer(key, from ?? 0, subscription, writer)
+        produce: (writer) =>
+          viewing.follow({
+            key,
+            subscription,
+            after: from ?? 0,
+            untilArchived: false,
+            write: (frames) => writer.write(frames.map(EventStream.frame).join(""))
+          })
       })
     }).pipe(Effect.scoped, wired)
   )

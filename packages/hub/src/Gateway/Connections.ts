@@ -15,13 +15,15 @@ import {
 } from "@causeway/protocol/Gateway/Frames"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { holds, type Scope } from "./Scopes.ts"
 
 /** What a socket must offer. `ws` does. */
 export interface Wire {
   readonly bufferedAmount: number
-  readonly send: (text: string, done: () => void) => void
+  /** `done` is called when the text has left, or with the reason why it never will. */
+  readonly send: (text: string, done: (error?: Error | null) => void) => void
   readonly close: (code: number, reason: string) => void
 }
 
@@ -75,6 +77,10 @@ export class Connection {
   private seq = 0
   private readonly missed = new Map<string, Missed>()
   private closed = false
+  /** Bytes of the paced text that is on its way; 0 while there is none. */
+  private pacing = 0
+  /** Those who wait to send the next, first come first. */
+  private readonly turns = new Set<() => void>()
 
   constructor(info: ConnectionInfo, wire: Wire, limit: number) {
     this.info = info
@@ -82,8 +88,13 @@ export class Connection {
     this.limit = limit
   }
 
+  /** What waits for the client beside the paced text, which waits because it may. */
+  private get buffered(): number {
+    return this.wire.bufferedAmount - this.pacing
+  }
+
   private get slow(): boolean {
-    return this.wire.bufferedAmount > this.limit
+    return this.buffered > this.limit
   }
 
   private write(text: string): void {
@@ -112,6 +123,38 @@ export class Connection {
     return true
   }
 
+  /**
+   * Sends at the client's pace: waits for its turn, and completes when the socket has taken the text. One paced text of a
+   * connection is on its way at a time, and none while much else is: it neither makes a client slow nor is it dropped.
+   * Never completes on a connection that has closed. Interruption gives up the turn; what was sent stays sent.
+   */
+  paced(text: string): Effect.Effect<void> {
+    return Effect.async((resume) => {
+      const turn = () => {
+        this.pacing = Buffer.byteLength(text)
+        this.wire.send(text, (error) => {
+          this.pacing = 0
+          if (error != null) return
+          resume(Effect.void)
+          this.drained()
+        })
+      }
+      this.turns.add(turn)
+      this.pace()
+      return Effect.sync(() => {
+        this.turns.delete(turn)
+      })
+    })
+  }
+
+  private pace(): void {
+    if (this.closed || this.pacing > 0 || this.wire.bufferedAmount > this.limit / 2) return
+    const [turn] = this.turns
+    if (turn === undefined) return
+    this.turns.delete(turn)
+    turn()
+  }
+
   /** The number of the next plain broadcast. A dropped one takes its number with it. */
   nextSeq(): number {
     this.seq += 1
@@ -129,7 +172,12 @@ export class Connection {
   }
 
   private drained(): void {
-    if (this.closed || this.missed.size === 0 || this.wire.bufferedAmount > this.limit / 2) return
+    this.tellMissed()
+    this.pace()
+  }
+
+  private tellMissed(): void {
+    if (this.closed || this.missed.size === 0 || this.buffered > this.limit / 2) return
     const sessions = [...this.missed.values()]
     this.missed.clear()
     this.write(JSON.stringify({ type: "event", event: "sessions.gap", payload: { sessions } }))
@@ -156,6 +204,8 @@ const guards: { readonly [event: string]: Scope | "any" } = {
   "session.approval": "operator.read",
   "session.delivery": "operator.read",
   "sessions.gap": "operator.read",
+  "session.frames": "operator.read",
+  "session.watch.ended": "operator.read",
   "device.pair.requested": "operator.pairing",
   "device.pair.resolved": "operator.pairing",
   tick: "any",

@@ -12,6 +12,7 @@ import {
   TICK_INTERVAL_MILLIS
 } from "@causeway/protocol/Gateway/Frames"
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import { Bus } from "@causeway/store/Bus"
 import { GatewaySessions } from "@causeway/store/GatewaySessions"
 import { Tokens } from "@causeway/store/Tokens"
 import * as Clock from "effect/Clock"
@@ -23,6 +24,7 @@ import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { WebSocketServer } from "ws"
+import * as Viewing from "../CodeSessions/Viewing.ts"
 import { NodeServer } from "../Server.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import { eventNames, GatewayConnections } from "./Connections.ts"
@@ -73,6 +75,8 @@ export const make = (options: GatewayOptions) =>
     const configuration = yield* GatewayConfiguration
     const sessions = yield* GatewaySessions
     const tokens = yield* Tokens
+    const bus = yield* Bus
+    const viewing = yield* Viewing.make
     const startedAt = yield* Clock.currentTimeMillis
     let stopping = false
     let presenceVersion = 0
@@ -112,6 +116,7 @@ export const make = (options: GatewayOptions) =>
       connections,
       handshake,
       methods: methods.byName,
+      sources: { bus, follow: viewing.follow },
       stopping: () => stopping,
       joined: (connection) => announce(connection.info.organizationId),
       left: (connection) => announce(connection.info.organizationId),

@@ -7,11 +7,16 @@ import * as GatewayDevices from "@causeway/store/GatewayDevices"
 import * as GatewaySessions from "@causeway/store/GatewaySessions"
 import type { Log } from "@causeway/store/Log"
 import type { Organizations } from "@causeway/store/Organizations"
+import * as PushSubscriptions from "@causeway/store/PushSubscriptions"
 import type { Sessions } from "@causeway/store/Sessions"
 import type { Tokens } from "@causeway/store/Tokens"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Layer from "effect/Layer"
 import type { Auth } from "../Auth/Auth.ts"
+import type { Config } from "../Config.ts"
+import * as Notices from "../Push/Notices.ts"
+import * as Push from "../Push/Push.ts"
+import * as Sender from "../Push/Sender.ts"
 import type { NodeServer } from "../Server.ts"
 import type { GatewayConfiguration } from "./Config.ts"
 import * as Connections from "./Connections.ts"
@@ -28,6 +33,8 @@ import * as Runs from "./Runs.ts"
 export interface Options extends Gateway.GatewayOptions {
   /** What may wait in one client's socket before it counts as slow, in bytes. Default 50 MiB. */
   readonly maxBufferedBytes?: number | undefined
+  /** Pushes to browsers. */
+  readonly push?: (Push.Options & Sender.Options) | undefined
 }
 
 /** Serves gateway clients on the server's sockets until the scope closes. */
@@ -38,6 +45,7 @@ export const layer = (
   StoreUnavailable,
   | Auth
   | Bus
+  | Config
   | DeviceCodes
   | Environments
   | GatewayConfiguration
@@ -51,6 +59,7 @@ export const layer = (
   Layer.scoped(Gateway.Gateway, Gateway.make(options)).pipe(
     Layer.provide(Feed.layer),
     Layer.provide(Methods.layer),
+    Layer.provide(Notices.layer),
     Layer.provide(Layer.mergeAll(Handshake.layer, Maintenance.layer, Patching.layer)),
     Layer.provide(Operations.layer),
     Layer.provide(Notifier.layer),
@@ -58,6 +67,9 @@ export const layer = (
       Layer.mergeAll(
         Connections.layer(options.maxBufferedBytes),
         Runs.layer,
+        Push.layer(options.push).pipe(
+          Layer.provide(Layer.merge(Sender.layer(options.push), PushSubscriptions.layer))
+        ),
         GatewaySessions.layer,
         GatewayDevices.layer
       )

@@ -11,12 +11,16 @@ import { invalid, type Refused } from "./Failure.ts"
 import { isWebchat } from "./Handshake.ts"
 import * as Keys from "./Keys.ts"
 import type { Scope } from "./Scopes.ts"
+import type { Watches } from "./Watches.ts"
 
 /** Who calls. */
 export interface Caller {
   readonly connection: Connection
   readonly organizationId: OrganizationId
   readonly requestId: string
+  /** The text of the parameters as it arrived; `{}` where there were none. */
+  readonly params: () => string
+  readonly watches: Watches
 }
 
 /** An answer, and what happens after it was sent. */

@@ -11,7 +11,9 @@ import * as Compacting from "./Methods/Compacting.ts"
 import * as Driving from "./Methods/Driving.ts"
 import * as Health from "./Methods/Health.ts"
 import * as Pairing from "./Methods/Pairing.ts"
+import * as Push from "./Methods/Push.ts"
 import * as Reading from "./Methods/Reading.ts"
+import * as Viewing from "./Methods/Viewing.ts"
 
 export class GatewayMethods extends Context.Tag("@causeway/hub/GatewayMethods")<
   GatewayMethods,
@@ -25,8 +27,10 @@ export const make = Effect.gen(function* () {
     ...(yield* Administering.make),
     ...(yield* Compacting.make),
     ...(yield* Causeway.make),
+    ...(yield* Viewing.make),
     ...(yield* Pairing.make),
-    ...(yield* Health.make)
+    ...(yield* Health.make),
+    ...(yield* Push.make)
   ]
   return GatewayMethods.of({ byName: new Map(all.map((each) => [each.name, each])) })
 })

@@ -17,6 +17,7 @@ import {
   RequestFrame
 } from "@causeway/protocol/Gateway/Frames"
 import * as Validation from "@causeway/protocol/Gateway/Validation"
+import * as RawJson from "@causeway/protocol/RawJson"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -30,6 +31,7 @@ import { toShape } from "./Failure.ts"
 import { type Admitted, type Handshake, loopback, type Origin } from "./Handshake.ts"
 import type { Method } from "./Method.ts"
 import { refusal } from "./Scopes.ts"
+import * as Watches from "./Watches.ts"
 
 /** Requests of one connection that run at once; beyond, its socket is not read. */
 const MAX_CONCURRENT = 128
@@ -46,6 +48,7 @@ export interface Served {
   readonly connections: Connections
   readonly handshake: Handshake["Type"]
   readonly methods: ReadonlyMap<string, Method>
+  readonly sources: Watches.Sources
   /** `hello-ok` for who was let in. */
   readonly hello: (admitted: Admitted, connection: Connection) => Effect.Effect<HelloOk>
   /** Called when the connection is listed, and when it is gone. */
@@ -250,6 +253,8 @@ export const serve = (
 
     // --- Requests ---
 
+    const watches = yield* Watches.make(connection, served.sources)
+
     let running = 0
     const started = () => {
       running += 1
@@ -270,14 +275,16 @@ export const serve = (
         })
       )
 
-    const run = (frame: RequestFrame, method: Method) =>
+    const run = (frame: RequestFrame, method: Method, text: string) =>
       Effect.gen(function* () {
         const params = frame.params ?? {}
         const outcome = yield* Effect.exit(
           method.handle(params, {
             connection,
             organizationId: connection.info.organizationId,
-            requestId: frame.id
+            requestId: frame.id,
+            params: () => RawJson.member(text, "params") ?? "{}",
+            watches
           })
         )
         if (outcome._tag === "Success") {
@@ -353,7 +360,7 @@ export const serve = (
           return
         }
         started()
-        yield* served.run(run(frame, method))
+        yield* served.run(run(frame, method, text))
       })
 
     for (;;) {

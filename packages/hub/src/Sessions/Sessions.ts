@@ -1,25 +1,53 @@
-/** What both doors do with sessions: make one, send to one, show one. */
+/** What all doors do with sessions: make one, find and show them, change one, send to one. */
 
 import { SequenceNum } from "@causeway/protocol/Event"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import { EventUuid } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
-import type { SentEvents, Session } from "@causeway/protocol/SessionsApi"
-import type * as WireError from "@causeway/protocol/WireError"
+import type { SentEvents, Session, SessionPage } from "@causeway/protocol/SessionsApi"
+import * as WireError from "@causeway/protocol/WireError"
 import { Log, type SessionKey } from "@causeway/store/Log"
 import * as Store from "@causeway/store/Sessions"
 import * as Work from "@causeway/store/Work"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
 import { wired } from "../Failure.ts"
 import { unavailable } from "../internal/unavailable.ts"
 import * as View from "./View.ts"
+
+/** Sessions of a page where none are asked for. */
+const PAGE_DEFAULT = 50
+
+/** Position of a session in the list: `<updated_at>:<sid>`, as an opaque cursor. */
+const encodeCursor = (last: { readonly updatedAt: number; readonly sid: number }): string =>
+  Encoding.encodeBase64Url(`${last.updatedAt}:${last.sid}`)
+
+const decodeCursor = (cursor: string) => {
+  const text = Either.getOrElse(Encoding.decodeBase64UrlString(cursor), () => "")
+  const [, updatedAt, sid] = /^(\d{1,15}):(\d{1,15})$/.exec(text) ?? []
+  return updatedAt === undefined || sid === undefined
+    ? WireError.BadRequest.of("at cursor: this hub did not give out this cursor", { path: "cursor" })
+    : Effect.succeed({ updatedAt: Number(updatedAt), sid: Number(sid) })
+}
 
 export interface Create extends Omit<Store.CreateSession, "payloads"> {
   readonly title: string | undefined
   readonly organizationId: OrganizationId
   readonly payloads: ReadonlyArray<Payload.Payload>
+}
+
+export interface Page {
+  readonly organizationId: OrganizationId
+  /** Default 50. */
+  readonly limit: number | undefined
+  /** Default `all`. */
+  readonly archived: "all" | "true" | "false" | undefined
+  readonly environmentId: string | undefined
+  /** `next_cursor` of the page before. */
+  readonly cursor: string | undefined
 }
 
 export const make = Effect.gen(function* () {
@@ -57,6 +85,43 @@ export const make = Effect.gen(function* () {
   const get = (key: SessionKey): Effect.Effect<Session, WireError.NotFound | WireError.Unavailable> =>
     store.get(key).pipe(wired, Effect.flatMap(show))
 
+  /** Most recently updated first. Costs the same wherever in the list it stands. */
+  const page = (
+    request: Page
+  ): Effect.Effect<
+    typeof SessionPage.Type,
+    WireError.BadRequest | WireError.NotFound | WireError.Unavailable
+  > =>
+    Effect.gen(function* () {
+      const limit = request.limit ?? PAGE_DEFAULT
+      const records = yield* store
+        .list({
+          organizationId: request.organizationId,
+          limit: limit + 1,
+          archived: request.archived ?? "all",
+          ...(request.environmentId === undefined ? {} : { environmentId: request.environmentId }),
+          ...(request.cursor === undefined ? {} : { after: yield* decodeCursor(request.cursor) })
+        })
+        .pipe(wired)
+      const shown = records.slice(0, limit)
+      const last = records.length > limit ? shown.at(-1) : undefined
+      return {
+        data: yield* Effect.forEach(shown, show),
+        next_cursor: last === undefined ? null : encodeCursor(last)
+      }
+    })
+
+  const rename = (
+    key: SessionKey,
+    title: string
+  ): Effect.Effect<Session, WireError.NotFound | WireError.Unavailable> =>
+    store.rename(key, title).pipe(wired, Effect.flatMap(show))
+
+  const archive = (
+    key: SessionKey
+  ): Effect.Effect<Session, WireError.NotFound | WireError.Conflict | WireError.Unavailable> =>
+    store.archive(key).pipe(wired, Effect.flatMap(show))
+
   const send = (
     key: SessionKey,
     payloads: ReadonlyArray<Payload.Payload>
@@ -75,5 +140,5 @@ export const make = Effect.gen(function* () {
       }
     })
 
-  return { create, get, send, show, store }
+  return { create, get, page, rename, archive, send, show }
 })

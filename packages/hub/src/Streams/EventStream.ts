@@ -18,6 +18,7 @@ export interface Writer {
 }
 
 export interface Frame {
+  /** A plain word. */
   readonly event: string
   /** JSON text. */
   readonly data: string
@@ -53,7 +54,7 @@ export const run = <E>(
   options: {
     readonly comment: Duration.Duration
     readonly until: Effect.Effect<void>
-    readonly produce: (writer: Writer) => Effect.Effect<void, E>
+    readonly produce: (writer: Writer) => Effect.Effect<unknown, E>
   }
 ): Effect.Effect<BareDoor.Streamed, E> =>
   Effect.gen(function* () {

@@ -248,7 +248,7 @@ export const SessionsRename = Schema.Struct({ sessionId: NonEmpty, title: Title 
 /** Events for a session's log, each a payload (`{"type":"user","uuid":…}`). One that is in the log already is left. */
 export const SessionsAppend = Schema.Struct({
   sessionId: NonEmpty,
-  events: Schema.Array(Schema.Unknown).pipe(Schema.minItems(1), Schema.maxItems(1000))
+  events: Schema.Array(Schema.Unknown)
 })
 
 /** Everything of a session after `afterSeq` (0 for all), as it comes; with `untilSeq`, to that event and no further. */
