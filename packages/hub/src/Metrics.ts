@@ -19,3 +19,12 @@ export const polling = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
     () => effect,
     () => Metric.incrementBy(polls, -1)
   )
+
+const pushes = Metric.counter("hub_push_messages_total", {
+  description: "Pushes to browsers, by what became of them",
+  incremental: true
+})
+
+/** `gone`: the browser has ended its subscription. `dropped`: too many were under way. */
+export const pushed = (outcome: "sent" | "gone" | "refused" | "failed" | "dropped"): Effect.Effect<void> =>
+  Metric.increment(Metric.tagged(pushes, "outcome", outcome))

@@ -231,6 +231,11 @@ export class GatewaySessions extends Context.Tag("@causeway/store/GatewaySession
       sid: number,
       options: { readonly after: number; readonly limit: number; readonly transcript?: boolean }
     ) => Effect.Effect<ReadonlyArray<StoredEvent>, StoreUnavailable>
+    /** Events after `after` up to `through` whose type is one of these, oldest first; at most 100. */
+    readonly eventsOfTypes: (
+      sid: number,
+      options: { readonly after: number; readonly through: number; readonly types: ReadonlyArray<string> }
+    ) => Effect.Effect<ReadonlyArray<StoredEvent>, StoreUnavailable>
     /** Position of the oldest event that is still kept; undefined for an empty log. */
     readonly oldestSeq: (sid: number) => Effect.Effect<number | undefined, StoreUnavailable>
     /** Boundaries of compactions, newest first. */
@@ -623,6 +628,14 @@ export const make = Effect.gen(function* () {
         `sid = ? AND seq > ? ${options.transcript === true ? "AND transcript = 1" : ""} ORDER BY seq LIMIT ?`,
         [sid, options.after, options.limit]
       )
+    ),
+    eventsOfTypes: guarded((sid, { after, through, types }) =>
+      events(`sid = ? AND seq > ? AND seq <= ? AND type IN (${marks(types.length)}) ORDER BY seq LIMIT 100`, [
+        sid,
+        after,
+        through,
+        ...types
+      ])
     ),
     oldestSeq: guarded((sid) =>
       Effect.map(

@@ -15,6 +15,7 @@ export interface HarnessOptions {
   readonly config?: string
   readonly maxBufferedBytes?: number
   readonly filename?: string
+  readonly push?: Hub.GatewayOptions["push"]
 }
 
 const parsed = (text: string): Config.GatewayConfig => {
@@ -30,6 +31,7 @@ export const layer = (options: HarnessOptions = {}) =>
     port: 0,
     gateway: {
       version: "0.0.0-test",
+      push: options.push,
       config: options.config === undefined ? Config.defaults : parsed(options.config),
       ...(options.maxBufferedBytes === undefined ? {} : { maxBufferedBytes: options.maxBufferedBytes })
     }

@@ -1,0 +1,47 @@
+/** Methods by which a browser asks for pushes: the hub's key, and where to send. A subscription is its device's own. */
+import * as Params from "@causeway/protocol/Gateway/Params"
+import * as Effect from "effect/Effect"
+import { Push } from "../../Push/Push.ts"
+import type { Connection } from "../Connections.ts"
+import { invalid } from "../Failure.ts"
+import { answer, type Method, method } from "../Method.ts"
+
+export const make = Effect.gen(function* () {
+  const push = yield* Push
+
+  const deviceOf = ({ info }: Connection) =>
+    info.deviceId === undefined
+      ? Effect.fail(invalid("only a device that is paired takes pushes"))
+      : Effect.succeed(info.deviceId)
+
+  const key = method("push.key", {
+    scope: "operator.read",
+    params: Params.Empty,
+    handle: () => Effect.succeed(answer({ publicKey: push.publicKey }))
+  })
+
+  const subscribe = method("push.subscribe", {
+    scope: "operator.read",
+    params: Params.PushSubscribe,
+    handle: ({ subscription }, { connection, organizationId }) =>
+      Effect.gen(function* () {
+        const deviceId = yield* deviceOf(connection)
+        const { endpoint, keys } = subscription
+        yield* push
+          .subscribe({ organizationId, deviceId, endpoint, p256dh: keys.p256dh, auth: keys.auth })
+          .pipe(Effect.catchTag("SubscriptionRefused", ({ message }) => Effect.fail(invalid(message))))
+        return answer({})
+      })
+  })
+
+  const unsubscribe = method("push.unsubscribe", {
+    scope: "operator.read",
+    params: Params.PushUnsubscribe,
+    handle: ({ endpoint }, { connection }) =>
+      Effect.flatMap(deviceOf(connection), (deviceId) =>
+        Effect.as(push.unsubscribe(deviceId, endpoint), answer({}))
+      )
+  })
+
+  return [key, subscribe, unsubscribe] satisfies ReadonlyArray<Method>
+})

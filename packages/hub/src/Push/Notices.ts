@@ -1,0 +1,153 @@
+/**
+ * What people are told of when they are not looking: a session that waits for an approval, a turn that ended, one that
+ * failed. A push carries the session's title and the tool's name, and nothing else of the conversation.
+ *
+ * One fiber reads; the log never waits for it. What happened while the hub was away is told by nobody.
+ */
+import { compatSessionId } from "@causeway/protocol/Ids"
+import { Bus } from "@causeway/store/Bus"
+import type { StoreUnavailable } from "@causeway/store/Errors"
+import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import type { StoredEvent } from "@causeway/store/Log"
+import { isSubagent, type JsonObject } from "@causeway/transcript/Read"
+import * as Result from "@causeway/transcript/Result"
+import * as SessionRow from "@causeway/transcript/SessionRow"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { payloadOf } from "../Gateway/Messages.ts"
+import { type Notification, Push } from "./Push.ts"
+
+/** Whoever sent a message and got its answer within this is still looking: 10 s. */
+export const SHORT_TURN_MILLIS = 10_000
+
+/** How far back a session is read that is seen for the first time. */
+const BACKLOG = 500
+/** What is older when a session is seen for the first time is no news: 60 s. */
+const LATE_MILLIS = 60_000
+/** Sessions whose positions are kept; the oldest give way. */
+const POSITIONS_MAX = 10_000
+
+const TYPES = ["control_request", "result", "bridge_error"]
+const DAY_SECONDS = 24 * 60 * 60
+
+/** One line, without what could turn it round or hide in it, of at most `max` characters. */
+export const plain = (text: string, max: number): string => {
+  const line = [...text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ").trim()]
+  return line.length <= max ? line.join("") : `${line.slice(0, max - 1).join("")}…`
+}
+
+/** What an event of a session's log is worth telling; undefined for most. */
+export const noticeOf = (
+  row: SessionRow.SessionRow,
+  session: string,
+  event: { readonly seq: number; readonly source: string; readonly type: string; readonly json: JsonObject }
+): Notification | undefined => {
+  const id = compatSessionId(session)
+  const name = plain(row.title ?? "", 120) || "Session"
+  const notice = (
+    kind: string,
+    title: string,
+    body: string,
+    urgency: Notification["urgency"]
+  ): Notification => ({
+    title,
+    body,
+    tag: `${id}:${kind}`,
+    url: `#/session/${id}`,
+    ttlSeconds: DAY_SECONDS,
+    urgency
+  })
+  switch (event.type) {
+    case "control_request": {
+      // It starts to wait with the oldest request that is still open; those beside it change nothing.
+      const [waiting] = row.approvals.pending
+      if (event.source !== "worker" || waiting?.seq !== event.seq) return undefined
+      const what = plain(waiting.toolName, 80)
+      return notice("approval", "Waits for approval", `${name}: ${what}`, "high")
+    }
+    case "result": {
+      if (event.source !== "worker" || isSubagent(event.json) || Result.wasStopped(event.json))
+        return undefined
+      if (Result.isFailure(event.json)) return notice("failed", "Turn failed", name, "normal")
+      const { duration_ms: duration } = event.json
+      const isShort = typeof duration === "number" && duration < SHORT_TURN_MILLIS
+      return isShort ? undefined : notice("ended", "Turn ended", name, "normal")
+    }
+    case "bridge_error":
+      return notice("failed", "Session failed", name, "normal")
+    default:
+      return undefined
+  }
+}
+
+export const make = Effect.gen(function* () {
+  const bus = yield* Bus
+  const sessions = yield* GatewaySessions
+  const push = yield* Push
+  /** Up to where each session was read. */
+  const positions = new Map<string, number>()
+
+  const remember = (session: string, seq: number) => {
+    positions.delete(session)
+    positions.set(session, seq)
+    for (const oldest of positions.keys()) {
+      if (positions.size <= POSITIONS_MAX) break
+      positions.delete(oldest)
+    }
+  }
+
+  const read = (record: GatewayRecord, wantedSince: number) =>
+    Effect.gen(function* () {
+      const since = Math.max(wantedSince, (yield* Clock.currentTimeMillis) - LATE_MILLIS)
+      const row = SessionRow.fromJson(record.projection)
+      const known = positions.get(record.session)
+      let after = known ?? Math.max(0, record.lastSeq - BACKLOG)
+      if (row === undefined || record.lastSeq <= after) return
+      const notices = new Map<string, Notification>()
+      while (after < record.lastSeq) {
+        const events: ReadonlyArray<StoredEvent> = yield* sessions.eventsOfTypes(record.sid, {
+          after,
+          through: record.lastSeq,
+          types: TYPES
+        })
+        for (const event of events) {
+          if (known === undefined && event.createdAt < since) continue
+          const notice = noticeOf(row, record.session, { ...event, json: payloadOf(event) })
+          if (notice !== undefined) notices.set(notice.tag, notice)
+        }
+        after = events.length < 100 ? record.lastSeq : (events.at(-1)?.seq ?? record.lastSeq)
+      }
+      remember(record.session, record.lastSeq)
+      for (const notice of notices.values()) yield* push.notify(record.organizationId, notice)
+    })
+
+  const onSession = (session: string): Effect.Effect<void, StoreUnavailable> =>
+    Effect.flatMap(sessions.bySession(session), (record) => {
+      const since = record === undefined ? undefined : push.wantedSince(record.organizationId)
+      if (record !== undefined && since !== undefined) return read(record, since)
+      positions.delete(session)
+      return Effect.void
+    })
+
+  const subscription = yield* bus.subscribeAll
+  yield* Effect.forkScoped(
+    Effect.forever(
+      Effect.gen(function* () {
+        const signals = yield* subscription.take
+        if (!push.isWanted()) return positions.clear()
+        for (const [topic, signal] of signals) {
+          if (!topic.startsWith("session:") || !signal.changed) continue
+          const session = topic.slice("session:".length)
+          yield* Effect.catchAllCause(onSession(session), (cause) =>
+            Effect.logError("a session cannot be read for pushes", cause).pipe(
+              Effect.annotateLogs({ module: "Notices", session })
+            )
+          )
+        }
+      })
+    )
+  )
+})
+
+export const layer: Layer.Layer<never, never, Bus | GatewaySessions | Push> = Layer.scopedDiscard(make)

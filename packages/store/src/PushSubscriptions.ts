@@ -1,0 +1,143 @@
+/**
+ * Browsers that take pushes: where each is reached and the keys that only it can read with. A subscription belongs to a
+ * device and goes with it. Beside them the key by which push services know this hub (VAPID), made at first start.
+ */
+import { createECDH } from "node:crypto"
+import { OrganizationId } from "@causeway/protocol/Ids"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type { StoreUnavailable } from "./Errors.ts"
+import { unavailable } from "./internal/unavailable.ts"
+
+/** Subscriptions of one device; the oldest give way. A browser renews its own now and then. */
+export const PER_DEVICE_MAX = 10
+
+export interface PushSubscription {
+  readonly organizationId: OrganizationId
+  readonly deviceId: string
+  /** The push service's address of this browser. Whoever knows it can send to it, so it is told to nobody. */
+  readonly endpoint: string
+  /** The browser's public key and secret, base64url. */
+  readonly p256dh: string
+  readonly auth: string
+}
+
+/** P-256, base64url: the public key uncompressed (65 bytes), the private one as its number (32 bytes). */
+export interface VapidKey {
+  readonly publicKey: string
+  readonly privateKey: Redacted.Redacted
+}
+
+interface Row {
+  readonly organization_id: string
+  readonly device_id: string
+  readonly endpoint: string
+  readonly p256dh: string
+  readonly auth: string
+}
+
+export class PushSubscriptions extends Context.Tag("@causeway/store/PushSubscriptions")<
+  PushSubscriptions,
+  {
+    /** The same one at every start. */
+    readonly vapidKey: VapidKey
+    /** Of an endpoint that is known the newest keys and device stand. False where the device is not known any more. */
+    readonly add: (subscription: PushSubscription) => Effect.Effect<boolean, StoreUnavailable>
+    /** The device's own; what it has not is left alone. */
+    readonly remove: (deviceId: string, endpoint: string) => Effect.Effect<void, StoreUnavailable>
+    /** For an endpoint that its push service has ended. */
+    readonly forget: (endpoint: string) => Effect.Effect<void, StoreUnavailable>
+    readonly list: (
+      organizationId: OrganizationId
+    ) => Effect.Effect<ReadonlyArray<PushSubscription>, StoreUnavailable>
+    /** Organisations that have any. */
+    readonly organizations: Effect.Effect<ReadonlyArray<OrganizationId>, StoreUnavailable>
+  }
+>() {}
+
+const KEY_NAME = "push-vapid-key"
+
+const generate = (): string => {
+  const pair = createECDH("prime256v1")
+  pair.generateKeys()
+  // A number with leading zeros is shorter than its field.
+  const number = pair.getPrivateKey()
+  const padded = Buffer.concat([Buffer.alloc(32 - number.length), number])
+  return `${pair.getPublicKey("base64url")}.${padded.toString("base64url")}`
+}
+
+export const make = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  const vapidKey = yield* Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    yield* sql`INSERT INTO secrets (name, value, created_at) VALUES (${KEY_NAME}, ${generate()}, ${now})
+      ON CONFLICT (name) DO NOTHING`
+    const [row] = yield* sql<{
+      readonly value: string
+    }>`SELECT value FROM secrets WHERE name = ${KEY_NAME}`
+    const [publicKey = "", privateKey = ""] = (row?.value ?? "").split(".")
+    return { publicKey, privateKey: Redacted.make(privateKey) }
+  }).pipe(unavailable)
+
+  const add = Effect.fn("PushSubscriptions.add")(
+    function* (subscription: PushSubscription) {
+      const now = yield* Clock.currentTimeMillis
+      const { auth, deviceId, endpoint, organizationId, p256dh } = subscription
+      const added = yield* sql`INSERT INTO push_subscriptions
+        (endpoint, organization_id, device_id, p256dh, auth, created_at)
+        SELECT ${endpoint}, organization_id, id, ${p256dh}, ${auth}, ${now} FROM gateway_devices
+          WHERE id = ${deviceId} AND organization_id = ${organizationId}
+        ON CONFLICT (endpoint) DO UPDATE SET organization_id = excluded.organization_id,
+          device_id = excluded.device_id, p256dh = excluded.p256dh, auth = excluded.auth,
+          created_at = excluded.created_at
+        RETURNING endpoint`
+      yield* sql`DELETE FROM push_subscriptions WHERE device_id = ${deviceId} AND endpoint NOT IN (
+        SELECT endpoint FROM push_subscriptions WHERE device_id = ${deviceId}
+        ORDER BY created_at DESC, rowid DESC LIMIT ${PER_DEVICE_MAX})`
+      return added.length > 0
+    },
+    (effect) => unavailable(sql.withTransaction(effect))
+  )
+
+  return PushSubscriptions.of({
+    vapidKey,
+    add,
+    remove: (deviceId, endpoint) =>
+      sql`DELETE FROM push_subscriptions WHERE device_id = ${deviceId} AND endpoint = ${endpoint}`.pipe(
+        Effect.asVoid,
+        unavailable
+      ),
+    forget: (endpoint) =>
+      sql`DELETE FROM push_subscriptions WHERE endpoint = ${endpoint}`.pipe(Effect.asVoid, unavailable),
+    list: (organizationId) =>
+      sql<Row>`SELECT organization_id, device_id, endpoint, p256dh, auth FROM push_subscriptions
+        WHERE organization_id = ${organizationId} ORDER BY created_at, rowid`.pipe(
+        Effect.map((rows) =>
+          rows.map((row) => ({
+            organizationId: OrganizationId.make(row.organization_id),
+            deviceId: row.device_id,
+            endpoint: row.endpoint,
+            p256dh: row.p256dh,
+            auth: row.auth
+          }))
+        ),
+        unavailable
+      ),
+    organizations: sql<{
+      readonly organization_id: string
+    }>`SELECT DISTINCT organization_id FROM push_subscriptions`.pipe(
+      Effect.map((rows) => rows.map((row) => OrganizationId.make(row.organization_id))),
+      unavailable
+    )
+  })
+})
+
+export const layer: Layer.Layer<PushSubscriptions, StoreUnavailable, SqlClient.SqlClient> = Layer.effect(
+  PushSubscriptions,
+  make
+)
