@@ -9,15 +9,14 @@ type Json = { readonly [key: string]: unknown }
 const event = (seq: number, source: "worker" | "client", payload: Json): Frame.Frame => {
   const frame = Frame.read({
     event: "client_event",
-    id: String(seq),
-    data: JSON.stringify({
+    data: {
       event_id: typeof payload["uuid"] === "string" ? payload["uuid"] : `u${seq}`,
       sequence_num: seq,
       event_type: payload["type"],
       source,
       created_at: "2026-01-01T00:00:00.000Z",
       payload
-    })
+    }
   })
   if (frame === undefined) throw new Error("a frame")
   return frame
@@ -25,8 +24,7 @@ const event = (seq: number, source: "worker" | "client", payload: Json): Frame.F
 const delivery = (uuid: string, status: string): Frame.Frame => {
   const frame = Frame.read({
     event: "delivery_update",
-    id: undefined,
-    data: JSON.stringify({ event_id: uuid, status: `DELIVERY_STATUS_${status}`, timestamp: "" })
+    data: { event_id: uuid, status: `DELIVERY_STATUS_${status}`, timestamp: "" }
   })
   if (frame === undefined) throw new Error("a frame")
   return frame
@@ -109,18 +107,17 @@ describe("SessionView", () => {
 
 describe("Frame", () => {
   it("reads broken and unknown frames as nothing", () => {
-    for (const data of ["", "{", "null", "[]", "1", '{"payload":7}', '{"payload":null}'])
-      expect(Frame.read({ event: "client_event", id: undefined, data })).toBeUndefined()
-    expect(Frame.read({ event: "catch_up_truncated", id: undefined, data: "" })).toEqual({
-      _tag: "Truncated"
-    })
-    expect(
-      Frame.read({ event: "client_event", id: undefined, data: '{"payload":{"type":"stream_event"}}' })?._tag
-    ).toBe("Ephemeral")
+    for (const data of [undefined, "", null, [], 1, { payload: 7 }, { payload: null }])
+      expect(Frame.read({ event: "client_event", data })).toBeUndefined()
+    for (const value of [undefined, null, 7, "x", [], {}]) expect(Frame.read(value)).toBeUndefined()
+    expect(Frame.read({ event: "catch_up_truncated" })).toEqual({ _tag: "Truncated" })
+    expect(Frame.read({ event: "client_event", data: { payload: { type: "stream_event" } } })?._tag).toBe(
+      "Ephemeral"
+    )
   })
 
   it.prop("never throws", [FastCheck.string(), FastCheck.jsonValue()], ([event, data]) => {
-    const frame = Frame.read({ event, id: undefined, data: JSON.stringify(data) })
+    const frame = Frame.read({ event, data })
     if (frame !== undefined) SessionView.steps(SessionView.empty, [frame, frame])
   })
 })
