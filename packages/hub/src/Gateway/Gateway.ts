@@ -13,6 +13,7 @@ import {
 } from "@causeway/protocol/Gateway/Frames"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import { Bus } from "@causeway/store/Bus"
+import { GatewayDevices } from "@causeway/store/GatewayDevices"
 import { GatewaySessions } from "@causeway/store/GatewaySessions"
 import { Tokens } from "@causeway/store/Tokens"
 import * as Clock from "effect/Clock"
@@ -75,6 +76,7 @@ export const make = (options: GatewayOptions) =>
     const configuration = yield* GatewayConfiguration
     const sessions = yield* GatewaySessions
     const tokens = yield* Tokens
+    const devices = yield* GatewayDevices
     const bus = yield* Bus
     const viewing = yield* Viewing.make
     const startedAt = yield* Clock.currentTimeMillis
@@ -119,7 +121,15 @@ export const make = (options: GatewayOptions) =>
       sources: { bus, follow: viewing.follow },
       stopping: () => stopping,
       joined: (connection) => announce(connection.info.organizationId),
-      left: (connection) => announce(connection.info.organizationId),
+      left: ({ info }) =>
+        Effect.zipRight(
+          info.deviceId === undefined
+            ? Effect.void
+            : Effect.catchAll(devices.seen(info.deviceId), (error) =>
+                Effect.logWarning("when a device was last seen is not stored", error)
+              ),
+          announce(info.organizationId)
+        ),
       hello: (admitted, connection) =>
         Effect.gen(function* () {
           const config = yield* configuration.current

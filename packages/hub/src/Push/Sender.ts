@@ -8,7 +8,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import webPush from "web-push"
+import type { RequestDetails } from "web-push"
 import * as Addresses from "./Addresses.ts"
 
 /** Longest wait for a push service: 30 s. */
@@ -70,6 +70,8 @@ const retryAfter = (header: string | undefined, nowMillis: number): number | und
 
 export const make = (options: Options) =>
   Effect.gen(function* () {
+    // Loading it takes longer than many a command of the command line does, which shares its bundle.
+    const { default: webPush } = yield* Effect.promise(() => import("web-push"))
     const anywhere = options.privateAddresses === true
     const agent = yield* Effect.acquireRelease(
       Effect.sync(
@@ -123,7 +125,7 @@ export const make = (options: Options) =>
       })
 
     /** The library encrypts and signs; the request is made here, so that an answer's body is never read. */
-    const post = (url: URL, built: webPush.RequestDetails) =>
+    const post = (url: URL, built: RequestDetails) =>
       Effect.async<
         { readonly status: number; readonly retryAfter: string | undefined },
         PushRefused | PushUnavailable
