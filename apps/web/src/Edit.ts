@@ -39,12 +39,22 @@ const CONTEXT = 3
 /** Lines that are shown at most, and characters that are compared at most. */
 export const LINES_MAX = 400
 const COMPARED_MAX = 200_000
+/** Longest line that is shown, in UTF-16 units. */
+export const LINE_MAX = 2000
 
 const split = (text: string): ReadonlyArray<string> => {
   const lines = text.split("\n")
   if (lines.at(-1) === "") lines.pop()
   return lines
 }
+
+const clip = (line: Line): Line =>
+  line.text.length <= LINE_MAX
+    ? line
+    : {
+        ...line,
+        text: `${line.text.slice(0, LINE_MAX)}… (${(line.text.length - LINE_MAX).toLocaleString("en")} more characters)`
+      }
 
 /** The lines of an edit. Texts that are too large or too different to compare are shown as removed and added whole. */
 export const lines = ({ before, after }: Edit): ReadonlyArray<Line> => {
@@ -72,9 +82,10 @@ export const lines = ({ before, after }: Edit): ReadonlyArray<Line> => {
       })
     })
   }
+  const shown = all.slice(0, LINES_MAX).map(clip)
   return all.length <= LINES_MAX
-    ? all
-    : [...all.slice(0, LINES_MAX), { kind: "skip", text: `${all.length - LINES_MAX} more lines` }]
+    ? shown
+    : [...shown, { kind: "skip", text: `${all.length - LINES_MAX} more lines` }]
 }
 
 /** Lines added and removed. */

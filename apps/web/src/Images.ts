@@ -4,7 +4,8 @@ import { array, type JsonObject, object, string } from "@causeway/transcript/Rea
 /** Kinds that a browser draws and that run nothing. */
 const kinds: ReadonlySet<string> = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"])
 
-const urlOf = (block: unknown): ReadonlyArray<string> => {
+/** The `data:` address of an image block; none where a browser is not to draw it. */
+export const urlOf = (block: unknown): ReadonlyArray<string> => {
   const { type, source, data, mimeType } = object(block)
   if (type !== "image") return []
   const inner = object(source)

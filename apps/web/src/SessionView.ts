@@ -5,6 +5,7 @@ import * as Live from "@causeway/transcript/Live"
 import { array, object } from "@causeway/transcript/Read"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as Turns from "@causeway/transcript/Turns"
+import * as Attachment from "./Attachment.ts"
 import type { Delivery, Frame } from "./Frame.ts"
 import * as Images from "./Images.ts"
 
@@ -26,6 +27,8 @@ export interface SessionView {
   readonly truncated: boolean
   /** `data:` addresses, by message or call, see `Images`. */
   readonly images: ReadonlyMap<string, ReadonlyArray<string>>
+  /** Names of documents that people sent, by message. */
+  readonly documents: ReadonlyMap<string, ReadonlyArray<string>>
   /** What the agent offers behind a slash. */
   readonly commands: ReadonlyArray<string>
   /** Whether somebody has asked the agent to stop and the turn has not ended since; so a page that is loaded again knows. */
@@ -40,6 +43,7 @@ export const empty: SessionView = {
   requests: new Map(),
   truncated: false,
   images: new Map(),
+  documents: new Map(),
   commands: [],
   stopping: false
 }
@@ -58,6 +62,7 @@ export const steps = (view: SessionView, frames: ReadonlyArray<Frame>): SessionV
   })
   let { live, truncated, commands, stopping } = view
   let images: Map<string, ReadonlyArray<string>> | undefined
+  let documents: Map<string, ReadonlyArray<string>> | undefined
   let deliveries: Map<string, Delivery> | undefined
   let requests: Map<string, Request> | undefined
   const deliver = (uuid: string, status: Delivery): void => {
@@ -77,6 +82,13 @@ export const steps = (view: SessionView, frames: ReadonlyArray<Frame>): SessionV
       for (const [owner, urls] of Images.of(event.uuid, json)) {
         images ??= new Map(view.images)
         images.set(owner, urls)
+      }
+      if (json["type"] === "user") {
+        const titles = Attachment.titles(object(json["message"])["content"])
+        if (titles.length > 0) {
+          documents ??= new Map(view.documents)
+          documents.set(event.uuid, titles)
+        }
       }
       if (event.source === "client" && json["type"] === "control_request") {
         if (object(json["request"])["subtype"] === "interrupt") stopping = true
@@ -119,6 +131,7 @@ export const steps = (view: SessionView, frames: ReadonlyArray<Frame>): SessionV
     requests: requests ?? view.requests,
     truncated,
     images: images ?? view.images,
+    documents: documents ?? view.documents,
     commands,
     stopping
   }

@@ -23,6 +23,26 @@ export const clean = (text: string): string =>
     .replace(controls, "")
     .replace(turning, (mark) => `⟦U+${mark.charCodeAt(0).toString(16).toUpperCase()}⟧`)
 
+/** What shows nothing and may change what a text means; joiners and selectors inside of emoji are left. */
+const unseen =
+  /(?:(?!\ufe0f)(?!(?<=\p{Extended_Pictographic}|\ufe0f|[\u{1f3fb}-\u{1f3ff}])\u200d)[\p{Default_Ignorable_Code_Point}\u2028\u2029])+/gu
+/** Marks that are spelled out one by one. */
+const SPELLED = 8
+
+/** What is going to be run or written, and names of files: {@link clean}, and nothing in it is invisible. */
+export const exact = (text: string): string =>
+  clean(text).replace(unseen, (run) => {
+    const marks = [...run]
+    return marks.length > SPELLED
+      ? `⟦${marks.length} invisible characters⟧`
+      : marks
+          .map((mark) => `⟦U+${mark.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}⟧`)
+          .join("")
+  })
+
+/** A name or a command on one line, as {@link exact} shows it. */
+export const exactLine = (text: string, max = 200): string => line(exact(text.slice(0, max * 4)), max)
+
 /** One line of at most `max` characters. */
 export const line = (text: string, max = 200): string => {
   const whole = clean(text.slice(0, max * 4))
@@ -47,6 +67,17 @@ export const ago = (then: number, now: number): string => {
   if (passed < 86_400_000) return `${Math.floor(passed / 3_600_000)} h`
   return `${Math.floor(passed / 86_400_000)} d`
 }
+
+/** An amount of US dollars; what is less than a cent is not shown as nothing. */
+export const dollars = (usd: number): string => `$${usd.toFixed(usd > 0 && usd < 0.01 ? 4 : 2)}`
+
+/** A size in bytes, for people. */
+export const bytes = (count: number): string =>
+  count < 1000
+    ? `${count} B`
+    : count < 1_000_000
+      ? `${(count / 1000).toFixed(count < 10_000 ? 1 : 0)} kB`
+      : `${(count / 1e6).toFixed(1)} MB`
 
 export const tokens = (count: number): string =>
   count < 1000

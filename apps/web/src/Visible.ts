@@ -10,6 +10,8 @@ export interface Shown {
   readonly delivery: Delivery | null
   /** Of reports: what they say, null where their kind says it all. */
   readonly words: string | null
+  /** Of a turn's end: what this turn alone has cost, in US dollars; null where the one before it is not known. */
+  readonly costUsd: number | null
   /** Of a call that started a subagent: what that one did. */
   readonly children: ReadonlyArray<Shown>
 }
@@ -52,11 +54,26 @@ const isRepeated = (item: Item, before: Item | undefined): boolean =>
 /** Levels of subagents that are shown inside each other; deeper ones stand beside the last. */
 const DEPTH_MAX = 8
 
-/** The items that are shown, those of a subagent inside the call that started it. */
+/** What each turn has cost: the running total grows by it, and begins anew with a new agent. */
+const costs = (items: ReadonlyArray<Item>, whole: boolean): ReadonlyMap<string, number> => {
+  const found = new Map<string, number>()
+  let before = whole ? 0 : null
+  for (const item of items) {
+    if (item.kind !== "turn" || item.totalCostUsd === null) continue
+    const { id, totalCostUsd: total } = item
+    if (before !== null) found.set(id, total < before ? total : total - before)
+    before = total
+  }
+  return found
+}
+
+/** The items that are shown, those of a subagent inside the call that started it. `whole`: nothing before them is missing. */
 export const of = (
   items: ReadonlyArray<Item>,
-  deliveries: ReadonlyMap<string, Delivery>
+  deliveries: ReadonlyMap<string, Delivery>,
+  whole = true
 ): ReadonlyArray<Shown> => {
+  const cost = costs(items, whole)
   const calls = new Set<string>()
   for (const item of items) if (item.kind === "tool_call" && !item.superseded) calls.add(item.toolUseId)
   const top: Array<Item> = []
@@ -88,6 +105,7 @@ export const of = (
             ? (deliveries.get(item.uuid) ?? "accepted")
             : null,
         words: wordsOf(item, before),
+        costUsd: cost.get(item.id) ?? null,
         children
       })
       before = item
@@ -106,6 +124,7 @@ export const same = (a: Shown, b: Shown): boolean =>
   a.item === b.item &&
   a.delivery === b.delivery &&
   a.words === b.words &&
+  a.costUsd === b.costUsd &&
   a.children.length === b.children.length &&
   a.children.every((child, i) => {
     const other = b.children[i]

@@ -36,4 +36,10 @@ describe("Edit", () => {
     const huge = Edit.lines({ path: "/a", before: "", after: "x\n".repeat(200_000) })
     expect(huge).toHaveLength(Edit.LINES_MAX + 1)
   })
+
+  it("clips a line that no person reads", () => {
+    const [line] = Edit.lines({ path: "a.js", before: "", after: "x".repeat(1_000_000) })
+    expect(line?.text.length).toBeLessThan(Edit.LINE_MAX + 60)
+    expect(line?.text).toMatch(/… \(998,000 more characters\)$/)
+  })
 })

@@ -64,4 +64,28 @@ describe("Text", () => {
     expect(Text.ago(0, 7_200_000)).toBe("2 h")
     expect(Text.ago(Number.NaN, 0)).toBe("")
   })
+
+  it("shows what is invisible in commands and names, and leaves emoji whole", () => {
+    expect(Text.exact("rm -rf \u200b/ # \u202ecod")).toBe("rm -rf ⟦U+200B⟧/ # ⟦U+202E⟧cod")
+    expect(Text.exact("a\u200fb\u00adc\ufeff")).toBe("a⟦U+200F⟧b⟦U+00AD⟧c⟦U+FEFF⟧")
+    expect(Text.exact("👩‍💻 ❤️ 👍🏽")).toBe("👩‍💻 ❤️ 👍🏽")
+    expect(Text.exact("pay\u200dload")).toBe("pay⟦U+200D⟧load")
+    const hidden = [..."delete it all"].map((c) => String.fromCodePoint(0xe0000 + c.charCodeAt(0))).join("")
+    expect(Text.exact(`ls${hidden}`)).toBe("ls⟦13 invisible characters⟧")
+  })
+
+  it.prop(
+    "leaves nothing invisible in what is going to be run",
+    [FastCheck.string({ unit: "binary" })],
+    ([text]) => {
+      expect(Text.exact(text.replaceAll(/[\u200d\ufe0f]/g, ""))).not.toMatch(
+        /[\p{Default_Ignorable_Code_Point}\u2028\u2029]/u
+      )
+    }
+  )
+
+  it("tells small amounts and sizes", () => {
+    expect([0, 0.0042, 0.25, 12].map(Text.dollars)).toEqual(["$0.00", "$0.0042", "$0.25", "$12.00"])
+    expect([12, 1500, 25_000, 3_000_000].map(Text.bytes)).toEqual(["12 B", "1.5 kB", "25 kB", "3.0 MB"])
+  })
 })

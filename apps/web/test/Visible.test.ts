@@ -115,4 +115,17 @@ describe("Visible", () => {
     expect(Visible.indexOf(shown, 3)).toBe(2)
     expect(Visible.indexOf(shown, 99)).toBe(3)
   })
+
+  it("tells what each turn has cost by itself, also after an agent that counts anew", () => {
+    const turn = (total: number) => ({
+      type: "result",
+      subtype: "success",
+      duration_ms: 5,
+      total_cost_usd: total
+    })
+    const turns = items(turn(0.5), turn(0.75), turn(0.25))
+    const costs = (whole: boolean) => Visible.of(turns, new Map(), whole).map(({ costUsd }) => costUsd)
+    expect(costs(true)).toEqual([0.5, 0.25, 0.25])
+    expect(costs(false)).toEqual([null, 0.25, 0.25])
+  })
 })

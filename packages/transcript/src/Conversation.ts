@@ -21,6 +21,7 @@ import {
 } from "./Read.ts"
 import { errorText, isFailure, wasStopped } from "./Result.ts"
 import { isMachineText } from "./Title.ts"
+import * as Usage from "./Usage.ts"
 
 // --- Items ---
 
@@ -135,6 +136,8 @@ export interface Turn extends Common {
   readonly durationMs: number | null
   /** Running total at this point, in US dollars. */
   readonly totalCostUsd: number | null
+  /** Of this turn's calls of the model, summed: cache reads count once for every call. */
+  readonly usage: Usage.Usage | null
 }
 
 /** A line or a block that this program does not know, as it came. */
@@ -562,7 +565,8 @@ const onResult = (draft: Draft, json: JsonObject, event: ReadableEvent): void =>
     isError,
     stopped: wasStopped(json),
     durationMs: amount(json["duration_ms"]),
-    totalCostUsd: amount(json["total_cost_usd"])
+    totalCostUsd: amount(json["total_cost_usd"]),
+    usage: Usage.read(json["usage"])
   })
 }
 

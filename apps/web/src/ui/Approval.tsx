@@ -1,9 +1,10 @@
 /** An approval that is open: what the agent wants to do, and how to answer. */
 import * as Approvals from "@causeway/transcript/Approvals"
-import type { JsonObject } from "@causeway/transcript/Read"
+import { type JsonObject, object } from "@causeway/transcript/Read"
 import { Check, CircleHelp, ListTodo, ShieldCheck, ShieldQuestion, X } from "lucide-react"
 import { type KeyboardEvent, useId, useRef, useState } from "react"
 import type { Answering } from "../Model.ts"
+import * as Rule from "../Rule.ts"
 import type { Request } from "../SessionView.ts"
 import * as Text from "../Text.ts"
 import { Input } from "./Item.tsx"
@@ -24,6 +25,12 @@ interface Props {
   readonly cut?: boolean
   readonly answering: Answering | undefined
   readonly answer: (payload: JsonObject) => void
+}
+
+/** Whether a description says no more than the command below it. */
+const repeats = (description: string, input: unknown): boolean => {
+  const { command, description: own } = object(input)
+  return description === command || description === own
 }
 
 const Question = ({
@@ -93,6 +100,8 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
   const questions = approval.toolName === "AskUserQuestion" ? Approvals.questionsOf(request.input) : []
   const isPlan = approval.toolName === "ExitPlanMode"
   const sending = answering?.sending === true
+  const rules = Rule.words(request.suggestions)
+  const hasRules = rules.length > 0 && questions.length === 0 && !cut
   const allow = (input: unknown, rules: ReadonlyArray<unknown> = []) =>
     answer(Approvals.allow({ requestId, toolUseId, input, rules }))
   const deny = () =>
@@ -106,6 +115,7 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
     if (!event.altKey || sending) return
     const key = event.code
     if (key === "KeyY") questions.length > 0 ? reply() : cut ? undefined : allow(request.input)
+    else if (key === "KeyA" && hasRules) allow(request.input, request.suggestions)
     else if (key === "KeyN") deny()
     else return
     event.preventDefault()
@@ -113,7 +123,7 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
   const told = problem ?? answering?.problem ?? null
   const Icon = questions.length > 0 ? CircleHelp : isPlan ? ListTodo : ShieldQuestion
   return (
-    <article className="card" ref={card} aria-labelledby={title} onKeyDown={onKeyDown}>
+    <article className="card" ref={card} tabIndex={-1} aria-labelledby={title} onKeyDown={onKeyDown}>
       <h3 id={title}>
         <Icon size={17} aria-hidden="true" />
         <span>
@@ -121,11 +131,13 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
             ? "The agent asks"
             : isPlan
               ? "The agent has a plan"
-              : `The agent wants to use ${Text.line(approval.displayName ?? approval.toolName, 120)}`}
+              : `The agent wants to use ${Text.exactLine(approval.displayName ?? approval.toolName, 120)}`}
         </span>
       </h3>
-      {approval.description === null || questions.length > 0 ? null : (
-        <p>{Text.line(approval.description, 1000)}</p>
+      {approval.description === null ||
+      questions.length > 0 ||
+      repeats(approval.description, request.input) ? null : (
+        <p>{Text.exactLine(approval.description, 1000)}</p>
       )}
       {questions.length > 0 ? (
         questions.map((question, n) => (
@@ -167,6 +179,8 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
               <button
                 type="button"
                 disabled={sending || cut}
+                aria-keyshortcuts="Alt+A"
+                aria-describedby={`${title}-rules`}
                 onClick={() => allow(request.input, request.suggestions)}
               >
                 <ShieldCheck size={15} aria-hidden="true" />
@@ -194,12 +208,32 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
           }}
         />
       </div>
+      {!hasRules ? null : (
+        <p className="note rules" id={`${title}-rules`}>
+          Always: {rules.map((rule) => Text.exactLine(rule, 300)).join("; ")}
+        </p>
+      )}
+      <p className="note keys" aria-hidden="true">
+        <kbd>Alt+Y</kbd> {questions.length > 0 ? "answers" : "allows"}
+        {hasRules ? (
+          <>
+            {" · "}
+            <kbd>Alt+A</kbd> always
+          </>
+        ) : null}
+        {" · "}
+        <kbd>Alt+N</kbd> denies
+      </p>
       {told === null ? null : (
         <div className="note bad" role="alert">
           {told}
         </div>
       )}
-      {sending ? <div className="note">sending…</div> : null}
+      {sending ? (
+        <div className="note" role="status">
+          sending…
+        </div>
+      ) : null}
     </article>
   )
 }

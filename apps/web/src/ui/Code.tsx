@@ -2,7 +2,7 @@
 // biome-ignore-all lint/a11y/noNoninteractiveTabindex: what scrolls is scrolled by keyboard, too.
 /** Code, output and other text that keeps its lines. */
 import { Check, Copy } from "lucide-react"
-import { memo, useEffect, useState } from "react"
+import { memo, useEffect, useMemo, useState } from "react"
 import * as Text from "../Text.ts"
 import type { Span } from "./highlight.ts"
 
@@ -38,38 +38,76 @@ const useHighlight = (text: string, language: string): ReadonlyArray<Span> | und
   return wanted ? loaded?.(text, language) : undefined
 }
 
+/** Puts a text on the clipboard; on plain http of another machine there is only the old way. */
+const copy = async (text: string): Promise<boolean> => {
+  try {
+    if (navigator.clipboard !== undefined) {
+      await navigator.clipboard.writeText(text)
+      return true
+    }
+  } catch {
+    // Not allowed to this page: the old way may be.
+  }
+  const focused = document.activeElement
+  const field = document.createElement("textarea")
+  field.value = text
+  field.className = "hidden"
+  document.body.append(field)
+  field.select()
+  const done = document.execCommand("copy")
+  field.remove()
+  if (focused instanceof HTMLElement) focused.focus()
+  return done
+}
+
 export const CopyButton = ({ text }: { readonly text: string }) => {
   const [done, setDone] = useState(false)
   return (
-    <button
-      type="button"
-      className="icon copy"
-      aria-label={done ? "Copied" : "Copy"}
-      onClick={() => {
-        // Not there on plain http of another machine.
-        navigator.clipboard?.writeText(text).then(
-          () => {
-            setDone(true)
+    <>
+      <button
+        type="button"
+        className="icon copy"
+        aria-label="Copy"
+        title="Copy"
+        onClick={() => {
+          void copy(text).then((copied) => {
+            setDone(copied)
             setTimeout(() => setDone(false), 1500)
-          },
-          () => setDone(false)
-        )
-      }}
-    >
-      {done ? <Check size={14} aria-hidden="true" /> : <Copy size={14} aria-hidden="true" />}
-    </button>
+          })
+        }}
+      >
+        {done ? <Check size={14} aria-hidden="true" /> : <Copy size={14} aria-hidden="true" />}
+      </button>
+      <span className="hidden" role="status">
+        {done ? "Copied" : ""}
+      </span>
+    </>
   )
 }
 
-/** A text as it is, of any length. */
-export const Long = ({ text, className }: { readonly text: string; readonly className: string }) => {
+/** A text as it is, of any length; what `scrolls` by itself is reached by keyboard, too. */
+export const Long = ({
+  text,
+  className,
+  scrolls = true
+}: {
+  readonly text: string
+  readonly className: string
+  readonly scrolls?: boolean
+}) => {
   const [whole, setWhole] = useState(false)
   const shown = Text.clean(whole ? text : text.slice(0, LONG))
   return (
     <>
-      <pre className={className} dir="auto" tabIndex={0}>
-        {shown}
-      </pre>
+      {scrolls ? (
+        <pre className={className} dir="auto" tabIndex={0}>
+          {shown}
+        </pre>
+      ) : (
+        <div className={className} dir="auto">
+          {shown}
+        </div>
+      )}
       {whole || text.length <= LONG ? null : (
         <button type="button" className="quiet" onClick={() => setWhole(true)}>
           Show all {text.length.toLocaleString()} characters
@@ -81,15 +119,16 @@ export const Long = ({ text, className }: { readonly text: string; readonly clas
 
 export const Code = memo(({ text, language }: { readonly text: string; readonly language: string }) => {
   const name = Text.line(language.split(/\s/)[0] ?? "", 24).toLowerCase()
-  const spans = useHighlight(text, name)
+  const shown = useMemo(() => Text.exact(text), [text])
+  const spans = useHighlight(shown, name)
   return (
     <div className="codeblock">
       <div className="codebar">
         <span>{name === "" ? "text" : name}</span>
-        <CopyButton text={text} />
+        <CopyButton text={shown} />
       </div>
       {spans === undefined ? (
-        <Long text={text} className="code" />
+        <Long text={shown} className="code" />
       ) : (
         <pre className="code" tabIndex={0}>
           {spans.map((span, key) =>

@@ -1,48 +1,27 @@
-// biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
 /** Where people write to the agent: drafts, history, commands, attachments. */
-import type { JsonObject } from "@causeway/transcript/Read"
-import { CornerDownRight, Paperclip, SendHorizontal, Square, X } from "lucide-react"
-import { type ClipboardEvent, type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from "react"
+import { CornerDownRight, Paperclip, SendHorizontal, Square } from "lucide-react"
+import {
+  type ClipboardEvent,
+  type DragEvent,
+  type KeyboardEvent,
+  useEffect,
+  useId,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState
+} from "react"
+import * as Attachment from "../Attachment.ts"
+import * as Mention from "../Mention.ts"
 import type { Open } from "../Model.ts"
 import * as Text from "../Text.ts"
+import { Attached } from "./Attached.tsx"
 import { useModel } from "./use.ts"
 
-interface Attached {
-  readonly name: string
-  readonly bytes: number
-  readonly block: JsonObject
-}
-
-/** Of all attachments of a message, in bytes: what the hub takes in one event, with room for the rest. */
-const BYTES_MAX = 3_000_000
-const images: ReadonlySet<string> = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"])
-
-const base64 = (file: File): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const reader = new FileReader()
-    reader.onload = () => resolve(String(reader.result).replace(/^[^,]*,/, ""))
-    reader.onerror = () => reject(new Error("the file cannot be read"))
-    reader.readAsDataURL(file)
-  })
-
-const attach = async (file: File): Promise<Attached> => {
-  if (images.has(file.type) || file.type === "application/pdf") {
-    const source = { type: "base64", media_type: file.type, data: await base64(file) }
-    const block = images.has(file.type)
-      ? { type: "image", source }
-      : { type: "document", source, title: file.name }
-    return { name: file.name, bytes: file.size, block }
-  }
-  const data = await file.text()
-  if (data.includes("\0")) throw new Error(`${file.name} is neither text, PDF nor an image`)
-  return {
-    name: file.name,
-    bytes: file.size,
-    block: { type: "document", source: { type: "text", media_type: "text/plain", data }, title: file.name }
-  }
-}
-
 const draftKey = (id: string) => `draft:${id}`
+
+/** Attachments of messages that are not sent yet, by session: kept while another session is looked at. */
+const kept = new Map<string, ReadonlyArray<Attachment.Attachment>>()
 
 export const Composer = ({
   open,
@@ -55,7 +34,10 @@ export const Composer = ({
 }) => {
   const model = useModel()
   const [text, setText] = useState(() => localStorage.getItem(draftKey(open.id)) ?? "")
-  const [attached, setAttached] = useState<ReadonlyArray<Attached>>([])
+  const [attached, setAttachedState] = useState(() => kept.get(open.id) ?? [])
+  const [reading, setReading] = useState(0)
+  const [over, setOver] = useState(false)
+  const [caret, setCaret] = useState(0)
   const [problem, setProblem] = useState<string | null>(null)
   const [picked, setPicked] = useState(0)
   const [dismissed, setDismissed] = useState(false)
@@ -64,8 +46,14 @@ export const Composer = ({
   const file = useRef<HTMLInputElement>(null)
   const listId = useId()
 
-  const write = (next: string): void => {
+  const setAttached = (next: ReadonlyArray<Attachment.Attachment>): void => {
+    if (next.length === 0) kept.delete(open.id)
+    else kept.set(open.id, next)
+    setAttachedState(next)
+  }
+  const write = (next: string, at: number = next.length): void => {
     setText(next)
+    setCaret(at)
     setDismissed(false)
     setPicked(0)
     if (next === "") localStorage.removeItem(draftKey(open.id))
@@ -80,42 +68,38 @@ export const Composer = ({
   }, [text])
 
   const { items } = open.view.conversation
-  const history = useMemo(
-    () =>
-      items
-        .flatMap((item) =>
-          item.kind === "message" && item.role === "user" && item.text !== "" ? [item.text] : []
-        )
-        .slice(-100)
-        .reverse(),
-    [items]
-  )
-  const slash = /^\/([\w:-]*)$/.exec(text)?.[1]
-  const commands =
-    slash === undefined || dismissed
-      ? []
-      : open.view.commands.filter((name) => name.toLowerCase().startsWith(slash.toLowerCase())).slice(0, 12)
-  const mention = /(?:^|\s)@([\w./-]*)$/.exec(text)?.[1]
-  const files = useMemo(() => {
-    if (mention === undefined) return []
-    const found = new Set<string>()
-    for (const item of items) {
-      if (item.kind !== "tool_call" || typeof item.input !== "object" || item.input === null) continue
-      const path = "file_path" in item.input ? item.input.file_path : undefined
-      if (typeof path === "string") found.add(path)
-    }
-    return [...found]
-      .filter((path) => path.toLowerCase().includes(mention.toLowerCase()))
-      .slice(-12)
+  /** What was sent before, the latest first; read when it is asked for, for it changes with every event. */
+  const history = (): ReadonlyArray<string> =>
+    items
+      .flatMap((item) =>
+        item.kind === "message" && item.role === "user" && item.text !== "" ? [item.text] : []
+      )
+      .slice(-100)
       .reverse()
-  }, [items, mention])
-  const offers = commands.length > 0 ? commands : dismissed ? [] : files
+  const typing = dismissed ? null : Mention.at(text, caret)
+  const kind = typing?.kind
+  const names = useMemo(
+    () => (kind === "command" ? open.view.commands : kind === "file" ? Mention.files(items) : []),
+    [kind, open.view.commands, items]
+  )
+  const offers = typing === null ? [] : Mention.offers(names, typing)
+  /** Where the caret belongs once what was chosen stands in the field. */
+  const moved = useRef<number | null>(null)
   const choose = (offer: string): void => {
-    write(
-      commands.length > 0 ? `/${offer} ` : `${text.slice(0, text.length - (mention?.length ?? 0))}${offer} `
-    )
+    if (typing === null) return
+    const next = Mention.put(text, caret, typing, offer)
+    write(next.text, next.caret)
+    moved.current = next.caret
     box.current?.focus()
   }
+  useLayoutEffect(() => {
+    if (moved.current === null || text.length < moved.current) return
+    box.current?.setSelectionRange(moved.current, moved.current)
+    moved.current = null
+  }, [text])
+  useEffect(() => {
+    document.getElementById(`${listId}-${picked}`)?.scrollIntoView({ block: "nearest" })
+  }, [listId, picked])
 
   const send = (steer: boolean): void => {
     const words = text.trim()
@@ -132,15 +116,18 @@ export const Composer = ({
   }
 
   const add = async (given: ReadonlyArray<File>): Promise<void> => {
+    if (given.length === 0) return
     setProblem(null)
-    try {
-      const next = [...attached, ...(await Promise.all(given.map(attach)))]
-      if (next.reduce((sum, one) => sum + one.bytes, 0) > BYTES_MAX)
-        setProblem("Attachments are limited to 3 MB.")
-      else setAttached(next)
-    } catch (error) {
-      setProblem(error instanceof Error ? error.message : "The file cannot be read.")
-    }
+    setReading((count) => count + 1)
+    const read = await Promise.allSettled(given.map(Attachment.read))
+    const before = kept.get(open.id) ?? []
+    const next = [...before, ...read.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []))]
+    const failed = read.find((one) => one.status === "rejected")
+    const tooMuch = Attachment.problem(next)
+    if (tooMuch === null) setAttached(next)
+    const unread = failed?.reason instanceof Error ? failed.reason.message : "The file cannot be read."
+    setProblem(tooMuch ?? (failed === undefined ? null : unread))
+    setReading((count) => count - 1)
   }
 
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
@@ -168,17 +155,27 @@ export const Composer = ({
       send(event.ctrlKey || event.metaKey ? busy : false)
       return
     }
+    const { selectionStart, selectionEnd } = element
     const older =
-      event.key === "ArrowUp" && (text === "" || past >= 0) && element.selectionStart === element.selectionEnd
-    if (older && history[past + 1] !== undefined) {
+      event.key === "ArrowUp" &&
+      (text === "" || past >= 0) &&
+      selectionStart === selectionEnd &&
+      !text.slice(0, selectionStart).includes("\n")
+    const earlier = older ? history()[past + 1] : undefined
+    if (earlier !== undefined) {
       event.preventDefault()
-      write(history[past + 1] ?? "")
+      write(earlier)
       setPast(past + 1)
-    } else if (event.key === "ArrowDown" && past >= 0) {
+    } else if (event.key === "ArrowDown" && past >= 0 && !text.slice(selectionEnd).includes("\n")) {
       event.preventDefault()
-      write(past === 0 ? "" : (history[past - 1] ?? ""))
+      write(past === 0 ? "" : (history()[past - 1] ?? ""))
       setPast(past - 1)
     } else if (event.key === "Escape" && busy) model.stop()
+  }
+  const onDrag = (event: DragEvent): void => {
+    if (!event.dataTransfer.types.includes("Files")) return
+    event.preventDefault()
+    setOver(true)
   }
   const onPaste = (event: ClipboardEvent): void => {
     const given = [...event.clipboardData.files]
@@ -190,13 +187,19 @@ export const Composer = ({
 
   return (
     <form
-      className="composer"
+      className={over ? "composer over" : "composer"}
       onSubmit={(event) => {
         event.preventDefault()
         send(false)
       }}
-      onDragOver={(event) => event.preventDefault()}
+      onDragOver={onDrag}
+      onDragLeave={(event) => {
+        if (!event.currentTarget.contains(document.elementFromPoint(event.clientX, event.clientY)))
+          setOver(false)
+      }}
       onDrop={(event) => {
+        setOver(false)
+        if (event.dataTransfer.files.length === 0) return
         event.preventDefault()
         void add([...event.dataTransfer.files])
       }}
@@ -206,7 +209,7 @@ export const Composer = ({
           className="offers"
           role="listbox"
           id={listId}
-          aria-label={commands.length > 0 ? "Commands" : "Files"}
+          aria-label={kind === "command" ? "Commands" : "Files"}
         >
           {offers.map((offer, n) => (
             // biome-ignore lint/a11y/useKeyWithClickEvents: the text field has the focus and takes the keys.
@@ -219,29 +222,17 @@ export const Composer = ({
               onMouseDown={(event) => event.preventDefault()}
               onClick={() => choose(offer)}
             >
-              {commands.length > 0 ? "/" : "@"}
-              <bdi>{Text.line(offer, 300)}</bdi>
+              {kind === "command" ? "/" : "@"}
+              <bdi>{Text.exactLine(offer, 300)}</bdi>
             </div>
           ))}
         </div>
       )}
-      {attached.length === 0 ? null : (
-        <ul className="attached" aria-label="Attachments">
-          {attached.map((one, n) => (
-            <li key={`${one.name}-${n}`}>
-              <Paperclip size={13} aria-hidden="true" />
-              <bdi>{Text.line(one.name, 60)}</bdi>
-              <button
-                type="button"
-                className="icon"
-                aria-label={`Remove ${Text.line(one.name, 60)}`}
-                onClick={() => setAttached(attached.filter((other) => other !== one))}
-              >
-                <X size={13} aria-hidden="true" />
-              </button>
-            </li>
-          ))}
-        </ul>
+      <Attached all={attached} remove={(one) => setAttached(attached.filter((other) => other !== one))} />
+      {reading === 0 ? null : (
+        <div className="note" role="status">
+          Reading…
+        </div>
       )}
       {problem === null ? null : (
         <div className="note bad" role="alert">
@@ -255,14 +246,16 @@ export const Composer = ({
           placeholder={busy ? "Message the agent: it takes it when it can" : "Message the agent"}
           aria-label="Message the agent"
           aria-autocomplete="list"
+          aria-describedby={`${listId}-keys`}
           {...(offers.length === 0
             ? {}
             : { "aria-controls": listId, "aria-activedescendant": `${listId}-${picked}` })}
           value={text}
           onChange={(event) => {
             setPast(-1)
-            write(event.target.value)
+            write(event.target.value, event.target.selectionStart)
           }}
+          onSelect={(event) => setCaret(event.currentTarget.selectionStart)}
           onKeyDown={onKeyDown}
           onPaste={onPaste}
         />
@@ -282,12 +275,16 @@ export const Composer = ({
             type="button"
             className="icon"
             aria-label="Attach files"
-            title="Attach files"
+            title={`Attach images, PDFs or text, up to ${Text.bytes(Attachment.BYTES_MAX)} together`}
             onClick={() => file.current?.click()}
           >
             <Paperclip size={17} aria-hidden="true" />
           </button>
-          <span className="grow" />
+          <span className="grow hint" id={`${listId}-keys`}>
+            {busy
+              ? "Enter queues · Ctrl+Enter steers · Esc stops"
+              : "Enter sends · / commands · @ files · ↑ history"}
+          </span>
           {busy ? (
             <>
               <button type="button" className="danger" disabled={stopping} onClick={() => model.stop()}>

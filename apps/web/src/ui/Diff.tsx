@@ -11,14 +11,14 @@ const words = { same: "", add: "added: ", remove: "removed: ", skip: "" } as con
 /** One change of one file. */
 export const Diff = memo(({ edit }: { readonly edit: Edit.Edit }) => {
   const lines = useMemo(
-    () => Edit.lines({ ...edit, before: Text.clean(edit.before), after: Text.clean(edit.after) }),
+    () => Edit.lines({ ...edit, before: Text.exact(edit.before), after: Text.exact(edit.after) }),
     [edit]
   )
   const { added, removed } = Edit.count(lines)
   return (
     <figure className="diff">
       <figcaption>
-        <bdi className="path">{Text.line(edit.path, 400)}</bdi>
+        <bdi className="path">{Text.exactLine(edit.path, 400)}</bdi>
         <span className="count">
           <span className="plus">+{added}</span> <span className="minus">−{removed}</span>
         </span>

@@ -3,6 +3,7 @@
 import type { Item, ToolCall } from "@causeway/transcript/Conversation"
 import * as Preview from "@causeway/transcript/Preview"
 import { object, string } from "@causeway/transcript/Read"
+import * as Usage from "@causeway/transcript/Usage"
 import {
   Bot,
   Brain,
@@ -89,22 +90,45 @@ export const Input = ({ name, input }: { readonly name: string; readonly input: 
     return (
       <>
         {typeof description === "string" ? <p className="note">{Text.line(description, 400)}</p> : null}
-        <Code text={Text.clean(command)} language="bash" />
-        {Object.keys(others).length === 0 ? null : (
-          <Code text={Text.clean(Text.json(others))} language="json" />
-        )}
+        <Code text={command} language="bash" />
+        {Object.keys(others).length === 0 ? null : <Code text={Text.json(others)} language="json" />}
       </>
     )
   }
-  return <Code text={Text.clean(Text.json(input))} language="json" />
+  return <Code text={Text.json(input)} language="json" />
 }
 
-const Images = ({ urls }: { readonly urls: ReadonlyArray<string> }) => (
-  <div className="images">
-    {urls.map((url, key) => (
-      <img key={key} src={url} alt={`${key + 1} of ${urls.length}`} />
-    ))}
-  </div>
+/** What goes with a message or a result beside its text: pictures as pictures, documents by name. */
+export const Attachments = ({
+  urls,
+  names
+}: {
+  readonly urls: ReadonlyArray<string>
+  readonly names: ReadonlyArray<string>
+}) => (
+  <>
+    {urls.length === 0 ? null : (
+      <div className="images">
+        {urls.map((url, key) => (
+          <img
+            key={key}
+            src={url}
+            alt={urls.length === 1 ? "Attached" : `Attached, ${key + 1} of ${urls.length}`}
+          />
+        ))}
+      </div>
+    )}
+    {names.length === 0 ? null : (
+      <ul className="attached" aria-label="Attached">
+        {names.map((name, key) => (
+          <li key={key}>
+            <FileText size={15} aria-hidden="true" />
+            <bdi>{Text.exactLine(name, 80)}</bdi>
+          </li>
+        ))}
+      </ul>
+    )}
+  </>
 )
 
 /** Something that is folded until it is asked for; what is inside is not built before. */
@@ -134,6 +158,7 @@ const Fold = ({
 export interface Context {
   readonly session: string
   readonly images: ReadonlyMap<string, ReadonlyArray<string>>
+  readonly documents: ReadonlyMap<string, ReadonlyArray<string>>
 }
 
 const Tool = ({
@@ -151,12 +176,13 @@ const Tool = ({
   return (
     <Fold
       className={`tool ${kind}`}
-      open={isEdit}
+      // A change that waits for an answer stands on its card.
+      open={isEdit && call.approval?.state !== "pending"}
       summary={
         <>
           <ToolIcon name={call.name} />
           <b>{Text.line(call.name, 80)}</b>
-          <bdi className="what">{Text.line(Preview.toolInput(call.input))}</bdi>
+          <bdi className="what">{Text.exactLine(Preview.toolInput(call.input))}</bdi>
           <span className={`state ${kind}`}>{words}</span>
         </>
       }
@@ -179,7 +205,7 @@ const Tool = ({
               )}
             </Fold>
           )}
-          {images === undefined ? null : <Images urls={images} />}
+          {images === undefined ? null : <Attachments urls={images} names={[]} />}
           {call.result === null || call.result.text === "" ? null : (
             <div className="outcome">
               <div className="codebar">
@@ -197,10 +223,12 @@ const Tool = ({
 
 const stepIcons = { completed: Check, in_progress: CircleDashed, pending: Clock } as const
 
-const figures = (item: Extract<Item, { kind: "turn" }>): string =>
+const figures = (item: Extract<Item, { kind: "turn" }>, costUsd: number | null): string =>
   [
     item.durationMs === null ? null : Text.seconds(item.durationMs),
-    item.totalCostUsd === null ? null : `$${item.totalCostUsd.toFixed(2)} so far`
+    item.usage === null ? null : `${Text.tokens(Usage.contextTokens(item.usage))} tokens`,
+    costUsd === null ? null : Text.dollars(costUsd),
+    item.totalCostUsd === null ? null : `${Text.dollars(item.totalCostUsd)} so far`
   ]
     .filter((part) => part !== null)
     .join(" · ")
@@ -210,7 +238,10 @@ const body = (shown: Visible.Shown, context: Context): ReactNode => {
   switch (item.kind) {
     case "message": {
       const images = context.images.get(item.uuid) ?? []
-      const others = item.attachments.filter((kind) => kind !== "image" || images.length === 0)
+      const names = context.documents.get(item.uuid) ?? []
+      const others = item.attachments.filter((kind) =>
+        kind === "image" ? images.length === 0 : kind !== "document" || names.length === 0
+      )
       return (
         <div className={`message ${item.role}`}>
           <div className="who">
@@ -226,11 +257,9 @@ const body = (shown: Visible.Shown, context: Context): ReactNode => {
               <Link2 size={13} aria-hidden="true" />
             </a>
           </div>
-          {images.length === 0 ? null : <Images urls={images} />}
+          <Attachments urls={images} names={names} />
           {item.text === "" ? null : item.role === "user" ? (
-            <div className="text plain" dir="auto">
-              {Text.clean(item.text)}
-            </div>
+            <Long text={item.text} className="text plain" scrolls={false} />
           ) : (
             <Markdown text={item.text} />
           )}
@@ -329,11 +358,13 @@ const body = (shown: Visible.Shown, context: Context): ReactNode => {
       return item.isError ? (
         <div className={`system${item.stopped ? "" : " bad"}`}>
           <span>{Text.line(words ?? "The turn failed", 1000)}</span>
-          {figures(item) === "" ? null : <span className="figures">{figures(item)}</span>}
+          {figures(item, shown.costUsd) === "" ? null : (
+            <span className="figures">{figures(item, shown.costUsd)}</span>
+          )}
         </div>
       ) : (
         <div className="turn">
-          <span>{figures(item)}</span>
+          <span>{figures(item, shown.costUsd)}</span>
         </div>
       )
     case "unknown":
@@ -342,7 +373,7 @@ const body = (shown: Visible.Shown, context: Context): ReactNode => {
           className="thinking"
           summary={`Not known to this page: ${item.type === "" ? "a line" : Text.line(item.type, 120)}`}
         >
-          {() => <Code text={Text.clean(Text.json(item.value))} language="json" />}
+          {() => <Code text={Text.json(item.value)} language="json" />}
         </Fold>
       )
   }

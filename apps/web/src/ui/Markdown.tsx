@@ -8,7 +8,7 @@
 import { lexer, type Token, type Tokens } from "marked"
 import { memo, type ReactNode, useMemo } from "react"
 import * as Text from "../Text.ts"
-import { Code } from "./Code.tsx"
+import { Code, Long } from "./Code.tsx"
 
 /** Texts above this length, in UTF-16 units, are shown as they are. */
 const MAX = 200_000
@@ -166,7 +166,7 @@ export const Markdown = memo(({ text }: { readonly text: string }) => {
   const tokens = useMemo(() => read(Text.clean(text)), [text])
   return (
     <div className="text md" dir="auto">
-      {tokens === undefined ? <pre className="plain">{Text.clean(text)}</pre> : blocks(tokens, 0)}
+      {tokens === undefined ? <Long text={text} className="plain" scrolls={false} /> : blocks(tokens, 0)}
     </div>
   )
 })

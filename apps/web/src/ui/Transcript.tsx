@@ -4,12 +4,14 @@
 import { useVirtualizer } from "@tanstack/react-virtual"
 import { ArrowDown, CircleAlert, FileDiff, ShieldQuestion } from "lucide-react"
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react"
+import * as Attachment from "../Attachment.ts"
+import * as Images from "../Images.ts"
 import type { Open } from "../Model.ts"
 import * as Model from "../Model.ts"
 import * as Text from "../Text.ts"
 import * as Visible from "../Visible.ts"
 import { ApprovalCard } from "./Approval.tsx"
-import { type Context, ItemView } from "./Item.tsx"
+import { Attachments, type Context, ItemView } from "./Item.tsx"
 import { Markdown } from "./Markdown.tsx"
 import { useModel, useModelState } from "./use.ts"
 
@@ -27,12 +29,18 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
   const state = useModelState()
   const { view } = open
   const { items } = view.conversation
-  const shown = useMemo(() => Visible.of(items, view.deliveries), [items, view.deliveries])
+  const shown = useMemo(
+    () => Visible.of(items, view.deliveries, open.start === 0),
+    [items, view.deliveries, open.start]
+  )
   const scroller = useRef<HTMLDivElement>(null)
   const stick = useRef(true)
   const [atEnd, setAtEnd] = useState(true)
   const [flash, setFlash] = useState<string | null>(null)
-  const context: Context = useMemo(() => ({ session: open.id, images: view.images }), [open.id, view.images])
+  const context: Context = useMemo(
+    () => ({ session: open.id, images: view.images, documents: view.documents }),
+    [open.id, view.images, view.documents]
+  )
   const virtualizer = useVirtualizer({
     count: shown.length,
     getScrollElement: () => scroller.current,
@@ -74,7 +82,7 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
   )
   useEffect(() => {
     if (flash === null) return
-    const timer = setTimeout(() => setFlash(null), 1600)
+    const timer = setTimeout(() => setFlash(null), 2500)
     return () => clearTimeout(timer)
   }, [flash])
 
@@ -216,9 +224,10 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
                 <div className="text plain" dir="auto">
                   {Text.clean(entry.text)}
                 </div>
-                {entry.attachments.length === 0 ? null : (
-                  <div className="note">{entry.attachments.length} attached</div>
-                )}
+                <Attachments
+                  urls={entry.attachments.flatMap(Images.urlOf)}
+                  names={Attachment.titles(entry.attachments)}
+                />
                 {entry.state === "failed" ? (
                   <div className="delivery bad">
                     <span>not sent: {entry.reason ?? "refused"}</span>
