@@ -1,7 +1,17 @@
-import { describe, expect, layer as suite } from "@effect/vitest"
+import { Bootstrap } from "@causeway/store/Bootstrap"
+import { DeviceCodes } from "@causeway/store/DeviceCodes"
+import * as GatewayDevices from "@causeway/store/GatewayDevices"
+import { describe, it as effects, expect, layer as suite } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
+import * as Auth from "../../src/Auth/Auth.ts"
+import * as Config from "../../src/Gateway/Config.ts"
+import * as Connections from "../../src/Gateway/Connections.ts"
+import * as Handshake from "../../src/Gateway/Handshake.ts"
+import * as Hub from "../../src/Hub.ts"
 import { type Client, connected, Device, type Frame, layer, open, type Target, target } from "./harness.ts"
 
 const ALL = ["operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing"]
@@ -197,6 +207,78 @@ describe("pairing", () => {
       })
     )
   })
+})
+
+describe("a device", () => {
+  suite(layer())((it) => {
+    it.scoped("was last seen when its last connection ended", () =>
+      Effect.gen(function* () {
+        const at = yield* target
+        const all = yield* admin(at)
+        const { code } = yield* request(all, "device.code.create")
+        const device = new Device()
+        const { client } = yield* attempt(at, device, { bootstrapToken: code })
+        const shown = Effect.map(request(all, "device.pair.list"), ({ paired }) =>
+          paired.find((each: Frame) => each["deviceId"] === device.id)
+        )
+        expect(yield* shown).toMatchObject({ connected: true, lastSeenAtMs: 0 })
+        expect(yield* shown).not.toHaveProperty("current")
+        yield* TestClock.adjust("10 seconds")
+        const told = all.frames.length
+        client.socket.close()
+        yield* Effect.promise(() => all.until((frame) => frame["event"] === "presence", told))
+        expect(yield* shown).toMatchObject({ connected: false, lastSeenAtMs: 10_000 })
+      })
+    )
+  })
+})
+
+/** The handshake by itself: for addresses that no test can come from. */
+const handshake = Handshake.layer.pipe(
+  Layer.provide(Layer.mergeAll(Auth.layer, Connections.layer(), GatewayDevices.layer)),
+  Layer.provideMerge(Hub.layerStore({ filename: ":memory:" })),
+  Layer.provide(Config.layerOf(Config.defaults))
+)
+
+describe("guessing", () => {
+  effects.effect("codes from another machine is stopped after ten, whatever comes then", () =>
+    Effect.gen(function* () {
+      const { admit } = yield* Handshake.Handshake
+      const { organizationId } = yield* (yield* Bootstrap).ensure
+      const codes = yield* DeviceCodes
+      const present = (code: string, remoteAddress: string) =>
+        Effect.gen(function* () {
+          const device = new Device()
+          const params: Frame = {
+            minProtocol: 3,
+            maxProtocol: 3,
+            client: { id: "cli", version: "1", platform: "linux", mode: "cli" },
+            scopes: ["operator.read"],
+            auth: { bootstrapToken: code }
+          }
+          const proof = device.prove(params, "nonce", { signedAt: yield* Clock.currentTimeMillis })
+          const outcome = yield* Effect.either(
+            admit(
+              { ...params, device: proof },
+              { remoteAddress, local: false, originHeader: undefined, hostHeader: undefined },
+              "nonce"
+            )
+          )
+          if (outcome._tag === "Right") return "in"
+          return outcome.left._tag === "HandshakeRefused"
+            ? (outcome.left.error.details as Frame)["code"]
+            : outcome.left._tag
+        })
+      const { code } = yield* codes.create({ organizationId, ttl: "1 hour" })
+      for (let i = 0; i < 10; i++) {
+        expect(yield* present("wrong", "192.0.2.1")).toBe("AUTH_BOOTSTRAP_TOKEN_INVALID")
+      }
+      expect(yield* present(Redacted.value(code), "192.0.2.1")).toBe("AUTH_RATE_LIMITED")
+      expect(yield* present("wrong", "192.0.2.2")).toBe("AUTH_BOOTSTRAP_TOKEN_INVALID")
+      yield* TestClock.adjust("5 minutes")
+      expect(yield* present(Redacted.value(code), "192.0.2.1")).toBe("in")
+    }).pipe(Effect.provide(handshake))
+  )
 })
 
 describe("health", () => {
