@@ -40,26 +40,29 @@ export interface Choice {
   readonly guessed: boolean
 }
 
+/** An agent as a person names it. */
+const checked = (name: string): Effect.Effect<string, Failure> =>
+  name === "claude" || name === "scripted" || (name.startsWith("acp:") && name.length > "acp:".length)
+    ? Effect.succeed(name)
+    : new Failure({
+        message: `there is no agent called ${JSON.stringify(name)}`,
+        next: "use claude, scripted or acp:<command>",
+        exitCode: ExitCode.usage
+      })
+
+/** What new sessions may ask for beside the chosen agent: what was named, and `claude` where it is on the path. */
+export const further = (named: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, Failure> =>
+  Effect.gen(function* () {
+    const agents = yield* Effect.forEach(named, checked)
+    return Option.isSome(yield* onPath("claude")) ? [...agents, "claude"] : agents
+  })
+
 /** `--agent`, then `CAUSEWAY_AGENT`, then `claude` where it is on the path, else `scripted`. */
 export const choose = (option: Option.Option<string>): Effect.Effect<Choice, Failure> =>
   Effect.gen(function* () {
     const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_AGENT")).pipe(Effect.orDie)
     const named = Option.orElse(option, () => variable)
-    if (Option.isSome(named)) {
-      const name = named.value
-      if (
-        name === "claude" ||
-        name === "scripted" ||
-        (name.startsWith("acp:") && name.length > "acp:".length)
-      ) {
-        return { agent: name, guessed: false }
-      }
-      return yield* new Failure({
-        message: `there is no agent called ${JSON.stringify(name)}`,
-        next: "use claude, scripted or acp:<command>",
-        exitCode: ExitCode.usage
-      })
-    }
+    if (Option.isSome(named)) return { agent: yield* checked(named.value), guessed: false }
     const claude = yield* onPath("claude")
     return { agent: Option.isSome(claude) ? "claude" : "scripted", guessed: true }
   })

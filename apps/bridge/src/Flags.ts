@@ -63,6 +63,12 @@ export const attaching = {
       "claude, scripted, acp:<command> or a configured name (CAUSEWAY_AGENT; default: claude where it is installed)"
     )
   ),
+  offer: Options.text("offer").pipe(
+    Options.repeated,
+    Options.withDescription(
+      "Another agent that new sessions may ask for, by name as with --agent; can be given several times (claude is offered where it is installed)"
+    )
+  ),
   capacity: Options.integer("capacity").pipe(
     Options.withDefault(32),
     Options.withDescription("How many sessions may run here at once")

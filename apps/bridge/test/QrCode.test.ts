@@ -33,7 +33,10 @@ const address = FastCheck.tuple(
 describe("a QR code in a terminal", () => {
   it.prop(
     "is read as the address that it was made of, on every kind of terminal, within 80 columns",
-    [address, FastCheck.constantFrom("coloured", "dark-terminal", "light-terminal" as const)],
+    [
+      address,
+      FastCheck.constantFrom("coloured" as const, "dark-terminal" as const, "light-terminal" as const)
+    ],
     ([url, paint]) => {
       const lines = Option.getOrThrow(QrCode.render(url, { columns: 80, paint }))
       expect(Math.max(...lines.map((line) => line.replace(/[^ █▀▄]/g, "").length))).toBeLessThanOrEqual(80)

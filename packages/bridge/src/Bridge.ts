@@ -13,6 +13,7 @@ import type * as Ingress from "@causeway/client/Ingress"
 import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
 import { type EnvironmentId, type SessionId, sameSession } from "@causeway/protocol/Ids"
+import type * as Offers from "@causeway/protocol/Offers"
 import * as Payload from "@causeway/protocol/Payload"
 import type { AgentOutput } from "@causeway/runner/Agent"
 import * as Clock from "effect/Clock"
@@ -29,6 +30,7 @@ import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as AgentChoice from "./AgentChoice.ts"
 import { BridgeEvent, type Unfinished } from "./BridgeEvent.ts"
 import type { Config } from "./Config.ts"
 import type { Serve } from "./Host.ts"
@@ -140,7 +142,14 @@ export const make = Effect.gen(function* () {
       const emit = (event: BridgeEvent) => config.onEvent?.(event) ?? Effect.void
       yield* journal.claim(config.dir)
       const connectivity = yield* Connectivity.make(emit)
-      const registrar = yield* Effect.provide(Registrar.make(config, emit), services)
+      const offered = AgentChoice.offer([config.agent, ...(config.agents ?? [])])
+      const furtherSessions = config.spawnMode !== "session"
+      const offers: Offers.Offers = {
+        agents: offered.map(({ name }) => name),
+        worktrees: furtherSessions && (yield* worktrees.canBeMadeOf(config.dir)),
+        sessions: furtherSessions
+      }
+      const registrar = yield* Effect.provide(Registrar.make(config, offers, emit), services)
 
       const saved = yield* journal.sessions(config.dir)
       const pointer = yield* pointers.read(config.dir)
@@ -181,6 +190,7 @@ export const make = Effect.gen(function* () {
 
       const hands = yield* HeldSessions.make({
         config,
+        offered,
         emit,
         environment,
         connectivity,

@@ -31,7 +31,8 @@ export interface Config {
   /** Sessions held at once, the home session among them; work beyond that is not acknowledged. At least 1. */
   readonly maxSessions: number
   /**
-   * Where the sessions work; default `same-dir`: all in `dir`. `worktree`: the home session in `dir`, every other one in
+   * Where the sessions work; default `same-dir`: all in `dir`, but for those that ask for a worktree of their own
+   * (`session_context.worktree`). `worktree`: the home session in `dir`, every other one in
    * a git worktree of its own, made when it is taken for the first time and removed when it has ended for good, unless
    * work would be lost (a `Warning` says where it stays); where none can be made, `WorkRefused` says why, and the
    * session's people are told with each prompt. `session`: the home session alone; other work is not acknowledged, and
@@ -51,6 +52,11 @@ export interface Config {
   readonly lease?: Duration.DurationInput
   /** What the sessions' agents are started with, unless the session says otherwise. */
   readonly agent: string
+  /**
+   * Further agents that a session may ask for (`session_context.agent`) beside `agent`; default none. One that asks for
+   * another is not served, and its people are told with each prompt.
+   */
+  readonly agents?: ReadonlyArray<string>
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined
   /** Run for every session that is held, the home session included. Without it the handle's streams bring what comes. */

@@ -39,6 +39,8 @@ export class Worktrees extends Context.Tag("@causeway/bridge/Worktrees")<
      * Nothing is made.
      */
     readonly placeOf: (id: SessionId, directory: string) => Effect.Effect<string>
+    /** Whether worktrees can be made of a directory: it is in a checkout. */
+    readonly canBeMadeOf: (directory: string) => Effect.Effect<boolean>
     /** Makes the session's worktree where it is not there yet, and answers with the place in it. */
     readonly open: (id: SessionId, directory: string) => Effect.Effect<string, WorkspaceUnavailable>
     /**
@@ -78,19 +80,24 @@ const make = (options: Options) =>
     const fileOf = (session: string) => path.join(options.root, `${session}.json`)
     const exists = (name: string) => Effect.orElseSucceed(fs.exists(name), () => false)
 
-    /** Where `directory` is in its checkout: empty for the root of one, and outside of any. */
-    const within = (directory: string): Effect.Effect<string> => {
-      const up = (at: string): Effect.Effect<string> =>
+    /** Where `directory` is in its checkout: empty for the root of one; none outside of any. */
+    const within = (directory: string): Effect.Effect<Option.Option<string>> => {
+      const up = (at: string): Effect.Effect<Option.Option<string>> =>
         Effect.flatMap(exists(path.join(at, ".git")), (found) => {
-          if (found) return Effect.succeed(path.relative(at, directory))
+          if (found) return Effect.succeedSome(path.relative(at, directory))
           const parent = path.dirname(at)
-          return parent === at ? Effect.succeed("") : up(parent)
+          return parent === at ? Effect.succeedNone : up(parent)
         })
       return up(directory)
     }
 
     const placeOf = (id: SessionId, directory: string) =>
-      Effect.map(within(directory), (place) => path.join(treeOf(sessionBody(id)), place))
+      Effect.map(within(directory), (place) =>
+        path.join(
+          treeOf(sessionBody(id)),
+          Option.getOrElse(place, () => "")
+        )
+      )
 
     const read = (session: string): Effect.Effect<Option.Option<Entry>> =>
       fs.readFileString(fileOf(session)).pipe(
@@ -189,7 +196,13 @@ const make = (options: Options) =>
       )
     })
 
-    return Worktrees.of({ placeOf, open, close, of })
+    return Worktrees.of({
+      placeOf,
+      canBeMadeOf: (directory) => Effect.map(within(directory), Option.isSome),
+      open,
+      close,
+      of
+    })
   })
 
 export const layer = (options: Options): Layer.Layer<Worktrees, never, FileSystem.FileSystem | Path.Path> =>

@@ -1,3 +1,4 @@
+export * as AgentChoice from "./AgentChoice.ts"
 export * as Bridge from "./Bridge.ts"
 export * as BridgeEvent from "./BridgeEvent.ts"
 export * as Config from "./Config.ts"

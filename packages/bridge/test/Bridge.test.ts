@@ -3,7 +3,9 @@ import * as ClientError from "@causeway/client/ClientError"
 import * as Environments from "@causeway/client/Environments"
 import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
-import { EnvironmentId, SessionId, WorkId } from "@causeway/protocol/Ids"
+import { EnvironmentId, SessionId, sessionBody, WorkId } from "@causeway/protocol/Ids"
+import * as Offers from "@causeway/protocol/Offers"
+import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Payload from "@causeway/protocol/Payload"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeContext from "@effect/platform-node/NodeContext"
@@ -38,6 +40,12 @@ interface Fakes {
   /** Ends polling with this failure. */
   readonly endPolls: (error: Poller.WorkError) => Effect.Effect<void>
   readonly archived: Set<string>
+  /** What the hub tells of sessions beside their ids. */
+  readonly told: Map<string, JsonObject>
+  /** Metadata of each registration. */
+  readonly metadata: Array<JsonObject | undefined>
+  /** Whether sessions cannot be read now. */
+  readonly unreadable: { now: boolean }
   /** Calls that never answer. */
   readonly deaf: Set<string>
   /** Calls that are refused for good. */
@@ -58,6 +66,9 @@ const withFakes = <A, E>(use: (fakes: Fakes) => Effect.Effect<A, E, Scope.Scope>
     const calls: Array<string> = []
     const events: Array<BridgeEvent> = []
     const archived = new Set<string>()
+    const told = new Map<string, JsonObject>()
+    const metadata: Array<JsonObject | undefined> = []
+    const unreadable = { now: false }
     const deaf = new Set<string>()
     const refused = new Set<string>()
     const polls = yield* Queue.unbounded<Effect.Effect<Poller.Work, Poller.WorkError>>()
@@ -75,12 +86,15 @@ const withFakes = <A, E>(use: (fakes: Fakes) => Effect.Effect<A, E, Scope.Scope>
     const services = Layer.mergeAll(
       hub.layer(),
       Layer.mock(Environments.Environments, {
-        register: ({ reuseEnvironmentId }) =>
-          call(`register ${reuseEnvironmentId ?? "-"}`, () => ({
-            environmentId,
-            secret: Redacted.make("secret"),
-            reused: reuseEnvironmentId === environmentId
-          })),
+        register: ({ reuseEnvironmentId, metadata: said }) =>
+          call(`register ${reuseEnvironmentId ?? "-"}`, () => {
+            metadata.push(said)
+            return {
+              environmentId,
+              secret: Redacted.make("secret"),
+              reused: reuseEnvironmentId === environmentId
+            }
+          }),
         deregister: () => call("deregister", () => undefined),
         reconnect: (_, sessionId) => call(`reconnect ${sessionId}`, () => undefined),
         ack: (_, workId) =>
@@ -98,13 +112,15 @@ const withFakes = <A, E>(use: (fakes: Fakes) => Effect.Effect<A, E, Scope.Scope>
         get: (id) =>
           archived.has("gone")
             ? new ClientError.SessionNotFound({ sessionId: id })
-            : Effect.succeed({
-                id,
-                environmentId: Option.some(environmentId),
-                title: Option.none(),
-                archivedAt: archived.has(id) ? Option.some("2026-01-01T00:00:00Z") : Option.none(),
-                raw: {}
-              }),
+            : unreadable.now
+              ? new ClientError.HubUnreachable({ operation: "get", reason: "Transport", detail: "cut" })
+              : Effect.succeed({
+                  id,
+                  environmentId: Option.some(environmentId),
+                  title: Option.none(),
+                  archivedAt: archived.has(id) ? Option.some("2026-01-01T00:00:00Z") : Option.none(),
+                  raw: told.get(sessionBody(id)) ?? {}
+                }),
         archive: (id) => call(`archive ${id}`, () => void archived.add(id))
       }),
       Layer.mock(Poller.Poller, {
@@ -127,6 +143,9 @@ const withFakes = <A, E>(use: (fakes: Fakes) => Effect.Effect<A, E, Scope.Scope>
         events,
         hub,
         archived,
+        told,
+        metadata,
+        unreadable,
         deaf,
         refused,
         offer: (sessionId, workId = "work_1") =>
@@ -313,6 +332,120 @@ describe("Bridge", () => {
         expect(served).toBe(1)
         yield* close
         expect(fakes.calls.filter((call) => call.startsWith("stop"))).toEqual(["stop work_2"])
+      })
+    )
+  )
+
+  it.scoped("tells which agents it offers, and serves a session with the one that it asks for", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const served = new Map<string, string>()
+        const { close } = yield* fakes.start({
+          maxSessions: 9,
+          agents: ["acp:/opt/gemini --key secret", "claude", "model"],
+          serve: (link) =>
+            Effect.zipRight(
+              Effect.sync(() => void served.set(sessionBody(link.sessionId), link.record.agent)),
+              Effect.never
+            )
+        })
+        expect(fakes.metadata.map((each) => Offers.fromMetadata(each ?? {}))).toEqual([
+          { agents: ["model", "acp:gemini", "claude"], worktrees: false, sessions: true }
+        ])
+        const wishes = { none: undefined, own: "model", known: "claude", command: "acp:gemini" }
+        for (const [id, agent] of Object.entries(wishes)) {
+          fakes.told.set(id, { session_context: agent === undefined ? {} : { agent } })
+          yield* fakes.offer(SessionId.make(`session_${id}`), `work_${id}`)
+          yield* until(() => served.has(id))
+        }
+        expect(Object.fromEntries(served)).toEqual({
+          "1": "model",
+          none: "model",
+          own: "model",
+          known: "claude",
+          command: "acp:/opt/gemini --key secret"
+        })
+        yield* close
+      })
+    )
+  )
+
+  it.scoped(
+    "serves no session whose agent it does not offer, tells its people why, and serves it once it does",
+    () =>
+      withFakes((fakes) =>
+        Effect.gen(function* () {
+          const served: Array<string> = []
+          const serve: Bridge.Config["serve"] = (link) =>
+            Effect.zipRight(
+              Effect.sync(() => {
+                if (!link.home) served.push(link.record.agent)
+              }),
+              Effect.never
+            )
+          const other = SessionId.make("session_other")
+          fakes.told.set("other", { session_context: { agent: "acp:rm -rf /" } })
+          const first = yield* fakes.start({ perpetual: true, serve })
+          yield* fakes.offer(other, "work_2")
+          yield* until(() => fakes.events.some(({ _tag }) => _tag === "WorkRefused"))
+          yield* fakes.hub.say(Payload.make({ type: "user", uuid: "p1" }))
+          yield* until(() => fakes.hub.texts.length === 2)
+          const said = fakes.hub.texts.map((text) => JSON.parse(text))
+          expect(said).toMatchObject([
+            { type: "bridge_error", reason: "agent_unavailable", detail: "AgentNotOffered" },
+            { type: "result", is_error: true, user_message_uuid: "p1" }
+          ])
+          expect(said[0].message).toContain('"acp:rm -rf /"')
+          expect(said[0].message).toContain("offered: model")
+          expect(served).toEqual([])
+          yield* first.close
+
+          const second = yield* fakes.start({ perpetual: true, serve, agents: ["acp:rm -rf /"] })
+          yield* fakes.offer(other, "work_3")
+          yield* until(() => served.length > 0)
+          expect(served).toEqual(["acp:rm -rf /"])
+          yield* second.close
+        })
+      )
+  )
+
+  it.scoped(
+    "a session that asks for a worktree works in its own; where none can be made its people are told",
+    () =>
+      withFakes((fakes) =>
+        Effect.gen(function* () {
+          const served: Array<string> = []
+          const { close } = yield* fakes.start({
+            serve: (link) =>
+              Effect.zipRight(
+                Effect.sync(() => void served.push(link.record.cwd)),
+                Effect.never
+              )
+          })
+          fakes.told.set("other", { session_context: { worktree: true } })
+          yield* fakes.offer(SessionId.make("session_other"), "work_2")
+          yield* until(() => fakes.events.some(({ _tag }) => _tag === "WorkRefused"))
+          yield* fakes.hub.say(Payload.make({ type: "user", uuid: "p1" }))
+          yield* until(() => fakes.hub.texts.length === 2)
+          expect(JSON.parse(fakes.hub.texts[0] ?? "{}")).toMatchObject({ detail: "WorkspaceUnavailable" })
+          expect(served).toEqual(["/project"])
+          yield* close
+        })
+      )
+  )
+
+  it.scoped("work whose wishes cannot be read now is left for the next offer", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const { close } = yield* fakes.start({ serve: () => Effect.never })
+        fakes.unreadable.now = true
+        yield* fakes.offer(SessionId.make("session_other"), "work_2")
+        yield* until(() => fakes.events.some(({ _tag }) => _tag === "WorkRefused"))
+        expect(fakes.calls).not.toContain("ack work_2")
+        fakes.unreadable.now = false
+        yield* fakes.offer(SessionId.make("session_other"), "work_2")
+        yield* until(() => fakes.calls.includes("ack work_2"))
+        yield* close
       })
     )
   )

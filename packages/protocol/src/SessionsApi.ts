@@ -38,7 +38,11 @@ export const SessionContext = open({
   sources: Schema.optional(Schema.NullOr(Schema.Array(Schema.Union(GitSource, JsonObject)))),
   outcomes: Schema.optional(Schema.NullOr(Schema.Array(Schema.Union(GitOutcome, JsonObject)))),
   model: Schema.optional(Schema.NullOr(Schema.String)),
-  cwd: Schema.optional(Schema.NullOr(Schema.String))
+  cwd: Schema.optional(Schema.NullOr(Schema.String)),
+  /** Which of the environment's agents works on it; default: the first. See Offers. */
+  agent: Schema.optional(Schema.NullOr(Schema.String)),
+  /** True, or a string: it works in a git worktree of its own. */
+  worktree: Schema.optional(Schema.NullOr(Schema.Union(Schema.Boolean, Schema.String)))
 })
 export type SessionContext = typeof SessionContext.Type
 

@@ -163,6 +163,7 @@ const serveHub = (flags: ServingFlags, stateDir: string) =>
 interface AttachingFlags {
   readonly dir: string
   readonly agent: Option.Option<string>
+  readonly offer: ReadonlyArray<string>
   readonly capacity: number
   readonly spawn: SpawnMode
   /** Minutes; 0: never. */
@@ -240,6 +241,7 @@ const attach = (
           : "agent: scripted, for trying things out (claude is not on the path; --agent names another)"
       )
     }
+    const offered = yield* Agents.further(flags.offer)
     const checkout = yield* Checkout.read(dir)
     const report = yield* makeReport
     const services = yield* Layer.build(bridgeLayer(to, stateDir, idle)).pipe(
@@ -260,6 +262,7 @@ const attach = (
         spawnMode: flags.spawn,
         perpetual: flags.perpetual,
         agent: choice.agent,
+        agents: offered,
         model: Option.getOrUndefined(flags.model),
         permissionMode: Option.getOrUndefined(flags.permissionMode),
         serve,

@@ -19,6 +19,7 @@ import type * as Payload from "@causeway/protocol/Payload"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -29,6 +30,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import * as AgentChoice from "../AgentChoice.ts"
 import { BridgeEvent } from "../BridgeEvent.ts"
 import type { Config } from "../Config.ts"
 import * as Host from "../Host.ts"
@@ -80,6 +82,10 @@ export interface HeldSessions {
       readonly home: boolean
       readonly model?: string | undefined
       readonly permissionMode?: string | undefined
+      /** The agent that the session asks for; default: the bridge's own. */
+      readonly agent?: string | undefined
+      /** Whether the session asks for a worktree of its own. */
+      readonly worktree?: boolean
     }
   ) => Effect.Effect<Held, JournalFailed>
   /** Answers an offer: attaches the session, anew if it is held already; leaves it alone at capacity. */
@@ -107,8 +113,13 @@ const member = (value: unknown, name: string): unknown =>
 const text = (value: unknown): string | undefined =>
   typeof value === "string" && value.length > 0 ? value : undefined
 
+/** A name stands for the wish to have one. */
+const worktree = (value: unknown): boolean => value === true || text(value) !== undefined
+
 export const make = (options: {
   readonly config: Config
+  /** The agents that sessions may ask for. */
+  readonly offered: ReadonlyArray<AgentChoice.Offered>
   readonly emit: (event: BridgeEvent) => Effect.Effect<void>
   readonly environment: Ref.Ref<EnvironmentId>
   readonly connectivity: Connectivity
@@ -132,7 +143,7 @@ export const make = (options: {
   | Worktrees
 > =>
   Effect.gen(function* () {
-    const { config, connectivity, emit, environment, registrar, scope } = options
+    const { config, connectivity, emit, environment, offered, registrar, scope } = options
     const journal = yield* Journal
     const environments = yield* Environments.Environments
     const sessions = yield* Sessions.Sessions
@@ -163,20 +174,27 @@ export const make = (options: {
 
     // --- Taking and letting go ---
 
-    /** A session that works elsewhere than in the bridge's directory works in its worktree. */
-    const servingOf = ({ cwd, sessionId }: SessionRecord): Host.Serve => {
+    /**
+     * A session that works elsewhere than in the bridge's directory works in its worktree; one whose agent is not offered
+     * is not served.
+     */
+    const servingOf = (
+      { cwd, sessionId }: SessionRecord,
+      agent: Either.Either<string, AgentChoice.AgentNotOffered>
+    ): Host.Serve => {
       const serve = config.serve ?? options.serve
-      return cwd === config.dir
-        ? serve
-        : Host.within(
-            worktrees.open(sessionId, config.dir),
-            (why) => emit(BridgeEvent.WorkRefused({ sessionId, why })),
-            serve
-          )
+      if (Either.isRight(agent) && cwd === config.dir) return serve
+      return Host.within(
+        Effect.zipRight(agent, cwd === config.dir ? Effect.void : worktrees.open(sessionId, config.dir)),
+        (why) => emit(BridgeEvent.WorkRefused({ sessionId, why })),
+        serve
+      )
     }
 
-    const open = (record: SessionRecord): Effect.Effect<Held, JournalFailed> =>
+    const open = (entered: SessionRecord): Effect.Effect<Held, JournalFailed> =>
       Effect.gen(function* () {
+        const agent = AgentChoice.chosen(offered, entered.agent)
+        const record = { ...entered, agent: Either.getOrElse(agent, () => entered.agent) }
         const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
         const link = yield* Link.make({
           record,
@@ -190,7 +208,7 @@ export const make = (options: {
               : connectivity.saw({ home: false }, connection.error, Duration.millis(connection.delayMillis))
           }
         }).pipe(Scope.extend(own), Effect.provide(services))
-        const serve = servingOf(record)
+        const serve = servingOf(record, agent)
         const entry: Held = {
           link,
           scope: own,
@@ -208,14 +226,14 @@ export const make = (options: {
     const take: HeldSessions["take"] = (sessionId, settings) =>
       Effect.gen(function* () {
         if (settings.home) homeBody = sessionBody(sessionId)
-        const apart = config.spawnMode === "worktree" && !settings.home
+        const apart = (config.spawnMode === "worktree" || settings.worktree === true) && !settings.home
         const record = yield* journal.enter({
           sessionId,
           environmentId: settings.environmentId,
           directory: config.dir,
           home: settings.home,
           agentSessionId: randomUUID(),
-          agent: config.agent,
+          agent: settings.agent === undefined ? config.agent : AgentChoice.entered(offered, settings.agent),
           cwd: apart ? yield* worktrees.placeOf(sessionId, config.dir) : config.dir,
           model: settings.model ?? config.model,
           permissionMode: settings.permissionMode ?? config.permissionMode
@@ -382,30 +400,36 @@ export const make = (options: {
 
     // --- Work ---
 
-    /** What a session asks of its agent; the bridge's own settings where that cannot be read. */
+    const retried = <A, E extends { readonly _tag: string }>(call: Effect.Effect<A, E>) =>
+      Effect.retry(call, {
+        while: ClientError.isTransient,
+        schedule: Schedule.intersect(Backoff.uploads, Schedule.recurs(3))
+      })
+
+    /** What a session asks of its agent; the bridge's own settings where the hub does not tell. */
     const settingsOf = (sessionId: SessionId) =>
       sessions.get(sessionId).pipe(
         Effect.map(({ raw }) => ({
           model: text(member(raw["session_context"], "model")),
-          permissionMode: text(raw["permission_mode"])
+          permissionMode: text(raw["permission_mode"]),
+          agent: text(member(raw["session_context"], "agent")),
+          worktree: worktree(member(raw["session_context"], "worktree"))
         })),
-        Effect.catchAll((error) =>
-          Effect.as(
-            Effect.logWarning("settings of the session not read").pipe(
-              Effect.annotateLogs({ session: sessionId, detail: error.message })
-            ),
-            {}
-          )
+        retried,
+        // What cannot be read now may name another agent: the work comes again. A hub that never tells names none.
+        Effect.catchIf(
+          (error) => !ClientError.isTransient(error),
+          (error) =>
+            Effect.as(
+              Effect.logWarning("settings of the session not read").pipe(
+                Effect.annotateLogs({ session: sessionId, detail: error.message })
+              ),
+              {}
+            )
         )
       )
 
-    const acknowledge = (work: Poller.Work) =>
-      environments.ack(work.environmentId, work.workId).pipe(
-        Effect.retry({
-          while: ClientError.isTransient,
-          schedule: Schedule.intersect(Backoff.uploads, Schedule.recurs(3))
-        })
-      )
+    const acknowledge = (work: Poller.Work) => retried(environments.ack(work.environmentId, work.workId))
 
     const accept = (work: Poller.Work) =>
       Effect.gen(function* () {
@@ -418,6 +442,9 @@ export const make = (options: {
           const { maxSessions } = config
           return yield* emit(BridgeEvent.AtCapacity({ sessionId: work.sessionId, maxSessions }))
         }
+        const before = yield* journal.session(toCompat(work.sessionId))
+        const settings =
+          known !== undefined || Option.isSome(before) ? {} : yield* settingsOf(toCompat(work.sessionId))
         yield* acknowledge(work)
         yield* FiberMap.remove(yielded, sessionBody(work.sessionId))
         const attachment: Link.Attachment = {
@@ -428,8 +455,6 @@ export const make = (options: {
         }
         if (known !== undefined) return yield* aside(attach(known, attachment))
         const sessionId = toCompat(work.sessionId)
-        const before = yield* journal.session(sessionId)
-        const settings = Option.isSome(before) ? {} : yield* settingsOf(sessionId)
         const entry = yield* take(sessionId, {
           environmentId: work.environmentId,
           home: false,

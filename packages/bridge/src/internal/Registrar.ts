@@ -4,6 +4,7 @@ import * as ClientError from "@causeway/client/ClientError"
 import * as Environments from "@causeway/client/Environments"
 import * as Sessions from "@causeway/client/Sessions"
 import { type EnvironmentId, type SessionId, toCompat } from "@causeway/protocol/Ids"
+import * as Offers from "@causeway/protocol/Offers"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -56,6 +57,7 @@ export interface Registrar {
 
 export const make = (
   config: Config,
+  offers: Offers.Offers,
   emit: (event: BridgeEvent) => Effect.Effect<void>
 ): Effect.Effect<Registrar, never, Environments.Environments | Sessions.Sessions> =>
   Effect.gen(function* () {
@@ -80,6 +82,7 @@ export const make = (
             gitRepoUrl: config.gitRepoUrl,
             maxSessions: config.maxSessions,
             workerType: config.workerType,
+            metadata: Offers.toMetadata(offers),
             reuseEnvironmentId
           })
           .pipe(Effect.tapError(delayed), untilGivenUp)
