@@ -285,7 +285,7 @@ describe("Causeway's own methods", () => {
           branch: "main",
           gitRepoUrl: undefined,
           maxSessions: 3,
-          metadata: undefined,
+          metadata: JSON.stringify({ worker_type: "x", agents: "claude,acp:gemini", worktrees: "true" }),
           reuseEnvironmentId: undefined
         })
         const { environments: shown } = yield* call(client, "environments.list")
@@ -295,6 +295,7 @@ describe("Causeway's own methods", () => {
             directory: "/srv/app",
             capacity: { max: 3, used: 0 },
             queued: 0,
+            offers: { agents: ["claude", "acp:gemini"], worktrees: true, sessions: true },
             archived: false
           }
         ])

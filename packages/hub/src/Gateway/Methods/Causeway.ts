@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
+import * as Offers from "@causeway/protocol/Offers"
 import * as Environments from "@causeway/store/Environments"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
 import * as Approvals from "@causeway/transcript/Approvals"
@@ -285,6 +286,8 @@ export const make = Effect.gen(function* () {
             lastSeenAt: each.lastSeenAt ?? null,
             capacity: { max: each.maxSessions, used: held.get(each.id)?.held ?? 0 },
             queued: held.get(each.id)?.queued ?? 0,
+            // The store keeps the JSON text of an object.
+            offers: Offers.fromMetadata(object(JSON.parse(each.metadata))),
             archived: each.archivedAt !== undefined
           }))
         })
