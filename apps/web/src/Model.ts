@@ -490,7 +490,9 @@ export const make = (world: World): Model => {
     },
     event: (event) => {
       if (event === "sessions.changed" || event === "session.message") soon()
-      else if (event.startsWith("device.pair.")) void readDevices()
+      else if (event.startsWith("device.pair.") || (event === "presence" && state.route._tag === "Devices")) {
+        void readDevices()
+      }
     }
   })
   tick()
@@ -511,6 +513,7 @@ export const make = (world: World): Model => {
     go: (route) => {
       const id = route._tag === "Session" ? route.id : null
       set({ route })
+      if (route._tag === "Devices" && isConnected()) void readDevices()
       if (id === (state.open?.id ?? null)) return
       if (id !== null) {
         openSession(id, route._tag === "Session" ? route.seq : null)

@@ -50,9 +50,9 @@ const Invitation = ({ code, again }: { readonly code: Devices.Code; readonly aga
   return (
     <>
       <p>Open this address on the other device, or point its camera here. It lets one device in, once.</p>
-      <QrCode text={address} label="QR code of the address below" />
+      <QrCode text={address} label="QR code of this invitation" />
       <label htmlFor="invitation">Address</label>
-      <div className="copy">
+      <div className="invitation">
         <input id="invitation" readOnly value={address} onFocus={(event) => event.target.select()} />
         <button
           type="button"

@@ -1,12 +1,18 @@
-/** What sessions cost and how they are. */
+/** What sessions cost, how they are, how the hub is, and which credentials expire. */
 import * as Usage from "@causeway/transcript/Usage"
 import { ChevronLeft } from "lucide-react"
-import { useEffect } from "react"
+import { useEffect, useState } from "react"
+import * as Expiry from "../Expiry.ts"
+import * as Figures from "../Figures.ts"
 import * as Route from "../Route.ts"
 import * as Text from "../Text.ts"
-import { ALARM, WARN } from "./Session.tsx"
+import { ALARM, WARN } from "./Context.tsx"
+import { useTokens } from "./Expiring.tsx"
 import { statusText } from "./Sidebar.tsx"
-import { useModelState } from "./use.ts"
+import { useModel, useModelState, useNow } from "./use.ts"
+
+/** How often the hub is asked for its figures while they are looked at. */
+const SAMPLE_MILLIS = 5000
 
 const Bars = ({
   title,
@@ -45,6 +51,121 @@ const Bars = ({
   </section>
 )
 
+/** One figure over time. The picture says nothing that the words do not. */
+const Line = ({ series }: { readonly series: Figures.Series }) => {
+  const words = Figures.words(series)
+  return (
+    <figure className="spark">
+      <figcaption>
+        <b>{series.title}</b> <span className="note">{words}</span>
+      </figcaption>
+      <svg viewBox="0 0 240 56" preserveAspectRatio="none" role="img" aria-label={`${series.title}: ${words}`}>
+        <polyline points={Figures.line(series.points, 240, 52)} transform="translate(0 2)" />
+      </svg>
+    </figure>
+  )
+}
+
+const HubFigures = () => {
+  const model = useModel()
+  const { connection } = useModelState()
+  const [samples, setSamples] = useState<ReadonlyArray<Figures.Sample>>([])
+  const [problem, setProblem] = useState<string | null>(null)
+  const isConnected = connection._tag === "connected"
+  useEffect(() => {
+    if (!isConnected) return
+    let mounted = true
+    const read = (): void => {
+      if (document.visibilityState === "hidden") return
+      void model.metrics().then((result) => {
+        if (!mounted) return
+        setProblem(result.ok ? null : result.message)
+        if (!result.ok) return
+        const sample = { at: Date.now(), metrics: result.value }
+        setSamples((before) => Figures.add(before, sample))
+      })
+    }
+    read()
+    const timer = setInterval(read, SAMPLE_MILLIS)
+    return () => {
+      mounted = false
+      clearInterval(timer)
+    }
+  }, [model, isConnected])
+  const latest = samples.at(-1)
+  return (
+    <section className="chart">
+      <h3>The hub, while this view is open</h3>
+      {problem === null ? null : <p className="note bad">{problem}</p>}
+      {latest === undefined && problem === null ? <p className="note">Reading…</p> : null}
+      <div className="sparks">
+        {Figures.series(samples).map((series) => (
+          <Line key={series.name} series={series} />
+        ))}
+      </div>
+      {latest === undefined ? null : (
+        <details className="all">
+          <summary>All figures</summary>
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is scrolled by keyboard, too. */}
+          {/* biome-ignore lint/a11y/useSemanticElements: the element that the rule names says something else. */}
+          <div className="table" tabIndex={0} role="region" aria-label="All figures">
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">Name</th>
+                  <th scope="col">Value</th>
+                </tr>
+              </thead>
+              <tbody>
+                {Figures.table(latest.metrics).map(({ name, labels, value }) => {
+                  const whole = `${name}${Object.entries(labels)
+                    .map(([label, text]) => ` ${label}=${text}`)
+                    .join("")}`
+                  return (
+                    <tr key={whole}>
+                      <td>{Text.line(whole, 160)}</td>
+                      <td>{Figures.number(value)}</td>
+                    </tr>
+                  )
+                })}
+              </tbody>
+            </table>
+          </div>
+        </details>
+      )}
+    </section>
+  )
+}
+
+const Credentials = () => {
+  const tokens = useTokens()
+  const now = useNow(60_000)
+  if (tokens === null) return null
+  return (
+    <section className="chart">
+      <h3>Access tokens</h3>
+      {tokens.length === 0 ? <p className="note">There are none.</p> : null}
+      <ul className="tokens">
+        {tokens.map((token) => {
+          const left = token.expiresAt === null ? null : token.expiresAt - now
+          const isNear = left !== null && left <= Expiry.WARN_MILLIS
+          return (
+            <li key={token.id}>
+              <bdi>{Text.exactLine(token.name, 80)}</bdi>
+              <span className={isNear ? "state warn" : "state"}>
+                {left === null ? "does not expire" : Expiry.words(left)}
+              </span>
+              <span className="value">
+                {token.lastUsedAt === null ? "not used yet" : `used ${Text.ago(token.lastUsedAt, now)}${now - token.lastUsedAt < 60_000 ? "" : " ago"}`}
+              </span>
+            </li>
+          )
+        })}
+      </ul>
+    </section>
+  )
+}
+
 export const Metrics = () => {
   const { sessions, environments } = useModelState()
   useEffect(() => {
@@ -54,9 +175,9 @@ export const Metrics = () => {
   const total = sessions.reduce((sum, session) => sum + (session.costUsd ?? 0), 0)
   const turns = sessions.reduce((sum, session) => sum + session.turns, 0)
   const tiles = [
-    ["Cost of all sessions", `$${total.toFixed(2)}`],
-    ["Turns", turns.toLocaleString()],
-    ["Sessions", active.length.toLocaleString()],
+    ["Cost of all sessions", Text.dollars(total)],
+    ["Turns", turns.toLocaleString("en")],
+    ["Sessions", active.length.toLocaleString("en")],
     ["Machines online", `${environments.filter(({ online }) => online).length} of ${environments.length}`],
     ...["requires_action", "running", "pending", "idle"].map((status) => [
       statusText(status, false),
@@ -104,13 +225,15 @@ export const Metrics = () => {
         <Bars
           title="Cost by session"
           rows={byCost.map((row) => ({ ...row, max: most }))}
-          words={(value) => `$${value.toFixed(2)}`}
+          words={Text.dollars}
         />
         <Bars
           title="Context by session"
           rows={byContext}
           words={(value, max) => `${Math.round((100 * value) / max)} % · ${Text.tokens(value)}`}
         />
+        <Credentials />
+        <HubFigures />
       </div>
     </section>
   )
