@@ -41,7 +41,7 @@ const chunk = <A>(values: ReadonlyArray<A>): Chunk.Chunk<A> => Chunk.fromIterabl
 const PREFIX_MIN = 4
 
 /**
- * The session that `reference` names: an id in either spelling, the beginning of one (four characters at least, of one
+ * The session that `reference` names: an id in any spelling (a gateway's uuid too), the beginning of one (four characters at least, of one
  * session only), or `latest`.
  */
 export const find = (reference: string): Effect.Effect<Api.Session, Failure, Sessions.Sessions> =>
@@ -54,16 +54,22 @@ export const find = (reference: string): Effect.Effect<Api.Session, Failure, Ses
         onSome: Effect.succeed
       })
     }
-    const id = yield* Schema.decode(SessionId)(reference).pipe(
-      Effect.mapError(
-        () =>
-          new Failure({
-            message: `${JSON.stringify(reference)} is not a session id`,
-            next: "`sessions list` shows those that are there",
-            exitCode: ExitCode.usage
-          })
-      )
-    )
+    // Gateways spell a session's id as a uuid.
+    const fromUuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(reference)
+      ? SessionId.make(`session_${reference.replaceAll("-", "").toLowerCase()}`)
+      : undefined
+    const id =
+      fromUuid ??
+      (yield* Schema.decode(SessionId)(reference).pipe(
+        Effect.mapError(
+          () =>
+            new Failure({
+              message: `${JSON.stringify(reference)} is not a session id`,
+              next: "`sessions list` shows those that are there",
+              exitCode: ExitCode.usage
+            })
+        )
+      ))
     const spelled = id.startsWith("session_") || id.startsWith("cse_") ? id : SessionId.make(`session_${id}`)
     const whole = yield* sessions.get(spelled).pipe(
       Effect.flatMap(asApi),

@@ -15,6 +15,8 @@ export type Directive =
   | { readonly _tag: "Subagent"; readonly task: string }
   | { readonly _tag: "Usage"; readonly tokens: number }
   | { readonly _tag: "Compact" }
+  /** Tells what it knows of a conversation that was carried here. */
+  | { readonly _tag: "Recall" }
   /** Ends the process in mid-turn, `times` times in all for one prompt: the turn's next run after those answers. */
   | { readonly _tag: "Crash"; readonly code: number; readonly times: number }
   | { readonly _tag: "Kill"; readonly times: number }
@@ -78,6 +80,8 @@ const directive = (name: string, rest: string): Directive | undefined => {
       return { _tag: "Subagent", task: rest === "" ? "look around" : rest }
     case "usage":
       return { _tag: "Usage", tokens: number(first, 1000) }
+    case "recall":
+      return { _tag: "Recall" }
     case "compact":
       return { _tag: "Compact" }
     case "crash":

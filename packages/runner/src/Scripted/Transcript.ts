@@ -22,6 +22,8 @@ export interface Transcript {
   /** How often the turn of a prompt has ended the process on purpose. */
   readonly crashes: (promptUuid: string) => number
   readonly addPrompt: (line: Line, uuid: string) => void
+  /** What was said before this record began: entries of a conversation that was carried here, oldest first. */
+  readonly carried: ReadonlyArray<Line>
   readonly addLine: (promptUuid: string, line: Line, uuid: string) => string
   readonly addCrash: (promptUuid: string) => void
 }
@@ -45,6 +47,7 @@ export const open = (path: string): Transcript => {
   const turns = new Map<string, Array<string>>()
   const answered = new Set<string>()
   const crashes = new Map<string, number>()
+  const carried: Array<Line> = []
   let lastResult: Line | undefined
   let torn = false
 
@@ -65,6 +68,7 @@ export const open = (path: string): Transcript => {
     if (typeof uuid !== "string" || typeof said !== "string" || typeof turn !== "string") {
       // An entry of another program's record (a conversation that was carried here): known, and its own turn.
       if (typeof uuid === "string") texts.set(uuid, text)
+      carried.push(line)
       return
     }
     texts.set(uuid, said)
@@ -99,6 +103,7 @@ export const open = (path: string): Transcript => {
   return {
     stored: (uuid) => texts.get(uuid),
     prompts,
+    carried,
     turn: (promptUuid) => turns.get(promptUuid) ?? [],
     isAnswered: (promptUuid) => answered.has(promptUuid),
     lastResult: () => lastResult,

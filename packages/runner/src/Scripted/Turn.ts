@@ -497,6 +497,14 @@ export const run = async (
       case "Fail":
         failure = directive.text
         return
+      case "Recall": {
+        const known = transcript.carried.flatMap(({ message, type }) => {
+          const text = textOf(isObject(message) ? message["content"] : "")
+          return (type === "user" || type === "assistant") && text !== "" ? [text] : []
+        })
+        await say(known.length === 0 ? "recalls nothing" : `recalls: ${known.join(" | ")}`)
+        return
+      }
       case "Env":
         await say(Object.keys(around.environment).sort().join(" "))
         return
