@@ -131,19 +131,6 @@ suite(layer({ push: { ca: certificate, privateAddresses: true, contact } }), { e
           expect(yield* service.size).toBe(0)
         })
       )
-
-      it.scoped("tell whoever subscribes of nothing that was before", () =>
-        Effect.gen(function* () {
-          const service = yield* pushService
-          const client = yield* connected(yield* target)
-          const { write } = yield* session(client, "old")
-          yield* write(result("long ago", { duration_ms: 60_000 }))
-          const { browser } = yield* subscriber(service.origin, "/new")
-          yield* write({ type: "bridge_error", message: "x" })
-          expect(message(browser, yield* service.next)).toMatchObject({ title: "Session failed" })
-          expect(yield* service.size).toBe(0)
-        })
-      )
     })
   }
 )
@@ -182,6 +169,23 @@ describe("subscriptions", () => {
         expect(yield* refusal({ endpoint, keys: { ...keys, p256dh: noPoint } })).toMatch(/keys/)
         expect(yield* call(client, "push.subscribe", { subscription: { endpoint, keys } })).toEqual({})
         expect(yield* call(client, "push.unsubscribe", { endpoint })).toEqual({})
+      })
+    )
+  })
+})
+
+describe("a new subscription", () => {
+  suite(layer({ push: { ca: certificate, privateAddresses: true } }), { excludeTestServices: true })((it) => {
+    it.scoped("is told of nothing that was before", () =>
+      Effect.gen(function* () {
+        const service = yield* pushService
+        const client = yield* connected(yield* target)
+        const { write } = yield* session(client, "old")
+        yield* write(result("long ago", { duration_ms: 60_000 }))
+        const { browser } = yield* subscriber(service.origin, "/new")
+        yield* write({ type: "bridge_error", message: "x" })
+        expect(message(browser, yield* service.next)).toMatchObject({ title: "Session failed" })
+        expect(yield* service.size).toBe(0)
       })
     )
   })
