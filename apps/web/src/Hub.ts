@@ -45,6 +45,17 @@ export interface Environment {
   readonly branch: string | null
   readonly online: boolean
   readonly lastSeenAt: string | null
+  readonly offers: Offers
+}
+
+/** What a new session may ask for there. */
+export interface Offers {
+  /** Agents by name; the first is the one that a session gets which names none. */
+  readonly agents: ReadonlyArray<string>
+  /** Whether a session can have a git worktree of its own. */
+  readonly worktrees: boolean
+  /** Whether sessions are taken beside the machine's own. */
+  readonly sessions: boolean
 }
 
 export interface Page<A> {
@@ -102,6 +113,15 @@ const time = (value: unknown): string | null => {
   return millis === null || millis > 8.64e15 ? null : new Date(millis).toISOString()
 }
 
+const offers = (value: unknown): Offers => {
+  const { agents, worktrees, sessions } = object(value)
+  return {
+    agents: array(agents).flatMap((agent) => name(agent) ?? []),
+    worktrees: worktrees === true,
+    sessions: sessions !== false
+  }
+}
+
 const environment = (value: unknown): ReadonlyArray<Environment> => {
   const json = object(value)
   const id = name(json["id"])
@@ -114,7 +134,8 @@ const environment = (value: unknown): ReadonlyArray<Environment> => {
       directory: string(json["directory"]) ?? "",
       branch: string(json["branch"]),
       online: json["online"] === true,
-      lastSeenAt: time(json["lastSeenAt"])
+      lastSeenAt: time(json["lastSeenAt"]),
+      offers: offers(json["offers"])
     }
   ]
 }

@@ -2,6 +2,7 @@
 import { Component, type ReactNode } from "react"
 import type { Model } from "../Model.ts"
 import type { Notifications } from "../Notifications.ts"
+import { Announcer } from "./Announcer.tsx"
 import { DevicesPane } from "./Devices.tsx"
 import { Inbox } from "./Inbox.tsx"
 import { Metrics } from "./Metrics.tsx"
@@ -58,6 +59,7 @@ const Shell = ({ cancel }: { readonly cancel: () => void }) => {
       <button type="button" className="skip" onClick={() => document.getElementById("main")?.focus()}>
         Skip to the session
       </button>
+      <Announcer />
       <Sidebar />
       <main id="main" tabIndex={-1}>
         <Boundary key={`${route._tag}/${open?.id ?? ""}`}>

@@ -22,7 +22,7 @@ const words = (connection: Gateway.Connection | Watcher.Connection, leftMillis: 
   }
 }
 
-/** `since` in milliseconds since the epoch. */
+/** What changes every second is read when it is looked for; `Announcer` tells of changes. `since` in milliseconds since the epoch. */
 export const ConnectionLine = ({
   connection,
   since
@@ -33,7 +33,7 @@ export const ConnectionLine = ({
   const now = useNow(1000)
   const left = "inMillis" in connection ? since + connection.inMillis - now : 0
   return (
-    <span className={`connection ${connection._tag}`} role="status">
+    <span className={`connection ${connection._tag}`}>
       <span className="dot" aria-hidden="true" />
       <span>{words(connection, left)}</span>
     </span>

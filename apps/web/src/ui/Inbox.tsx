@@ -1,13 +1,14 @@
 /** All open approvals, across sessions. */
 import * as Read from "@causeway/transcript/Read"
 import { ChevronLeft, ShieldCheck } from "lucide-react"
-import { useEffect, useState } from "react"
+import { useEffect, useRef, useState } from "react"
 import type * as Hub from "../Hub.ts"
 import * as Model from "../Model.ts"
 import * as Route from "../Route.ts"
 import type { Request } from "../SessionView.ts"
 import * as Text from "../Text.ts"
 import { ApprovalCard } from "./Approval.tsx"
+import { useFocusAmong } from "./focus.ts"
 import { useModel, useModelState } from "./use.ts"
 
 const Entry = ({ session, approval }: { readonly session: Hub.Session; readonly approval: Hub.Pending }) => {
@@ -52,6 +53,18 @@ const Entry = ({ session, approval }: { readonly session: Hub.Session; readonly 
 export const Inbox = () => {
   const state = useModelState()
   const all = Model.approvals(state)
+  const list = useRef<HTMLUListElement>(null)
+  const heading = useRef<HTMLHeadingElement>(null)
+  useFocusAmong(
+    list,
+    all.map(({ approval }) => approval.requestId),
+    () => heading.current
+  )
+  const loaded = state.loaded
+  // Who comes here wants to answer: the first card has the keys, and no button that Enter would press.
+  useEffect(() => {
+    if (loaded) (list.current?.querySelector<HTMLElement>("article") ?? heading.current)?.focus()
+  }, [loaded])
   useEffect(() => {
     document.title = `${all.length > 0 ? "● " : ""}Approvals · Causeway`
   }, [all.length])
@@ -62,9 +75,11 @@ export const Inbox = () => {
           <a className="icon back" href={Route.toList} aria-label="Sessions">
             <ChevronLeft size={20} aria-hidden="true" />
           </a>
-          <h2>Approvals</h2>
+          <h1 className="title" ref={heading} tabIndex={-1}>
+            Approvals
+          </h1>
           <span className="note">
-            {all.length === 0 ? "" : `${all.length} waiting · Alt+Y allows, Alt+N denies the one in focus`}
+            {all.length === 0 ? "" : `${all.length} waiting · the first answer counts, here or elsewhere`}
           </span>
         </div>
       </header>
@@ -74,7 +89,7 @@ export const Inbox = () => {
           <p>Nobody waits for you.</p>
         </div>
       ) : (
-        <ul className="inboxlist">
+        <ul className="inboxlist" ref={list}>
           {all.map(({ session, approval }) => (
             <Entry key={`${session.id}/${approval.requestId}`} session={session} approval={approval} />
           ))}

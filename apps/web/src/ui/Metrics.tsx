@@ -59,7 +59,12 @@ const Line = ({ series }: { readonly series: Figures.Series }) => {
       <figcaption>
         <b>{series.title}</b> <span className="note">{words}</span>
       </figcaption>
-      <svg viewBox="0 0 240 56" preserveAspectRatio="none" role="img" aria-label={`${series.title}: ${words}`}>
+      <svg
+        viewBox="0 0 240 56"
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={`${series.title}: ${words}`}
+      >
         <polyline points={Figures.line(series.points, 240, 52)} transform="translate(0 2)" />
       </svg>
     </figure>
@@ -156,7 +161,9 @@ const Credentials = () => {
                 {left === null ? "does not expire" : Expiry.words(left)}
               </span>
               <span className="value">
-                {token.lastUsedAt === null ? "not used yet" : `used ${Text.ago(token.lastUsedAt, now)}${now - token.lastUsedAt < 60_000 ? "" : " ago"}`}
+                {token.lastUsedAt === null
+                  ? "not used yet"
+                  : `used ${Text.ago(token.lastUsedAt, now)}${now - token.lastUsedAt < 60_000 ? "" : " ago"}`}
               </span>
             </li>
           )
@@ -210,7 +217,7 @@ export const Metrics = () => {
           <a className="icon back" href={Route.toList} aria-label="Sessions">
             <ChevronLeft size={20} aria-hidden="true" />
           </a>
-          <h2>Cost and health</h2>
+          <h1 className="title">Cost and health</h1>
         </div>
       </header>
       <div className="scroll">

@@ -14,17 +14,20 @@ export const modes: ReadonlyArray<readonly [mode: string, words: string]> = [
 export const NewSession = ({ close }: { readonly close: () => void }) => {
   const model = useModel()
   const state = useModelState()
-  const online = state.environments.filter((environment) => environment.online)
-  const offline = state.environments.filter((environment) => !environment.online)
+  const open = state.environments.filter((environment) => environment.offers.sessions)
+  const online = open.filter((environment) => environment.online)
+  const offline = open.filter((environment) => !environment.online)
+  const closed = state.environments.filter((environment) => !environment.offers.sessions)
   const id = useId()
-  const [place, setPlace] = useState(
-    () => localStorage.getItem("place") ?? online[0]?.id ?? state.environments[0]?.id ?? ""
-  )
-  const chosen = state.environments.some((environment) => environment.id === place)
-    ? place
-    : (online[0]?.id ?? state.environments[0]?.id ?? "")
+  const [place, setPlace] = useState(() => localStorage.getItem("place") ?? "")
+  const environment = open.find(({ id }) => id === place) ?? online[0] ?? open[0]
+  const chosen = environment?.id ?? ""
+  const { agents = [], worktrees = false } = environment?.offers ?? {}
   const [title, setTitle] = useState("")
-  const [agent, setAgent] = useState("")
+  const [agentName, setAgent] = useState("")
+  // What another machine offers is not asked of this one.
+  const agent = agents.includes(agentName) ? agentName : ""
+  const [worktree, setWorktree] = useState(false)
   const [name, setName] = useState("")
   const [mode, setMode] = useState("")
   const [busy, setBusy] = useState(false)
@@ -40,7 +43,8 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
         title: blank(title),
         model: blank(name),
         permissionMode: blank(mode),
-        agent: blank(agent)
+        agent: blank(agent),
+        ...(worktrees && worktree ? { worktree } : {})
       })
       .then((refused) => {
         setBusy(false)
@@ -51,7 +55,7 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
   const options = (list: typeof state.environments) =>
     list.map((environment) => (
       <option key={environment.id} value={environment.id}>
-        {`${Text.line(environment.name, 60)} · ${Text.line(environment.directory, 120)}`}
+        {`${Text.exactLine(environment.name, 60)} · ${Text.exactLine(environment.directory, 120)}`}
       </option>
     ))
   return (
@@ -62,6 +66,11 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
           {online.length === 0 ? null : <optgroup label="Online">{options(online)}</optgroup>}
           {offline.length === 0 ? null : (
             <optgroup label="Offline (it waits until they are back)">{options(offline)}</optgroup>
+          )}
+          {closed.length === 0 ? null : (
+            <optgroup label="Takes no further sessions" disabled>
+              {options(closed)}
+            </optgroup>
           )}
         </select>
         <label htmlFor={`${id}-title`}>Title (optional)</label>
@@ -75,10 +84,10 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
           <div>
             <label htmlFor={`${id}-agent`}>Agent</label>
             <select id={`${id}-agent`} value={agent} onChange={(event) => setAgent(event.target.value)}>
-              <option value="">As the machine is set</option>
-              {state.agents.map((driver) => (
-                <option key={driver} value={driver}>
-                  {Text.line(driver, 60)}
+              {agents.length === 0 ? <option value="">As the machine is set</option> : null}
+              {agents.map((driver, n) => (
+                <option key={driver} value={n === 0 ? "" : driver}>
+                  {Text.exactLine(driver, 60)}
                 </option>
               ))}
             </select>
@@ -109,6 +118,23 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
             <option key={one} value={one} />
           ))}
         </datalist>
+        {worktrees ? (
+          <>
+            <label className="check" htmlFor={`${id}-worktree`}>
+              <input
+                id={`${id}-worktree`}
+                type="checkbox"
+                checked={worktree}
+                aria-describedby={`${id}-worktree-note`}
+                onChange={(event) => setWorktree(event.target.checked)}
+              />
+              In a git worktree of its own
+            </label>
+            <p className="note" id={`${id}-worktree-note`}>
+              It works beside {Text.exactLine(environment?.directory ?? "", 120)}, on a branch of its own.
+            </p>
+          </>
+        ) : null}
         {problem === null ? null : (
           <p className="note bad" role="alert">
             {problem}

@@ -17,6 +17,7 @@ import * as Model from "../Model.ts"
 import * as Route from "../Route.ts"
 import * as Text from "../Text.ts"
 import { Away } from "./Away.tsx"
+import { Expiring } from "./Expiring.tsx"
 import { NewSession } from "./NewSession.tsx"
 import { useModel, useModelState, useNow } from "./use.ts"
 
@@ -143,7 +144,11 @@ export const Sidebar = () => {
         <svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true">
           <path d="M2 22h28M5 22c0-8 5-12 11-12s11 4 11 12M11 22v-8M16 22V10M21 22v-8" />
         </svg>
-        <h1>Causeway</h1>
+        {state.route._tag === "List" || state.route._tag === "Devices" ? (
+          <h1>Causeway</h1>
+        ) : (
+          <p className="name">Causeway</p>
+        )}
         <span className="grow" />
         <a
           className={state.route._tag === "Metrics" ? "icon current" : "icon"}
@@ -207,6 +212,7 @@ export const Sidebar = () => {
         <span>Approvals</span>
         <span className="badge">{waiting}</span>
       </a>
+      <Expiring />
       <Away />
       {state.listProblem === null ? null : (
         <p className="note bad" role="status">

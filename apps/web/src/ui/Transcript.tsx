@@ -11,6 +11,7 @@ import * as Model from "../Model.ts"
 import * as Text from "../Text.ts"
 import * as Visible from "../Visible.ts"
 import { ApprovalCard } from "./Approval.tsx"
+import { useFocusAmong } from "./focus.ts"
 import { Attachments, type Context, ItemView } from "./Item.tsx"
 import { Markdown } from "./Markdown.tsx"
 import { useModel, useModelState } from "./use.ts"
@@ -139,6 +140,13 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
       jump(at)
     }
   }
+  const pending = view.row.approvals.pending
+  const cards = useRef<HTMLElement>(null)
+  useFocusAmong(
+    cards,
+    pending.map(({ requestId }) => requestId),
+    () => document.querySelector<HTMLElement>(".composer textarea")
+  )
   const has = useMemo(
     () =>
       new Set(
@@ -146,7 +154,6 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
       ),
     [shown]
   )
-  const pending = view.row.approvals.pending
 
   return (
     <div className="reading">
@@ -253,7 +260,7 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
           </div>
         )}
         {pending.length === 0 ? null : (
-          <section className="cards" aria-label="Waiting for your answer">
+          <section className="cards" ref={cards} aria-label="Waiting for your answer">
             {pending.map((approval) => (
               <ApprovalCard
                 key={approval.requestId}
