@@ -9,12 +9,15 @@ import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Program from "../support/Program.ts"
+import * as Ssh from "./support/Ssh.ts"
 import * as Tmux from "./support/Tmux.ts"
 
 const bundle = fileURLToPath(new URL("../../apps/bridge/dist/main.js", import.meta.url))
 
 if (!Tmux.isInstalled) {
   process.stderr.write("\ntest/e2e/terminal.test.ts DID NOT RUN: tmux is not installed\n\n")
+} else if (Ssh.missing !== undefined) {
+  process.stderr.write(`\ntest/e2e/terminal.test.ts OVER SSH DID NOT RUN: ${Ssh.missing}\n\n`)
 }
 
 const place = Effect.acquireRelease(
@@ -209,5 +212,83 @@ describe.skipIf(!Tmux.isInstalled)("attach, in a real terminal", () => {
         yield* terminal.shows("left with 4")
       }),
     120_000
+  )
+})
+
+/** Runs a line for `sh` in a terminal; how it ended stands below what it printed. */
+const terminalOf = (directory: string, command: string) =>
+  Tmux.start({
+    command: `${command}; echo "left with $?"; exec cat`,
+    columns: 100,
+    rows: 30,
+    cwd: directory
+  })
+
+describe.skipIf(!Tmux.isInstalled)("logs --follow, in a real terminal", () => {
+  it.scopedLive(
+    "shows what happens as it happens, as text, until it is ended",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* place
+        const { session } = yield* up(directory, "0")
+        const terminal = yield* terminalOf(
+          directory,
+          `'${process.execPath}' '${bundle}' logs latest --follow --state-dir state`
+        )
+        yield* causeway(directory, "send", session, "one", "--wait")
+        yield* terminal.shows("echo: one")
+        yield* terminal.resize(60, 16)
+        yield* causeway(directory, "send", session, "!say \u001b[31mred\u202e", "--wait")
+        yield* terminal.shows("\\u001b[31mred\\u202e")
+        yield* terminal.press("C-c")
+        yield* terminal.shows("left with 130")
+      }),
+    120_000
+  )
+})
+
+describe.skipIf(!Tmux.isInstalled || Ssh.missing !== undefined)("over ssh", () => {
+  it.scopedLive(
+    "attach and logs --follow: typed into, resized, left, cut off and taken up again",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* place
+        const { session } = yield* up(directory, "0")
+        const there = yield* Ssh.start(directory)
+        const program = (args: string) =>
+          there(`cd '${directory}' && '${process.execPath}' '${bundle}' ${args} --state-dir state`)
+
+        const terminal = yield* terminalOf(directory, program("attach latest"))
+        yield* terminal.shows(/connected\n/)
+        const followed = yield* terminalOf(directory, program("logs latest --follow"))
+        yield* say(terminal, "hello from afar")
+        yield* terminal.shows(/> hello from afar\n {2}answered\n\necho: hello from afar\n-- done/)
+        yield* followed.shows("echo: hello from afar")
+
+        yield* say(terminal, "!bash echo allowed-from-afar")
+        yield* terminal.shows("The agent wants to use Bash")
+        yield* terminal.type("a")
+        yield* terminal.shows("done: allowed-from-afar")
+
+        yield* terminal.resize(60, 16)
+        const small = yield* terminal.shows(/^.*connected\n.*\n─{60}\n/)
+        expect(small.split("\n").every((line) => line.length <= 60)).toBe(true)
+        yield* terminal.resize(120, 40)
+        yield* terminal.shows(/connected\n.*\n─{120}\n/)
+
+        // The connection is cut in the middle of a turn; the agent goes on, and another terminal shows its end.
+        yield* say(terminal, "!slow 30 50")
+        yield* terminal.shows(/word0/)
+        yield* terminal.press("Enter")
+        yield* terminal.type("~.")
+        yield* terminal.shows("left with 255")
+        const later = yield* terminalOf(directory, program(`attach ${session}`))
+        yield* later.shows(/word29\s*\n-- done/)
+        yield* later.press("C-d")
+        yield* later.shows("left with 0")
+        yield* followed.press("C-c")
+        yield* followed.shows(/left with \d+/)
+      }),
+    180_000
   )
 })

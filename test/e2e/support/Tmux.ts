@@ -52,7 +52,7 @@ const PATIENCE = "60 seconds"
 
 /** An argument of tmux's command language. */
 const quote = (text: string): string =>
-  `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("$", "\\$").replaceAll("\n", "\\n")}"`
+  `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("$", "\\$").replaceAll("~", "\\~").replaceAll("\n", "\\n")}"`
 
 const found = (screen: string, wanted: string | RegExp): boolean =>
   typeof wanted === "string" ? screen.includes(wanted) : wanted.test(screen)
