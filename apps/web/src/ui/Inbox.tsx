@@ -28,12 +28,12 @@ const Entry = ({ session, approval }: { readonly session: Hub.Session; readonly 
   const object = Read.object(request.input)
   return (
     <li>
-      <a className="from" href={Route.toSession(session.id)}>
-        <bdi>{Text.line(session.title ?? "New session", 120)}</bdi>
-      </a>
+      <h2 className="from">
+        <a href={Route.toSession(session.id)}>
+          <bdi>{Text.line(session.title ?? "New session", 120)}</bdi>
+        </a>
+      </h2>
       <ApprovalCard
-        // The card begins anew once the whole request is here.
-        key={whole === null ? "cut" : "whole"}
         approval={{
           requestId: approval.requestId,
           toolUseId: approval.toolUseId,

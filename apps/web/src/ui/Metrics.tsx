@@ -30,7 +30,7 @@ const Bars = ({
   readonly words: (value: number, max: number) => string
 }) => (
   <section className="chart">
-    <h3>{title}</h3>
+    <h2>{title}</h2>
     {rows.length === 0 ? <p className="note">Nothing has been told yet.</p> : null}
     <ul>
       {rows.map((row) => (
@@ -100,7 +100,7 @@ const HubFigures = () => {
   const latest = samples.at(-1)
   return (
     <section className="chart">
-      <h3>The hub, while this view is open</h3>
+      <h2>The hub, while this view is open</h2>
       {problem === null ? null : <p className="note bad">{problem}</p>}
       {latest === undefined && problem === null ? <p className="note">Reading…</p> : null}
       <div className="sparks">
@@ -148,7 +148,7 @@ const Credentials = () => {
   if (tokens === null) return null
   return (
     <section className="chart">
-      <h3>Access tokens</h3>
+      <h2>Access tokens</h2>
       {tokens.length === 0 ? <p className="note">There are none.</p> : null}
       <ul className="tokens">
         {tokens.map((token) => {

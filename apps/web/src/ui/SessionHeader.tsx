@@ -93,8 +93,12 @@ export const SessionHeader = ({
   readonly ask: (dialog: "settings" | "rename" | "archive") => void
 }) => {
   const model = useModel()
-  const pinned = useModelState().pinned.has(open.id)
+  const state = useModelState()
+  const pinned = state.pinned.has(open.id)
+  const hosted = state.sessions.find((session) => session.id === open.id)?.connected === true
   const { row } = open.view
+  // A page that was opened without the hub knows nothing of the session, not even that it waits.
+  const known = row.lastSeq > 0 || state.sessions.some((session) => session.id === open.id)
   return (
     <header>
       <div className="line">
@@ -104,9 +108,11 @@ export const SessionHeader = ({
         <h1 className="title" ref={heading} tabIndex={-1}>
           <bdi>{Text.line(title, 160)}</bdi>
         </h1>
-        <span className={`status pill ${archived ? "archived" : row.status}`}>
-          {statusText(row.status, archived)}
-        </span>
+        {known ? (
+          <span className={`status pill ${archived ? "archived" : row.status}`}>
+            {statusText(row.status, archived, hosted)}
+          </span>
+        ) : null}
         <span className="grow" />
         <div className="row" role="toolbar" aria-label="Session">
           <Action name="Rename" act={() => ask("rename")}>

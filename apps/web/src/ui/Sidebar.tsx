@@ -27,9 +27,9 @@ const statusWords: ReadonlyMap<string, string> = new Map([
   ["running", "working"],
   ["requires_action", "needs you"]
 ])
-/** What a session is doing, in words. */
-export const statusText = (status: string, archived: boolean): string =>
-  archived ? "archived" : (statusWords.get(status) ?? status)
+/** What a session is doing, in words; one that has a host and has not been written to has nothing to wait for. */
+export const statusText = (status: string, archived: boolean, hosted = false): string =>
+  archived ? "archived" : status === "pending" && hosted ? "ready" : (statusWords.get(status) ?? status)
 
 const urgency: ReadonlyMap<string, number> = new Map([
   ["requires_action", 0],
@@ -63,7 +63,9 @@ const Row = ({
         </span>
         <time dateTime={session.updatedAt}>{Text.ago(Date.parse(session.updatedAt), now)}</time>
         <span className="last">
-          <span className={`status ${status}`}>{statusText(session.status, session.archived)}</span>
+          <span className={`status ${status}`}>
+            {statusText(session.status, session.archived, session.connected)}
+          </span>
           <bdi>{session.lastMessage === null ? "" : Text.line(session.lastMessage, 120)}</bdi>
         </span>
       </a>

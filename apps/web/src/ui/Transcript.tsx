@@ -181,6 +181,7 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
         role="region"
         aria-label="Transcript"
       >
+        <h2 className="hidden">Conversation</h2>
         {view.truncated ? <p className="note center">Older events are not shown here.</p> : null}
         {open.start > 0 ? (
           <div className="center">
