@@ -86,6 +86,8 @@ export interface World {
   readonly outbox: { readonly load: () => string | null; readonly save: (text: string) => void }
   readonly visible: () => boolean
   readonly notify: (notice: Notice.Notice) => void
+  /** Takes back what was shown under a tag. */
+  readonly withdraw: (tag: string) => void
   readonly navigate: (route: Route) => void
   /** The page is signed out: by the hub, which says why, or by a person (null). */
   readonly signOut: (why: SignedOut | null) => void
@@ -223,6 +225,9 @@ export const make = (world: World): Model => {
   const END = 20
   const tellOf = (before: Hub.Session | undefined, session: Hub.Session): void => {
     if (before === session) return
+    const over = Notice.settled(before, session)
+    if (over !== undefined) world.withdraw(over)
+    if (world.visible()) return
     const approval = Notice.ofApproval(before, session)
     if (approval !== undefined) world.notify(approval)
     if (!Notice.hasEnded(before, session)) return
@@ -272,7 +277,7 @@ export const make = (world: World): Model => {
         loaded: state.loaded || problem === null,
         listProblem: problem
       })
-      if (problem === null && wasLoaded && !world.visible()) {
+      if (problem === null && wasLoaded) {
         for (const session of sessions) tellOf(before.get(session.id), session)
       }
       const current = sessions.find((session) => session.id === state.open?.id)
@@ -288,12 +293,15 @@ export const make = (world: World): Model => {
     }
   }
   let planned = false
-  /** One reading for changes that come in a row. */
+  let readAt = Number.NEGATIVE_INFINITY
+  /** One reading for changes that come in a row: soon after the first, and then at most once a second. */
   const soon = (): void => {
     if (planned || closed) return
     planned = true
-    world.gateway.after(120, () => {
+    const now = world.gateway.now()
+    world.gateway.after(Math.max(120, Math.min(1000, readAt + 1000 - now)), () => {
       planned = false
+      readAt = world.gateway.now()
       void refresh()
     })
   }

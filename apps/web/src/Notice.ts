@@ -19,10 +19,12 @@ export interface Notice {
   readonly url: string
 }
 
+const tagOf = (session: Hub.Session, kind: string): string => `${session.id}:${kind}`
+
 const notice = (session: Hub.Session, kind: string, title: string, more: string): Notice => ({
   title,
   body: `${Text.line(session.title ?? "Session", 120)}${more}`,
-  tag: `${session.id}:${kind}`,
+  tag: tagOf(session, kind),
   url: Route.toSession(session.id)
 })
 
@@ -35,6 +37,12 @@ export const ofApproval = (before: Hub.Session | undefined, after: Hub.Session):
     ? undefined
     : notice(after, "approval", "Waits for approval", `: ${Text.line(oldest.toolName, 80)}`)
 }
+
+/** The tag of what is settled: the approval that was waited for was given or refused, here or elsewhere. */
+export const settled = (before: Hub.Session | undefined, after: Hub.Session): string | undefined =>
+  before !== undefined && before.approvals.length > 0 && after.approvals.length === 0
+    ? tagOf(after, "approval")
+    : undefined
 
 /** Whether a session's turn ended between two readings of the list. */
 export const hasEnded = (before: Hub.Session | undefined, after: Hub.Session): boolean =>

@@ -26,6 +26,8 @@ export interface Notifications {
   readonly turnOff: () => Promise<State>
   /** Shows one, where they are wanted and allowed. */
   readonly show: (notice: Notice) => void
+  /** Takes back what was shown under a tag, by this page or by a push. */
+  readonly withdraw: (tag: string) => void
   /** After the hub was reached: a push service may have given this browser another address meanwhile. */
   readonly renew: () => Promise<void>
 }
@@ -136,6 +138,11 @@ export const make = ({ call, store, open }: World): Notifications => {
           open(url)
         }
         return undefined
+      })
+    },
+    withdraw: (tag) => {
+      void worker().then(async (registration) => {
+        for (const shown of (await registration?.getNotifications({ tag })) ?? []) shown.close()
       })
     },
     renew: async () => {

@@ -100,6 +100,7 @@ const enter = (ticket: Credentials.Ticket | null): void => {
     },
     visible: () => document.visibilityState === "visible",
     notify: (notice) => notifications.show(notice),
+    withdraw: (tag) => notifications.withdraw(tag),
     navigate: (route) => goTo(Route.to(route)),
     signOut: signIn
   })

@@ -8,7 +8,7 @@ export const Away = () => {
   const left = "inMillis" in connection ? connectionAt + connection.inMillis - now : 0
   return (
     <div className="note away">
-      <span role="status">
+      <span>
         {connection._tag === "offline" ? "This device has no network." : "The hub is not reached."}
         {loaded ? " What stands here may be out of date." : ""}
       </span>{" "}
