@@ -475,17 +475,20 @@ export const make = Effect.gen(function* () {
     }).pipe(sql.withTransaction, Effect.asVoid)
 
   const remove = (sids: ReadonlyArray<number>) =>
-    Effect.forEach(
-      sids,
-      (sid) =>
-        Effect.all([
-          sql`DELETE FROM transcript_search WHERE sid = ${sid}`,
-          sql`DELETE FROM work WHERE sid = ${sid}`,
-          sql`DELETE FROM events WHERE sid = ${sid}`,
-          sql`DELETE FROM sessions WHERE sid = ${sid}`
-        ]),
-      { discard: true }
-    ).pipe(sql.withTransaction, Effect.asVoid)
+    Effect.forEach(sids, (sid) =>
+      Effect.gen(function* () {
+        yield* sql`DELETE FROM transcript_search WHERE sid = ${sid}`
+        yield* sql`DELETE FROM work WHERE sid = ${sid}`
+        yield* sql`DELETE FROM events WHERE sid = ${sid}`
+        return yield* sql<{ readonly body: string }>`DELETE FROM sessions WHERE sid = ${sid} RETURNING body`
+      })
+    ).pipe(
+      sql.withTransaction,
+      // Whoever watches one of them sees that it is gone.
+      Effect.map((removed) => {
+        for (const { body } of removed.flat()) bus.changed(`session:${body}`)
+      })
+    )
 
   /** Text of messages, as a reader sees it: tool inputs and results are not indexed. */
   const indexNext = Effect.gen(function* () {
