@@ -1,6 +1,7 @@
 export * as Approvals from "./Approvals.ts"
 export * as ClaudeRecord from "./ClaudeRecord.ts"
 export * as Conversation from "./Conversation.ts"
+export * as Elicitation from "./Elicitation.ts"
 export * as Export from "./Export.ts"
 export * as Live from "./Live.ts"
 export * as Preview from "./Preview.ts"

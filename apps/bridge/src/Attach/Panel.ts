@@ -1,6 +1,8 @@
 /** The panel in which an approval or a question of the agent is answered. Pure. */
 import * as Approvals from "@causeway/transcript/Approvals"
+import * as Elicitation from "@causeway/transcript/Elicitation"
 import type { JsonObject } from "@causeway/transcript/Read"
+import * as Either from "effect/Either"
 import * as Composer from "./Composer.ts"
 import type { Key } from "./Keys.ts"
 
@@ -16,7 +18,7 @@ export interface Panel {
   /** Words that are being typed: why it is denied, or an answer of one's own. */
   readonly words: { readonly as: "deny" | "answer"; readonly composer: Composer.Composer } | null
   /** Answers to the questions before the one that is shown. */
-  readonly answers: ReadonlyArray<string>
+  readonly answers: ReadonlyArray<Elicitation.Answer>
   /** Options that are chosen for the question that is shown, where several may be. */
   readonly chosen: ReadonlyArray<number>
   /** Rows of what is asked that have been scrolled away. */
@@ -42,7 +44,26 @@ export interface Outcome {
 }
 
 export const questionsOf = (approval: Approvals.Approval, request: Request | undefined) =>
-  approval.toolName === "AskUserQuestion" ? Approvals.questionsOf(request?.input ?? approval.input) : []
+  approval.kind === "dialog"
+    ? (formOf(approval, request)?.fields.map((field) => field.question) ?? [])
+    : approval.toolName === "AskUserQuestion"
+      ? Approvals.questionsOf(request?.input ?? approval.input)
+      : []
+
+/** The form that the agent's program asks to fill in; null where the approval is of another kind. */
+export const formOf = (
+  approval: Approvals.Approval,
+  request: Request | undefined
+): Elicitation.Form | null =>
+  approval.kind === "dialog" ? Elicitation.formOf(request?.input ?? approval.input) : null
+
+/** An answer as `AskUserQuestion` takes it. */
+const wordsOf = (question: Approvals.Question, answer: Elicitation.Answer | undefined): string =>
+  answer === undefined
+    ? ""
+    : answer._tag === "Words"
+      ? answer.text
+      : answer.options.flatMap((n) => question.options[n]?.label ?? []).join(", ")
 
 const stay = (panel: Panel, hint: string | null = null): Outcome => ({
   panel,
@@ -57,15 +78,32 @@ const answered = (
   approval: Approvals.Approval,
   request: Request,
   questions: ReadonlyArray<Approvals.Question>,
-  answer: string
+  answer: Elicitation.Answer
 ): Outcome => {
+  const form = formOf(approval, request)
+  const field = form?.fields[panel.answers.length]
+  const wrong = field === undefined ? undefined : Elicitation.valueOf(field, answer)
+  if (wrong !== undefined && Either.isLeft(wrong)) return stay(panel, wrong.left)
   const answers = [...panel.answers, answer]
   const next: Panel = { ...panel, answers, chosen: [], words: null, scroll: 0 }
   if (answers.length < questions.length) return stay(next)
   const { requestId, toolUseId } = approval
+  if (form !== null) {
+    const content = form.fields.flatMap((each, n) => {
+      const given = answers[n]
+      const value = given === undefined ? Either.right(undefined) : Elicitation.valueOf(each, given)
+      return Either.isRight(value) && value.right !== undefined ? [[each.key, value.right] as const] : []
+    })
+    return {
+      panel: open(requestId),
+      answer: Elicitation.accept(requestId, Object.fromEntries(content)),
+      hint: null,
+      taken: true
+    }
+  }
   const input = Approvals.withAnswers(
     request.input,
-    Object.fromEntries(questions.map((question, n) => [question.question, answers[n] ?? ""]))
+    Object.fromEntries(questions.map((question, n) => [question.question, wordsOf(question, answers[n])]))
   )
   // Sent or not, the panel begins anew: an answer that does not arrive can be given again.
   return {
@@ -133,14 +171,19 @@ export const press = (
         taken: true
       }
     }
-    if (words === "" || request === undefined) return stay(panel, "type an answer, or Esc")
-    return answered(panel, approval, request, questions, words)
+    const optional = formOf(approval, request)?.fields[panel.answers.length]?.isRequired === false
+    if ((words === "" && !optional) || request === undefined) return stay(panel, "type an answer, or Esc")
+    return answered(panel, approval, request, questions, { _tag: "Words", text: words })
   }
 
   const letter = key._tag === "Text" ? key.text : ""
   const name = key._tag === "Named" ? key.name : ""
   if (name === "up") return stay({ ...panel, scroll: Math.max(0, panel.scroll - 1) })
   if (name === "down") return stay({ ...panel, scroll: panel.scroll + 1 })
+  const form = formOf(approval, request)
+  if (letter === "d" && form !== null) {
+    return { panel: open(requestId), answer: Elicitation.decline(requestId), hint: null, taken: true }
+  }
   if (letter === "d") return stay({ ...panel, words: { as: "deny", composer: Composer.empty } })
 
   if (question !== undefined) {
@@ -149,26 +192,31 @@ export const press = (
     const digit = /^[1-9]$/.test(letter) ? Number(letter) - 1 : -1
     const option = question.options[digit]
     if (option !== undefined) {
-      if (!question.multiSelect) return answered(panel, approval, request, questions, option.label)
+      if (!question.multiSelect)
+        return answered(panel, approval, request, questions, { _tag: "Chosen", options: [digit] })
       const chosen = panel.chosen.includes(digit)
         ? panel.chosen.filter((each) => each !== digit)
         : [...panel.chosen, digit].sort((a, b) => a - b)
       return stay({ ...panel, chosen })
     }
     if (name === "enter" && question.multiSelect) {
-      const labels = panel.chosen.flatMap((each) => question.options[each]?.label ?? [])
-      return labels.length === 0
+      return panel.chosen.length === 0
         ? stay(panel, "choose at least one")
-        : answered(panel, approval, request, questions, labels.join(", "))
+        : answered(panel, approval, request, questions, { _tag: "Chosen", options: panel.chosen })
     }
     return { panel, answer: null, hint: null, taken: false }
   }
 
   if (letter === "a" || letter === "A") {
-    if (approval.kind === "dialog") return stay(panel, "this dialog can only be declined here: d")
+    if (approval.kind === "dialog" && form === null) {
+      return stay(panel, "this dialog can only be declined here: d")
+    }
     if (request === undefined) return stay(panel, "what is asked has not come yet")
     if (letter === "A" && request.suggestions.length === 0) {
       return stay(panel, "the agent suggests no rule to allow this always; a allows it once")
+    }
+    if (form !== null) {
+      return { panel: open(requestId), answer: Elicitation.accept(requestId, {}), hint: null, taken: true }
     }
     return {
       panel: open(requestId),

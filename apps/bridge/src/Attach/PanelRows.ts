@@ -54,11 +54,15 @@ const panelHints = (
       : "Enter answers, Esc goes back"
   }
   if (question !== undefined) {
+    const no = approval.kind === "dialog" ? "d decline" : "d deny"
+    if (question.options.length === 0) return `o answer, ${no}`
     return question.multiSelect
-      ? "1-9 choose, Enter answers, o your own words, d deny"
-      : "1-9 answer, o your own words, d deny"
+      ? `1-9 choose, Enter answers, o your own words, ${no}`
+      : `1-9 answer, o your own words, ${no}`
   }
-  if (approval.kind === "dialog") return "d decline"
+  if (approval.kind === "dialog") {
+    return Panel.formOf(approval, request) === null ? "d decline" : "a accept, d decline"
+  }
   const always = (request?.suggestions.length ?? 0) > 0 ? ", A always" : ""
   return `a allow${always}, d deny`
 }
@@ -79,7 +83,19 @@ export interface Shown {
 /** What is asked, in full. */
 const bodyRows = ({ approval, columns, panel, request }: Shown): ReadonlyArray<Row.Row> => {
   const question = Panel.questionsOf(approval, request)[panel.answers.length]
-  if (question !== undefined) return questionRows(question, panel, columns)
+  if (question !== undefined) {
+    const message = Panel.formOf(approval, request)?.message ?? ""
+    return [
+      ...(message === "" ? [] : wrap(clean(message), columns).map((line) => Row.row(line, "dim"))),
+      ...questionRows(question, panel, columns)
+    ]
+  }
+  const form = Panel.formOf(approval, request)
+  if (form !== null) {
+    return [form.message, form.url ?? ""]
+      .filter((text) => text !== "")
+      .flatMap((text) => wrap(clean(text), columns).map((line) => Row.row(line)))
+  }
   const asked = Layout.inputRows(request?.input ?? approval.input, columns)
   const description =
     approval.description === null
@@ -119,11 +135,15 @@ export const rows = (shown: Shown): ReadonlyArray<Row.Row> => {
   const question = questions[panel.answers.length]
   const title: Row.Row = [
     segment(
-      question === undefined
-        ? `The agent wants to use ${cleanLine(approval.displayName ?? approval.toolName)}`
-        : questions.length > 1
-          ? `The agent asks (${panel.answers.length + 1} of ${questions.length})`
-          : "The agent asks",
+      approval.kind === "dialog"
+        ? questions.length > 1
+          ? `A program of the agent asks (${panel.answers.length + 1} of ${questions.length})`
+          : "A program of the agent asks"
+        : question === undefined
+          ? `The agent wants to use ${cleanLine(approval.displayName ?? approval.toolName)}`
+          : questions.length > 1
+            ? `The agent asks (${panel.answers.length + 1} of ${questions.length})`
+            : "The agent asks",
       "warn"
     ),
     segment(others > 0 ? `  (${others} more)` : "", "dim")
