@@ -133,6 +133,7 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
   let { ticket } = options
   let failures = 0
   let ids = 0
+  let stopped = false
   let send: (text: string) => void = () => undefined
   /** Ends the attempt or the connection that there is. */
   let drop: () => void = () => undefined
@@ -333,7 +334,7 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
   return {
     connection: () => connection,
     call: (method, params) =>
-      connection._tag === "connected" ? request(method, params) : Promise.resolve(unreachable()),
+      connection._tag === "connected" && !stopped ? request(method, params) : Promise.resolve(unreachable()),
     listen: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -345,6 +346,7 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
       } else probe()
     },
     stop: () => {
+      stopped = true
       cancelRetry()
       drop()
       listeners.clear()
