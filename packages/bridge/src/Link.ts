@@ -184,6 +184,10 @@ const forAgent: ReadonlySet<string> = new Set([
   "control_cancel_request"
 ])
 
+/** The change that archives a session; the lease would tell of it later. */
+const isArchiving = ({ json, type }: Payload.Payload): boolean =>
+  type === "session_update" && json["archived"] === true
+
 const detached = (reason: DetachReason, error: { readonly message: string }) =>
   new Detached({ reason, detail: error.message })
 
@@ -498,6 +502,9 @@ export const make = (
         }
         yield* Queue.offerAll(inbound, given)
         yield* Queue.offer(toReport, undefined)
+        if (others.some(isArchiving)) {
+          return yield* new Detached({ reason: "session_gone", detail: "the session was archived" })
+        }
       })
 
     const receive = (attachment: Attachment) =>
@@ -512,7 +519,7 @@ export const make = (
                 options.onConnection(connection)
               )
           })
-          .pipe(Stream.runForEachChunk(take), Effect.mapError(endOf))
+          .pipe(Stream.mapError(endOf), Stream.runForEachChunk(take))
         return yield* new Detached({ reason: "lease_lost", detail: "the session's stream ended" })
       }).pipe(Effect.ensuring(SubscriptionRef.set(attached, false)))
 

@@ -472,6 +472,39 @@ describe("Bridge", () => {
     )
   )
 
+  it.scoped(
+    "a session that is archived by somebody is let go at once, long before its lease would tell",
+    () =>
+      withFakes((fakes) =>
+        Effect.gen(function* () {
+          const other = SessionId.make("session_other")
+          const ended: Array<string> = []
+          const { close } = yield* fakes.start({
+            serve: (link) =>
+              Effect.zipRight(
+                Effect.addFinalizer(() => Effect.sync(() => void ended.push(link.sessionId))),
+                Effect.never
+              )
+          })
+          yield* fakes.offer(other, "work_2")
+          yield* until(() => fakes.events.some(({ _tag }) => _tag === "SessionAttached"))
+          const before = yield* Clock.currentTimeMillis
+          // Somebody else's words of a change are not believed: the hub is asked.
+          yield* fakes.hub.say(Payload.make({ type: "session_update", uuid: "u1", archived: true }))
+          yield* until(() => fakes.calls.includes(`reconnect ${other}`))
+          expect(ended).toEqual([])
+
+          fakes.archived.add(other)
+          yield* fakes.offer(other, "work_3")
+          yield* fakes.hub.say(Payload.make({ type: "session_update", uuid: "u2", archived: true }))
+          yield* until(() => fakes.events.some(({ _tag }) => _tag === "SessionEnded"))
+          expect(ended).toEqual([other])
+          expect((yield* Clock.currentTimeMillis) - before).toBeLessThan(30_000)
+          yield* close
+        })
+      )
+  )
+
   it.scoped("teardown is done once, whoever asks for it", () =>
     withFakes((fakes) =>
       Effect.gen(function* () {
