@@ -56,8 +56,8 @@ const clip = (line: Line): Line =>
         text: `${line.text.slice(0, LINE_MAX)}… (${(line.text.length - LINE_MAX).toLocaleString("en")} more characters)`
       }
 
-/** The lines of an edit. Texts that are too large or too different to compare are shown as removed and added whole. */
-export const lines = ({ before, after }: Edit): ReadonlyArray<Line> => {
+/** The lines of an edit; `whole`: all of them, and each to its end. Texts that are too large or too different to compare are shown as removed and added whole. */
+export const lines = ({ before, after }: Edit, whole = false): ReadonlyArray<Line> => {
   const parts =
     before.length + after.length > COMPARED_MAX
       ? undefined
@@ -82,11 +82,19 @@ export const lines = ({ before, after }: Edit): ReadonlyArray<Line> => {
       })
     })
   }
+  if (whole) return all
   const shown = all.slice(0, LINES_MAX).map(clip)
   return all.length <= LINES_MAX
     ? shown
     : [...shown, { kind: "skip", text: `${all.length - LINES_MAX} more lines` }]
 }
+
+/** Whether `shown` leaves something out that is not merely unchanged. */
+export const isClipped = (shown: ReadonlyArray<Line>, edit: Edit): boolean =>
+  shown.length > LINES_MAX ||
+  [edit.before, edit.after].some(
+    (text) => text.length > LINE_MAX && text.split("\n").some((one) => one.length > LINE_MAX)
+  )
 
 /** Lines added and removed. */
 export const count = (all: ReadonlyArray<Line>): { readonly added: number; readonly removed: number } => ({

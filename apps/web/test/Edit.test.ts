@@ -38,8 +38,12 @@ describe("Edit", () => {
   })
 
   it("clips a line that no person reads", () => {
-    const [line] = Edit.lines({ path: "a.js", before: "", after: "x".repeat(1_000_000) })
+    const edit = { path: "a.js", before: "", after: "x".repeat(1_000_000) }
+    const shown = Edit.lines(edit)
+    const [line] = shown
     expect(line?.text.length).toBeLessThan(Edit.LINE_MAX + 60)
     expect(line?.text).toMatch(/… \(998,000 more characters\)$/)
+    expect(Edit.isClipped(shown, edit)).toBe(true)
+    expect(Edit.lines(edit, true)).toEqual([{ kind: "add", text: edit.after }])
   })
 })

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
 // biome-ignore-all lint/a11y/noNoninteractiveTabindex: what scrolls is scrolled by keyboard, too.
 // biome-ignore-all lint/a11y/useSemanticElements: the element that the rule names says something else.
-import { memo, useMemo } from "react"
+import { memo, useMemo, useState } from "react"
 import * as Edit from "../Edit.ts"
 import * as Text from "../Text.ts"
 
@@ -10,10 +10,12 @@ const words = { same: "", add: "added: ", remove: "removed: ", skip: "" } as con
 
 /** One change of one file. */
 export const Diff = memo(({ edit }: { readonly edit: Edit.Edit }) => {
-  const lines = useMemo(
-    () => Edit.lines({ ...edit, before: Text.exact(edit.before), after: Text.exact(edit.after) }),
+  const [whole, setWhole] = useState(false)
+  const exact = useMemo(
+    () => ({ ...edit, before: Text.exact(edit.before), after: Text.exact(edit.after) }),
     [edit]
   )
+  const lines = useMemo(() => Edit.lines(exact, whole), [exact, whole])
   const { added, removed } = Edit.count(lines)
   return (
     <figure className="diff">
@@ -34,6 +36,11 @@ export const Diff = memo(({ edit }: { readonly edit: Edit.Edit }) => {
           </div>
         ))}
       </div>
+      {whole || !Edit.isClipped(lines, exact) ? null : (
+        <button type="button" className="quiet" onClick={() => setWhole(true)}>
+          Show all of this change
+        </button>
+      )}
     </figure>
   )
 })

@@ -30,7 +30,14 @@ export const SessionPane = ({ open, seq }: { readonly open: Open; readonly seq: 
   const close = () => setDialog(null)
   return (
     <section className="session" aria-label="Session">
-      <SessionHeader open={open} title={title} archived={archived} heading={heading} ask={setDialog} />
+      <SessionHeader
+        open={open}
+        title={title}
+        archived={archived}
+        gone={gone}
+        heading={heading}
+        ask={setDialog}
+      />
       {gone ? (
         <div className="blank">
           <p>This session is not there. It was deleted, or this link is of another hub.</p>

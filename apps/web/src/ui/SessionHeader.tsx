@@ -83,12 +83,15 @@ export const SessionHeader = ({
   open,
   title,
   archived,
+  gone,
   heading,
   ask
 }: {
   readonly open: Open
   readonly title: string
   readonly archived: boolean
+  /** There is no such session: nothing can be done with it. */
+  readonly gone: boolean
   readonly heading: RefObject<HTMLHeadingElement | null>
   readonly ask: (dialog: "settings" | "rename" | "archive") => void
 }) => {
@@ -114,7 +117,7 @@ export const SessionHeader = ({
           </span>
         ) : null}
         <span className="grow" />
-        <div className="row" role="toolbar" aria-label="Session">
+        <div className="row" role="toolbar" aria-label="Session" hidden={gone}>
           <Action name="Rename" act={() => ask("rename")}>
             <Pencil size={16} aria-hidden="true" />
           </Action>
