@@ -94,7 +94,7 @@ export interface World {
 }
 
 export interface SignedOut {
-  /** `kept`: a person has signed out and the hub could not be told, so that the device is still on its list. */
+  /** `kept`: a person has signed out, and the hub could not be told or would not: the device is still on its list. */
   readonly refusal: Gateway.Refusal | "kept"
   readonly message: string
 }
@@ -657,9 +657,7 @@ export const make = (world: World): Model => {
       // The hub closes the connection of a device that is removed: what is asked for last is asked for alone.
       void devices.remove(id).then((removed) => {
         close()
-        world.signOut(
-          removed.ok || !Gateway.mayPass(removed) ? null : { refusal: "kept", message: removed.message }
-        )
+        world.signOut(removed.ok ? null : { refusal: "kept", message: removed.message })
       })
     },
     close

@@ -1,6 +1,6 @@
 /** Devices that may use the hub: let another one in, approve those that ask, revoke. And this one's notifications. */
 import { Check, ChevronLeft, Copy, MonitorSmartphone, Plus } from "lucide-react"
-import { useEffect, useState } from "react"
+import { useEffect, useRef, useState } from "react"
 import type * as Devices from "../Devices.ts"
 import * as Route from "../Route.ts"
 import * as Text from "../Text.ts"
@@ -33,6 +33,7 @@ const leftText = (millis: number): string => {
 const Invitation = ({ code, again }: { readonly code: Devices.Code; readonly again: () => void }) => {
   const now = useNow(1000)
   const [copied, setCopied] = useState<boolean | null>(null)
+  const field = useRef<HTMLInputElement>(null)
   const address = Route.toCode(`${location.origin}${location.pathname}`, code.code)
   const left = code.expiresAt - now
   if (left <= 0) {
@@ -53,15 +54,25 @@ const Invitation = ({ code, again }: { readonly code: Devices.Code; readonly aga
       <QrCode text={address} label="QR code of this invitation" />
       <label htmlFor="invitation">Address</label>
       <div className="invitation">
-        <input id="invitation" readOnly value={address} onFocus={(event) => event.target.select()} />
+        <input
+          ref={field}
+          id="invitation"
+          readOnly
+          value={address}
+          onFocus={(event) => event.target.select()}
+        />
         <button
           type="button"
           onClick={() => {
-            // Only there on https and on this machine's own addresses; the address can be copied by hand.
+            const byHand = (): boolean => {
+              field.current?.select()
+              return document.execCommand("copy")
+            }
+            // The clipboard is there on https and on this machine's own addresses only.
             const copying = navigator.clipboard?.writeText(address) ?? Promise.reject(new Error("none"))
             copying.then(
               () => setCopied(true),
-              () => setCopied(false)
+              () => setCopied(byHand())
             )
           }}
         >

@@ -23,7 +23,7 @@ export const words = ({ refusal, message }: SignedOut): string => {
     case "revoked":
       return "This device was signed out: it was removed from the hub's devices. Sign in again to go on."
     case "kept":
-      return "Signed out here. The hub could not be told, so this device is still on its list: remove it there under Devices."
+      return `Signed out here, but this device is still on the hub's list (${message}): remove it there under Devices.`
     case "other":
       return `The hub does not let this page in: ${message}`
   }
