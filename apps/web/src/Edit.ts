@@ -58,10 +58,13 @@ const clip = (line: Line): Line =>
 
 /** The lines of an edit; `whole`: all of them, and each to its end. Texts that are too large or too different to compare are shown as removed and added whole. */
 export const lines = ({ before, after }: Edit, whole = false): ReadonlyArray<Line> => {
+  // A last line without an end is the same line wherever it stands; only where the two differ in that, it is a change.
+  const ended = before.endsWith("\n") || after.endsWith("\n")
+  const ending = (text: string): string => (ended || text === "" ? text : `${text}\n`)
   const parts =
     before.length + after.length > COMPARED_MAX
       ? undefined
-      : diffLines(before, after, { maxEditLength: 2000, timeout: 200 })
+      : diffLines(ending(before), ending(after), { maxEditLength: 2000, timeout: 200 })
   const all: Array<Line> = []
   if (parts === undefined) {
     for (const text of split(before)) all.push({ kind: "remove", text })

@@ -497,7 +497,7 @@ export const make = (world: World): Model => {
       }
     },
     event: (event) => {
-      if (event === "sessions.changed" || event === "session.message") soon()
+      if (event === "sessions.changed" || event === "session.message" || event === "session.approval") soon()
       else if (event.startsWith("device.pair.") || (event === "presence" && state.route._tag === "Devices")) {
         void readDevices()
       }

@@ -28,6 +28,16 @@ describe("Edit", () => {
     if (before === after) expect(added + removed).toBe(0)
   })
 
+  it("counts a last line that only got another one after it as unchanged", () => {
+    const lines = Edit.lines({ path: "a", before: "a\nb", after: "a\nb\nc" })
+    expect(lines).toEqual([
+      { kind: "same", text: "a" },
+      { kind: "same", text: "b" },
+      { kind: "add", text: "c" }
+    ])
+    expect(Edit.count(Edit.lines({ path: "a", before: "a", after: "a\n" }))).toEqual({ added: 1, removed: 1 })
+  })
+
   it("leaves out what is unchanged and far away, and bounds what is huge", () => {
     const many = Array.from({ length: 50 }, (_, i) => `line ${i}`).join("\n")
     const lines = Edit.lines({ path: "/a", before: many, after: `${many}\nmore` })
