@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto"
 import type { OutgoingHttpHeaders } from "node:http"
+import { gzipSync } from "node:zlib"
 import * as WireError from "@causeway/protocol/WireError"
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -21,6 +22,8 @@ export interface Asset {
   readonly type: string
   /** Strong, from the content. */
   readonly etag: string
+  /** Compressed by gzip, with an etag of its own; undefined where that saves nothing worth while. */
+  readonly packed: { readonly body: Uint8Array; readonly etag: string } | undefined
 }
 
 /** By path of the request, `/` for `index.html`. */
@@ -48,6 +51,10 @@ export const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
   "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+/** What compresses well, and from which size on, in bytes. Maps are read by developers, seldom and nearby. */
+const texts: ReadonlySet<string> = new Set([".html", ".js", ".mjs", ".css", ".json", ".svg", ".webmanifest"])
+const PACKED_MIN = 1024
+
 const INDEX = "/index.html"
 
 /** Reads a directory, whole. Files whose name begins with a dot, and what links lead out of it, are left out. */
@@ -66,9 +73,14 @@ export const load = (
       if (real !== root && !real.startsWith(root + path.sep)) continue
       if ((yield* fs.stat(real)).type !== "File") continue
       const body = yield* fs.readFile(real)
-      const type = types[path.extname(name).toLowerCase()] ?? "application/octet-stream"
-      const etag = `"${createHash("sha256").update(body).digest("base64url")}"`
-      assets.set(`/${segments.join("/")}`, { body, type, etag })
+      const extension = path.extname(name).toLowerCase()
+      const type = types[extension] ?? "application/octet-stream"
+      const hash = createHash("sha256").update(body).digest("base64url")
+      const packed =
+        texts.has(extension) && body.length >= PACKED_MIN
+          ? { body: gzipSync(body, { level: 9 }), etag: `"${hash}-gzip"` }
+          : undefined
+      assets.set(`/${segments.join("/")}`, { body, type, etag: `"${hash}"`, packed })
     }
     const index = assets.get(INDEX)
     if (index !== undefined) assets.set("/", index)
@@ -90,13 +102,28 @@ const matches = (header: string | undefined, etag: string): boolean =>
   header !== undefined &&
   (header.trim() === "*" || header.split(",").some((one) => one.trim().replace(/^W\//, "") === etag))
 
+/** Whether an `accept-encoding` takes gzip: named, and not with a weight of 0. */
+const takesGzip = (header: string | undefined): boolean =>
+  (header ?? "").split(",").some((one) => {
+    const [coding = "", ...parameters] = one
+      .trim()
+      .toLowerCase()
+      .split(/\s*;\s*/)
+    return coding === "gzip" && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter))
+  })
+
 const answer = (assets: Assets) => (request: BareDoor.BareRequest) =>
   Effect.suspend((): Effect.Effect<BareDoor.BareResponse, WireError.NotFound> => {
     const asset = assets.get(request.path)
     if (asset === undefined) return WireError.NotFound.of("no such page")
+    const encoding = request.headers["accept-encoding"]
+    const packed = takesGzip(typeof encoding === "string" ? encoding : undefined) ? asset.packed : undefined
+    const { body, etag } = packed ?? asset
     const headers: OutgoingHttpHeaders = {
       "content-type": asset.type,
-      etag: asset.etag,
+      ...(asset.packed === undefined ? {} : { vary: "accept-encoding" }),
+      ...(packed === undefined ? {} : { "content-encoding": "gzip" }),
+      etag,
       // Asked again each time, answered with 304 while it is the same: an upgraded hub is seen at the next load.
       "cache-control": "no-cache",
       "content-security-policy": POLICY,
@@ -104,9 +131,9 @@ const answer = (assets: Assets) => (request: BareDoor.BareRequest) =>
       "referrer-policy": "no-referrer"
     }
     return Effect.succeed(
-      matches(request.headers["if-none-match"], asset.etag)
+      matches(request.headers["if-none-match"], etag)
         ? { status: 304, body: "", headers }
-        : { status: 200, body: asset.body, headers }
+        : { status: 200, body, headers }
     )
   })
 

@@ -1,3 +1,4 @@
+import { gunzipSync } from "node:zlib"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, it } from "@effect/vitest"
@@ -8,6 +9,8 @@ import * as Hub from "../../src/Hub.ts"
 import * as Page from "../../src/Page/Page.ts"
 import { call } from "../harness.ts"
 
+const LONG = "export const one = 1\n".repeat(200)
+
 /** A directory beside a file that nobody may read, with a link that leads there. */
 const directory = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
@@ -17,6 +20,7 @@ const directory = Effect.gen(function* () {
   yield* fs.writeFileString(`${root}/secret.txt`, "secret")
   yield* fs.writeFileString(`${page}/index.html`, "<!doctype html><title>page</title>")
   yield* fs.writeFileString(`${page}/assets/main.js`, "export {}")
+  yield* fs.writeFileString(`${page}/assets/long.js`, LONG)
   yield* fs.writeFileString(`${page}/.hidden`, "secret")
   yield* fs.symlink(`${root}/secret.txt`, `${page}/link.txt`)
   return page
@@ -57,6 +61,34 @@ describe("the page", () => {
       }
       expect((yield* get("/", { "if-none-match": '"other"' })).status).toBe(200)
     }).pipe(Effect.provide(layer))
+  )
+
+  it.scoped("compresses long texts for whoever takes that", () =>
+    Effect.gen(function* () {
+      const plain = yield* get("/assets/long.js")
+      expect([plain.text, plain.headers["content-encoding"]]).toEqual([LONG, undefined])
+      for (const refused of ["identity", "gzip;q=0", "br, gzip; q=0.0"]) {
+        const answer = yield* get("/assets/long.js", { "accept-encoding": refused })
+        expect([answer.text, answer.headers["content-encoding"]]).toEqual([LONG, undefined])
+      }
+      const packed = yield* get("/assets/long.js", { "accept-encoding": "br;q=1, gzip;q=0.5" })
+      expect(packed.headers["content-encoding"]).toBe("gzip")
+      expect(packed.headers["vary"]).toBe("accept-encoding")
+      expect(Number(packed.headers["content-length"])).toBeLessThan(LONG.length / 2)
+      const etag = String(packed.headers["etag"])
+      expect(etag).not.toBe(plain.headers["etag"])
+      const known = yield* get("/assets/long.js", { "accept-encoding": "gzip", "if-none-match": etag })
+      expect([known.status, known.text]).toEqual([304, ""])
+      expect((yield* get("/", { "accept-encoding": "gzip" })).headers["content-encoding"]).toBeUndefined()
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.scoped("unpacks to what was there", () =>
+    Effect.gen(function* () {
+      const assets = yield* Effect.flatMap(directory, Page.load)
+      const packed = assets.get("/assets/long.js")?.packed
+      expect(packed === undefined ? undefined : gunzipSync(packed.body).toString()).toBe(LONG)
+    }).pipe(Effect.provide(NodeContext.layer))
   )
 
   it.scoped("gives nothing that is not in the directory", () =>
@@ -102,7 +134,7 @@ describe("the page", () => {
         const asset = assets.get(`/${path.join("/")}`)
         if (asset !== undefined) expect(Buffer.from(asset.body).toString()).not.toBe("secret")
       }
-      expect([...assets.keys()].sort()).toEqual(["/", "/assets/main.js", "/index.html"])
+      expect([...assets.keys()].sort()).toEqual(["/", "/assets/long.js", "/assets/main.js", "/index.html"])
     }).pipe(Effect.provide(NodeContext.layer))
   )
 })
