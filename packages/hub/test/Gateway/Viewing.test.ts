@@ -626,6 +626,16 @@ describe("any interleaving of writers, deliveries and watches", () => {
               }),
             { concurrency, discard: true }
           )
+          // What changes from here on, every watch is told of, wherever it began.
+          const open = (yield* log.read({ ...key, organizationId, after: 0, limit: 10_000 })).filter(
+            (each) => each.type === "user" && each.delivery !== "processed"
+          )
+          yield* log.deliver({
+            ...key,
+            organizationId,
+            workerEpoch: 1,
+            updates: open.map(({ uuid }) => ({ uuid, status: "processed" as const }))
+          })
           yield* call(client, "sessions.archive", { sessionId })
           const stored = yield* log.read({ ...key, organizationId, after: 0, limit: 10_000 })
           const bySeq = new Map(stored.map((each) => [each.seq, each]))
@@ -661,6 +671,7 @@ describe("any interleaving of writers, deliveries and watches", () => {
               told.set(data.event_id, rank(data.status))
             }
             if (end["reason"] !== "archived") continue
+            for (const { uuid } of open) expect(told.get(uuid)).toBe(ranks["processed"])
             for (const { delivery, seq, uuid } of stored) {
               if (seq > after && delivery !== undefined) expect(told.get(uuid)).toBe(ranks[delivery])
             }
