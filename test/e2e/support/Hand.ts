@@ -1,9 +1,4 @@
-/** A hub with a machine that is online, whose worker the test plays by hand over HTTP. */
-import * as Hub from "@causeway/hub/Hub"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
-
+/** A machine that is online, whose worker the test plays by hand over HTTP, so that every state can be looked at. */
 type Json = { readonly [key: string]: unknown }
 
 /** What the hub answered; anything but a success is a failure of the test. */
@@ -19,17 +14,41 @@ const string = (value: unknown): string => {
   return value
 }
 
+/** Events that the hub takes at once. */
+const BATCH = 100
+
 export interface LogEvent {
   readonly uuid: string
   readonly source: string
   readonly payload: Json
 }
 
-export const make = Effect.gen(function* () {
-  const hub = yield* Hub.Hub
-  const token = Redacted.value(Option.getOrThrow(hub.firstToken))
+export interface Worker {
+  /** Reports lines of the agent. Partial text is ephemeral. */
+  readonly says: (...payloads: ReadonlyArray<Json>) => Promise<unknown>
+  /** Reports how far a message has come. */
+  readonly delivers: (uuid: string, status: "received" | "processing" | "processed") => Promise<unknown>
+}
+
+export interface Hand {
+  readonly environmentId: string
+  /** The machine is heard of once more. */
+  readonly poll: () => Promise<unknown>
+  /** Makes a session of this machine; answers its id. */
+  readonly session: (title?: string) => Promise<string>
+  readonly worker: (session: string) => Promise<Worker>
+  /** Reads a session's log from its beginning until an event satisfies `wanted`, and answers that one. */
+  readonly find: (session: string, wanted: (event: LogEvent) => boolean) => Promise<LogEvent>
+}
+
+export const make = async (hub: {
+  readonly url: string
+  readonly token: string
+  readonly directory: string
+}): Promise<Hand> => {
+  const { url, token } = hub
   const call = (method: string, path: string, bearer: string, body?: unknown): Promise<Json> =>
-    fetch(`${hub.url}${path}`, {
+    fetch(`${url}${path}`, {
       method,
       headers: {
         authorization: `Bearer ${bearer}`,
@@ -39,72 +58,77 @@ export const make = Effect.gen(function* () {
       ...(body === undefined ? {} : { body: JSON.stringify(body) })
     }).then(json)
 
-  const environment = yield* Effect.promise(() =>
-    call("POST", "/v1/environments/bridge", token, {
-      machine_name: "build-box",
-      directory: "/home/ada/engine",
-      max_sessions: 4
-    })
-  )
-  // A poll is what makes it online.
-  yield* Effect.promise(() =>
+  const environment = await call("POST", "/v1/environments/bridge", token, {
+    machine_name: "build-box",
+    directory: hub.directory,
+    max_sessions: 100
+  })
+  const environmentId = string(environment["environment_id"])
+  const poll = () =>
     call(
       "GET",
-      `/v1/environments/${string(environment["environment_id"])}/work/poll?block_ms=1`,
+      `/v1/environments/${environmentId}/work/poll?block_ms=1`,
       string(environment["environment_secret"])
     )
-  )
+  await poll()
 
-  /** The worker of a session. */
-  const worker = async (session: string) => {
-    const grant = await call("POST", `/v1/code/sessions/${session}/bridge`, token, {})
-    const ingress = string(grant["worker_jwt"])
-    const worker_epoch = grant["worker_epoch"]
-    const base = `/v1/code/sessions/${session}/worker`
-    let lines = 0
-    return {
-      /** Reports lines of the agent. */
-      says: (...payloads: ReadonlyArray<Json>) =>
-        call("POST", `${base}/events`, ingress, {
-          worker_epoch,
-          events: payloads.map((payload) => ({
-            payload: { uuid: `line-${lines++}`, ...payload },
-            ...(payload["type"] === "stream_event" ? { ephemeral: true } : {})
-          }))
-        }),
-      /** Reports how far a message has come. */
-      delivers: (event_id: string, status: "received" | "processing" | "processed") =>
-        call("POST", `${base}/events/delivery`, ingress, { worker_epoch, updates: [{ event_id, status }] })
-    }
-  }
-
-  /** Reads a session's log from its beginning until an event satisfies `wanted`, and answers that one. */
-  const find = async (session: string, wanted: (event: LogEvent) => boolean): Promise<LogEvent> => {
-    const abort = new AbortController()
-    const response = await fetch(`${hub.url}/v1/code/sessions/${session}/events/stream`, {
-      headers: { authorization: `Bearer ${token}` },
-      signal: abort.signal
-    })
-    const decoder = new TextDecoder()
-    let text = ""
-    try {
-      for await (const chunk of response.body ?? []) {
-        text += decoder.decode(chunk, { stream: true })
-        const frames = text.split("\n\n")
-        text = frames.pop() ?? ""
-        for (const frame of frames) {
-          const data = /^event: client_event\n(?:id: \d+\n)data: (.*)$/m.exec(frame)?.[1]
-          if (data === undefined) continue
-          const { event_id, source, payload } = JSON.parse(data)
-          const event = { uuid: event_id, source, payload }
-          if (wanted(event)) return event
-        }
+  return {
+    environmentId,
+    poll,
+    session: async (title) => {
+      const made = await call("POST", "/v1/sessions", token, {
+        environment_id: environmentId,
+        ...(title === undefined ? {} : { title })
+      })
+      return string(made["id"])
+    },
+    worker: async (session) => {
+      const grant = await call("POST", `/v1/code/sessions/${session}/bridge`, token, {})
+      const ingress = string(grant["worker_jwt"])
+      const worker_epoch = grant["worker_epoch"]
+      const base = `/v1/code/sessions/${session}/worker`
+      let lines = 0
+      return {
+        says: async (...payloads) => {
+          for (let at = 0; at < payloads.length; at += BATCH) {
+            await call("POST", `${base}/events`, ingress, {
+              worker_epoch,
+              events: payloads.slice(at, at + BATCH).map((payload) => ({
+                payload: { uuid: `line-${lines++}`, ...payload },
+                ...(payload["type"] === "stream_event" ? { ephemeral: true } : {})
+              }))
+            })
+          }
+        },
+        delivers: (event_id, status) =>
+          call("POST", `${base}/events/delivery`, ingress, { worker_epoch, updates: [{ event_id, status }] })
       }
-    } finally {
-      abort.abort()
+    },
+    find: async (session, wanted) => {
+      const abort = new AbortController()
+      const response = await fetch(`${url}/v1/code/sessions/${session}/events/stream`, {
+        headers: { authorization: `Bearer ${token}` },
+        signal: abort.signal
+      })
+      const decoder = new TextDecoder()
+      let text = ""
+      try {
+        for await (const chunk of response.body ?? []) {
+          text += decoder.decode(chunk, { stream: true })
+          const frames = text.split("\n\n")
+          text = frames.pop() ?? ""
+          for (const frame of frames) {
+            const data = /^event: client_event\n(?:id: \d+\n)data: (.*)$/m.exec(frame)?.[1]
+            if (data === undefined) continue
+            const { event_id, source, payload } = JSON.parse(data)
+            const event = { uuid: event_id, source, payload }
+            if (wanted(event)) return event
+          }
+        }
+      } finally {
+        abort.abort()
+      }
+      throw new Error("the stream ended")
     }
-    throw new Error("the stream ended")
   }
-
-  return { hub, token, worker, find }
-})
+}
