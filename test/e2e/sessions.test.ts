@@ -28,7 +28,7 @@ const up = Effect.gen(function* () {
     url: `${String(ready["gateway_url"])}/gateway`,
     token: String(ready["token"])
   })
-  return { client, state, environmentId: String(ready["environment_id"]) }
+  return { client, program, state, environmentId: String(ready["environment_id"]) }
 })
 
 /** Sends to a session with the command line, and answers with what the agent said. */
@@ -42,6 +42,21 @@ const call = (client: Gateway.Client, method: string, params?: object) =>
   Effect.promise(() => client.call(method, params))
 
 describe("sessions over the gateway", () => {
+  it.scopedLive(
+    "one that is archived lets its agent go at once",
+    () =>
+      Effect.gen(function* () {
+        const { client, environmentId, program, state } = yield* up
+        const { session } = yield* call(client, "sessions.begin", { environmentId })
+        expect((yield* ask(state, session.id, "hello"))["text"]).toBe("echo: hello")
+        yield* call(client, "sessions.archive", { sessionId: session.id })
+        const ended = yield* program.line((line) => line["event"] === "session_ended")
+        expect(ended["session_id"]).toBe(session.id)
+      }),
+    // The lease would tell of it after 30 s.
+    20_000
+  )
+
   it.scopedLive(
     "a branch and a restore of a compacted conversation go on with what was said before it",
     () =>

@@ -226,6 +226,28 @@ describe("the worker's stream", () => {
     )
   )
 
+  it.scopedLive("ends with the session's archiving, whether it is open or comes back, and never before", () =>
+    provide(
+      Effect.gen(function* () {
+        const world = yield* session()
+        const path = `${workerPath(world)}?from_sequence_num=0`
+        const open1 = yield* open({ path, token: world.ingress })
+        yield* send(world, "p1")
+        expect((yield* open1.next).data.event_id).toBe("p1")
+        yield* call({
+          method: "POST",
+          path: `/v1/sessions/${world.id}/archive`,
+          token: world.access,
+          body: {}
+        })
+        const end = (yield* open1.next).data
+        expect([end.sequence_num, end.payload]).toMatchObject([2, { type: "session_update", archived: true }])
+        const late = yield* open({ path, token: world.ingress })
+        expect((yield* take(late, 2)).map(({ data }) => data.event_type)).toEqual(["user", "session_update"])
+      })
+    )
+  )
+
   it.scopedLive("shows the worker as connected while it is open", () =>
     provide(
       Effect.gen(function* () {

@@ -94,6 +94,9 @@ export const routes = Effect.gen(function* () {
       // A worker that names no position gets what no worker has answered yet; nothing is done twice.
       const select = from === undefined ? "unprocessed" : "worker"
       let after = from ?? 0
+      let told = false
+      // Read before the events: whatever came before an archiving is written before it.
+      let session = yield* sessions.get(key)
       for (;;) {
         const events: ReadonlyArray<StoredEvent> = yield* log.read({
           ...key,
@@ -105,8 +108,15 @@ export const routes = Effect.gen(function* () {
           yield* writer.write(events.map((event) => EventStream.frame(Frames.stored(event))).join(""))
         after = events.at(-1)?.seq ?? after
         if (events.length === Viewing.PAGE) continue
+        // What people change of a session is not the worker's business, but for its end: nothing comes after it.
+        if (session.archivedAt !== undefined && !told) {
+          told = true
+          const [last] = yield* log.read({ ...key, after: Math.max(after, session.lastSeq - 1), limit: 1 })
+          if (last?.type === "session_update") yield* writer.write(EventStream.frame(Frames.stored(last)))
+        }
         yield* subscription.take
-        if (key.tokenEpoch !== undefined && (yield* sessions.get(key)).tokenEpoch > key.tokenEpoch) return
+        session = yield* sessions.get(key)
+        if (key.tokenEpoch !== undefined && session.tokenEpoch > key.tokenEpoch) return
       }
     })
 
