@@ -485,9 +485,11 @@ export const make = Effect.gen(function* () {
     ).pipe(
       sql.withTransaction,
       // Whoever watches one of them sees that it is gone.
-      Effect.map((removed) => {
-        for (const { body } of removed.flat()) bus.changed(`session:${body}`)
-      })
+      Effect.flatMap((removed) =>
+        Effect.sync(() => {
+          for (const { body } of removed.flat()) bus.changed(`session:${body}`)
+        })
+      )
     )
 
   /** Text of messages, as a reader sees it: tool inputs and results are not indexed. */

@@ -677,7 +677,7 @@ describe("any interleaving of writers, deliveries and watches", () => {
             }
           }
         }),
-      { fastCheck: { numRuns: 25 } }
+      { fastCheck: { numRuns: 20 }, timeout: 60_000 }
     )
   })
 })
