@@ -56,9 +56,6 @@ const clip = (line: Line): Line =>
         text: `${line.text.slice(0, LINE_MAX)}… (${(line.text.length - LINE_MAX).toLocaleString("en")} more characters)`
       }
 
-/** With an end to its last line: a line that only gets one is no other line. */
-const closed = (text: string): string => (text === "" || text.endsWith("\n") ? text : `${text}\n`)
-
 /** The lines of an edit; `whole`: all of them, and each to its end. Texts that are too large or too different to compare are shown as removed and added whole. */
 export const lines = ({ before, after }: Edit, whole = false): ReadonlyArray<Line> => {
   // A last line without an end is the same line wherever it stands; only where the two differ in that, it is a change.
@@ -87,9 +84,6 @@ export const lines = ({ before, after }: Edit, whole = false): ReadonlyArray<Lin
         else if (i === head) all.push({ kind: "skip", text: `${left} unchanged lines` })
       })
     })
-  }
-  if (before !== after && closed(before) === closed(after)) {
-    all.push({ kind: "skip", text: "only the end of the last line changes" })
   }
   if (whole) return all
   const shown = all.slice(0, LINES_MAX).map(clip)

@@ -56,13 +56,4 @@ describe("Edit", () => {
     expect(Edit.isClipped(shown, edit)).toBe(true)
     expect(Edit.lines(edit, true)).toEqual([{ kind: "add", text: edit.after }])
   })
-
-  it("takes a last line without an end for the line that it is", () => {
-    const counted = Edit.count(Edit.lines({ path: "a", before: "a\nb\nc", after: "a\nB\nc\nd" }))
-    expect(counted).toEqual({ added: 2, removed: 1 })
-    expect(Edit.lines({ path: "a", before: "a", after: "a\n" })).toEqual([
-      { kind: "same", text: "a" },
-      { kind: "skip", text: "only the end of the last line changes" }
-    ])
-  })
 })
