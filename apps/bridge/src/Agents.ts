@@ -50,12 +50,12 @@ const checked = (name: string): Effect.Effect<string, Failure> =>
         exitCode: ExitCode.usage
       })
 
-/** What new sessions may ask for beside the chosen agent: what was named, and `claude` where it is on the path. */
+/**
+ * What new sessions may ask for beside the chosen agent: what was named, and nothing else. Whoever starts a bridge for one
+ * agent has not allowed people elsewhere to start another.
+ */
 export const further = (named: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, Failure> =>
-  Effect.gen(function* () {
-    const agents = yield* Effect.forEach(named, checked)
-    return Option.isSome(yield* onPath("claude")) ? [...agents, "claude"] : agents
-  })
+  Effect.forEach(named, checked)
 
 /** `--agent`, then `CAUSEWAY_AGENT`, then `claude` where it is on the path, else `scripted`. */
 export const choose = (option: Option.Option<string>): Effect.Effect<Choice, Failure> =>

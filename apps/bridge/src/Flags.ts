@@ -66,7 +66,7 @@ export const attaching = {
   offer: Options.text("offer").pipe(
     Options.repeated,
     Options.withDescription(
-      "Another agent that new sessions may ask for, by name as with --agent; can be given several times (claude is offered where it is installed)"
+      "Another agent that new sessions may ask for, by name as with --agent; can be given several times"
     )
   ),
   capacity: Options.integer("capacity").pipe(
