@@ -1,6 +1,7 @@
-// Benchmarks: `npm run bench [name …]`. Each compares the program with a plain one in the same run, on the same disk and
-// the same cores, and prints the ratio: figures of different machines or different runs say little.
-const all = ["append", "list"]
+// Benchmarks: `npm run bench [name …]`. `append` compares the program with a plain one in the same run, on the same
+// disk and the same cores, and prints the ratio: figures of different machines or different runs say little. `page` measures
+// the built page in Chromium.
+const all = ["append", "list", "page"]
 const chosen = process.argv.slice(2)
 for (const name of chosen.length === 0 ? all : chosen) {
   if (!all.includes(name)) {
