@@ -115,12 +115,20 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
     anchor.current = { start: open.start, id: first === undefined ? undefined : shown[first.index]?.item.id }
   })
 
+  // Only people leave the end: while much comes in, the end itself has moved on before its scrolling is told of.
+  const byHand = useRef(false)
+  const onHand = () => {
+    byHand.current = true
+  }
   const onScroll = () => {
     const element = scroller.current
     if (element === null) return
     const near = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR
-    stick.current = near
-    setAtEnd(near)
+    if (near) {
+      stick.current = true
+      byHand.current = false
+    } else if (byHand.current) stick.current = false
+    setAtEnd(stick.current)
     if (element.scrollTop < 400 && open.start > 0 && !open.loadingEarlier && !near) void model.earlier()
   }
 
@@ -177,6 +185,12 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
         className="transcript"
         ref={scroller}
         onScroll={onScroll}
+        onWheel={onHand}
+        onTouchMove={onHand}
+        onPointerDown={onHand}
+        onKeyDown={(event) => {
+          if (/^(?:PageUp|Home|ArrowUp)$/.test(event.key)) onHand()
+        }}
         tabIndex={0}
         role="region"
         aria-label="Transcript"
