@@ -17,7 +17,7 @@ import * as Watcher from "./Watcher.ts"
 /** Events of a long log that are read at first; earlier ones come when they are asked for. */
 export const TAIL = 3000
 /** How often the list is read beside what the hub tells: machines come and go without a word. */
-const LIST_MILLIS = 10_000
+const LIST_MILLIS = 5000
 
 /** Where an answer to an approval stands that was given here. */
 export interface Answering {

@@ -246,6 +246,11 @@ export const Sidebar = () => {
               )}
               {environment === undefined ? null : (
                 <span className="path" title={Text.line(environment.directory)}>
+                  {environment.machineName === "" ? null : (
+                    <>
+                      <bdi>{Text.line(environment.machineName, 60)}</bdi>:
+                    </>
+                  )}
                   <bdi>{Text.line(environment.directory)}</bdi>
                 </span>
               )}
