@@ -132,14 +132,17 @@ scenes("approvals", (scene) => {
       await agent.says(Lines.asks("race-1", "t1", { tool_name: "Bash", input: { command: "ls" } }))
       const card = (of: typeof page) => of.getByRole("article", { name: "The agent wants to use Bash" })
       for (const each of [page, second, third]) await card(each).waitFor()
-      // Both at once: one of them is first, and the other one is told or sees it settled.
-      await Promise.all([
-        page.getByRole("button", { name: "Allow", exact: true }).click(),
-        second
-          .getByRole("button", { name: "Deny" })
-          .click({ timeout: 5000 })
-          .catch(() => undefined)
+      // Both at once: one of them is first, and the other one is told, or finds nothing to press any more.
+      const press = (button: ReturnType<typeof page.getByRole>) =>
+        button.click({ timeout: 5000 }).then(
+          () => true,
+          () => false
+        )
+      const pressed = await Promise.all([
+        press(page.getByRole("button", { name: "Allow", exact: true })),
+        press(second.getByRole("button", { name: "Deny" }))
       ])
+      expect(pressed).toContain(true)
       for (const each of [page, second, third]) await card(each).waitFor({ state: "detached" })
       const given: Array<string> = []
       await agent.says(Lines.says("m-end", "the end"))

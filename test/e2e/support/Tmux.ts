@@ -69,6 +69,8 @@ export const start = (options: {
     const socket = `causeway-${randomUUID().slice(0, 8)}`
     const changed = yield* Queue.sliding<void>(1)
     const waiting: Array<Deferred.Deferred<string, TmuxFailed>> = []
+    /** tmux has made the session: commands that come earlier have no target. */
+    const ready = yield* Deferred.make<void, TmuxFailed>()
     const gone = new TmuxFailed({ output: "it has ended" })
     let ended = false
 
@@ -128,6 +130,7 @@ export const start = (options: {
       const begin = /^%begin \d+ \d+ (\d+)$/.exec(line)
       // The flag tells answers to this client's commands from those to the commands that started it.
       if (begin !== null) answer = { own: begin[1] === "1", lines: [] }
+      else if (line.startsWith("%session-changed")) Deferred.unsafeDone(ready, Effect.void)
       else if (line.startsWith("%output") || line.startsWith("%layout-change"))
         Queue.unsafeOffer(changed, undefined)
     }
@@ -138,6 +141,7 @@ export const start = (options: {
     })
     child.on("close", () => {
       ended = true
+      Deferred.unsafeDone(ready, Effect.fail(gone))
       for (const each of waiting.splice(0)) Deferred.unsafeDone(each, Effect.fail(gone))
       Queue.unsafeOffer(changed, undefined)
     })
@@ -145,6 +149,7 @@ export const start = (options: {
 
     const run = (command: string): Effect.Effect<string, TmuxFailed> =>
       Effect.gen(function* () {
+        yield* Deferred.await(ready)
         if (ended) return yield* gone
         const done = yield* Deferred.make<string, TmuxFailed>()
         waiting.push(done)
