@@ -19,7 +19,13 @@ export const SessionPane = ({ open, seq }: { readonly open: Open; readonly seq: 
   const listed = state.sessions.find((session) => session.id === open.id)
   const archived = row.archivedAt !== null || listed?.archived === true
   // A log whose beginning is not read does not know what was said there.
-  const title = (open.start > 0 ? listed?.title : row.title) ?? row.title ?? listed?.title ?? "New session"
+  // While the hub is away nobody knows whether anything was said.
+  const isKnown = listed !== undefined || open.connection._tag === "connected"
+  const title =
+    (open.start > 0 ? listed?.title : row.title) ??
+    row.title ??
+    listed?.title ??
+    (isKnown ? "New session" : "Session")
   const gone = open.connection._tag === "ended" && open.connection.reason === "not-found"
   const busy = row.status === "running" || row.status === "requires_action"
   // biome-ignore lint/correctness/useExhaustiveDependencies: the focus moves when another session is opened.
