@@ -67,7 +67,6 @@ export interface State {
   readonly searching: boolean
   readonly searchProblem: string | null
   readonly models: ReadonlyArray<string>
-  readonly agents: ReadonlyArray<string>
 }
 
 export interface World {
@@ -215,8 +214,7 @@ export const make = (world: World): Model => {
     hits: [],
     searching: false,
     searchProblem: null,
-    models: [],
-    agents: []
+    models: []
   }
 
   // --- The list ---
@@ -314,17 +312,10 @@ export const make = (world: World): Model => {
   }
 
   const offers = async (): Promise<void> => {
-    const [models, agents] = await Promise.all([
-      gateway.call("models.list", {}),
-      gateway.call("agents.list", {})
-    ])
-    const ids = (list: unknown, field: string) => [
-      ...new Set(array(list).flatMap((one) => string(object(one)[field]) ?? []))
-    ]
-    set({
-      models: models.ok ? ids(models.value["models"], "id") : [],
-      agents: agents.ok ? ids(agents.value["agents"], "driver") : []
-    })
+    const models = await gateway.call("models.list", {})
+    if (!models.ok) return
+    const ids = array(models.value["models"]).flatMap((one) => string(object(one)["id"]) ?? [])
+    set({ models: [...new Set(ids)] })
   }
 
   const readDevices = async (): Promise<void> => {

@@ -231,10 +231,15 @@ export class GatewaySessions extends Context.Tag("@causeway/store/GatewaySession
       sid: number,
       options: { readonly after: number; readonly limit: number; readonly transcript?: boolean }
     ) => Effect.Effect<ReadonlyArray<StoredEvent>, StoreUnavailable>
-    /** Events after `after` up to `through` whose type is one of these, oldest first; at most 100. */
+    /** Events after `after` up to `through` whose type is one of these, oldest first; at most `limit`. */
     readonly eventsOfTypes: (
       sid: number,
-      options: { readonly after: number; readonly through: number; readonly types: ReadonlyArray<string> }
+      options: {
+        readonly after: number
+        readonly through: number
+        readonly types: ReadonlyArray<string>
+        readonly limit: number
+      }
     ) => Effect.Effect<ReadonlyArray<StoredEvent>, StoreUnavailable>
     /** Position of the oldest event that is still kept; undefined for an empty log. */
     readonly oldestSeq: (sid: number) => Effect.Effect<number | undefined, StoreUnavailable>
@@ -634,12 +639,13 @@ export const make = Effect.gen(function* () {
         [sid, options.after, options.limit]
       )
     ),
-    eventsOfTypes: guarded((sid, { after, through, types }) =>
-      events(`sid = ? AND seq > ? AND seq <= ? AND type IN (${marks(types.length)}) ORDER BY seq LIMIT 100`, [
+    eventsOfTypes: guarded((sid, { after, through, types, limit }) =>
+      events(`sid = ? AND seq > ? AND seq <= ? AND type IN (${marks(types.length)}) ORDER BY seq LIMIT ?`, [
         sid,
         after,
         through,
-        ...types
+        ...types,
+        limit
       ])
     ),
     oldestSeq: guarded((sid) =>

@@ -23,6 +23,8 @@ export const SHORT_TURN_MILLIS = 10_000
 
 /** How far back a session is read that is seen for the first time. */
 const BACKLOG = 500
+/** Events that are read at a time. */
+const PAGE = 100
 /** What is older when a session is seen for the first time is no news: 60 s. */
 const LATE_MILLIS = 60_000
 /** Sessions whose positions are kept; the oldest give way. */
@@ -109,14 +111,15 @@ export const make = Effect.gen(function* () {
         const events: ReadonlyArray<StoredEvent> = yield* sessions.eventsOfTypes(record.sid, {
           after,
           through: record.lastSeq,
-          types: TYPES
+          types: TYPES,
+          limit: PAGE
         })
         for (const event of events) {
           if (known === undefined && event.createdAt < since) continue
           const notice = noticeOf(row, record.session, { ...event, json: payloadOf(event) })
           if (notice !== undefined) notices.set(notice.tag, notice)
         }
-        after = events.length < 100 ? record.lastSeq : (events.at(-1)?.seq ?? record.lastSeq)
+        after = events.length < PAGE ? record.lastSeq : (events.at(-1)?.seq ?? record.lastSeq)
       }
       remember(record.session, record.lastSeq)
       for (const notice of notices.values()) yield* push.notify(record.organizationId, notice)
