@@ -24,6 +24,7 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as BareDoor from "./BareDoor.ts"
 import { Config } from "./Config.ts"
+import * as OwnEnvelope from "./OwnEnvelope.ts"
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 
@@ -64,13 +65,6 @@ export interface Address {
 
 // --- The server ---
 
-const refuseUpgrade = (socket: Duplex) => {
-  const body = JSON.stringify(BareDoor.envelope(WireError.NotFound.of("nothing is upgraded at this path")))
-  socket.end(
-    `HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
-  )
-}
-
 /** Closes the server: at the latest after `bound`, whatever its connections do. */
 const close = (server: HttpServer, bound: Duration.Duration) =>
   Effect.async<void>((resume) => {
@@ -93,7 +87,12 @@ export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
     const stopping = yield* Deferred.make<void>()
     const upgrades = new Map<string, UpgradeHandler>()
     // Keep-alive probes find peers that are gone without a word.
-    const server = createServer({ keepAlive: true, keepAliveInitialDelay: 30_000, noDelay: true })
+    const server = createServer({
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+      noDelay: true,
+      ServerResponse: OwnEnvelope.HubResponse
+    })
     const stop = Effect.zipRight(Deferred.succeed(stopping, undefined), close(server, config.shutdown))
     yield* Effect.addFinalizer(() => stop)
     server.keepAliveTimeout = 65_000
@@ -102,9 +101,11 @@ export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
       socket.on("error", () => socket.destroy())
       const path = (request.url ?? "").split("?", 1)[0] ?? ""
       const handler = upgrades.get(path)
-      if (handler === undefined) refuseUpgrade(socket)
-      else handler(request, socket, head)
+      if (handler === undefined) {
+        OwnEnvelope.refuse(socket, WireError.NotFound.of("nothing is upgraded at this path"))
+      } else handler(request, socket, head)
     })
+    server.on("clientError", OwnEnvelope.onClientError)
     return NodeServer.of({
       server,
       stopping: Deferred.await(stopping),

@@ -16,3 +16,11 @@ export const WORKER_ID_HEADER = "anthropic-worker-id"
 export const LAST_UUID_HEADER = "last-uuid"
 /** Answer: the last transcript entry of source `worker`. */
 export const X_LAST_UUID_HEADER = "x-last-uuid"
+
+/**
+ * Answer: the hub itself speaks. Every answer of a hub carries it, errors, streams and upgrades included; a proxy's own
+ * answer does not. A client believes a refusal only where it stands, or where the body is an error of the wire.
+ */
+export const HUB_HEADER = "x-causeway-hub"
+/** Value of {@link HUB_HEADER}: the version of what the header promises. */
+export const HUB_HEADER_VALUE = "1"

@@ -12,6 +12,7 @@ import {
   TICK_INTERVAL_MILLIS
 } from "@causeway/protocol/Gateway/Frames"
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import * as WireError from "@causeway/protocol/WireError"
 import { Bus } from "@causeway/store/Bus"
 import { GatewayDevices } from "@causeway/store/GatewayDevices"
 import { GatewaySessions } from "@causeway/store/GatewaySessions"
@@ -26,6 +27,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { WebSocketServer } from "ws"
 import * as Viewing from "../CodeSessions/Viewing.ts"
+import * as OwnEnvelope from "../OwnEnvelope.ts"
 import { NodeServer } from "../Server.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import { eventNames, GatewayConnections } from "./Connections.ts"
@@ -191,6 +193,13 @@ export const make = (options: GatewayOptions) =>
       perMessageDeflate: false,
       clientTracking: false
     })
+    sockets.on("headers", (headers) => headers.push(OwnEnvelope.headLine))
+    sockets.on("wsClientError", (error, socket, request) =>
+      OwnEnvelope.refuse(socket, WireError.BadRequest.of(`this is no WebSocket upgrade: ${error.message}`), {
+        ...(request.method === "GET" ? {} : { status: 405 }),
+        headers: request.method === "GET" ? ["sec-websocket-version: 13, 8"] : ["allow: GET"]
+      })
+    )
     const fibers = yield* FiberSet.make<void>()
     const runtime = yield* Effect.runtime<never>()
     const fork = Runtime.runFork(runtime)
@@ -200,7 +209,13 @@ export const make = (options: GatewayOptions) =>
       const address = request.socket.remoteAddress ?? ""
       const pending = unauthenticated.get(address) ?? 0
       if (pending >= MAX_PREAUTH_CONNECTIONS) {
-        socket.end("HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        OwnEnvelope.refuse(
+          socket,
+          WireError.Unavailable.of(
+            `${pending} connections of this address wait to sign in; close some, or try again in a moment`
+          ),
+          { headers: ["retry-after: 1"] }
+        )
         return
       }
       unauthenticated.set(address, pending + 1)
