@@ -14,6 +14,8 @@ import * as Layer from "effect/Layer"
 export const layer = (options: {
   readonly stateDir: string
   readonly hubUrl: string
+  /** Variables that agents get although their kind is left out. */
+  readonly passEnv?: ReadonlyArray<string> | undefined
   readonly idleStop?: Duration.DurationInput | undefined
 }) =>
   AgentSessions.layerWith({ idleStop: options.idleStop }).pipe(
@@ -21,6 +23,7 @@ export const layer = (options: {
     Layer.provide(
       Drivers.layer({
         environment: process.env,
+        passEnv: options.passEnv,
         hubUrl: options.hubUrl,
         scriptedAgentPath: fileURLToPath(new URL("./scripted-agent.js", import.meta.url)),
         scriptedDirectory: join(options.stateDir, "scripted"),

@@ -1,4 +1,5 @@
 /** What git says of the directory that is attached: its branch and its remote. */
+import * as Git from "@causeway/client/Git"
 import * as Command from "@effect/platform/Command"
 import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as Effect from "effect/Effect"
@@ -15,9 +16,8 @@ const said = (
   dir: string,
   ...args: ReadonlyArray<string>
 ): Effect.Effect<Option.Option<string>, never, CommandExecutor.CommandExecutor> =>
-  Command.make("git", "-C", dir, ...args).pipe(
-    Command.env({ GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" }),
-    Command.string,
+  Git.command(dir, ...args).pipe(
+    Effect.flatMap(Command.string),
     Effect.map((out) => Option.filter(Option.some(out.trim()), (text) => text !== "")),
     Effect.catchAll((error) =>
       Effect.as(

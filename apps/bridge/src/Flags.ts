@@ -88,6 +88,12 @@ export const attaching = {
   perpetual: Options.boolean("perpetual").pipe(
     Options.withDescription("Keep the session at shutdown and take it up again at the next start")
   ),
+  passEnv: Options.text("pass-env").pipe(
+    Options.repeated,
+    Options.withDescription(
+      "A variable that agents get although its kind is left out, like CLAUDE_CODE_REMOTE or NPM_CONFIG_*; can be given several times (CAUSEWAY_PASS_ENV, separated by commas)"
+    )
+  ),
   model: Options.text("model").pipe(
     Options.optional,
     Options.withDescription("Model the agent is asked to use")

@@ -7,8 +7,8 @@
  * ours: it is neither used nor removed.
  */
 import { randomUUID } from "node:crypto"
+import type { Variables } from "@causeway/protocol/ChildEnvironment"
 import { SessionId, sessionBody, toCompat } from "@causeway/protocol/Ids"
-import type { Variables } from "@causeway/runner/Environment"
 import * as Workspace from "@causeway/runner/Runner/Workspace"
 import { WorkspaceUnavailable } from "@causeway/runner/Runner/Workspace"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -62,7 +62,7 @@ export interface Closed {
 export interface Options {
   /** Where the worktrees are; absolute. Made when it is needed, 0700. */
   readonly root: string
-  /** What git is run with; variables that would lead it to another repository are left out. */
+  /** The host's environment, of which git's is made. */
   readonly environment: Variables
 }
 

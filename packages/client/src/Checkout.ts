@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Git from "./Git.ts"
 import * as GitRemote from "./GitRemote.ts"
 
 // --- Errors ---
@@ -93,12 +94,8 @@ const run = (directory: string, ...args: ReadonlyArray<string>) => {
       detail:
         error._tag === "SystemError" && error.reason === "NotFound" ? "git is not installed" : error.message
     })
-  const command = Command.make("git", "-C", directory, ...args).pipe(
-    // Never asks: there may be nobody to answer.
-    Command.env({ GIT_TERMINAL_PROMPT: "0", GIT_OPTIONAL_LOCKS: "0", LC_ALL: "C" })
-  )
   return Effect.gen(function* () {
-    const process = yield* Command.start(command)
+    const process = yield* Command.start(yield* Git.command(directory, ...args))
     const [stdout, stderr, exitCode] = yield* Effect.all(
       [
         Stream.mkString(Stream.decodeText(process.stdout)),

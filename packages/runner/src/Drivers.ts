@@ -5,15 +5,11 @@ import * as Acp from "./Acp/Driver.ts"
 import { AgentUnavailable } from "./Agent.ts"
 import * as Claude from "./Claude/Driver.ts"
 import { type Driver, Drivers } from "./Driver.ts"
-import type { Variables } from "./Environment.ts"
+import type { HostOptions } from "./Environment.ts"
 import type { Grace } from "./Process/AgentProcess.ts"
 import * as Scripted from "./Scripted/Driver.ts"
 
-export interface DriversOptions {
-  /** The host's environment (`process.env`); agents see it without Causeway's own variables. */
-  readonly environment: Variables
-  /** Given to agents as `CAUSEWAY_HUB_URL`. */
-  readonly hubUrl?: string | undefined
+export interface DriversOptions extends HostOptions {
   /** Path of the bundled scripted agent; without it there is no agent `scripted`. */
   readonly scriptedAgentPath?: string | undefined
   /** Where the scripted agent keeps its conversations. */
@@ -31,6 +27,14 @@ export interface DriversOptions {
   readonly named?: { readonly [name: string]: Driver } | undefined
 }
 
+/** What every driver takes over. */
+const hostOf = ({ environment, grace, hubUrl, passEnv }: DriversOptions) => ({
+  environment,
+  grace,
+  hubUrl,
+  passEnv
+})
+
 const unknown = (agent: string, detail: string) =>
   Effect.fail(new AgentUnavailable({ agent, reason: "NotFound", detail }))
 
@@ -38,9 +42,7 @@ export const make = (options: DriversOptions): Effect.Effect<typeof Drivers.Serv
   Effect.gen(function* () {
     const claude = yield* Claude.make({
       command: options.claudePath ?? "claude",
-      environment: options.environment,
-      hubUrl: options.hubUrl,
-      grace: options.grace
+      ...hostOf(options)
     })
     return { resolve: (agent) => resolve(options, claude, agent) }
   })
@@ -61,9 +63,7 @@ const resolve = (
             scriptPath: options.scriptedAgentPath,
             directory: options.scriptedDirectory,
             nodePath: options.nodePath ?? process.execPath,
-            environment: options.environment,
-            hubUrl: options.hubUrl,
-            grace: options.grace
+            ...hostOf(options)
           })
         )
   }
@@ -73,9 +73,7 @@ const resolve = (
       : Effect.succeed(
           Acp.make({
             directory: options.acpDirectory,
-            environment: options.environment,
-            hubUrl: options.hubUrl,
-            grace: options.grace,
+            ...hostOf(options),
             mcpServers: options.mcpServers
           })
         )

@@ -1,27 +1,34 @@
-/** What an agent's process sees of the environment that its host runs in. */
+/** Environment of an agent's process, made of the host's. */
+import * as ChildEnvironment from "@causeway/protocol/ChildEnvironment"
 import type { ConnectSpec } from "./Driver.ts"
 
-export type Variables = { readonly [name: string]: string | undefined }
+export type { Variables } from "@causeway/protocol/ChildEnvironment"
+
+/** What a host gives its agents. */
+export interface HostOptions {
+  /** The host's environment (`process.env`), of which the agents' is made. */
+  readonly environment: ChildEnvironment.Variables
+  /** Variables that agents get although their kind is left out. */
+  readonly passEnv?: ReadonlyArray<string> | undefined
+  /** Given to agents as `CAUSEWAY_HUB_URL`. */
+  readonly hubUrl?: string | undefined
+}
 
 /**
- * The host's variables without those of Causeway (its token, its database's address: nothing of the host's own
- * secrets reaches an agent), then the session's own, then the three that tell an agent where it is.
+ * The host's variables as {@link ChildEnvironment.make} passes them on, then those of the driver and the session, then
+ * the ones that tell an agent where it is.
  */
 export const forAgent = (
-  host: Variables,
-  spec: Pick<ConnectSpec, "runId" | "sessionId" | "env">,
-  hubUrl: string | undefined,
-  more: Variables = {}
+  host: HostOptions,
+  spec: Pick<ConnectSpec, "runId" | "sessionId" | "cwd" | "env">,
+  more: ChildEnvironment.Variables = {}
 ): { readonly [name: string]: string } => {
-  const out: Record<string, string> = {}
-  for (const [name, value] of Object.entries(host)) {
-    if (value !== undefined && !name.toUpperCase().startsWith("CAUSEWAY_")) out[name] = value
-  }
-  for (const [name, value] of Object.entries({ ...more, ...spec.env })) {
+  const out = ChildEnvironment.make(host.environment, host.passEnv)
+  for (const [name, value] of Object.entries({ PWD: spec.cwd, ...more, ...spec.env })) {
     if (value !== undefined) out[name] = value
   }
   out["CAUSEWAY_RUN_ID"] = spec.runId
   out["CAUSEWAY_SESSION_ID"] = spec.sessionId
-  if (hubUrl !== undefined) out["CAUSEWAY_HUB_URL"] = hubUrl
+  if (host.hubUrl !== undefined) out["CAUSEWAY_HUB_URL"] = host.hubUrl
   return out
 }

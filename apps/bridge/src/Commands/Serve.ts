@@ -39,6 +39,7 @@ import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
 import * as PageAddress from "../PageAddress.ts"
+import * as PassEnv from "../PassEnv.ts"
 import * as Remote from "../Remote.ts"
 import { Shutdown } from "../Run.ts"
 import * as SignIn from "../SignIn.ts"
@@ -168,6 +169,7 @@ interface AttachingFlags {
   readonly spawn: SpawnMode
   /** Minutes; 0: never. */
   readonly idleStop: number
+  readonly passEnv: ReadonlyArray<string>
   readonly perpetual: boolean
   readonly model: Option.Option<string>
   readonly permissionMode: Option.Option<string>
@@ -189,7 +191,8 @@ const directory = (dir: string): Effect.Effect<string, Failure> =>
 const bridgeLayer = (
   to: { readonly url: string; readonly token: Redacted.Redacted },
   stateDir: string,
-  idleStop: Option.Option<Duration.Duration>
+  idleStop: Option.Option<Duration.Duration>,
+  passEnv: ReadonlyArray<string>
 ) =>
   Bridge.layer.pipe(
     Layer.provideMerge(
@@ -207,7 +210,7 @@ const bridgeLayer = (
     Layer.provideMerge(Pointer.layer({ stateDirectory: stateDir })),
     Layer.provideMerge(Worktrees.layer({ root: join(stateDir, "worktrees"), environment: process.env })),
     Layer.provideMerge(
-      AgentLayer.layer({ stateDir, hubUrl: to.url, idleStop: Option.getOrUndefined(idleStop) })
+      AgentLayer.layer({ stateDir, hubUrl: to.url, passEnv, idleStop: Option.getOrUndefined(idleStop) })
     ),
     Layer.provide(NodeContext.layer)
   )
@@ -242,9 +245,10 @@ const attach = (
       )
     }
     const offered = yield* Agents.further(flags.offer)
+    const passEnv = yield* PassEnv.names(flags.passEnv)
     const checkout = yield* Checkout.read(dir)
     const report = yield* makeReport
-    const services = yield* Layer.build(bridgeLayer(to, stateDir, idle)).pipe(
+    const services = yield* Layer.build(bridgeLayer(to, stateDir, idle, passEnv)).pipe(
       Effect.mapError((error) => new Failure({ message: error.message }))
     )
     const serve = yield* Host.make().pipe(Effect.provide(services))

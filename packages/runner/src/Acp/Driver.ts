@@ -34,11 +34,9 @@ export const PREFIX = "acp:"
 /** The protocol's version that this driver speaks. */
 export const PROTOCOL_VERSION = 1
 
-export interface AcpOptions {
+export interface AcpOptions extends Environment.HostOptions {
   /** Where the records of conversations are kept. */
   readonly directory: string
-  readonly environment: Environment.Variables
-  readonly hubUrl?: string | undefined
   readonly grace?: AgentProcess.Grace | undefined
   /** Given to the agent with every session, where it can use them. Their headers and variables are never logged. */
   readonly mcpServers?: ReadonlyArray<McpServer> | undefined
@@ -124,7 +122,7 @@ const connect = (
 
     // --- Process and peer ---
 
-    const env = Environment.forAgent(options.environment, spec, options.hubUrl)
+    const env = Environment.forAgent(options, { ...spec, cwd })
     const agent = yield* AgentProcess.spawn({
       agent: spec.agent,
       command: command.program,

@@ -195,7 +195,11 @@ export const make = (
           const id = `term_${++count}`
           yield* Effect.uninterruptible(
             Effect.gen(function* () {
-              const child = yield* start(program, words, directory, { ...environment, ...added })
+              const child = yield* start(program, words, directory, {
+                ...environment,
+                PWD: directory,
+                ...added
+              })
               open.set(id, yield* watch(child, limit))
             })
           )

@@ -20,11 +20,9 @@ import type { Grace } from "../Process/AgentProcess.ts"
 import * as StreamJson from "../StreamJson.ts"
 import * as Flags from "./Flags.ts"
 
-export interface ClaudeOptions {
+export interface ClaudeOptions extends Environment.HostOptions {
   /** The program: a path, or a name that is looked up on the path. */
   readonly command: string
-  readonly environment: Environment.Variables
-  readonly hubUrl?: string | undefined
   readonly grace?: Grace | undefined
   /** Added to the flags of every start (`--mcp-config`, `--settings`, …). */
   readonly flags?: ReadonlyArray<string> | undefined
@@ -92,7 +90,7 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
               ...(options.flags ?? [])
             ],
             cwd: spec.cwd,
-            env: Environment.forAgent(options.environment, spec, options.hubUrl, {
+            env: Environment.forAgent(options, spec, {
               CLAUDE_CODE_SDK_READS_SESSION_STATE: "1",
               CLAUDE_CODE_ENTRYPOINT: "causeway",
               CLAUDE_CODE_RESUME_INTERRUPTED_TURN: spec.resumeInterrupted ? "1" : undefined

@@ -7,9 +7,9 @@
 import { execFile } from "node:child_process"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
+import * as ChildEnvironment from "@causeway/protocol/ChildEnvironment"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Variables } from "../Environment.ts"
 
 /**
  * `same-dir`: several runs may work in one directory; `worktree`: each has a worktree and branch of its own; `session`:
@@ -52,12 +52,9 @@ export interface Workspace {
   readonly remove: (directory: string, worktree: Worktree) => Effect.Effect<Removal>
 }
 
-/** `environment` is git's; variables that would lead it to another repository are left out. */
-export const make = (environment: Variables): Workspace => {
-  const env: Record<string, string> = { GIT_TERMINAL_PROMPT: "0" }
-  for (const [name, value] of Object.entries(environment)) {
-    if (value !== undefined && !name.startsWith("GIT_")) env[name] = value
-  }
+/** `environment` is the host's, of which git's is made. */
+export const make = (environment: ChildEnvironment.Variables): Workspace => {
+  const env = ChildEnvironment.forGit(environment)
 
   const git = (
     directory: string,

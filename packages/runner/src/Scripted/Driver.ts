@@ -11,15 +11,13 @@ import * as Environment from "../Environment.ts"
 import type { Grace } from "../Process/AgentProcess.ts"
 import * as StreamJson from "../StreamJson.ts"
 
-export interface ScriptedOptions {
+export interface ScriptedOptions extends Environment.HostOptions {
   /** Path of the bundled program (`src/Scripted/main.ts`). */
   readonly scriptPath: string
   /** The Node that runs it. */
   readonly nodePath: string
   /** Where it keeps its conversations. */
   readonly directory: string
-  readonly environment: Environment.Variables
-  readonly hubUrl?: string | undefined
   readonly grace?: Grace | undefined
 }
 
@@ -48,7 +46,7 @@ export const make = (options: ScriptedOptions): Driver => {
               ...(spec.permissionMode === undefined ? [] : ["--permission-mode", spec.permissionMode])
             ],
             cwd: spec.cwd,
-            env: Environment.forAgent(options.environment, spec, options.hubUrl, {
+            env: Environment.forAgent(options, spec, {
               CLAUDE_CODE_RESUME_INTERRUPTED_TURN: spec.resumeInterrupted ? "1" : undefined
             }),
             grace: options.grace
