@@ -69,11 +69,18 @@ export class IdInvalid extends Schema.TaggedError<IdInvalid>()("IdInvalid", {
   }
 }
 
-/** No answer came: the hub is down, out of reach, or too slow. Worth retrying. */
+/**
+ * No answer of the hub came: it is down, out of reach, too slow, or somebody in between answered instead
+ * (`Intermediary`: a proxy's own 404, a page that asks to sign in). Worth retrying.
+ */
 export class HubUnreachable extends Schema.TaggedError<HubUnreachable>()("HubUnreachable", {
   operation: Schema.String,
-  reason: Schema.Literal("Transport", "Timeout"),
-  detail: Schema.String
+  reason: Schema.Literal("Transport", "Timeout", "Intermediary"),
+  detail: Schema.String,
+  /** What somebody in between answered. */
+  status: Schema.optional(Schema.Int),
+  /** `Retry-After` of whoever answered, in milliseconds. */
+  retryAfterMillis: Schema.optional(Millis)
 }) {
   override get message(): string {
     return `${this.operation}: the hub did not answer (${this.detail})`
@@ -99,7 +106,9 @@ export class InvalidResponse extends Schema.TaggedError<InvalidResponse>()("Inva
   operation: Schema.String,
   status: Schema.Int,
   path: Schema.String,
-  issue: Schema.String
+  issue: Schema.String,
+  /** The hub's own answer, and whole: asked again it says the same. Else it may be somebody's in between. */
+  own: Schema.optional(Schema.Boolean)
 }) {
   override get message(): string {
     return `${this.operation}: the answer does not decode${this.path === "" ? "" : ` at ${this.path}`}: ${this.issue}`
@@ -290,12 +299,21 @@ export type EnvironmentError =
   | EnvironmentUnauthorized
   | EnvironmentGone
 
-/** Whether the same call may succeed later without anybody doing anything: no answer, 408, 425, 429 or 5xx. */
-export const isTransient = (error: { readonly _tag: string; readonly status?: unknown }): boolean => {
+/**
+ * Whether the same call may succeed later without anybody doing anything: no answer of the hub, 408, 425, 429 or 5xx of
+ * it, or an answer that may not be the hub's.
+ */
+export const isTransient = (error: {
+  readonly _tag: string
+  readonly status?: unknown
+  readonly own?: unknown
+}): boolean => {
   switch (error._tag) {
     case "HubUnreachable":
     case "CredentialsUnavailable":
       return true
+    case "InvalidResponse":
+      return error.own !== true
     case "RequestFailed":
       return (
         typeof error.status === "number" &&

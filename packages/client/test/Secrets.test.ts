@@ -1,5 +1,5 @@
 import { inspect } from "node:util"
-import { EnvironmentId, SessionId, WorkId } from "@causeway/protocol/Ids"
+import { SessionId } from "@causeway/protocol/Ids"
 import * as WorkSecret from "@causeway/protocol/WorkSecret"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -12,26 +12,17 @@ import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
-import { CodeSession } from "../src/CodeSession.ts"
 import { Credentials, layer as credentialsLayer } from "../src/Credentials.ts"
 import * as Diagnostics from "../src/Diagnostics.ts"
 import * as Entry from "../src/Entry.ts"
-import { Environments } from "../src/Environments.ts"
 import { Ingress } from "../src/Ingress.ts"
-import { Poller } from "../src/Poller.ts"
-import { Sessions } from "../src/Sessions.ts"
-import { Teleport } from "../src/Teleport.ts"
-import { Viewer } from "../src/Viewer.ts"
+import { everything as calls } from "./support/Everything.ts"
 import * as Scripted from "./support/Scripted.ts"
 import * as VirtualTime from "./support/VirtualTime.ts"
 
 const sessionId = SessionId.make("session_abc")
-const environmentId = EnvironmentId.make("env_1")
-const workId = WorkId.make("work_1")
 const URL_ = `${Scripted.BASE}/v1/session_ingress/session/session_abc`
-
 const SECRETS = {
   access: "SECRET-access-7f3a",
   ingress: "SECRET-ingress-91bc",
@@ -110,59 +101,6 @@ const source = {
   refreshEnvironmentSecret: () => Effect.succeed(Option.some(Redacted.make(SECRETS.fresh)))
 }
 
-/** Every call there is. */
-const everything = Effect.gen(function* () {
-  const credentials = yield* Credentials
-  yield* credentials.setIngressToken(sessionId, Redacted.make(SECRETS.ingress))
-  yield* credentials.setEnvironmentSecret(environmentId, Redacted.make(SECRETS.environment))
-  const sessions = yield* Sessions
-  const ingress = yield* Ingress
-  const environments = yield* Environments
-  const teleport = yield* Teleport
-  const poller = yield* Poller
-  const worker = yield* CodeSession
-  const viewer = yield* Viewer
-  const target = { sessionId }
-  const entry = Entry.make({ type: "user", uuid: "a" })
-  const calls: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown>]> = [
-    ["create", sessions.create({ environmentId, events: [] })],
-    ["scoped", Effect.scoped(sessions.scoped({ environmentId, events: [] }))],
-    ["get", sessions.get(sessionId)],
-    ["list", sessions.list()],
-    ["archive", sessions.archive(sessionId)],
-    ["archiveAll", sessions.archiveAll([sessionId])],
-    ["updateTitle", sessions.updateTitle(sessionId, "t")],
-    ["sendEvents", sessions.sendEvents(sessionId, [])],
-    ["append", ingress.append(sessionId, entry, URL_)],
-    ["appendBatch", ingress.appendBatch(sessionId, [entry], URL_)],
-    ["fetch", ingress.fetch(sessionId, URL_)],
-    ["fetchWithAccessToken", ingress.fetchWithAccessToken(sessionId)],
-    ["transcript", teleport.transcript(sessionId)],
-    ["transcriptWithFallback", teleport.transcriptWithFallback(sessionId)],
-    ["register", environments.register({ machineName: "m", directory: "/d", workerType: "t" })],
-    ["deregister", environments.deregister(environmentId)],
-    ["reconnect", environments.reconnect(environmentId, sessionId)],
-    ["environment", environments.get(environmentId)],
-    ["environments", environments.list()],
-    ["work", Stream.runHead(poller.work(environmentId))],
-    ["run", poller.run({ environmentId, workId }, Effect.void)],
-    ["hold", poller.hold({ environmentId, workId })],
-    ["createCode", worker.create({})],
-    ["credentials", worker.credentials(sessionId)],
-    ["workerRegister", worker.register(target)],
-    ["refreshToken", worker.refreshToken(target)],
-    ["getWorker", worker.getWorker(target)],
-    ["putWorker", worker.putWorker(target, { epoch: 1 })],
-    ["postEvents", worker.postEvents(target, 1, [{ text: "{}" }])],
-    ["postDelivery", worker.postDelivery(target, 1, [{ eventId: entry.uuid, status: "received" }])],
-    ["heartbeat", worker.heartbeat(target, 1)],
-    ["stream", Stream.runHead(worker.stream(target, 0)).pipe(Effect.timeout("10 minutes"))],
-    ["watch", Stream.runHead(viewer.watch(sessionId, 0)).pipe(Effect.timeout("10 minutes"))],
-    ["send", viewer.send(sessionId, [{}])]
-  ]
-  return calls
-})
-
 /** Servers and networks that say the token back wherever they can. */
 const echoes = {
   "an error body": (asked: Scripted.Asked, status: number): Scripted.Reply => ({
@@ -172,6 +110,18 @@ const echoes = {
   "a body that does not decode": (asked: Scripted.Asked): Scripted.Reply => ({
     status: 200,
     body: { id: { token: asked.headers["authorization"] }, data: asked.headers["authorization"] }
+  }),
+  "a page of somebody in between": (asked: Scripted.Asked, status: number): Scripted.Reply => ({
+    status,
+    foreign: true,
+    headers: { server: `proxy ${asked.headers["authorization"]}` },
+    body: `<html><title>${"x".repeat(50)} ${asked.headers["authorization"]}</title>`
+  }),
+  "words of somebody in between": (asked: Scripted.Asked, status: number): Scripted.Reply => ({
+    status,
+    foreign: true,
+    headers: { location: `https://portal.test/${asked.headers["authorization"]}` },
+    body: `${"x".repeat(60)} ${asked.headers["authorization"]}`
   }),
   "secrets in the wrong place": (): Scripted.Reply => ({
     status: 200,
@@ -199,7 +149,7 @@ describe("no token leaves the program but in the header it is for", () => {
       const net = Scripted.make((asked) => Effect.succeed(echoes[echo](asked, status)))
       return VirtualTime.run(
         Effect.gen(function* () {
-          for (const [name, call] of yield* everything) {
+          for (const [name, call] of yield* calls(SECRETS)) {
             const { said, spans } = yield* observed(call)
             expect([name, leaks(said)]).toEqual([name, []])
             expect([name, spans.length > 0]).toEqual([name, true])
@@ -218,7 +168,7 @@ describe("no token leaves the program but in the header it is for", () => {
     )
     return VirtualTime.run(
       Effect.gen(function* () {
-        for (const [name, call] of yield* everything) {
+        for (const [name, call] of yield* calls(SECRETS)) {
           const { exit, said } = yield* observed(call)
           expect([name, leaks(said)]).toEqual([name, []])
           if (name === "get") expect(Exit.isFailure(exit) && Cause.pretty(exit.cause)).toContain("<redacted>")

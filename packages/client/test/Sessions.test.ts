@@ -116,7 +116,6 @@ describe("create", () => {
 
   it.effect.each([
     ["empty body", "", "", "empty body"],
-    ["no JSON", "<html>", "", "not JSON"],
     ["an id of the wrong type", { id: 7 }, "id", "Expected string"],
     ["an id that would be a path", { id: "../../x" }, "id", "SessionId must be"],
     ["a list", [1], "", "Expected"]

@@ -102,7 +102,14 @@ export const make = (
           model: config.model,
           permissionMode: config.permissionMode
         })
-        .pipe(untilGivenUp, Effect.map(toCompat))
+        .pipe(
+          Effect.retry({
+            // An answer that cannot be read may stand for a session that was made.
+            while: (error) => error._tag !== "InvalidResponse" && ClientError.isTransient(error),
+            schedule: Backoff.poll
+          }),
+          Effect.map(toCompat)
+        )
 
     const whyDead = (id: SessionId) =>
       sessions.get(id).pipe(

@@ -34,6 +34,7 @@ import {
   Unauthorized
 } from "../ClientError.ts"
 import { Credentials, Override } from "../Credentials.ts"
+import * as Whose from "./Whose.ts"
 
 /** What is asked. */
 export interface Ask {
@@ -59,6 +60,8 @@ export interface Answer {
   /** The error body's own words, without tokens, at most 500 characters. */
   readonly detail: string | undefined
   readonly retryAfterMillis: number | undefined
+  /** Whether it is certainly the hub's, and whole. */
+  readonly own: boolean
 }
 
 export const is2xx = (answer: { readonly status: number }): boolean =>
@@ -66,10 +69,14 @@ export const is2xx = (answer: { readonly status: number }): boolean =>
 
 const DETAIL_MAX = 500
 
+const redact = (text: string, secret: Redacted.Redacted): string => {
+  const value = Redacted.value(secret)
+  return value === "" ? text : text.replaceAll(value, "<redacted>")
+}
+
 /** Takes a secret out of words that somebody else wrote. */
 export const scrub = (text: string, secret: Redacted.Redacted): string => {
-  const value = Redacted.value(secret)
-  const clean = value === "" ? text : text.replaceAll(value, "<redacted>")
+  const clean = redact(text, secret)
   return clean.length > DETAIL_MAX ? `${clean.slice(0, DETAIL_MAX)}…` : clean
 }
 
@@ -88,8 +95,9 @@ const transportDetail = (error: HttpClientError.HttpClientError): string => {
   return said === "" ? error.reason : said
 }
 
-/** Longest `Retry-After` that is believed. */
+/** Longest `Retry-After` that is believed of the hub, and of somebody in between. */
 const RETRY_AFTER_MAX_MILLIS = 3_600_000
+const FOREIGN_RETRY_AFTER_MAX_MILLIS = 60_000
 
 const retryAfter = (header: string | undefined, now: number): number | undefined => {
   if (header === undefined) return undefined
@@ -122,7 +130,7 @@ export const detailOf = (answer: Answer): { readonly detail?: string } =>
   answer.detail === undefined ? {} : { detail: answer.detail }
 
 const invalid = (answer: Answer, path: string, issue: string) =>
-  new InvalidResponse({ operation: answer.operation, status: answer.status, path, issue })
+  new InvalidResponse({ operation: answer.operation, status: answer.status, path, issue, own: answer.own })
 
 /** Reads a 2xx body. The issue names what was expected, never what was found: that could be a secret. */
 export const decode =
@@ -202,21 +210,56 @@ export const make = Effect.gen(function* () {
       detail: `no answer within ${Duration.format(Duration.decode(timeout))}`
     })
 
-  const read = (operation: string, bearer: Redacted.Redacted) =>
+  const hubs = Whose.of(config)
+
+  const foreign = (
+    { operation, url }: Pick<Ask, "operation" | "url">,
+    bearer: Redacted.Redacted,
+    response: { readonly status: number; readonly headers: Answer["headers"]; readonly text: string },
+    retryAfterMillis: number | undefined
+  ) =>
+    new HubUnreachable({
+      operation,
+      reason: "Intermediary",
+      // What is shown of it is cut: the token goes before.
+      detail: Whose.describe(url, response, (text) => redact(text, bearer)),
+      status: response.status,
+      ...(retryAfterMillis === undefined
+        ? {}
+        : { retryAfterMillis: Math.min(retryAfterMillis, FOREIGN_RETRY_AFTER_MAX_MILLIS) })
+    })
+
+  /** Reads an answer to its end. One that is not the hub's is no answer. */
+  const read = (ask: Pick<Ask, "operation" | "url">, bearer: Redacted.Redacted) =>
     Effect.fnUntraced(function* (response: HttpClientResponse.HttpClientResponse) {
-      const text = yield* response.text
+      const { headers, status } = response
+      const text = yield* Effect.mapError(response.text, unreachable(ask.operation, bearer))
       const json = parse(text)
+      const retryAfterMillis = retryAfter(headers["retry-after"], yield* Clock.currentTimeMillis)
+      const whose = hubs.judge(ask.url, { status, headers, text, json })
+      if (whose === "foreign") return yield* foreign(ask, bearer, { status, headers, text }, retryAfterMillis)
       const detail = extractErrorDetail(json)
       const answer: Answer = {
-        operation,
-        status: response.status,
-        headers: response.headers,
+        operation: ask.operation,
+        status,
+        headers,
         text,
         json,
         detail: detail === undefined ? undefined : scrub(detail, bearer),
-        retryAfterMillis: retryAfter(response.headers["retry-after"], yield* Clock.currentTimeMillis)
+        retryAfterMillis,
+        own: whose === "hub" && json !== undefined
       }
       return answer
+    })
+
+  /** The head of a stream; one that is no stream of the hub's is read as an answer, and is no answer at best. */
+  const readStream = (ask: Pick<Ask, "operation" | "url">, bearer: Redacted.Redacted) =>
+    Effect.fnUntraced(function* (response: HttpClientResponse.HttpClientResponse) {
+      const { headers, status } = response
+      if (status !== 200) return yield* read(ask, bearer)(response)
+      return hubs.isStream(ask.url, headers)
+        ? ({ status: 200, response } as const)
+        : yield* foreign(ask, bearer, { status, headers, text: "" }, undefined)
     })
 
   /** Sends once. Interrupting it, or its timeout, aborts the request. */
@@ -228,8 +271,8 @@ export const make = Effect.gen(function* () {
     client
       .execute(request(ask, bearer, headers))
       .pipe(
-        Effect.flatMap(read(ask.operation, bearer)),
         Effect.mapError(unreachable(ask.operation, bearer)),
+        Effect.flatMap(read(ask, bearer)),
         Effect.timeoutFail({ duration: ask.timeout, onTimeout: tooSlow(ask.operation, ask.timeout) })
       )
 
@@ -342,7 +385,7 @@ export const make = Effect.gen(function* () {
     credentials,
     execute,
     request,
-    read,
+    readStream,
     unreachable,
     tooSlow,
     send,

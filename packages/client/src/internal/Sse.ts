@@ -119,15 +119,7 @@ export const open =
     )
     return call.execute(request).pipe(
       Effect.mapError(call.unreachable(ask.operation, bearer)),
-      Effect.flatMap(
-        (response): Effect.Effect<Opened, HubUnreachable> =>
-          response.status === 200
-            ? Effect.succeed({ status: 200, response })
-            : Effect.mapError(
-                call.read(ask.operation, bearer)(response),
-                call.unreachable(ask.operation, bearer)
-              )
-      ),
+      Effect.flatMap(call.readStream(ask, bearer)),
       Effect.timeoutFail({
         duration: CONNECT_TIMEOUT,
         onTimeout: call.tooSlow(ask.operation, CONNECT_TIMEOUT)

@@ -1,4 +1,5 @@
 /** An HttpClient that answers from a function, remembers what it was asked, and notices what was aborted. */
+import { HUB_HEADER, HUB_HEADER_VALUE } from "@causeway/protocol/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
@@ -24,6 +25,8 @@ export interface Reply {
   readonly headers?: { readonly [name: string]: string }
   /** Sent as JSON; text where it is a string; a stream as it is. */
   readonly body?: unknown
+  /** Not the hub's: without its mark. */
+  readonly foreign?: boolean
 }
 
 /** How the network fails. */
@@ -56,7 +59,14 @@ const requestText = (body: { readonly _tag: string }): string =>
 
 /** 204 and 304 may not carry a body. */
 const response = (reply: Reply) =>
-  new Response(textOf(reply.body), { status: reply.status ?? 200, headers: reply.headers ?? {} })
+  new Response(textOf(reply.body), {
+    status: reply.status ?? 200,
+    headers: {
+      ...(reply.body instanceof ReadableStream ? { "content-type": "text/event-stream" } : {}),
+      ...(reply.foreign === true ? {} : { [HUB_HEADER]: HUB_HEADER_VALUE }),
+      ...reply.headers
+    }
+  })
 
 export const make = (handler: Handler): Scripted => {
   const asked: Array<Asked> = []
