@@ -10,13 +10,14 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const allowed = {
   "packages/protocol": [],
   "packages/transcript": ["protocol"],
-  "packages/client": ["protocol", "transcript"],
+  "packages/git": ["protocol"],
+  "packages/client": ["protocol", "transcript", "git"],
   "packages/store": ["protocol", "transcript"],
-  "packages/runner": ["protocol", "transcript"],
-  "packages/bridge": ["protocol", "transcript", "client", "runner"],
+  "packages/runner": ["protocol", "transcript", "git"],
+  "packages/bridge": ["protocol", "transcript", "git", "client", "runner"],
   "packages/hub": ["protocol", "transcript", "store"],
   "apps/web": ["protocol", "transcript"],
-  "apps/bridge": ["protocol", "transcript", "client", "runner", "bridge", "store", "hub"]
+  "apps/bridge": ["protocol", "transcript", "git", "client", "runner", "bridge", "store", "hub"]
 }
 
 const sources = (dir) =>

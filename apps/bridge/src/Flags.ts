@@ -1,5 +1,5 @@
 /** The flags that several commands share. Each falls back to an environment variable where one is named. */
-import { SpawnMode } from "@causeway/runner/Runner/Workspace"
+import { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
 import * as Options from "@effect/cli/Options"
 
 export const stateDir = Options.text("state-dir").pipe(

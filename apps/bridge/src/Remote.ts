@@ -2,6 +2,7 @@
 import * as ClientConfig from "@causeway/client/ClientConfig"
 import type * as ClientError from "@causeway/client/ClientError"
 import * as Credentials from "@causeway/client/Credentials"
+import * as Environments from "@causeway/client/Environments"
 import * as Ingress from "@causeway/client/Ingress"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Teleport from "@causeway/client/Teleport"
@@ -79,7 +80,12 @@ export const address = (flags: Flags): Effect.Effect<Address, Failure> =>
 
 /** The client services, over an address. */
 export const services = (to: Pick<Address, "url" | "token">) =>
-  Layer.mergeAll(Sessions.layer, Viewer.layer, Layer.provide(Teleport.layer, Ingress.layer())).pipe(
+  Layer.mergeAll(
+    Sessions.layer,
+    Environments.layer,
+    Viewer.layer,
+    Layer.provide(Teleport.layer, Ingress.layer())
+  ).pipe(
     Layer.provideMerge(Credentials.layerStatic({ accessToken: to.token }, { organization: "token" })),
     Layer.provideMerge(ClientConfig.layer({ baseUrl: to.url })),
     Layer.provideMerge(NodeHttpClient.layerUndici)

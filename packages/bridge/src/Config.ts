@@ -1,7 +1,7 @@
 /** What a bridge is told: everything, so that it reads nothing global. Source: spec 1 §6. */
 import type * as Environments from "@causeway/client/Environments"
 import type * as Payload from "@causeway/protocol/Payload"
-import type { SpawnMode } from "@causeway/runner/Runner/Workspace"
+import type { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { BridgeEvent } from "./BridgeEvent.ts"

@@ -3,14 +3,16 @@
  * removed at its end where nothing would be lost.
  *
  * A worktree is at `<root>/<session body>`; what it was made of is beside it in `<session body>.json` (0600, replaced
- * atomically), so that another process can remove it. A worktree whose file is missing was not finished, or is not
- * ours: it is neither used nor removed.
+ * atomically), so that another process can remove it. The file is there first, and says `unfinished` until the worktree
+ * is whole: what a killed process left is made anew. A worktree without a file is taken up only where it is one of the
+ * checkout, on the session's branch, and holds nothing that is not committed.
  */
 import { randomUUID } from "node:crypto"
+import * as Git from "@causeway/git/Git"
+import * as Worktree from "@causeway/git/Worktree"
+import { WorkspaceUnavailable } from "@causeway/git/Worktree"
 import type { Variables } from "@causeway/protocol/ChildEnvironment"
 import { SessionId, sessionBody, toCompat } from "@causeway/protocol/Ids"
-import * as Workspace from "@causeway/runner/Runner/Workspace"
-import { WorkspaceUnavailable } from "@causeway/runner/Runner/Workspace"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Context from "effect/Context"
@@ -27,7 +29,9 @@ export const Entry = Schema.Struct({
   path: Schema.NonEmptyString,
   branch: Schema.NonEmptyString,
   /** The commit that it was made of. */
-  base: Schema.NonEmptyString
+  base: Schema.NonEmptyString,
+  /** It is being made; nobody has worked in it. */
+  unfinished: Schema.optional(Schema.Literal(true))
 })
 export type Entry = typeof Entry.Type
 
@@ -56,7 +60,7 @@ export class Worktrees extends Context.Tag("@causeway/bridge/Worktrees")<
 /** What came of a session's worktree. */
 export interface Closed {
   readonly path: string
-  readonly removal: Workspace.Removal
+  readonly removal: Worktree.Removal
 }
 
 export interface Options {
@@ -72,7 +76,7 @@ const make = (options: Options) =>
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
-    const workspace = Workspace.make(options.environment)
+    const git = Git.make(options.environment)
     // Of one repository git makes and removes one worktree at a time.
     const turn = yield* Effect.makeSemaphore(1)
 
@@ -124,6 +128,7 @@ const make = (options: Options) =>
       Effect.gen(function* () {
         const file = fileOf(sessionBody(entry.sessionId))
         const draft = `${file}.${randomUUID()}`
+        yield* fs.makeDirectory(options.root, { recursive: true, mode: 0o700 })
         yield* fs.writeFileString(draft, yield* Schema.encode(Json)(entry), { flag: "wx", mode: 0o600 }).pipe(
           Effect.zipRight(fs.rename(draft, file)),
           Effect.onError(() => Effect.ignore(fs.remove(draft)))
@@ -143,23 +148,28 @@ const make = (options: Options) =>
         const tree = treeOf(session)
         const place = yield* placeOf(id, directory)
         const refuse = (detail: string) => new WorkspaceUnavailable({ directory, detail })
+        const record = (entry: Entry) => Effect.mapError(write(entry), (error) => refuse(error.message))
         const known = yield* read(session)
+        if (Option.isSome(known) && known.value.unfinished === true) {
+          yield* Worktree.discard(git, directory, known.value)
+        }
+        const isWhole = Option.isSome(known) && known.value.unfinished !== true
         const there = yield* exists(tree)
-        if (there && Option.isNone(known)) {
-          return yield* refuse(`${tree} is in the way and was not finished; move it away`)
-        }
-        if (!there && Option.isSome(known)) {
+        if (!there && isWhole) {
+          const { branch } = known.value
           return yield* refuse(
-            `the session's worktree ${tree} is gone; what was committed in it is on the branch ${known.value.branch}`
+            `the session's worktree ${tree} is gone; what was committed in it is on the branch ${branch}; to go on from there: git -C ${Git.quote(directory)} worktree add -f ${Git.quote(tree)} ${Git.quote(branch)}`
           )
         }
-        if (!there) {
-          const made = yield* workspace.create(directory, options.root, session)
-          yield* write({ ...made, sessionId: toCompat(id), directory }).pipe(
-            Effect.catchAll((error) =>
-              Effect.zipRight(workspace.remove(directory, made), refuse(error.message))
-            )
-          )
+        const at = Worktree.placeOf(options.root, session)
+        const entry = { ...at, sessionId: toCompat(id), directory }
+        if (there && !isWhole) {
+          yield* record({ ...entry, base: yield* Worktree.adopt(git, directory, at) })
+        } else if (!there) {
+          const base = yield* Worktree.baseOf(git, directory)
+          yield* record({ ...entry, base, unfinished: true })
+          yield* Worktree.create(git, directory, { ...at, base }).pipe(Effect.tapError(() => forget(session)))
+          yield* record({ ...entry, base })
         }
         // A place that no commit has yet.
         yield* Effect.mapError(fs.makeDirectory(place, { recursive: true }), (error) => refuse(error.message))
@@ -174,10 +184,13 @@ const make = (options: Options) =>
         const session = sessionBody(id)
         const known = yield* read(session)
         if (Option.isNone(known)) return Option.none<Closed>()
-        const { base, branch, directory, path } = known.value
+        const { base, branch, directory, path, unfinished } = known.value
+        if (unfinished === true) {
+          yield* Effect.ignore(Worktree.discard(git, directory, known.value))
+        }
         // Somebody removed it: there is nothing left to keep.
-        const removal: Workspace.Removal = (yield* exists(path))
-          ? yield* workspace.remove(directory, { path, branch, base })
+        const removal: Worktree.Removal = (yield* exists(path))
+          ? yield* Worktree.remove(git, directory, { path, branch, base })
           : { _tag: "Removed" }
         if (removal._tag === "Removed") yield* forget(session)
         return Option.some<Closed>({ path, removal })

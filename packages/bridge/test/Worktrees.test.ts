@@ -155,4 +155,105 @@ describe("Worktrees", () => {
         })
       )
   )
+
+  it.scopedLive("is made at the next try where a hook failed after the tree was there", () =>
+    at(({ checkout, during, root }) =>
+      Effect.gen(function* () {
+        const hook = join(checkout, ".git", "hooks", "post-checkout")
+        writeFileSync(hook, "#!/bin/sh\necho 'set-up failed' >&2\nexit 1\n", { mode: 0o755 })
+        const refused = yield* Effect.flip(during((worktrees) => worktrees.open(session, checkout)))
+        expect(refused.message).toContain("set-up failed")
+        expect(existsSync(join(root, "a"))).toBe(false)
+        expect(git(checkout, "worktree", "list").split("\n")).toHaveLength(1)
+        expect(git(checkout, "branch", "--list", "causeway/*")).toBe("")
+        // Again, then mended.
+        yield* Effect.flip(during((worktrees) => worktrees.open(session, checkout)))
+        rmSync(hook)
+        const path = yield* during((worktrees) => worktrees.open(session, checkout))
+        expect(readFileSync(join(path, "part", "file"), "utf8")).toBe("committed\n")
+      })
+    )
+  )
+
+  it.scopedLive("is refused in words while a filter is missing, and made once it is there", () =>
+    at(({ checkout, during }) =>
+      Effect.gen(function* () {
+        writeFileSync(join(checkout, ".gitattributes"), "part/file filter=big\n")
+        git(checkout, "add", ".")
+        git(checkout, "commit", "-q", "-m", "filtered")
+        git(checkout, "config", "filter.big.smudge", "no-such-filter-program")
+        git(checkout, "config", "filter.big.required", "true")
+        const refused = yield* Effect.flip(during((worktrees) => worktrees.open(session, checkout)))
+        expect(refused.message).toContain("no-such-filter-program")
+        git(checkout, "config", "--unset", "filter.big.required")
+        git(checkout, "config", "--unset", "filter.big.smudge")
+        expect(existsSync(yield* during((worktrees) => worktrees.open(session, checkout)))).toBe(true)
+      })
+    )
+  )
+
+  it.scopedLive(
+    "is made anew where its making was cut short, and taken up where only its record is missing",
+    () =>
+      at(({ checkout, during, root }) =>
+        Effect.gen(function* () {
+          const path = yield* during((worktrees) => worktrees.open(session, checkout))
+          const file = join(root, "a.json")
+          // As a kill in the midst leaves it: half a tree, and a record that says so.
+          writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), unfinished: true }))
+          rmSync(join(path, "part"), { recursive: true })
+          expect(yield* during((worktrees) => worktrees.open(session, checkout))).toBe(path)
+          expect(readFileSync(join(path, "part", "file"), "utf8")).toBe("committed\n")
+          rmSync(file)
+          expect(yield* during((worktrees) => worktrees.open(session, checkout))).toBe(path)
+          rmSync(file)
+          writeFileSync(join(path, "unsaved"), "work")
+          const refused = yield* Effect.flip(during((worktrees) => worktrees.open(session, checkout)))
+          expect(refused.message).toContain("is in the way")
+          expect(readFileSync(join(path, "unsaved"), "utf8")).toBe("work")
+        })
+      )
+  )
+
+  it.scopedLive("with a submodule is removed where it is clean, and stays where the submodule has work", () =>
+    at(({ checkout, during, root }) =>
+      Effect.gen(function* () {
+        const inner = join(root, "..", "inner")
+        mkdirSync(inner)
+        git(inner, "init", "-q")
+        writeFileSync(join(inner, "x"), "x")
+        git(inner, "add", ".")
+        git(inner, "commit", "-q", "-m", "inner")
+        const allow = ["-c", "protocol.file.allow=always"]
+        git(checkout, ...allow, "submodule", "add", "-q", inner, "inner")
+        git(checkout, "commit", "-q", "-m", "with a submodule")
+        const path = yield* during((worktrees) => worktrees.open(session, checkout))
+        const initialise = () => git(path, ...allow, "submodule", "update", "-q", "--init")
+        const close = during((worktrees) => worktrees.close(session))
+        initialise()
+        const sub = join(path, "inner")
+        writeFileSync(join(sub, "new"), "work")
+        expect(yield* close).toEqual(kept(path, "it has 1 changed or new files"))
+        git(sub, "checkout", "-q", "-b", "mine")
+        git(sub, "add", ".")
+        git(sub, "commit", "-q", "-m", "mine")
+        git(sub, "checkout", "-q", "--detach", "HEAD~1")
+        expect(yield* close).toEqual(kept(path, "its submodule inner has commits that no remote has"))
+        git(sub, "branch", "-q", "-D", "mine")
+        expect(yield* close).toEqual(removed(path))
+        expect(existsSync(path)).toBe(false)
+        expect(git(checkout, "branch", "--list", "causeway/*")).toBe("")
+      })
+    )
+  )
+
+  it.scopedLive("is made on its branch where an earlier one left that behind", () =>
+    at(({ checkout, during }) =>
+      Effect.gen(function* () {
+        git(checkout, "branch", "causeway/a")
+        const path = yield* during((worktrees) => worktrees.open(session, checkout))
+        expect(git(path, "branch", "--show-current")).toBe("causeway/a")
+      })
+    )
+  )
 })

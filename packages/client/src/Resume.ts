@@ -2,9 +2,10 @@
  * Carries a session here: the checkout, the transcript, and the command that resumes it. Source: spec 1 §4 (`resume`).
  */
 import { randomUUID } from "node:crypto"
+import * as Checkout from "@causeway/git/Checkout"
+import { Git } from "@causeway/git/Git"
 import type { SessionId } from "@causeway/protocol/Ids"
 import * as ClaudeRecord from "@causeway/transcript/ClaudeRecord"
-import * as CommandExecutor from "@effect/platform/CommandExecutor"
 import type * as PlatformError from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
@@ -15,8 +16,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as Checkout from "./Checkout.ts"
 import type { AccessError, SessionExpired, SessionNotFound } from "./ClientError.ts"
+import { Environments } from "./Environments.ts"
+import * as SessionRepository from "./SessionRepository.ts"
 import { Sessions } from "./Sessions.ts"
 import { Teleport } from "./Teleport.ts"
 
@@ -96,7 +98,8 @@ export const make = Effect.gen(function* () {
   const teleport = yield* Teleport
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const executor = yield* CommandExecutor.CommandExecutor
+  const git = yield* Git
+  const environments = yield* Environments
 
   /** Writes the file whole or not at all, readable by its owner only, and counts what it holds. */
   const write = (file: string, lines: ReadonlyArray<unknown>) =>
@@ -138,18 +141,14 @@ export const make = Effect.gen(function* () {
         )
       )
     // First what can be refused without reading a long transcript.
-    const checkout = yield* Option.match(Checkout.wantedBy(session.raw), {
-      onNone: () => Effect.succeed(Option.none<Checkout.Prepared>()),
-      onSome: (wanted) =>
-        Effect.map(
-          Effect.provideService(
-            Checkout.prepare(directory, wanted),
-            CommandExecutor.CommandExecutor,
-            executor
-          ),
-          Option.some
-        )
-    })
+    const checkout = yield* Option.match(
+      yield* SessionRepository.of(session).pipe(Effect.provideService(Environments, environments)),
+      {
+        onNone: () => Effect.succeed(Option.none<Checkout.Prepared>()),
+        onSome: (wanted) =>
+          Effect.map(Effect.provideService(Checkout.prepare(directory, wanted), Git, git), Option.some)
+      }
+    )
     const transcript = yield* teleport.transcriptWithFallback(sessionId)
     const agentSessionId = options.agentSessionId ?? randomUUID()
     const { lines, messages, skipped } = ClaudeRecord.convert(transcript.entries, {
@@ -190,5 +189,5 @@ export const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Resume,
   never,
-  Sessions | Teleport | FileSystem.FileSystem | Path.Path | CommandExecutor.CommandExecutor
+  Sessions | Environments | Teleport | FileSystem.FileSystem | Path.Path | Git
 > = Layer.effect(Resume, make)

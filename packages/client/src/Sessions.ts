@@ -1,4 +1,5 @@
 /** The Sessions API. Source: spec 1 §2. */
+import * as GitRemote from "@causeway/git/GitRemote"
 import * as Headers from "@causeway/protocol/Headers"
 import { type EnvironmentId, SessionId, toCompat } from "@causeway/protocol/Ids"
 import type { JsonObject } from "@causeway/protocol/Payload"
@@ -16,7 +17,6 @@ import type { ClientConfig } from "./ClientConfig.ts"
 import { type AccessError, SessionConflict, SessionNotFound } from "./ClientError.ts"
 import type { Credentials } from "./Credentials.ts"
 import * as Diagnostics from "./Diagnostics.ts"
-import * as GitRemote from "./GitRemote.ts"
 import * as Call from "./internal/Call.ts"
 
 export interface Create {

@@ -10,6 +10,7 @@ import { randomUUID } from "node:crypto"
 import { mkdirSync, realpathSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
+import * as Git from "@causeway/git/Git"
 import { SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -153,7 +154,10 @@ describe.runIf(wanted)("the real Claude CLI", () => {
           })
         ).pipe(
           Effect.provide(
-            Resume.layer.pipe(Layer.provide(Scripted.services(net)), Layer.provide(NodeContext.layer))
+            Resume.layer.pipe(
+              Layer.provide([Git.layer(process.env), Scripted.services(net)]),
+              Layer.provide(NodeContext.layer)
+            )
           )
         )
         expect(resumed.entries).toBe(said.length)

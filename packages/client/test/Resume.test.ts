@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process"
 import { mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import * as Git from "@causeway/git/Git"
 import { SessionId } from "@causeway/protocol/Ids"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeContext from "@effect/platform-node/NodeContext"
@@ -90,7 +91,12 @@ const hub = (said: unknown = session(), transcript: ReadonlyArray<unknown> = eve
 
 const resuming = (options: Resume.Options, net: Scripted.Scripted = hub()) =>
   Effect.flatMap(Resume.Resume, ({ resume }) => resume(sessionId, options)).pipe(
-    Effect.provide(Resume.layer.pipe(Layer.provide(Scripted.services(net)), Layer.provide(NodeContext.layer)))
+    Effect.provide(
+      Resume.layer.pipe(
+        Layer.provide([Git.layer(process.env), Scripted.services(net)]),
+        Layer.provide(NodeContext.layer)
+      )
+    )
   )
 
 const files = (directory: string): ReadonlyArray<string> =>

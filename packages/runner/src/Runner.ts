@@ -2,6 +2,8 @@
  * The session manager: launches agents, watches them, answers for people who decided ahead, goes on from finished runs
  * and ends everything it started. Works alone, without a hub. Source: spec 3.
  */
+
+import type { WorkspaceUnavailable } from "@causeway/git/Worktree"
 import type { SessionId } from "@causeway/protocol/Ids"
 import type { Payload } from "@causeway/protocol/Payload"
 import * as Context from "effect/Context"
@@ -27,7 +29,6 @@ import type { RunInfo } from "./Runner/Run.ts"
 import type { LogEntry, RunnerFailed } from "./Runner/RunStore.ts"
 import type { Settings, SettingsPatch } from "./Runner/Settings.ts"
 import type { Snapshot } from "./Runner/Snapshot.ts"
-import type { WorkspaceUnavailable } from "./Runner/Workspace.ts"
 
 export * from "./Runner/Request.ts"
 

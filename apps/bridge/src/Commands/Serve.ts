@@ -16,9 +16,11 @@ import * as Environments from "@causeway/client/Environments"
 import * as Ingress from "@causeway/client/Ingress"
 import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
+import * as Checkout from "@causeway/git/Checkout"
+import * as Git from "@causeway/git/Git"
 import * as Hub from "@causeway/hub/Hub"
 import type { SessionId } from "@causeway/protocol/Ids"
-import type { SpawnMode } from "@causeway/runner/Runner/Workspace"
+import type { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
 import * as Bootstrap from "@causeway/store/Bootstrap"
 import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as Command from "@effect/cli/Command"
@@ -34,7 +36,6 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as AgentLayer from "../AgentLayer.ts"
 import * as Agents from "../Agents.ts"
-import * as Checkout from "../Checkout.ts"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
@@ -246,7 +247,7 @@ const attach = (
     }
     const offered = yield* Agents.further(flags.offer)
     const passEnv = yield* PassEnv.names(flags.passEnv)
-    const checkout = yield* Checkout.read(dir)
+    const checkout = yield* Effect.provide(Checkout.read(dir), Git.layer(process.env))
     const report = yield* makeReport
     const services = yield* Layer.build(bridgeLayer(to, stateDir, idle, passEnv)).pipe(
       Effect.mapError((error) => new Failure({ message: error.message }))

@@ -1,8 +1,10 @@
 /** `teleport SESSION`: brings a session's conversation into this checkout, where its agent can take it up. */
 import { randomUUID } from "node:crypto"
 import { resolve } from "node:path"
-import * as Checkout from "@causeway/client/Checkout"
+import * as SessionRepository from "@causeway/client/SessionRepository"
 import * as Teleport from "@causeway/client/Teleport"
+import * as Checkout from "@causeway/git/Checkout"
+import * as Git from "@causeway/git/Git"
 import { fromJson } from "@causeway/protocol/Payload"
 import type * as Api from "@causeway/protocol/SessionsApi"
 import { AgentSessions } from "@causeway/runner/Agent"
@@ -24,19 +26,31 @@ const checkoutFailure = (error: Exclude<Checkout.CheckoutError, Checkout.BranchN
   new Failure({
     message: error.message,
     ...(error._tag === "NotACheckout" || error._tag === "WrongRepository"
-      ? { next: `clone ${error.expected} and run this there, or name its directory with --dir` }
+      ? {
+          next: `clone ${error.expected} and run this there, or name its directory with --dir${
+            error._tag === "WrongRepository"
+              ? "; where it is the same repository under another address: --any-repository"
+              : ""
+          }`
+        }
       : error._tag === "TreeNotClean"
         ? { next: "commit or stash the changes, then run this again" }
         : {})
   })
 
 /** Makes `dir` show the session's branch, where the session works on a repository. */
-const checkOut = (dir: string, session: Api.Session) =>
+const checkOut = (dir: string, session: Api.Session, anyRepository: boolean) =>
   Effect.gen(function* () {
     const output = yield* Output
-    const wanted = Checkout.wantedBy(session)
-    if (Option.isNone(wanted)) return Option.none<string>()
-    const prepared = yield* Checkout.prepare(dir, wanted.value).pipe(
+    const wanted = yield* SessionRepository.of({
+      environmentId: Option.fromNullable(session.environment_id),
+      raw: { ...session }
+    }).pipe(Effect.mapError(Remote.failure))
+    if (Option.isNone(wanted)) {
+      yield* output.progress(`the session names no repository: whether ${dir} belongs to it was not checked`)
+      return Option.none<string>()
+    }
+    const prepared = yield* Checkout.prepare(dir, { ...wanted.value, anyRepository }).pipe(
       Effect.asSome,
       Effect.catchTag("BranchNotFound", (error) =>
         Effect.as(
@@ -52,8 +66,14 @@ const checkOut = (dir: string, session: Api.Session) =>
     if (Option.isSome(prepared) && !prepared.value.upToDate) {
       yield* output.progress(`${prepared.value.branch} lacks commits of ${prepared.value.remote}`)
     }
+    if (Option.isSome(prepared) && prepared.value.note !== undefined) {
+      yield* output.progress(prepared.value.note)
+    }
+    if (Option.isSome(prepared) && prepared.value.leftBehind !== undefined) {
+      yield* output.progress(Checkout.keeping(prepared.value.leftBehind))
+    }
     return Option.map(prepared, ({ branch }) => branch)
-  })
+  }).pipe(Effect.provide(Git.layer(process.env)))
 
 export const teleport = Command.make(
   "teleport",
@@ -69,16 +89,19 @@ export const teleport = Command.make(
         "The agent that shall take it up (CAUSEWAY_AGENT; default: claude where it is installed)"
       )
     ),
+    anyRepository: Options.boolean("any-repository").pipe(
+      Options.withDescription("Take the checkout although its remotes name another repository")
+    ),
     session: Args.text({ name: "session" })
   },
-  ({ dir, agent, session, ...flags }) =>
+  ({ dir, agent, anyRepository, session, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
       const to = yield* Remote.address(flags)
       const cwd = resolve(dir)
       const found = yield* Session.find(session)
       const choice = yield* Agents.choose(agent)
-      const branch = yield* checkOut(cwd, found)
+      const branch = yield* checkOut(cwd, found, anyRepository)
       const teleporter = yield* Teleport.Teleport
       yield* output.progress("reading the transcript")
       const transcript = yield* teleporter
@@ -118,7 +141,7 @@ export const teleport = Command.make(
       )
       if (resume !== undefined) {
         yield* output.line("Take it up there with:")
-        yield* output.line(`  cd ${JSON.stringify(cwd)} && ${resume}`, "strong")
+        yield* output.line(`  cd ${Git.quote(cwd)} && ${resume}`, "strong")
       }
     }).pipe(Remote.withHub(flags))
 ).pipe(Command.withDescription("Bring a session into this checkout and say how its agent resumes it"))

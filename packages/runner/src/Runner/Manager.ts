@@ -4,6 +4,8 @@
  */
 import { randomUUID } from "node:crypto"
 import { realpath } from "node:fs/promises"
+import * as Git from "@causeway/git/Git"
+import * as Worktree from "@causeway/git/Worktree"
 import { EventUuid, SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as SessionRow from "@causeway/transcript/SessionRow"
@@ -31,7 +33,6 @@ import * as RunStore from "./RunStore.ts"
 import * as Settings from "./Settings.ts"
 import * as Snapshot from "./Snapshot.ts"
 import * as Status from "./Status.ts"
-import * as Workspace from "./Workspace.ts"
 
 type Service = Context.Tag.Service<Runner>
 
@@ -61,7 +62,7 @@ export const make = (
   Effect.gen(function* () {
     const sessions = yield* AgentSessions
     const store = yield* RunStore.open(options.file, options.keptEvents)
-    const workspace = Workspace.make(options.environment ?? {})
+    const git = Git.make(options.environment ?? {})
     const capacity = options.capacity ?? 8
     const { append, change, head, move, moveRun, require } = yield* Changes.make(store)
     const partials = yield* PubSub.sliding<{ readonly runId: SessionId; readonly payload: Payload.Payload }>(
@@ -216,7 +217,7 @@ export const make = (
         yield* forget(run.id)
         if (last.worktree === null) return
         const { worktree } = last
-        const removal = yield* workspace.remove(last.directory, worktree)
+        const removal = yield* Worktree.remove(git, last.directory, worktree)
         if (removal._tag === "Kept") {
           yield* Effect.logInfo("Worktree is kept").pipe(
             Effect.annotateLogs({ path: worktree.path, reason: removal.reason })
@@ -330,14 +331,18 @@ export const make = (
       }
       if (spec.spawnMode !== "worktree") return yield* begin(run)
       if (options.worktrees === undefined) {
-        return yield* new Workspace.WorkspaceUnavailable({
+        return yield* new Worktree.WorkspaceUnavailable({
           directory,
           detail: "no directory for worktrees is configured"
         })
       }
-      const worktree = yield* workspace.create(directory, options.worktrees, run.id)
+      const worktree = {
+        ...Worktree.placeOf(options.worktrees, run.id),
+        base: yield* Worktree.baseOf(git, directory)
+      }
+      yield* Worktree.create(git, directory, worktree)
       return yield* begin({ ...run, worktree, workingDirectory: worktree.path }).pipe(
-        Effect.tapErrorTag("AtCapacity", () => workspace.remove(directory, worktree))
+        Effect.tapErrorTag("AtCapacity", () => Worktree.remove(git, directory, worktree))
       )
     })
 

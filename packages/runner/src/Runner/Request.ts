@@ -4,8 +4,8 @@ import * as Schema from "effect/Schema"
 import type { AgentOptions } from "../AgentOptions.ts"
 import type { Variables } from "../Environment.ts"
 import type * as Settings from "./Settings.ts"
+import type { SpawnMode } from "./SpawnMode.ts"
 import { Status } from "./Status.ts"
-import type * as Workspace from "./Workspace.ts"
 
 export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound", { id: Schema.String }) {
   override get message(): string {
@@ -52,7 +52,7 @@ export interface LaunchSpec {
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined
   readonly options?: AgentOptions | undefined
-  readonly spawnMode?: Workspace.SpawnMode | undefined
+  readonly spawnMode?: SpawnMode | undefined
   readonly settings?: Settings.SettingsPatch | undefined
 }
 

@@ -5,8 +5,8 @@ import * as Usage from "@causeway/transcript/Usage"
 import * as Schema from "effect/Schema"
 import { AgentOptions } from "../AgentOptions.ts"
 import { Settings } from "./Settings.ts"
+import { SpawnMode } from "./SpawnMode.ts"
 import { Status } from "./Status.ts"
-import { SpawnMode } from "./Workspace.ts"
 
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.NullOr(schema)
 

@@ -20,7 +20,10 @@ const URL_FORM = new RegExp(
   String.raw`^(https?|ssh|git)://(?:[^@/\s]+@)?(${HOST})(?::(\d{1,5}))?/(\S+)$`,
   "i"
 )
-const SCP_FORM = new RegExp(String.raw`^[^@/:\s]+@(${HOST}):(\S+)$`)
+/** A host of one letter is a drive of Windows. */
+const SCP_FORM = new RegExp(
+  String.raw`^(?:[^@/:\s]+@(${HOST})|([A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9])):(?!//)(\S+)$`
+)
 const SHORT_FORM = /^[A-Za-z0-9][A-Za-z0-9_.-]*\/[A-Za-z0-9_.-]+$/
 const SEGMENT = /^[^\s/\\?#:@]+$/
 
@@ -35,7 +38,7 @@ const repository = (host: string, path: string): Option.Option<GitRemote> => {
 }
 
 /**
- * Reads `https://host[:port]/owner/name[.git]`, `ssh://` and `git://` alike, `user@host:owner/name[.git]`, and
+ * Reads `https://host[:port]/owner/name[.git]`, `ssh://` and `git://` alike, `[user@]host:owner/name[.git]`, and
  * `owner/name`, which is on github.com. `None` for everything else.
  */
 export const parse = (text: string): Option.Option<GitRemote> => {
@@ -47,7 +50,7 @@ export const parse = (text: string): Option.Option<GitRemote> => {
     return repository(web && port !== undefined ? `${host}:${port}` : host, path)
   }
   const scp = SCP_FORM.exec(remote)
-  if (scp !== null) return repository(scp[1] ?? "", scp[2] ?? "")
+  if (scp !== null) return repository(scp[1] ?? scp[2] ?? "", scp[3] ?? "")
   return SHORT_FORM.test(remote) ? repository("github.com", remote) : Option.none()
 }
 
@@ -57,7 +60,7 @@ export const toUrl = (remote: GitRemote): string => `https://${remote.host}/${re
 /** `<owner>/<name>`. */
 export const repo = (remote: GitRemote): string => `${remote.owner}/${remote.name}`
 
-/** Whether two remotes name one repository. Hosts and names are compared without regard to case, ports ignored. */
+/** Two remotes name one repository. Hosts and names are compared without regard to case, ports ignored. */
 export const same = (a: GitRemote, b: GitRemote): boolean => {
   const key = (remote: GitRemote) =>
     `${remote.host.replace(/:\d+$/, "")}/${remote.owner}/${remote.name}`.toLowerCase()

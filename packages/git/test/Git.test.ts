@@ -2,14 +2,13 @@
 import { execFileSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import * as Command from "@effect/platform/Command"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Checkout from "../src/Checkout.ts"
 import * as Git from "../src/Git.ts"
-import * as GitRemote from "../src/GitRemote.ts"
+import * as Repository from "../src/Repository.ts"
 
 const clean = { PATH: process.env["PATH"], HOME: process.env["HOME"] }
 
@@ -56,12 +55,7 @@ describe("git, started in an environment of another repository", () => {
   it.scoped("answers for the directory that it was asked about", () =>
     Effect.gen(function* () {
       const { hook, ours } = yield* two
-      const ask = (...args: ReadonlyArray<string>) =>
-        Git.command(ours, ...args).pipe(
-          Effect.flatMap(Command.string),
-          Effect.map((out) => out.trim()),
-          Effect.provideService(Git.HostEnvironment, hook)
-        )
+      const ask = (...args: ReadonlyArray<string>) => Git.make(hook).text(ours, ...args)
       expect(yield* ask("branch", "--show-current")).toBe("branch-of-ours")
       expect(yield* ask("remote", "get-url", "origin")).toBe("https://example.com/owner/ours.git")
       expect(yield* ask("status", "--porcelain")).toBe("")
@@ -73,9 +67,9 @@ describe("git, started in an environment of another repository", () => {
       const { hook, other, ours } = yield* two
       const prepare = (directory: string) =>
         Effect.gen(function* () {
-          const repository = yield* GitRemote.parse("https://example.com/owner/ours")
+          const repository = yield* Repository.parse("https://example.com/owner/ours")
           return yield* Checkout.prepare(directory, { repository, branches: ["branch-of-ours"] })
-        }).pipe(Effect.provideService(Git.HostEnvironment, hook))
+        }).pipe(Effect.provide(Git.layer(hook)))
       // Nothing listens on the remote's address here: what is in the checkout is used.
       git(ours, "config", `url.${other}.insteadOf`, "https://example.com/owner/ours.git")
       expect(yield* prepare(ours)).toMatchObject({ branch: "branch-of-ours" })

@@ -1,0 +1,5 @@
+export * as Checkout from "./Checkout.ts"
+export * as Git from "./Git.ts"
+export * as GitRemote from "./GitRemote.ts"
+export * as Repository from "./Repository.ts"
+export * as Worktree from "./Worktree.ts"
