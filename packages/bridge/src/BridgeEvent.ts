@@ -48,6 +48,8 @@ export type BridgeEvent = Data.TaggedEnum<{
   SessionReady: { readonly sessionId: SessionId; readonly reused: boolean }
   SessionAttached: { readonly sessionId: SessionId; readonly epoch: number }
   SessionDetached: { readonly sessionId: SessionId; readonly reason: DetachReason; readonly detail: string }
+  /** `held`: somebody between here and the hub holds the session's stream back, and it is asked for piece by piece. */
+  StreamHeld: { readonly sessionId: SessionId; readonly held: boolean }
   /** The bridge holds the session no more. `unsent`: agent lines that the hub had not confirmed. */
   SessionEnded: { readonly sessionId: SessionId; readonly why: string; readonly unsent: number }
   /** Work that waits because this bridge runs as many sessions as it may. */
@@ -72,6 +74,10 @@ export const describe = (event: BridgeEvent): string =>
     SessionReady: ({ sessionId, reused }) => `session ${sessionId}${reused ? " (taken up again)" : ""}`,
     SessionAttached: ({ sessionId }) => `session ${sessionId} attached`,
     SessionDetached: ({ sessionId, detail }) => `session ${sessionId} detached: ${detail}`,
+    StreamHeld: ({ sessionId, held }) =>
+      held
+        ? `session ${sessionId}: somebody between here and the hub holds its stream back (a proxy that buffers); messages are asked for every few seconds instead`
+        : `session ${sessionId}: its stream comes through again`,
     SessionEnded: ({ sessionId, why, unsent }) =>
       `session ${sessionId} ended: ${why}${unsent === 0 ? "" : `; ${unsent} lines could not be sent`}`,
     AtCapacity: ({ sessionId, maxSessions }) =>

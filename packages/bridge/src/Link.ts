@@ -511,13 +511,20 @@ export const make = (
       Effect.gen(function* () {
         const known = yield* insist(journal.session(sessionId))
         const from = Option.match(known, { onNone: () => 0, onSome: ({ cursor }) => cursor })
+        const held = yield* Ref.make(false)
         yield* codeSession
           .stream(target(attachment), from, {
             onConnection: (connection) =>
-              Effect.zipRight(
-                SubscriptionRef.set(attached, connection._tag === "Connected"),
-                options.onConnection(connection)
-              )
+              Effect.gen(function* () {
+                yield* SubscriptionRef.set(attached, connection._tag === "Connected")
+                if (connection._tag === "Connected") {
+                  const now = connection.polling
+                  if ((yield* Ref.getAndSet(held, now)) !== now) {
+                    yield* options.onEvent(BridgeEvent.StreamHeld({ sessionId, held: now }))
+                  }
+                }
+                yield* options.onConnection(connection)
+              })
           })
           .pipe(Stream.mapError(endOf), Stream.runForEachChunk(take))
         return yield* new Detached({ reason: "lease_lost", detail: "the session's stream ended" })

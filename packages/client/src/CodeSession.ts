@@ -29,6 +29,7 @@ import {
 import type { Credentials } from "./Credentials.ts"
 import * as Diagnostics from "./Diagnostics.ts"
 import * as Call from "./internal/Call.ts"
+import * as Follow from "./internal/Follow.ts"
 import * as Sse from "./internal/Sse.ts"
 
 /** A session and where its calls go. */
@@ -77,7 +78,7 @@ export interface Received extends ClientEvent {
 }
 
 /** What a stream's connection does. `delayMillis`: the wait before the next attempt. */
-export type Connection = Sse.Connection
+export type Connection = Follow.Connection
 
 export interface StreamOptions {
   readonly onConnection?: (connection: Connection) => Effect.Effect<void>
@@ -344,7 +345,7 @@ export const make = Effect.gen(function* () {
       // What the reader has been given; a new connection goes on after it.
       let last = from
 
-      const connect = Effect.gen(function* () {
+      const connect = Effect.fnUntraced(function* (manner: Follow.Manner) {
         const url = `${yield* root(sessionId, target.apiBaseUrl)}/worker/events/stream`
         const token = yield* credentials.ingressToken(sessionId)
         return yield* call.sendRefreshing(
@@ -353,7 +354,7 @@ export const make = Effect.gen(function* () {
             open(
               {
                 operation,
-                url: `${url}${Call.query({ from_sequence_num: last === 0 ? undefined : last })}`,
+                url: `${url}${Call.query(Follow.place(last, manner))}`,
                 ...(last === 0 ? {} : { headers: { "last-event-id": String(last) } })
               },
               bearer
@@ -363,7 +364,7 @@ export const make = Effect.gen(function* () {
         )
       })
 
-      return Sse.follow<StreamError, never>({
+      return Follow.follow<StreamError, never>({
         operation,
         sessionId,
         connect,

@@ -32,6 +32,7 @@ const descriptions = {
   work_heartbeat_fail: "heartbeats that failed",
   worker_stream_connected: "worker and viewer streams that connected",
   worker_stream_lost: "worker and viewer streams that were lost",
+  worker_stream_held_back: "worker and viewer streams that were held back, and asked for piece by piece",
   worker_stream_bad_frame: "stream frames that did not decode",
   credentials_refreshed: "credentials refreshed after a refusal",
   credentials_refresh_fail: "credentials that could not be refreshed"

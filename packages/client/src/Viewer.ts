@@ -20,9 +20,10 @@ import {
   SessionNotFound,
   Unauthorized
 } from "./ClientError.ts"
-import { decodeEvent, type Received, type StreamOptions } from "./CodeSession.ts"
+import { type Connection, decodeEvent, type Received, type StreamOptions } from "./CodeSession.ts"
 import type { Credentials } from "./Credentials.ts"
 import * as Call from "./internal/Call.ts"
+import * as Follow from "./internal/Follow.ts"
 import * as Sse from "./internal/Sse.ts"
 
 /** What a viewer sees. `Ephemeral`: partial text and progress, never stored. */
@@ -33,6 +34,14 @@ export type Frame =
   | { readonly _tag: "CatchUpTruncated" }
   /** A kind of frame that this program does not know. */
   | { readonly _tag: "Unknown"; readonly name: string; readonly data: string }
+
+/** What a person is told of a connection; nothing where it is as it should be. */
+export const wordsOf = (connection: Connection): Option.Option<string> =>
+  connection._tag === "Disconnected"
+    ? Option.some(`connection lost (${connection.error}), trying again`)
+    : connection.polling
+      ? Option.some(Follow.HELD_BACK)
+      : Option.none()
 
 /** What ends watching; everything else is met by connecting again. */
 export type WatchError = AccessTokenMissing | OrganizationMissing | Unauthorized | IdInvalid | SessionNotFound
@@ -115,13 +124,13 @@ export const make = Effect.gen(function* () {
       // What the reader has been given; a new connection goes on after it.
       let last = from
 
-      const connect = Effect.gen(function* () {
+      const connect = Effect.fnUntraced(function* (manner: Follow.Manner) {
         const url = `${yield* root(sessionId)}/stream`
         return yield* call.accessing("known", (bearer, headers) =>
           open(
             {
               operation,
-              url: `${url}${Call.query({ from_sequence_num: last === 0 ? undefined : last })}`,
+              url: `${url}${Call.query(Follow.place(last, manner))}`,
               ...(last === 0 ? {} : { headers: { "last-event-id": String(last) } })
             },
             bearer,
@@ -130,7 +139,7 @@ export const make = Effect.gen(function* () {
         )
       })
 
-      return Sse.follow<WatchError, never>({
+      return Follow.follow<WatchError, never>({
         operation,
         sessionId,
         connect,

@@ -184,6 +184,17 @@ const body = (text: string, end: "ends" | "breaks" | "stays"): ReadableStream<Ui
     }
   })
 
+/** A body that sends what the test says. */
+const controlled = () => {
+  let write: (text: string) => void = () => {}
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      write = (text) => controller.enqueue(new TextEncoder().encode(text))
+    }
+  })
+  return { body, write: (text: string) => write(text) }
+}
+
 describe("stream", () => {
   it.effect.prop(
     "gives every event after `from` once, in order, whatever the connections do",
@@ -245,8 +256,9 @@ describe("stream", () => {
   )
 
   it.effect("45 s without a byte is a loss; a comment is life", () => {
+    const alive = controlled()
     const net = Scripted.make(
-      Scripted.sequence({ body: body(event(1), "stays") }, { body: body(": alive\n\n", "stays") }, "never")
+      Scripted.sequence({ body: alive.body }, { body: body(event(2), "stays") }, "never")
     )
     const seen: Array<Connection["_tag"]> = []
     return working(net, (worker) =>
@@ -257,6 +269,9 @@ describe("stream", () => {
           )
         )
         yield* net.arrived(1)
+        alive.write(event(1))
+        yield* TestClock.adjust("15 seconds")
+        alive.write(": alive\n\n")
         yield* TestClock.adjust("44 seconds")
         expect(net.asked).toHaveLength(1)
         yield* TestClock.adjust("1 seconds")
@@ -265,29 +280,94 @@ describe("stream", () => {
         yield* TestClock.adjust("1 seconds")
         expect(net.asked).toHaveLength(2)
         expect(net.asked[1]?.headers["last-event-id"]).toBe("1")
-        yield* TestClock.adjust("45 seconds")
-        yield* TestClock.adjust("1 seconds")
-        expect(seen).toEqual(["Connected", "Disconnected", "Connected", "Disconnected"])
+        expect(seen).toEqual(["Connected", "Disconnected", "Connected"])
         yield* Fiber.interrupt(fiber)
       })
     )
   })
 
+  it.effect(
+    "a stream that is held back is asked for piece by piece, and used again when it comes through",
+    () => {
+      const streams: Array<ReturnType<typeof controlled>> = []
+      let next = 1
+      const net = Scripted.make((asked) => {
+        if (asked.query["block_ms"] !== undefined) {
+          expect(asked.headers["last-event-id"]).toBe(next === 1 ? undefined : String(next - 1))
+          return Effect.delay(
+            Effect.sync(() => ({ body: body(`:\n\n${event(next++)}`, "ends") })),
+            "2 seconds"
+          )
+        }
+        const stream = controlled()
+        streams.push(stream)
+        return Effect.succeed({ body: stream.body })
+      })
+      const seen: Array<string> = []
+      const got: Array<number> = []
+      return working(net, (worker) =>
+        Effect.gen(function* () {
+          const fiber = yield* Effect.fork(
+            worker
+              .stream(target, 0, {
+                onConnection: (connection) =>
+                  Effect.sync(() => {
+                    if (connection._tag === "Connected")
+                      seen.push(connection.polling ? "polling" : "streaming")
+                    else seen.push("lost")
+                  })
+              })
+              .pipe(Stream.runForEach(({ sequence_num }) => Effect.sync(() => void got.push(sequence_num))))
+          )
+          yield* net.arrived(1)
+          // 200, and then not a byte: that is no connection.
+          yield* TestClock.adjust("9 seconds")
+          expect([seen, got]).toEqual([[], []])
+          yield* TestClock.adjust("1 seconds")
+          expect(seen).toEqual(["lost"])
+          yield* TestClock.adjust("2 seconds")
+          expect([seen, got]).toEqual([["lost", "polling"], [1]])
+          yield* TestClock.adjust("1 minute")
+          expect(seen).toEqual(["lost", "polling"])
+          expect(got).toEqual(got.map((_, at) => at + 1))
+          expect(got.length).toBeGreaterThan(3)
+          // A first byte alone shows nothing: whoever buffers may let the head through.
+          for (const opened = streams.length; streams.length === opened; ) {
+            yield* TestClock.adjust("1 seconds")
+          }
+          const last = streams.at(-1)
+          last?.write(":\n\n")
+          yield* TestClock.adjust("1 seconds")
+          expect(seen).toEqual(["lost", "polling"])
+          yield* TestClock.adjust("15 seconds")
+          last?.write(":\n\n")
+          yield* TestClock.adjust("1 seconds")
+          expect(seen).toEqual(["lost", "polling", "streaming"])
+          yield* TestClock.adjust("10 seconds")
+          const asked = net.asked.length
+          const before = got.length
+          last?.write(event(before + 1))
+          yield* TestClock.adjust("10 seconds")
+          expect(net.asked).toHaveLength(asked)
+          expect(got).toHaveLength(before + 1)
+          expect(got).toEqual(got.map((_, at) => at + 1))
+          yield* Fiber.interrupt(fiber)
+        })
+      )
+    }
+  )
+
   it.effect("bytes that come in time keep a connection", () => {
-    let write: (text: string) => void = () => {}
-    const live = new ReadableStream<Uint8Array>({
-      start: (controller) => {
-        write = (text) => controller.enqueue(new TextEncoder().encode(text))
-      }
-    })
-    const net = Scripted.make(Scripted.sequence({ body: live }))
+    const live = controlled()
+    const net = Scripted.make(Scripted.sequence({ body: live.body }))
     return working(net, (worker) =>
       Effect.gen(function* () {
         const fiber = yield* Effect.fork(Stream.runDrain(worker.stream(target, 0)))
         yield* net.arrived(1)
+        live.write(": alive\n\n")
         for (let n = 0; n < 10; n++) {
           yield* TestClock.adjust("40 seconds")
-          write(": alive\n\n")
+          live.write(": alive\n\n")
           yield* TestClock.adjust(0)
         }
         expect(net.asked).toHaveLength(1)

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Hub from "../src/Hub.ts"
@@ -310,6 +311,64 @@ describe("shutdown", () => {
           expect(yield* Effect.flip(viewer.next)).toMatchObject({ _tag: "StreamEnded" })
           expect(yield* Effect.flip(worker.next)).toMatchObject({ _tag: "StreamEnded" })
         }).pipe(Effect.provide(context))
+      })
+    )
+  )
+})
+
+describe("a stream that the hub is asked to end", () => {
+  it.scopedLive("ends a moment after it has brought something, whatever is read that way once", () =>
+    provide(
+      Effect.gen(function* () {
+        const world = yield* session()
+        yield* send(world, "p1", "p2")
+        for (const [path, token] of [
+          [viewerPath(world), world.access],
+          [workerPath(world), world.ingress]
+        ] as const) {
+          const all = yield* call({ method: "GET", path: `${path}?block_ms=25000`, token })
+          expect(all.status).toBe(200)
+          expect([...all.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => id)).toEqual(["1", "2"])
+          const rest = yield* call({
+            method: "GET",
+            path: `${path}?block_ms=25000&from_sequence_num=1`,
+            token
+          })
+          expect([...rest.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => id)).toEqual(["2"])
+          // Nothing came: a comment, and the end.
+          const none = yield* call({ method: "GET", path: `${path}?block_ms=1&from_sequence_num=2`, token })
+          expect(none.text).toBe(":\n\n")
+          const wrong = yield* call({ method: "GET", path: `${path}?block_ms=soon`, token })
+          expect([wrong.status, wrong.json.type]).toEqual([400, "error"])
+        }
+      })
+    )
+  )
+
+  it.scopedLive("leaves a worker that asks again and again connected in between", () =>
+    provide(
+      Effect.gen(function* () {
+        const world = yield* session()
+        const state = Effect.map(
+          call({ method: "GET", path: `/v1/code/sessions/${world.id}/worker`, token: world.ingress }),
+          ({ json }) => json.connection_status
+        )
+        yield* call({ method: "GET", path: `${workerPath(world)}?block_ms=1`, token: world.ingress })
+        expect(yield* state).toBe("connected")
+      })
+    )
+  )
+
+  it.scopedLive("waits for what comes", () =>
+    provide(
+      Effect.gen(function* () {
+        const world = yield* session()
+        const asked = yield* Effect.fork(
+          call({ method: "GET", path: `${workerPath(world)}?block_ms=25000`, token: world.ingress })
+        )
+        yield* send(world, "p1")
+        const { text } = yield* Fiber.join(asked)
+        expect([...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => id)).toEqual(["1"])
       })
     )
   )

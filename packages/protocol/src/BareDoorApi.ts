@@ -29,7 +29,10 @@ export class IngressAccess extends HttpApiMiddleware.Tag<IngressAccess>()(
 
 const EventStream = HttpApiSchema.Text({ contentType: "text/event-stream" })
 
-const Resume = Schema.Struct({ from_sequence_num: Schema.optional(Schema.NumberFromString) })
+const Resume = Schema.Struct({
+  from_sequence_num: Schema.optional(Schema.NumberFromString),
+  [CodeSessions.BLOCK_PARAMETER]: Schema.optional(Schema.NumberFromString)
+})
 
 export class IngressApi extends HttpApiGroup.make("ingress")
   .add(

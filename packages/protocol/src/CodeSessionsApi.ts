@@ -112,6 +112,13 @@ export const TeleportPage = open({
   next_cursor: Schema.optional(Schema.NullOr(Schema.String))
 })
 
+/**
+ * Query of the event streams: the hub ends the answer by itself, a moment after it has sent something, at the latest after
+ * this many milliseconds. For readers to whom a proxy lets nothing through before an answer has ended.
+ */
+export const BLOCK_PARAMETER = "block_ms"
+export const BLOCK_MAX_MILLIS = 25_000
+
 /** Page sizes of teleport-events: default and maximum. */
 export const TELEPORT_PAGE_DEFAULT = 500
 export const TELEPORT_PAGE_MAX = 1000

@@ -25,7 +25,8 @@ import * as Window from "./Window.ts"
 /** What is known of the way to the hub. Times are milliseconds since the epoch. */
 export type Connection =
   | { readonly _tag: "Connecting" }
-  | { readonly _tag: "Connected" }
+  /** `polling`: the stream is held back, and asked for piece by piece. */
+  | { readonly _tag: "Connected"; readonly polling?: boolean }
   | {
       readonly _tag: "Reconnecting"
       readonly error: string
@@ -143,7 +144,7 @@ export type Message =
   /** Requests of open approvals that stand before the window. */
   | { readonly _tag: "Asked"; readonly events: ReadonlyArray<Window.Entry> }
   | { readonly _tag: "Received"; readonly frames: ReadonlyArray<Viewer.Frame> }
-  | { readonly _tag: "Connected" }
+  | { readonly _tag: "Connected"; readonly polling?: boolean }
   | { readonly _tag: "Disconnected"; readonly error: string; readonly delayMillis: number }
   | { readonly _tag: "Ended"; readonly error: string }
   | { readonly _tag: "Accepted"; readonly uuid: string; readonly waitingFor: string | null }
@@ -756,7 +757,7 @@ export const update = (before: Model, message: Message, now: number): Step => {
     case "Received":
       return [onFrames(model, message.frames), none]
     case "Connected":
-      return [{ ...model, connection: { _tag: "Connected" } }, none]
+      return [{ ...model, connection: message }, none]
     case "Disconnected":
       return [
         {

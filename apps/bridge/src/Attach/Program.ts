@@ -131,7 +131,7 @@ export const run = (
           onConnection: (connection) =>
             tell(
               connection._tag === "Connected"
-                ? { _tag: "Connected" }
+                ? connection
                 : {
                     _tag: "Disconnected",
                     error: connection.error,

@@ -21,7 +21,12 @@ const connection = (model: Model.Model): Row.Row => {
     case "Connecting":
       return [segment("connecting…", "warn")]
     case "Connected":
-      return [segment("connected", "good")]
+      return state.polling === true
+        ? [
+            segment("connected", "good"),
+            segment(" (a proxy holds the stream back; asking again and again)", "warn")
+          ]
+        : [segment("connected", "good")]
     case "Reconnecting": {
       const wait = Math.ceil((state.retryAt - now) / 1000)
       const since = Math.floor((now - state.since) / 1000)

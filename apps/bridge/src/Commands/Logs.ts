@@ -79,9 +79,7 @@ export const logs = Command.make(
       const events = viewer
         .watch(id, 0, {
           onConnection: (connection) =>
-            connection._tag === "Disconnected"
-              ? output.progress(`connection lost (${connection.error}), trying again`)
-              : Effect.void
+            Option.match(Viewer.wordsOf(connection), { onNone: () => Effect.void, onSome: output.progress })
         })
         .pipe(
           Stream.filterMap((frame) => (frame._tag === "Event" ? Option.some(frame.event) : Option.none())),

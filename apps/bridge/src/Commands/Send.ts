@@ -62,9 +62,7 @@ const answer = (sessionId: SessionId, uuid: EventUuid, from: number) =>
     const output = yield* Output
     const frames = viewer.watch(sessionId, from, {
       onConnection: (connection) =>
-        connection._tag === "Disconnected"
-          ? output.progress(`connection lost (${connection.error}), trying again`)
-          : Effect.void
+        Option.match(Viewer.wordsOf(connection), { onNone: () => Effect.void, onSome: output.progress })
     })
     return yield* frames.pipe(
       Stream.mapError(Remote.failure),

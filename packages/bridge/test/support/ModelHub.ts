@@ -146,7 +146,7 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
               Stream.unwrap(
                 Effect.gen(function* () {
                   if (hub.superseded) return Stream.fail(new ClientError.IngressTokenRejected({ sessionId }))
-                  yield* options?.onConnection?.({ _tag: "Connected" }) ?? Effect.void
+                  yield* options?.onConnection?.({ _tag: "Connected", polling: false }) ?? Effect.void
                   let after = Math.max(0, from - hub.repeat)
                   return client.changes.pipe(
                     Stream.mapConcat((all) => {

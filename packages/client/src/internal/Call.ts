@@ -258,7 +258,7 @@ export const make = Effect.gen(function* () {
       const { headers, status } = response
       if (status !== 200) return yield* read(ask, bearer)(response)
       return hubs.isStream(ask.url, headers)
-        ? ({ status: 200, response } as const)
+        ? ({ status: 200, response, marked: Whose.isMarked(headers) } as const)
         : yield* foreign(ask, bearer, { status, headers, text: "" }, undefined)
     })
 

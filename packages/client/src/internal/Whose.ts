@@ -24,7 +24,8 @@ export interface Hubs {
   readonly isStream: (url: string, headers: Seen["headers"]) => boolean
 }
 
-const isMarked = (headers: Seen["headers"]): boolean => headers[HUB_HEADER] !== undefined
+/** Whether the hub's mark stands on an answer. */
+export const isMarked = (headers: Seen["headers"]): boolean => headers[HUB_HEADER] !== undefined
 
 const isWireError = (json: unknown): boolean =>
   typeof json === "object" && json !== null && "type" in json && json.type === "error"

@@ -6,6 +6,7 @@
  * repetition, and a slow reader costs no memory. Source: spec 5 §1.
  */
 
+import { BLOCK_MAX_MILLIS, BLOCK_PARAMETER } from "@causeway/protocol/CodeSessionsApi"
 import * as WireError from "@causeway/protocol/WireError"
 import { Bus, type Subscription } from "@causeway/store/Bus"
 import { Log, type SessionKey, type StoredEvent } from "@causeway/store/Log"
@@ -39,6 +40,18 @@ const cursorOf = (request: BareDoor.BareRequest): Effect.Effect<number | undefin
     : Effect.succeed(cursor)
 }
 
+/** How long an answer may take whose reader asks for its end. */
+const blockOf = (
+  request: BareDoor.BareRequest
+): Effect.Effect<Duration.Duration | undefined, WireError.BadRequest> => {
+  const given = request.query.get(BLOCK_PARAMETER)
+  if (given === null || given === "") return Effect.succeed(undefined)
+  const millis = numberOf(given)
+  return millis === undefined
+    ? WireError.BadRequest.of(`${BLOCK_PARAMETER} is a whole number of milliseconds`)
+    : Effect.succeed(Duration.millis(Math.min(Math.max(millis, 1), BLOCK_MAX_MILLIS)))
+}
+
 export const routes = Effect.gen(function* () {
   const log = yield* Log
   const bus = yield* Bus
@@ -52,8 +65,11 @@ export const routes = Effect.gen(function* () {
 
   // --- The worker's stream ---
 
-  /** Shows the worker as connected while it has a stream. */
-  const attach = (key: SessionKey) => {
+  /**
+   * Shows the worker as connected while it has a stream. One that asks again and again is not gone between two answers: it
+   * is shown until it says that it leaves, or is not seen any more.
+   */
+  const attach = (key: SessionKey, asksAgain: boolean) => {
     const set = (connectionStatus: "connected" | "disconnected") =>
       sessions.updateWorker({ ...key, workerEpoch: undefined }, { connectionStatus })
     return Effect.acquireRelease(
@@ -69,6 +85,7 @@ export const routes = Effect.gen(function* () {
             return Effect.void
           }
           attached.delete(key.session)
+          if (asksAgain) return Effect.void
           return Effect.catchAll(set("disconnected"), (error) =>
             Effect.logWarning("a worker's departure was not stored").pipe(
               Effect.annotateLogs({ module: "Streams", session: key.session, error: error._tag })
@@ -124,12 +141,14 @@ export const routes = Effect.gen(function* () {
     Effect.gen(function* () {
       const key = yield* caller.either(request)
       const from = yield* cursorOf(request)
+      const block = yield* blockOf(request)
       // Before anything is answered, so that an unknown session is 404 rather than an empty stream.
       const subscription = yield* bus.subscribe(`session:${key.session}`)
-      yield* attach(key)
+      yield* attach(key, block !== undefined)
       return yield* EventStream.run(request, {
         comment: config.streamComment,
         until: stopping,
+        block,
         produce: (writer) => Effect.raceFirst(toWorker(key, from, subscription, writer), keepSeen(key))
       })
     }).pipe(Effect.scoped, wired)
@@ -141,17 +160,21 @@ export const routes = Effect.gen(function* () {
     Effect.gen(function* () {
       const key = yield* caller.person(request)
       const from = yield* cursorOf(request)
+      const block = yield* blockOf(request)
       const subscription = yield* bus.subscribe(`session:${key.session}`)
       yield* sessions.get(key)
       return yield* EventStream.run(request, {
         comment: config.streamComment,
         until: stopping,
+        block,
         produce: (writer) =>
           viewing.follow({
             key,
             subscription,
             after: from ?? 0,
             untilArchived: false,
+            // Progress would end each answer at once.
+            progress: block === undefined,
             write: (frames) => writer.write(frames.map(EventStream.frame).join(""))
           })
       })

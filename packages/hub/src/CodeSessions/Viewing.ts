@@ -26,6 +26,8 @@ export interface Viewer {
   readonly until?: number | undefined
   /** Whether it ends with the last event of a session that is archived. */
   readonly untilArchived: boolean
+  /** Whether it wants what is not stored as well. Default: yes. */
+  readonly progress?: boolean
   /** Takes frames in order; completes when the viewer can take more. Never called with none. */
   readonly write: (frames: ReadonlyArray<Frame>) => Effect.Effect<void>
 }
@@ -86,7 +88,8 @@ export const make = Effect.gen(function* () {
         if (archived) return "archived"
         for (let changed = false; !changed; ) {
           const signal = yield* subscription.take
-          if (signal.ephemerals.length > 0) yield* viewer.write(signal.ephemerals.map(Frames.ephemeral))
+          if (signal.ephemerals.length > 0 && viewer.progress !== false)
+            yield* viewer.write(signal.ephemerals.map(Frames.ephemeral))
           changed = signal.changed
         }
       }

@@ -7,7 +7,8 @@
  */
 
 import type { ServerResponse } from "node:http"
-import type * as Duration from "effect/Duration"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as BareDoor from "../BareDoor.ts"
@@ -34,6 +35,9 @@ export const frame = ({ event, data, id }: Frame): string =>
 
 const COMMENT = ":\n\n"
 
+/** What comes within this after the first frames is in the same answer. */
+const LINGER = Duration.millis(50)
+
 const write = (response: ServerResponse, text: string): Effect.Effect<void> =>
   Effect.async((resume) => {
     // The request's fiber is interrupted when its connection closes.
@@ -54,6 +58,8 @@ export const run = <E>(
   options: {
     readonly comment: Duration.Duration
     readonly until: Effect.Effect<void>
+    /** The answer is ended a moment after it has brought something, at the latest after this. Default: never. */
+    readonly block?: Duration.Duration | undefined
     readonly produce: (writer: Writer) => Effect.Effect<unknown, E>
   }
 ): Effect.Effect<BareDoor.Streamed, E> =>
@@ -66,12 +72,23 @@ export const run = <E>(
     })
     response.flushHeaders()
     yield* write(response, COMMENT)
+    const brought = yield* Deferred.make<void>()
+    const writer: Writer = {
+      write: (frames) => Effect.zipLeft(write(response, frames), Deferred.succeed(brought, undefined))
+    }
+    const until =
+      options.block === undefined
+        ? options.until
+        : Deferred.await(brought).pipe(
+            Effect.zipRight(Effect.sleep(LINGER)),
+            Effect.raceFirst(Effect.sleep(options.block)),
+            Effect.raceFirst(options.until)
+          )
     const comments = Effect.suspend(() =>
       response.writableNeedDrain ? Effect.void : write(response, COMMENT)
     ).pipe(Effect.delay(options.comment), Effect.repeat(Schedule.forever))
-    yield* Effect.raceFirst(
-      Effect.raceFirst(options.produce({ write: (frames) => write(response, frames) }), options.until),
-      comments
-    ).pipe(Effect.ensuring(Effect.sync(() => response.end())))
+    yield* Effect.raceFirst(Effect.raceFirst(options.produce(writer), until), comments).pipe(
+      Effect.ensuring(Effect.sync(() => response.end()))
+    )
     return BareDoor.streamed
   })
