@@ -1,4 +1,9 @@
-/** Runs the program: a signal ends it in order, a second SIGINT at once. */
+/**
+ * Runs the program: a signal ends it in order, a second SIGINT at once.
+ *
+ * A terminal that closes (SIGHUP, and then errors of every write to it) ends what was printing to it, in order. What
+ * serves others goes on without its terminal, as under `nohup`, until a signal tells it to stop.
+ */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -13,14 +18,21 @@ import { ExitCode } from "./Failure.ts"
  */
 export class Shutdown extends Context.Tag("@causeway/app-bridge/Shutdown")<
   Shutdown,
-  { readonly requested: Effect.Effect<NodeJS.Signals> }
+  {
+    readonly requested: Effect.Effect<NodeJS.Signals>
+    /** From here on the program does not depend on its terminal or on whoever reads its output. */
+    readonly detach: Effect.Effect<void>
+  }
 >() {}
 
 /** Runs `program`, whose value is the exit code. */
 export const run = (program: Effect.Effect<number, never, Shutdown>): void => {
   const signalled = Deferred.unsafeMake<NodeJS.Signals>(FiberId.none)
   let awaited = false
+  let detached = false
   let interrupts = 0
+  /** What interruption means: nobody reads the output any more, and that is no failure. */
+  let unread = false
   const stop = (signal: NodeJS.Signals) => {
     if (signal === "SIGINT") interrupts += 1
     if (interrupts > 1) process.exit(ExitCode.interrupted)
@@ -29,19 +41,32 @@ export const run = (program: Effect.Effect<number, never, Shutdown>): void => {
   }
   process.on("SIGINT", stop)
   process.on("SIGTERM", stop)
-  // Whoever read our output has gone: there is nobody left to tell.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
+  process.on("SIGHUP", () => {
+    // Output that goes to a file or a pipe is there still: the terminal was no more than where it was started.
+    if (!detached && process.stdout.isTTY) cancel()
+  })
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (detached) return
+    // Whoever read our output has gone: there is nobody left to tell.
+    unread = error.code === "EPIPE"
+    cancel()
+  })
+  // Progress and logs that nobody sees; what they tell of goes on.
+  process.stderr.on("error", () => undefined)
 
   const requested = Effect.suspend(() => {
     awaited = true
     return Deferred.await(signalled)
   })
-  const cancel = Effect.runCallback(Effect.provideService(program, Shutdown, { requested }), {
+  const detach = Effect.sync(() => {
+    detached = true
+  })
+  const cancel = Effect.runCallback(Effect.provideService(program, Shutdown, { requested, detach }), {
     onExit: (exit) => {
       process.exitCode = Exit.match(exit, {
         onSuccess: (code) => code,
         onFailure: (cause) => {
-          if (Cause.isInterruptedOnly(cause)) return ExitCode.interrupted
+          if (Cause.isInterruptedOnly(cause)) return unread ? 0 : ExitCode.interrupted
           process.stderr.write(`causeway: a defect, please report it\n${Cause.pretty(cause)}\n`)
           return ExitCode.failed
         }

@@ -86,7 +86,11 @@ export const open = (
       mounted?.unmount()
       left = true
       stdout.write(LEAVE)
-      stdin.setRawMode(false)
+      try {
+        stdin.setRawMode(false)
+      } catch {
+        // The terminal was closed: there is nothing to give back.
+      }
     }
     const mount = (rows: ReadonlyArray<Row>): void => {
       mounted = view.mount(rows, {

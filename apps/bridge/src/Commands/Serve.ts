@@ -404,6 +404,9 @@ const showWaysIn = (hub: RunningHub, stateDir: string) =>
     }
   })
 
+/** What serves goes on without its terminal. */
+const detach = Effect.flatMap(Shutdown, (shutdown) => shutdown.detach)
+
 /** Waits for a signal, or for the bridge to give up. */
 const untilStopped = (failed: Bridge.Handle["failed"]) =>
   Effect.gen(function* () {
@@ -418,6 +421,7 @@ const untilStopped = (failed: Bridge.Handle["failed"]) =>
 
 const serveAll = (flags: ServingFlags & AttachingFlags & { readonly stateDir: Option.Option<string> }) =>
   Effect.gen(function* () {
+    yield* detach
     const output = yield* Output
     const stateDir = yield* StateDirectory.open(flags.stateDir)
     yield* directory(flags.dir)
@@ -442,6 +446,7 @@ export const up = Command.make("up", serveFlags, serveAll).pipe(
 
 export const hub = Command.make("hub", { ...Flags.common, ...Flags.serving }, (flags) =>
   Effect.gen(function* () {
+    yield* detach
     const output = yield* Output
     const stateDir = yield* StateDirectory.open(flags.stateDir)
     const hub = yield* serveHub(flags, stateDir)
@@ -454,6 +459,7 @@ export const hub = Command.make("hub", { ...Flags.common, ...Flags.serving }, (f
 
 export const connect = Command.make("connect", { ...Flags.remote, ...Flags.attaching }, (flags) =>
   Effect.gen(function* () {
+    yield* detach
     const output = yield* Output
     const to = yield* Remote.address(flags)
     const { failed, sessionId, environmentId, ready } = yield* attach(flags, to, to.stateDir, false)
