@@ -45,6 +45,12 @@ export const serving = {
       "Where other machines reach this hub, behind a proxy for example (CAUSEWAY_PUBLIC_URL; default: the address that each of them used)"
     )
   ),
+  pushContact: Options.text("push-contact").pipe(
+    Options.optional,
+    Options.withDescription(
+      "Your e-mail or https address, for push services (CAUSEWAY_PUSH_CONTACT; default: --public-url); Apple's wants a real one"
+    )
+  ),
   databaseUrl: Options.text("database-url").pipe(
     Options.optional,
     Options.withDescription("sqlite:<file> (CAUSEWAY_DATABASE_URL; default: hub.db in the state directory)")

@@ -24,6 +24,8 @@ export interface Notifications {
   readonly state: () => Promise<State>
   readonly turnOn: () => Promise<State>
   readonly turnOff: () => Promise<State>
+  /** Has the hub push to this browser now, and tells how that went. */
+  readonly test: () => Promise<State>
   /** Shows one, where they are wanted and allowed. */
   readonly show: (notice: Notice) => void
   /** Takes back what was shown under a tag, by this page or by a push. */
@@ -87,15 +89,23 @@ export const make = ({ call, store, open }: World): Notifications => {
     return told.ok ? true : `the hub cannot push: ${told.message}`
   }
 
-  /** Answers whether there is a subscription; asks nobody for one. */
-  const subscribed = async (): Promise<true | string> => {
+  /** Asks the hub how pushes to this browser's subscription stand; true, or why they do not come. Subscribes nobody. */
+  const ask = async (method: "causeway.push.status" | "causeway.push.test"): Promise<true | string> => {
     const registration = await worker()
     const subscription =
       registration !== undefined && "pushManager" in registration
         ? await registration.pushManager.getSubscription()
         : null
-    return subscription === null ? NO_PUSH : true
+    if (subscription === null) return NO_PUSH
+    const answer = await call(method, { endpoint: subscription.endpoint })
+    // While the hub is away nothing is known against it.
+    if (!answer.ok) return true
+    const { last, subscribed } = answer.value
+    const failure = name(object(last)["failure"])
+    if (failure !== null) return `pushes fail: ${failure}`
+    return subscribed === false ? "the hub does not know this browser; turn this off and on again" : true
   }
+  const subscribed = () => ask("causeway.push.status")
 
   const state = async (push: () => Promise<true | string>): Promise<State> => {
     if (!("Notification" in window) || !isSecureContext) {
@@ -124,6 +134,7 @@ export const make = ({ call, store, open }: World): Notifications => {
       }
       return state(subscribed)
     },
+    test: () => state(() => ask("causeway.push.test")),
     show: (notice) => {
       if (!("Notification" in window) || Notification.permission !== "granted" || !wanted()) return
       const { title, body, tag, url } = notice
@@ -146,7 +157,7 @@ export const make = ({ call, store, open }: World): Notifications => {
       })
     },
     renew: async () => {
-      if ((await state(subscribed))._tag === "on" && (await subscribed()) === true) await subscribe()
+      if ((await state(async () => true))._tag === "on") await subscribe()
     }
   }
 }

@@ -41,6 +41,7 @@ import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
 import * as PageAddress from "../PageAddress.ts"
 import * as PassEnv from "../PassEnv.ts"
+import * as PushContact from "../PushContact.ts"
 import * as Remote from "../Remote.ts"
 import { Shutdown } from "../Run.ts"
 import * as SignIn from "../SignIn.ts"
@@ -53,6 +54,7 @@ interface ServingFlags {
   readonly host: string
   readonly port: number
   readonly publicUrl: Option.Option<string>
+  readonly pushContact: Option.Option<string>
   readonly databaseUrl: Option.Option<string>
 }
 
@@ -108,6 +110,8 @@ interface RunningHub {
   readonly made: boolean
   /** Where other machines reach it. */
   readonly others: Option.Option<string>
+  /** What pushes need and do not have. */
+  readonly pushNotice: Option.Option<string>
   /** Makes a one-time code that lets one device in. */
   readonly code: (label: string) => Effect.Effect<DeviceCodes.DeviceCode, Failure>
 }
@@ -117,6 +121,7 @@ const serveHub = (flags: ServingFlags, stateDir: string) =>
   Effect.gen(function* () {
     const filename = yield* database(flags.databaseUrl, stateDir)
     const publicUrl = yield* publicAddress(flags.publicUrl)
+    const pushContact = yield* PushContact.named(flags.pushContact)
     yield* StateDirectory.reserve(filename)
     const context = yield* Layer.build(
       Hub.layer({
@@ -125,7 +130,12 @@ const serveHub = (flags: ServingFlags, stateDir: string) =>
         port: flags.port,
         ...(Option.isSome(publicUrl) ? { publicUrl: publicUrl.value } : {}),
         page,
-        gateway: { version, stateDir, configFile: StateDirectory.gatewayFile(stateDir) }
+        gateway: {
+          version,
+          stateDir,
+          configFile: StateDirectory.gatewayFile(stateDir),
+          push: { contact: Option.getOrUndefined(pushContact) }
+        }
       })
     ).pipe(Effect.mapError(hubFailure(flags)))
     const hub = Context.get(context, Hub.Hub)
@@ -152,6 +162,7 @@ const serveHub = (flags: ServingFlags, stateDir: string) =>
       token,
       made,
       others,
+      pushNotice: PushContact.notice(pushContact, publicUrl),
       code: (label) =>
         codes
           .create({ organizationId: hub.organizationId, label })
@@ -387,6 +398,7 @@ const showWaysIn = (hub: RunningHub, stateDir: string) =>
       )
     }
     yield* output.line(`  the access token is in ${StateDirectory.tokenFile(stateDir)}`, "dim")
+    if (Option.isSome(hub.pushNotice)) yield* output.line(`  ${hub.pushNotice.value}`, "dim")
     if (Option.isNone(hub.others)) {
       yield* output.line(
         `  this machine alone reaches it; for a phone: ${SignIn.HOW_OTHERS}, then ${SignIn.HOW}`,

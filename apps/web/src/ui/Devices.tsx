@@ -262,7 +262,8 @@ export const DevicesPane = () => {
             </ul>
           </section>
         )}
-        <NotificationSettings />
+        {/* Made anew, so that the hub is asked again once it is back. */}
+        <NotificationSettings key={connection._tag} />
       </div>
       {adding ? <AddDevice close={() => setAdding(false)} /> : null}
       {revoking === null ? null : (

@@ -56,6 +56,11 @@ export const NotificationSettings = () => {
       <p className="note" role="status">
         {busy ? "Asking the browser…" : words(state)}
       </p>
+      {state._tag === "on" ? (
+        <button type="button" disabled={busy} onClick={() => change(notifications.test)}>
+          Send a test
+        </button>
+      ) : null}
     </section>
   )
 }

@@ -13,10 +13,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Metrics from "../Metrics.ts"
 import { PublicUrl } from "../PublicUrl.ts"
-import { type PushFailure, PushSender } from "./Sender.ts"
+import * as Contact from "./Contact.ts"
+import { type PushFailure, PushRefused, PushSender } from "./Sender.ts"
 
 /** Pushes under way at once, waiting for another attempt included. */
 export const UNDER_WAY_MAX = 256
@@ -61,6 +63,29 @@ export class SubscriptionRefused extends Data.TaggedError("SubscriptionRefused")
   readonly message: string
 }> {}
 
+/** What became of the last push to a browser. */
+export interface Outcome {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  /** Why it failed, for a person; undefined where the push service took it. */
+  readonly failure: string | undefined
+}
+
+/** How pushes to a browser stand. */
+export interface PushStatus {
+  /** False: the hub does not know the subscription, or its push service has ended it. */
+  readonly subscribed: boolean
+  /** None where nothing was pushed since the hub started. */
+  readonly last: Option.Option<Outcome>
+}
+
+/** One browser of a device. */
+export interface Subscriber {
+  readonly organizationId: OrganizationId
+  readonly deviceId: string
+  readonly endpoint: string
+}
+
 export class Push extends Context.Tag("@causeway/hub/Push")<
   Push,
   {
@@ -70,6 +95,9 @@ export class Push extends Context.Tag("@causeway/hub/Push")<
       subscription: PushSubscription
     ) => Effect.Effect<void, SubscriptionRefused | StoreUnavailable>
     readonly unsubscribe: (deviceId: string, endpoint: string) => Effect.Effect<void, StoreUnavailable>
+    readonly status: (subscriber: Subscriber) => Effect.Effect<PushStatus, StoreUnavailable>
+    /** Sends one push at once, one attempt, and waits for what the push service says. */
+    readonly test: (subscriber: Subscriber) => Effect.Effect<PushStatus, StoreUnavailable>
     /** Since when anyone of this organisation may want pushes, in milliseconds since the epoch. Costs nothing. */
     readonly wantedSince: (organizationId: OrganizationId) => number | undefined
     /** Whether any organisation wants pushes. */
@@ -82,12 +110,38 @@ export class Push extends Context.Tag("@causeway/hub/Push")<
   }
 >() {}
 
+/** Browsers whose last outcome is kept; the oldest give way. */
+const OUTCOMES_MAX = 10_000
+
+/** What a person sees who tries it. */
+const TEST: Notification = {
+  title: "Causeway",
+  body: "Notifications reach this device.",
+  tag: "test",
+  url: "#/",
+  ttlSeconds: 60,
+  urgency: "high"
+}
+
+/** A failure for a person. */
+const words = (failure: PushFailure): string => {
+  switch (failure._tag) {
+    case "PushGone":
+      return "the push service has ended this browser's subscription; turn notifications off and on again"
+    case "PushUnavailable":
+      return `the push service did not take it (${failure.detail}); later ones are tried all the same`
+    case "PushRefused":
+      return failure.status === 400 || failure.status === 401 || failure.status === 403
+        ? `the push service refuses this hub (status ${failure.status}); it may want a real address of yours: --push-contact`
+        : failure.detail
+  }
+}
+
 const topicOf = (tag: string): string => createHash("sha256").update(tag).digest("base64url").slice(0, 32)
 
 export interface Options {
   /**
-   * Whom a push service would write to about this hub: a `mailto:` or `https:` address. Default: the public address where
-   * it is https, else one that nobody reads (push services only ask that there be one).
+   * Whom a push service would write to about this hub, see `Contact`. Default: the public address where it is a real one.
    */
   readonly contact?: string | undefined
 }
@@ -97,52 +151,91 @@ export const make = (options: Options) =>
     const subscriptions = yield* PushSubscriptions
     const sender = yield* PushSender
     const publicUrl = yield* PublicUrl
-    const contact =
-      options.contact ?? (publicUrl?.startsWith("https://") === true ? publicUrl : "https://causeway.example")
+    const contact = Contact.of(options.contact, publicUrl)
     const underWay = yield* FiberMap.make<string, void>()
     // Whoever subscribes is added here; an organisation without any left is found out when it is next pushed to.
     const wanted = new Map<OrganizationId, { readonly since: number }>()
     const startedAt = yield* Clock.currentTimeMillis
     for (const id of yield* subscriptions.organizations) wanted.set(id, { since: startedAt })
 
-    const deliver = (subscription: PushSubscription, notification: Notification) => {
-      const { body, tag, title, url } = notification
-      return sender
-        .send({
-          subscription,
-          key: subscriptions.vapidKey,
-          contact,
-          payload: JSON.stringify({ title, body, tag, url }),
-          ttlSeconds: notification.ttlSeconds,
-          urgency: notification.urgency,
-          topic: topicOf(tag)
+    /** By endpoint; what a subscription's browser can ask for. */
+    const outcomes = new Map<string, Outcome>()
+    const record = (endpoint: string, failure: string | undefined) =>
+      Effect.map(Clock.currentTimeMillis, (at) => {
+        outcomes.delete(endpoint)
+        outcomes.set(endpoint, { at, failure })
+        for (const oldest of outcomes.keys()) {
+          if (outcomes.size <= OUTCOMES_MAX) break
+          outcomes.delete(oldest)
+        }
+      })
+
+    const attempt = (
+      subscription: PushSubscription,
+      { body, tag, title, ttlSeconds, urgency, url }: Notification
+    ) =>
+      Effect.suspend(
+        (): Effect.Effect<void, PushFailure> =>
+          Option.isNone(contact) && Contact.isNeededBy(subscription.endpoint)
+            ? new PushRefused({ status: undefined, detail: Contact.MISSING })
+            : sender.send({
+                subscription,
+                key: subscriptions.vapidKey,
+                contact: Option.getOrElse(contact, () => Contact.NOBODY),
+                payload: JSON.stringify({ title, body, tag, url }),
+                ttlSeconds,
+                urgency,
+                topic: topicOf(tag)
+              })
+      ).pipe(
+        Effect.tapBoth({
+          onSuccess: () => record(subscription.endpoint, undefined),
+          onFailure: (failure) =>
+            failure._tag === "PushGone"
+              ? Effect.zipRight(
+                  record(subscription.endpoint, words(failure)),
+                  Effect.ignore(subscriptions.forget(subscription.endpoint))
+                )
+              : record(subscription.endpoint, words(failure))
         })
-        .pipe(
-          Effect.retry({ schedule: retrySchedule, while: (failure) => failure._tag === "PushUnavailable" }),
-          Effect.zipRight(Metrics.pushed("sent")),
-          Effect.catchTags({
-            PushGone: () =>
-              Effect.zipRight(Metrics.pushed("gone"), subscriptions.forget(subscription.endpoint)),
-            PushRefused: ({ detail }) =>
-              Effect.zipRight(
-                Metrics.pushed("refused"),
-                Effect.logWarning("a push service does not take a push").pipe(Effect.annotateLogs({ detail }))
-              ),
-            PushUnavailable: ({ detail }) =>
-              Effect.zipRight(
-                Metrics.pushed("failed"),
-                Effect.logWarning("a push was given up").pipe(Effect.annotateLogs({ detail }))
-              )
-          }),
-          Effect.catchAllCause((cause) => Effect.logError("a push failed", cause)),
-          // The endpoint is a secret of its browser; its host tells enough.
-          Effect.annotateLogs({
-            module: "Push",
-            device: subscription.deviceId,
-            service: URL.canParse(subscription.endpoint) ? new URL(subscription.endpoint).host : ""
-          })
-        )
-    }
+      )
+
+    const deliver = (subscription: PushSubscription, notification: Notification) =>
+      attempt(subscription, notification).pipe(
+        Effect.retry({ schedule: retrySchedule, while: (failure) => failure._tag === "PushUnavailable" }),
+        Effect.zipRight(Metrics.pushed("sent")),
+        Effect.catchTags({
+          PushGone: () => Metrics.pushed("gone"),
+          PushRefused: ({ detail }) =>
+            Effect.zipRight(
+              Metrics.pushed("refused"),
+              Effect.logWarning("a push service does not take a push").pipe(Effect.annotateLogs({ detail }))
+            ),
+          PushUnavailable: ({ detail }) =>
+            Effect.zipRight(
+              Metrics.pushed("failed"),
+              Effect.logWarning("a push was given up").pipe(Effect.annotateLogs({ detail }))
+            )
+        }),
+        Effect.catchAllCause((cause) => Effect.logError("a push failed", cause)),
+        // The endpoint is a secret of its browser; its host tells enough.
+        Effect.annotateLogs({
+          module: "Push",
+          device: subscription.deviceId,
+          service: URL.canParse(subscription.endpoint) ? new URL(subscription.endpoint).host : ""
+        })
+      )
+
+    const find = ({ deviceId, endpoint, organizationId }: Subscriber) =>
+      Effect.map(subscriptions.list(organizationId), (all) =>
+        Option.fromNullable(all.find((each) => each.endpoint === endpoint && each.deviceId === deviceId))
+      )
+
+    const status = (subscriber: Subscriber): Effect.Effect<PushStatus, StoreUnavailable> =>
+      Effect.map(find(subscriber), (found) => ({
+        subscribed: Option.isSome(found),
+        last: Option.fromNullable(outcomes.get(subscriber.endpoint))
+      }))
 
     return Push.of({
       publicKey: subscriptions.vapidKey.publicKey,
@@ -160,7 +253,24 @@ export const make = (options: Options) =>
           const since = wanted.get(subscription.organizationId)?.since ?? now
           wanted.set(subscription.organizationId, { since })
         }),
-      unsubscribe: subscriptions.remove,
+      unsubscribe: (deviceId, endpoint) =>
+        Effect.zipRight(
+          Effect.sync(() => outcomes.delete(endpoint)),
+          subscriptions.remove(deviceId, endpoint)
+        ),
+      status,
+      test: (subscriber) =>
+        Effect.zipRight(
+          Effect.flatMap(
+            find(subscriber),
+            Option.match({
+              onNone: () => Effect.void,
+              // How it ended is in the status.
+              onSome: (subscription) => Effect.ignore(attempt(subscription, TEST))
+            })
+          ),
+          status(subscriber)
+        ),
       wantedSince: (organizationId) => wanted.get(organizationId)?.since,
       isWanted: () => wanted.size > 0,
       notify: (organizationId, notification) =>

@@ -13,7 +13,7 @@ import {
 } from "../Gateway/harness.ts"
 import { Browser, certificate, claims, pushService, type Received } from "./service.ts"
 
-const contact = "mailto:hub@example.com"
+const contact = "mailto:hub@a-real-domain.org"
 
 const call = (client: Client, method: string, params: Frame = {}) =>
   Effect.promise(() => client.call(method, params))

@@ -6,7 +6,9 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as TestClock from "effect/TestClock"
 import * as Hub from "../../src/Hub.ts"
@@ -146,6 +148,39 @@ describe("a push", () => {
       expect(yield* count).toBe(0)
       yield* notify(id, "tag")
       expect((yield* next).endpoint).toBe(first.endpoint)
+      expect(yield* count).toBe(0)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.scoped("that fails is told with its reason to the browser that asks, until one succeeds", () =>
+    Effect.gen(function* () {
+      const organizationId = yield* subscribed(a)
+      const push = yield* Push.Push
+      const subscriber = { organizationId, deviceId: "device", endpoint: a }
+      expect(yield* push.status(subscriber)).toEqual({ subscribed: true, last: Option.none() })
+      const tried = yield* Effect.fork(push.test(subscriber))
+      yield* Deferred.fail(
+        (yield* next).outcome,
+        new Sender.PushRefused({ status: 403, detail: "status 403" })
+      )
+      const refused = yield* Fiber.join(tried)
+      expect(Option.getOrThrow(refused.last).failure).toContain("--push-contact")
+      const again = yield* Effect.fork(push.test(subscriber))
+      yield* Deferred.succeed((yield* next).outcome, undefined)
+      expect(Option.getOrThrow((yield* Fiber.join(again)).last).failure).toBeUndefined()
+      // Another device's browser is nobody's to ask about or to push to.
+      expect(yield* push.test({ ...subscriber, deviceId: "other" })).toMatchObject({ subscribed: false })
+      expect(yield* count).toBe(0)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.scoped("is not sent to Apple by a hub without a real address, and says so", () =>
+    Effect.gen(function* () {
+      const endpoint = "https://web.push.apple.com/abc"
+      const organizationId = yield* subscribed(endpoint)
+      const push = yield* Push.Push
+      const status = yield* push.test({ organizationId, deviceId: "device", endpoint })
+      expect(Option.getOrThrow(status.last).failure).toContain("Apple")
       expect(yield* count).toBe(0)
     }).pipe(Effect.provide(layer))
   )

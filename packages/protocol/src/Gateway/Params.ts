@@ -278,4 +278,4 @@ export const PushSubscribe = Schema.Struct({
   })
 })
 
-export const PushUnsubscribe = Schema.Struct({ endpoint: NonEmpty.pipe(Schema.maxLength(2048)) })
+export const PushEndpoint = Schema.Struct({ endpoint: NonEmpty.pipe(Schema.maxLength(2048)) })

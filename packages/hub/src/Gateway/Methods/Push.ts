@@ -1,7 +1,8 @@
 /** Methods by which a browser asks for pushes: the hub's key, and where to send. A subscription is its device's own. */
 import * as Params from "@causeway/protocol/Gateway/Params"
 import * as Effect from "effect/Effect"
-import { Push } from "../../Push/Push.ts"
+import * as Option from "effect/Option"
+import { Push, type PushStatus } from "../../Push/Push.ts"
 import type { Connection } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
 import { answer, type Method, method } from "../Method.ts"
@@ -36,12 +37,36 @@ export const make = Effect.gen(function* () {
 
   const unsubscribe = method("push.unsubscribe", {
     scope: "operator.read",
-    params: Params.PushUnsubscribe,
+    params: Params.PushEndpoint,
     handle: ({ endpoint }, { connection }) =>
       Effect.flatMap(deviceOf(connection), (deviceId) =>
         Effect.as(push.unsubscribe(deviceId, endpoint), answer({}))
       )
   })
 
-  return [key, subscribe, unsubscribe] satisfies ReadonlyArray<Method>
+  const told = ({ last, subscribed }: PushStatus) =>
+    answer({
+      subscribed,
+      last: Option.getOrNull(Option.map(last, ({ at, failure }) => ({ at, failure: failure ?? null })))
+    })
+
+  const status = method("causeway.push.status", {
+    scope: "operator.read",
+    params: Params.PushEndpoint,
+    handle: ({ endpoint }, { connection, organizationId }) =>
+      Effect.flatMap(deviceOf(connection), (deviceId) =>
+        Effect.map(push.status({ organizationId, deviceId, endpoint }), told)
+      )
+  })
+
+  const test = method("causeway.push.test", {
+    scope: "operator.read",
+    params: Params.PushEndpoint,
+    handle: ({ endpoint }, { connection, organizationId }) =>
+      Effect.flatMap(deviceOf(connection), (deviceId) =>
+        Effect.map(push.test({ organizationId, deviceId, endpoint }), told)
+      )
+  })
+
+  return [key, subscribe, unsubscribe, status, test] satisfies ReadonlyArray<Method>
 })
