@@ -2,6 +2,8 @@
  * The devices of a hub, as commands manage them: over its gateway, which tells everybody at once and closes what a
  * revoked device has open; in its database, where the hub of this state directory does not run.
  */
+
+import * as Visible from "@causeway/protocol/Visible"
 import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as GatewayDevices from "@causeway/store/GatewayDevices"
 import * as Duration from "effect/Duration"
@@ -12,7 +14,7 @@ import * as Schema from "effect/Schema"
 import { ExitCode, Failure } from "./Failure.ts"
 import * as GatewayClient from "./GatewayClient.ts"
 import { organization, withDatabase } from "./LocalStore.ts"
-import { Output, printable } from "./Output.ts"
+import { Output } from "./Output.ts"
 import * as Remote from "./Remote.ts"
 
 /** A code that lets one device in, once. */
@@ -67,14 +69,14 @@ export interface Devices {
 
 const noRequest = (requestId: string) =>
   new Failure({
-    message: `no device waits under ${printable(requestId)}`,
+    message: `no device waits under ${Visible.text(requestId)}`,
     next: "`devices list` shows those that wait; a device that asks again has the same id",
     exitCode: ExitCode.notFound
   })
 
 const noDevice = (deviceId: string) =>
   new Failure({
-    message: `no device ${printable(deviceId)} is known`,
+    message: `no device ${Visible.text(deviceId)} is known`,
     next: "`devices list` shows them",
     exitCode: ExitCode.notFound
   })

@@ -44,17 +44,6 @@ const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
     stream.write(text, () => resume(Effect.void))
   })
 
-/**
- * Makes control characters of foreign text visible, so that an agent's output cannot drive the terminal. New lines and
- * tabs stay; bidirectional overrides do not.
- */
-export const printable = (text: string): string =>
-  text.replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the terminal
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
-    (c) => (c === "\r" ? "" : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
-  )
-
 export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> =>
   Layer.sync(Output, () => {
     const { json } = options

@@ -190,7 +190,9 @@ export const lines = (composer: Composer, columns: number, most: number): Readon
     found = null
   }
   for (const grapheme of graphemes(text.slice(from, to))) {
-    const shown = grapheme === "\n" ? "" : clean(grapheme)
+    const written = grapheme === "\n" ? "" : clean(grapheme)
+    // What is written out and has no room is a sign that something stands there.
+    const shown = written !== grapheme && width(written) >= room ? "\ufffd" : written
     const more = width(shown)
     // The cursor needs a column of its own behind the last character of a row.
     if (taken + more >= room && row !== "") push()

@@ -2,8 +2,10 @@
  * Text as cells of a terminal: made harmless, cut into graphemes, measured, wrapped. Everything that others wrote goes
  * through {@link clean} before it is laid out, so nothing else of the view has to think of control characters.
  */
+import * as Visible from "@causeway/protocol/Visible"
 import stringWidth from "string-width"
-import { printable } from "../Output.ts"
+
+export { graphemes } from "@causeway/protocol/Visible"
 
 const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" })
 
@@ -16,25 +18,10 @@ const TAB = "    "
  * Foreign text without anything that moves the cursor, changes the terminal or reorders what is shown. New lines stay,
  * tabs become spaces; what is not shown by itself is written as an escape.
  */
-export const clean = (text: string): string =>
-  plain.test(text)
-    ? text
-    : printable(text.replaceAll("\r\n", "\n").replace(/[\u2028\u2029]/g, "\n"))
-        .replaceAll("\t", TAB)
-        // Marks without a width of their own that `printable` leaves: invisible in a terminal, or reordering.
-        .replace(
-          /[\u00ad\u061c\u115f\u1160\u180e\u200b\u2060-\u2064\u206a-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]/g,
-          (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`
-        )
-        .replace(/[\u{e0000}-\u{e007f}]/gu, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`)
-        .replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd")
+export const clean = (text: string): string => Visible.text(text).replaceAll("\t", TAB)
 
 /** The same on one line. */
 export const cleanLine = (text: string): string => clean(text).replace(/\s+/g, " ").trim()
-
-/** What a person sees as characters. */
-export const graphemes = (text: string): ReadonlyArray<string> =>
-  plain.test(text) ? text.split("") : Array.from(segmenter.segment(text), (part) => part.segment)
 
 /** Columns that a clean text takes. */
 export const width = (text: string): number => (plain.test(text) ? text.length : stringWidth(text))
@@ -61,7 +48,7 @@ export const truncate = (text: string, columns: number): string => {
   if (text.length <= columns * 8 && width(text) <= columns) return text
   let out = ""
   let taken = 0
-  for (const grapheme of graphemes(text.slice(0, columns * 8))) {
+  for (const grapheme of Visible.graphemes(text.slice(0, columns * 8))) {
     const more = width(grapheme)
     if (taken + more > columns - 1) break
     out += grapheme
@@ -79,7 +66,7 @@ const wrapLine = (line: string, columns: number, out: Array<string>): void => {
   let taken = 0
   /** Where the row may be broken: after its last space. */
   let breakAt = 0
-  for (const grapheme of graphemes(line)) {
+  for (const grapheme of Visible.graphemes(line)) {
     const more = width(grapheme)
     if (taken + more > columns && row !== "") {
       if (grapheme === " ") {

@@ -1,4 +1,5 @@
 /** `devices list / approve / reject / revoke / code`: which devices may use a hub, and how another one gets in. */
+import * as Visible from "@causeway/protocol/Visible"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -9,7 +10,7 @@ import * as Redacted from "effect/Redacted"
 import { withDevices } from "../Devices.ts"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
-import { Output, printable } from "../Output.ts"
+import { Output } from "../Output.ts"
 import * as PageAddress from "../PageAddress.ts"
 import * as SignIn from "../SignIn.ts"
 
@@ -34,7 +35,7 @@ const list = Command.make("list", Flags.remote, (flags) =>
           created_at: iso(request.createdAt)
         })
         yield* output.line(
-          `waiting   ${request.requestId}  ${printable(request.name ?? request.clientId)} (${printable(request.platform)}) wants ${printable(request.role)}: ${printable(request.scopes.join(", "))}`,
+          `waiting   ${request.requestId}  ${Visible.text(request.name ?? request.clientId)} (${Visible.text(request.platform)}) wants ${Visible.text(request.role)}: ${Visible.text(request.scopes.join(", "))}`,
           "warn"
         )
       }
@@ -49,7 +50,7 @@ const list = Command.make("list", Flags.remote, (flags) =>
           last_seen_at: iso(device.lastSeenAt)
         })
         yield* output.line(
-          `approved  ${device.deviceId}  ${printable(device.name ?? device.clientId)} (${printable(device.platform)})`
+          `approved  ${device.deviceId}  ${Visible.text(device.name ?? device.clientId)} (${Visible.text(device.platform)})`
         )
       }
       if (waiting.length + approved.length === 0) {

@@ -5,6 +5,7 @@ import * as Sessions from "@causeway/client/Sessions"
 import * as Viewer from "@causeway/client/Viewer"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import type * as Api from "@causeway/protocol/SessionsApi"
+import * as Visible from "@causeway/protocol/Visible"
 import * as Approvals from "@causeway/transcript/Approvals"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -14,7 +15,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
-import { Output, printable } from "../Output.ts"
+import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
 import { sending } from "../Sending.ts"
 import * as Session from "../Session.ts"
@@ -110,7 +111,7 @@ const answer = (found: Api.Session, approval: Api.PendingApproval, response: Jso
       sequence_num: sequenceNum
     })
     yield* output.line(
-      `${behavior === "allow" ? "allowed" : "denied"} ${printable(approval.tool_name)} (${approval.tool_use_id})`,
+      `${behavior === "allow" ? "allowed" : "denied"} ${Visible.text(approval.tool_name)} (${approval.tool_use_id})`,
       behavior === "allow" ? "good" : "warn"
     )
   })
@@ -138,7 +139,7 @@ export const approve = Command.make(
       const suggestions = request["permission_suggestions"]
       if (always && !(Array.isArray(suggestions) && suggestions.length > 0)) {
         return yield* new Failure({
-          message: `the agent suggests no rule for ${printable(approval.tool_name)}`,
+          message: `the agent suggests no rule for ${Visible.text(approval.tool_name)}`,
           next: "approve it without --always"
         })
       }

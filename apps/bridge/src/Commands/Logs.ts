@@ -3,6 +3,7 @@
 import type { Received } from "@causeway/client/CodeSession"
 import * as Viewer from "@causeway/client/Viewer"
 import type { JsonObject } from "@causeway/protocol/Payload"
+import * as Visible from "@causeway/protocol/Visible"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -10,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Flags from "../Flags.ts"
-import { Output, printable } from "../Output.ts"
+import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
 import * as Session from "../Session.ts"
 
@@ -94,10 +95,10 @@ export const logs = Command.make(
               )
             : Effect.zipRight(
                 output.line(
-                  `${event.sequence_num} ${event.created_at} ${event.source} ${printable(event.event_type)}`,
+                  `${event.sequence_num} ${event.created_at} ${event.source} ${Visible.text(event.event_type)}`,
                   "dim"
                 ),
-                describe(event) === "" ? Effect.void : output.line(printable(describe(event)))
+                describe(event) === "" ? Effect.void : output.line(Visible.text(describe(event)))
               )
         )
       )

@@ -5,6 +5,7 @@ import type { Received } from "@causeway/client/CodeSession"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Viewer from "@causeway/client/Viewer"
 import type { EventUuid, SessionId } from "@causeway/protocol/Ids"
+import * as Visible from "@causeway/protocol/Visible"
 import * as Approvals from "@causeway/transcript/Approvals"
 import * as Turns from "@causeway/transcript/Turns"
 import * as Args from "@effect/cli/Args"
@@ -15,7 +16,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
-import { Output, printable } from "../Output.ts"
+import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
 import { sending } from "../Sending.ts"
 import * as Session from "../Session.ts"
@@ -81,7 +82,7 @@ const answer = (sessionId: SessionId, uuid: EventUuid, from: number) =>
             return Effect.zipRight(
               output.value({ event: "approval_requested", tool_use_id: toolUseId, tool_name: toolName }),
               output.progress(
-                `${printable(toolName)} waits for your approval: approve ${sessionId} ${toolUseId}`
+                `${Visible.text(toolName)} waits for your approval: approve ${sessionId} ${toolUseId}`
               )
             )
           }
@@ -158,7 +159,7 @@ export const send = Command.make(
         text: end.text,
         result: end.result
       })
-      yield* output.line(printable(end.text))
+      yield* output.line(Visible.text(end.text))
       if (end._tag === "failed") {
         return yield* new Failure({
           message: end.reason === "failed" ? "the turn failed" : `the turn was ${end.reason}`,

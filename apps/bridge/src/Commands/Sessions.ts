@@ -2,6 +2,7 @@
 import * as Sessions from "@causeway/client/Sessions"
 import * as Teleport from "@causeway/client/Teleport"
 import type * as Api from "@causeway/protocol/SessionsApi"
+import * as Visible from "@causeway/protocol/Visible"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -11,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
-import { Output, printable } from "../Output.ts"
+import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
 import * as Session from "../Session.ts"
 
@@ -40,7 +41,7 @@ const list = Command.make(
         Stream.tap((found) => output.value(found)),
         Stream.tap((found) =>
           output.line(
-            `${found.id}  ${statusOf(found).padEnd(15)} ${found.updated_at}  ${printable(found.title ?? "(no title)")}`
+            `${found.id}  ${statusOf(found).padEnd(15)} ${found.updated_at}  ${Visible.text(found.title ?? "(no title)")}`
           )
         ),
         Stream.runCount
@@ -70,11 +71,11 @@ const show = Command.make("show", { ...Flags.remote, session }, ({ session, ...f
     ]
     for (const [name, value] of rows) {
       if (value !== null && value !== undefined)
-        yield* output.line(`${name.padEnd(14)}${printable(String(value))}`)
+        yield* output.line(`${name.padEnd(14)}${Visible.text(String(value))}`)
     }
     for (const approval of found.pending_approvals ?? []) {
       yield* output.line(
-        `approval      ${approval.tool_use_id} ${printable(approval.tool_name)} ${printable(JSON.stringify(approval.input))}`,
+        `approval      ${approval.tool_use_id} ${Visible.text(approval.tool_name)} ${Visible.text(JSON.stringify(approval.input))}`,
         "warn"
       )
     }
@@ -91,7 +92,7 @@ const rename = Command.make(
       const { id } = yield* Session.find(session)
       yield* sessions.updateTitle(id, title).pipe(Effect.mapError(Remote.failure))
       yield* output.value({ event: "renamed", session_id: id, title })
-      yield* output.line(`${id} is now called ${printable(title)}`)
+      yield* output.line(`${id} is now called ${Visible.text(title)}`)
     }).pipe(Remote.withHub(flags))
 ).pipe(Command.withDescription("Give a session another title"))
 

@@ -1,4 +1,6 @@
 /** `token create / list / revoke`: access tokens, on the hub's own machine, whether the hub runs or not. */
+
+import * as Visible from "@causeway/protocol/Visible"
 import * as Tokens from "@causeway/store/Tokens"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
@@ -9,7 +11,7 @@ import * as Redacted from "effect/Redacted"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { organization, withDatabase } from "../LocalStore.ts"
-import { Output, printable } from "../Output.ts"
+import { Output } from "../Output.ts"
 
 const DAY = 24 * 60 * 60 * 1000
 
@@ -61,7 +63,7 @@ const list = Command.make("list", Flags.common, ({ stateDir }) =>
         revoked_at: iso(record.revokedAt)
       })
       yield* output.line(
-        `${record.id}  …${record.hint}  ${state.padEnd(8)} ${iso(record.createdAt) ?? ""}  ${printable(record.name)}`
+        `${record.id}  …${record.hint}  ${state.padEnd(8)} ${iso(record.createdAt) ?? ""}  ${Visible.text(record.name)}`
       )
     }
   }).pipe(withDatabase(stateDir))
