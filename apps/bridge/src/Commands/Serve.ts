@@ -19,17 +19,18 @@ import * as Sessions from "@causeway/client/Sessions"
 import * as Checkout from "@causeway/git/Checkout"
 import * as Git from "@causeway/git/Git"
 import * as Hub from "@causeway/hub/Hub"
+import * as HubAddress from "@causeway/protocol/HubAddress"
 import type { SessionId } from "@causeway/protocol/Ids"
 import type { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
 import * as Bootstrap from "@causeway/store/Bootstrap"
 import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as Command from "@effect/cli/Command"
 import * as NodeContext from "@effect/platform-node/NodeContext"
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
@@ -38,6 +39,7 @@ import * as AgentLayer from "../AgentLayer.ts"
 import * as Agents from "../Agents.ts"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
+import * as Network from "../Network/Network.ts"
 import { Output } from "../Output.ts"
 import * as PageAddress from "../PageAddress.ts"
 import * as PassEnv from "../PassEnv.ts"
@@ -78,14 +80,9 @@ const publicAddress = (option: Option.Option<string>): Effect.Effect<Option.Opti
     const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_PUBLIC_URL")).pipe(Effect.orDie)
     const url = Option.orElse(option, () => variable)
     if (Option.isNone(url)) return url
-    const parsed = URL.canParse(url.value) ? new URL(url.value) : undefined
-    if (parsed !== undefined && /^https?:$/.test(parsed.protocol) && parsed.search + parsed.hash === "") {
-      return Option.some(url.value.replace(/\/+$/, ""))
-    }
-    return yield* new Failure({
-      message: `${JSON.stringify(url.value)} is no address that others can open`,
-      next: "give --public-url one like https://causeway.example",
-      exitCode: ExitCode.usage
+    return yield* Either.match(HubAddress.parse(url.value), {
+      onLeft: (why) => new Failure({ message: `--public-url: ${why}`, exitCode: ExitCode.usage }),
+      onRight: Effect.succeedSome
     })
   })
 
@@ -134,7 +131,7 @@ const serveHub = (flags: ServingFlags, stateDir: string) =>
           version,
           stateDir,
           configFile: StateDirectory.gatewayFile(stateDir),
-          push: { contact: Option.getOrUndefined(pushContact) }
+          push: { contact: Option.getOrUndefined(pushContact), agentFor: yield* Network.pushAgent }
         }
       })
     ).pipe(Effect.mapError(hubFailure(flags)))
@@ -217,7 +214,7 @@ const bridgeLayer = (
     ),
     Layer.provideMerge(Credentials.layerStatic({ accessToken: to.token }, { organization: "token" })),
     Layer.provideMerge(ClientConfig.layer({ baseUrl: to.url })),
-    Layer.provideMerge(NodeHttpClient.layerUndici),
+    Layer.provideMerge(Network.layer),
     Layer.provideMerge(Journal.layer({ stateDirectory: stateDir })),
     Layer.provideMerge(Pointer.layer({ stateDirectory: stateDir })),
     Layer.provideMerge(Worktrees.layer({ root: join(stateDir, "worktrees"), environment: process.env })),
