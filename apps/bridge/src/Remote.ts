@@ -8,6 +8,7 @@ import * as Sessions from "@causeway/client/Sessions"
 import * as Teleport from "@causeway/client/Teleport"
 import * as Viewer from "@causeway/client/Viewer"
 import * as HubAddress from "@causeway/protocol/HubAddress"
+import type * as FileLock from "@causeway/store/FileLock"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -36,8 +37,8 @@ export interface Address {
 export interface Place {
   readonly stateDir: string
   readonly url: Option.Option<string>
-  /** What the hub of this state directory wrote down of itself, where nobody named another. */
-  readonly own: Option.Option<StateDirectory.HubRecord>
+  /** The hub that runs on this state directory, where nobody named another. */
+  readonly own: Option.Option<FileLock.Holder>
 }
 
 /** The flag first, then the environment, then what the state directory remembers. */
@@ -46,8 +47,8 @@ export const place = (flags: Flags): Effect.Effect<Place, Failure> =>
     const stateDir = yield* StateDirectory.open(flags.stateDir)
     const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_HUB_URL")).pipe(Effect.orDie)
     const named = Option.orElse(flags.hub, () => variable)
-    const own = Option.isSome(named) ? Option.none() : yield* StateDirectory.readHub(stateDir)
-    return { stateDir, url: Option.orElse(named, () => Option.map(own, ({ url }) => url)), own }
+    const own = Option.isSome(named) ? Option.none() : yield* StateDirectory.runningHub(stateDir)
+    return { stateDir, url: Option.orElse(named, () => Option.flatMapNullable(own, ({ url }) => url)), own }
   })
 
 /** Where the hub is and what to show it: flags first, then the environment, then the state directory. */
