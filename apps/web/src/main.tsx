@@ -4,7 +4,6 @@ import { createRoot } from "react-dom/client"
 import * as Credentials from "./Credentials.ts"
 import * as Device from "./Device.ts"
 import * as Hub from "./Hub.ts"
-import * as Keys from "./Keys.ts"
 import * as Model from "./Model.ts"
 import * as Notifications from "./Notifications.ts"
 import * as Route from "./Route.ts"
@@ -127,7 +126,6 @@ const takeTicket = (): Credentials.Ticket | null => {
   return ticket
 }
 
-Keys.guard(window)
 addEventListener("hashchange", () => {
   const ticket = takeTicket()
   if (ticket === null) model?.go(Route.of(location.hash))

@@ -50,6 +50,10 @@ export type BridgeEvent = Data.TaggedEnum<{
   SessionDetached: { readonly sessionId: SessionId; readonly reason: DetachReason; readonly detail: string }
   /** `held`: somebody between here and the hub holds the session's stream back, and it is asked for piece by piece. */
   StreamHeld: { readonly sessionId: SessionId; readonly held: boolean }
+  /** A line of the agent that somebody between here and the hub refuses; it is kept and sent again, later ones wait. */
+  LineStuck: { readonly sessionId: SessionId; readonly bytes: number; readonly words: string }
+  /** It went through. */
+  LineWentThrough: { readonly sessionId: SessionId; readonly bytes: number }
   /** The bridge holds the session no more. `unsent`: agent lines that the hub had not confirmed. */
   SessionEnded: { readonly sessionId: SessionId; readonly why: string; readonly unsent: number }
   /** Work that waits because this bridge runs as many sessions as it may. */
@@ -78,6 +82,9 @@ export const describe = (event: BridgeEvent): string =>
       held
         ? `session ${sessionId}: somebody between here and the hub holds its stream back (a proxy that buffers); messages are asked for every few seconds instead`
         : `session ${sessionId}: its stream comes through again`,
+    LineStuck: ({ sessionId, words }) => `session ${sessionId}: ${words}`,
+    LineWentThrough: ({ sessionId, bytes }) =>
+      `session ${sessionId}: the line of ${bytes} bytes that was stuck has reached the hub`,
     SessionEnded: ({ sessionId, why, unsent }) =>
       `session ${sessionId} ended: ${why}${unsent === 0 ? "" : `; ${unsent} lines could not be sent`}`,
     AtCapacity: ({ sessionId, maxSessions }) =>

@@ -103,8 +103,15 @@ export type Delivery = "received" | "processing" | "processed"
 
 /** What an agent session hands over for good, in its order. */
 export type Outgoing =
-  | { readonly _tag: "Line"; readonly payload: Identified }
+  /** `original`: the line that the payload stands for, because it can never be sent; it is kept. */
+  | { readonly _tag: "Line"; readonly payload: Identified; readonly original?: Kept }
   | { readonly _tag: "Delivery"; readonly uuid: EventUuid; readonly state: Delivery }
+
+/** A line that the hub will never store, kept on this machine. */
+export interface Kept {
+  readonly payload: Payload.Payload
+  readonly why: string
+}
 
 /** A payload that names itself. */
 export type Identified = Payload.Payload & { readonly uuid: EventUuid }
@@ -132,7 +139,7 @@ export interface Report {
 export const REMEMBERED_EVENTS = 2_000
 
 /** The version of the file's layout. */
-export const JOURNAL_VERSION = 1
+export const JOURNAL_VERSION = 2
 
 /** The journal of one state directory. All failures are `JournalFailed`. */
 export class Journal extends Context.Tag("@causeway/bridge/Journal")<
@@ -169,8 +176,15 @@ export class Journal extends Context.Tag("@causeway/bridge/Journal")<
     ) => Effect.Effect<ReadonlyArray<OutboxEntry>, JournalFailed>
     /** The hub has stored everything up to `position`; its head is `head`. */
     readonly confirm: (id: SessionId, position: number, head: EventUuid) => Effect.Effect<void, JournalFailed>
-    /** Drops one line that the hub will never accept. */
-    readonly discard: (id: SessionId, position: number) => Effect.Effect<void, JournalFailed>
+    /** Takes one line that the hub will never accept out of the outbox, keeps it, and puts another in its place. */
+    readonly setAside: (
+      id: SessionId,
+      position: number,
+      instead: Identified,
+      why: string
+    ) => Effect.Effect<void, JournalFailed>
+    /** The lines of a session that could never be sent, oldest first. */
+    readonly kept: (id: SessionId) => Effect.Effect<ReadonlyArray<Kept>, JournalFailed>
     readonly unconfirmed: (id: SessionId) => Effect.Effect<number, JournalFailed>
 
     /**
@@ -221,6 +235,14 @@ const schema = [
   )`,
   `CREATE UNIQUE INDEX IF NOT EXISTS outbox_by_uuid ON outbox (session, uuid)`,
   `CREATE INDEX IF NOT EXISTS outbox_by_position ON outbox (session, position)`,
+  // Lines that the hub will never store. They stay when their session ends.
+  `CREATE TABLE IF NOT EXISTS kept (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    why TEXT NOT NULL,
+    kept_at INTEGER NOT NULL
+  )`,
   // `uuid` is null for an event that repeats another's. `state` and `reported`: 0 nothing, 1 received, 2 processing,
   // 3 processed.
   `CREATE TABLE IF NOT EXISTS inbox (
@@ -358,13 +380,7 @@ const make = (file: string) =>
 
     // --- Claims ---
 
-    /** A process that the system does not tell of is not taken for dead. */
-    const startOf = (pid: number) =>
-      Effect.mapError(
-        ProcessTable.startOf(pid),
-        ({ message }) => new JournalFailed({ operation: "claim", detail: message })
-      )
-    const self = { pid: process.pid, started: (yield* startOf(process.pid)) ?? "" }
+    const self = { pid: process.pid, started: (yield* ProcessTable.startOf(process.pid)) ?? "" }
     const holder = (directory: string) =>
       sql<{
         readonly pid: number
@@ -379,7 +395,7 @@ const make = (file: string) =>
         if (insert.length === 1) return
         const [held] = yield* run("claim")(holder(directory))
         if (held === undefined) return yield* new JournalFailed({ operation: "claim", detail: "claim moved" })
-        if ((yield* startOf(held.pid)) === held.started) {
+        if ((yield* ProcessTable.startOf(held.pid)) === held.started) {
           return yield* new DirectoryInUse({ directory, pid: held.pid })
         }
         // Only the claim that was judged is replaced: of two who judge it at once, one finds it.
@@ -474,6 +490,15 @@ const make = (file: string) =>
     const waiting = yield* Queue.unbounded<Waiting>()
     const commit = (batch: ReadonlyArray<Waiting>) =>
       Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        for (const { session, outputs } of batch) {
+          for (const output of outputs) {
+            if (output._tag !== "Line" || output.original === undefined) continue
+            const { payload, why } = output.original
+            yield* sql`INSERT INTO kept (session, payload, why, kept_at)
+              VALUES (${session}, ${payload.text}, ${why}, ${now})`
+          }
+        }
         const lines = batch.flatMap(({ session, outputs }) =>
           outputs.flatMap((output) =>
             output._tag === "Line"
@@ -538,9 +563,29 @@ const make = (file: string) =>
         yield* sql`DELETE FROM outbox WHERE session = ${sessionBody(id)} AND position <= ${position}`
         yield* sql`UPDATE sessions SET head = ${head} WHERE session = ${sessionBody(id)}`
       }).pipe(atomically("confirm"))
-    const discard = (id: SessionId, position: number) =>
-      Effect.asVoid(
-        run("discard")(sql`DELETE FROM outbox WHERE session = ${sessionBody(id)} AND position = ${position}`)
+    const setAside = (id: SessionId, position: number, instead: Identified, why: string) =>
+      Effect.gen(function* () {
+        const session = sessionBody(id)
+        const now = yield* Clock.currentTimeMillis
+        yield* sql`INSERT INTO kept (session, payload, why, kept_at)
+          SELECT session, payload, ${why}, ${now} FROM outbox WHERE session = ${session} AND position = ${position}`
+        yield* sql`UPDATE outbox SET uuid = ${instead.uuid}, payload = ${instead.text}
+          WHERE session = ${session} AND position = ${position}`
+      }).pipe(atomically("set aside"))
+    const kept = (id: SessionId) =>
+      sql<{
+        readonly payload: string
+        readonly why: string
+      }>`SELECT payload, why FROM kept WHERE session = ${sessionBody(id)} ORDER BY id`.pipe(
+        run("kept"),
+        Effect.flatMap((rows) =>
+          Effect.forEach(rows, ({ payload, why }) =>
+            Either.match(Payload.decode(payload), {
+              onLeft: (error) => new JournalFailed({ operation: "read", detail: error.message }),
+              onRight: (payload) => Effect.succeed({ payload, why })
+            })
+          )
+        )
       )
     const unconfirmed = (id: SessionId) => run("unconfirmed")(countOutbox(sessionBody(id)))
 
@@ -614,7 +659,8 @@ const make = (file: string) =>
       record,
       pending,
       confirm,
-      discard,
+      setAside,
+      kept,
       unconfirmed,
       receive,
       unanswered,
@@ -638,6 +684,9 @@ const readPayload = (text: string): Effect.Effect<Identified, JournalFailed> =>
 
 /** The name of the journal's file in the state directory. */
 export const JOURNAL_FILE = "journal.db"
+
+/** Where a line that could never be sent is found, for people. */
+export const KEPT_AT = `on the agent's machine (${JOURNAL_FILE} in the state directory, table kept)`
 
 /** Opens the journal of a state directory, making both (0700, 0600) where they are missing. */
 export const layer = (options: {

@@ -19,7 +19,6 @@ import type { AgentOutput } from "@causeway/runner/Agent"
 import * as Array from "effect/Array"
 import type * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -35,19 +34,15 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import { BridgeEvent, type DetachReason } from "./BridgeEvent.ts"
-import type { Incoming, JournalFailed, Outgoing, SessionRecord } from "./Journal.ts"
-import { Journal } from "./Journal.ts"
+import { BridgeEvent } from "./BridgeEvent.ts"
+import { Detached, endOf } from "./internal/Detached.ts"
+import * as Outbox from "./internal/Outbox.ts"
+import type { Identified, Incoming, JournalFailed, Outgoing, SessionRecord } from "./Journal.ts"
+import { Journal, KEPT_AT } from "./Journal.ts"
 import * as Metrics from "./Metrics.ts"
 
 /** Largest line that is sent, in bytes of JSON; the hub's default limit. Larger ones are reported instead. */
 export const MAX_LINE = 4 * 1024 * 1024
-
-/** One upload of durable lines. The hub stores it whole or not at all. */
-const BATCH = { count: 500, bytes: 1024 * 1024 }
-
-/** Before a batch that was not stored is sent again; an append has its own delays before it gives up. */
-const RESEND = Duration.seconds(1)
 
 /** Ephemeral lines that may wait to be sent; older ones are dropped for newer. */
 const EPHEMERAL_WAITING = 1_000
@@ -73,15 +68,7 @@ export interface Attachment {
   readonly apiBaseUrl: string | undefined
 }
 
-/** How an attachment ended. */
-export class Detached extends Data.TaggedError("Detached")<{
-  readonly reason: DetachReason
-  readonly detail: string
-}> {
-  override get message(): string {
-    return this.detail
-  }
-}
+export { Detached } from "./internal/Detached.ts"
 
 export interface Link {
   readonly sessionId: SessionId
@@ -161,16 +148,19 @@ export const lifeOf = (token: Redacted.Redacted, now: number): Duration.Duration
 const isLonger = (text: string, bytes: number): boolean =>
   text.length * 3 > bytes && Buffer.byteLength(text) > bytes
 
-/** What the payload says to a person who looks for a line that was too long to send. */
-const tooLong = (payload: Payload.Payload, limit: number): Payload.Payload =>
-  Payload.make({
+/** What the log says to a person in the place of a line that is too long to send. */
+const tooLong = (payload: Payload.Payload, limit: number): Identified => {
+  const uuid = payload.uuid ?? EventUuid.make(randomUUID())
+  const report = Payload.make({
     type: "bridge_error",
-    uuid: payload.uuid ?? randomUUID(),
+    uuid,
     reason: "line_too_long",
-    message: `the agent wrote a line of ${Buffer.byteLength(payload.text)} bytes; at most ${limit} are sent`,
+    message: `the agent wrote a line of ${Buffer.byteLength(payload.text)} bytes, and the hub takes at most ${limit}: its beginning stands here, the whole of it is kept ${KEPT_AT}`,
     line_type: payload.type,
     line_start: payload.text.slice(0, 2_000)
   })
+  return { ...report, uuid }
+}
 
 /** What waits to be sent: a note that durable lines are in the journal, or an ephemeral line itself. */
 type Waiting =
@@ -187,24 +177,6 @@ const forAgent: ReadonlySet<string> = new Set([
 /** The change that archives a session; the lease would tell of it later. */
 const isArchiving = ({ json, type }: Payload.Payload): boolean =>
   type === "session_update" && json["archived"] === true
-
-const detached = (reason: DetachReason, error: { readonly message: string }) =>
-  new Detached({ reason, detail: error.message })
-
-/** The end of an attachment that a failed call means; transient failures were retried before. */
-const endOf = (error: CodeSession.WorkerError): Detached => {
-  switch (error._tag) {
-    case "WorkerSuperseded":
-      return detached("superseded", error)
-    case "SessionNotFound":
-      return detached("session_gone", error)
-    case "IngressTokenMissing":
-    case "IngressTokenRejected":
-      return detached("token_refused", error)
-    default:
-      return detached("refused", error)
-  }
-}
 
 /** Runs to its end although the fiber that asks is being interrupted; given up after 2 s. */
 const lastWords = <E>(effect: Effect.Effect<void, E>): Effect.Effect<void> =>
@@ -240,7 +212,6 @@ export const make = (
     const waiting = yield* Queue.sliding<Waiting>(EPHEMERAL_WAITING)
     const toReport = yield* Queue.sliding<void>(1)
     const toState = yield* Queue.sliding<void>(1)
-    const confirmed = yield* SubscriptionRef.make(0)
     const status = yield* Ref.make<WorkerStatus>("idle")
     const attached = yield* SubscriptionRef.make(false)
     const writing = yield* Ref.make(false)
@@ -262,11 +233,18 @@ export const make = (
         )
       )
 
+    const outbox = yield* Outbox.make({ sessionId, ingressUrl, insist, onEvent: options.onEvent })
+
     // --- Up ---
 
     const outgoing = (output: AgentOutput): Outgoing => {
       if (output._tag === "Delivery") return output
-      const sized = isLonger(output.payload.text, limit) ? tooLong(output.payload, limit) : output.payload
+      if (isLonger(output.payload.text, limit)) {
+        const payload = tooLong(output.payload, limit)
+        const why = `larger than ${limit} bytes`
+        return { _tag: "Line", payload, original: { payload: output.payload, why } }
+      }
+      const sized = output.payload
       if (sized.uuid !== undefined) return { _tag: "Line", payload: { ...sized, uuid: sized.uuid } }
       const json = { ...sized.json, uuid: EventUuid.make(randomUUID()) }
       return {
@@ -333,89 +311,6 @@ export const make = (
         Effect.mapError(endOf)
       )
 
-    /** Sends the oldest lines; false where none waited. */
-    const sendBatch = (count: number): Effect.Effect<boolean, Detached> =>
-      Effect.gen(function* () {
-        const batch = yield* insist(journal.pending(sessionId, { count, bytes: BATCH.bytes }))
-        const last = batch.at(-1)
-        if (last === undefined) return false
-        const entries = batch.map(({ payload }) => payload)
-        yield* ingress.appendBatch(sessionId, entries, ingressUrl).pipe(
-          Effect.catchTags({
-            IngressTokenMissing: (error) => detached("token_refused", error),
-            IngressTokenRejected: (error) => detached("token_refused", error)
-          }),
-          Effect.catchAll((error) =>
-            error._tag === "Detached"
-              ? error
-              : Effect.zipRight(refusedBatch(batch, error), Effect.succeed("again" as const))
-          ),
-          Effect.flatMap((outcome) =>
-            outcome === "again"
-              ? Effect.void
-              : Effect.zipRight(
-                  insist(journal.confirm(sessionId, last.position, last.payload.uuid)),
-                  Effect.zipRight(
-                    Metric.incrementBy(Metrics.linesConfirmed, batch.length),
-                    SubscriptionRef.update(confirmed, (n) => n + batch.length)
-                  )
-                )
-          )
-        )
-        return true
-      })
-
-    /**
-     * The hub did not store a batch. Lines that it can never store (400, 413) are found one by one and replaced by a
-     * report; everything else is sent again as it is.
-     */
-    const refusedBatch = (
-      batch: ReadonlyArray<{ readonly position: number; readonly payload: Payload.Payload }>,
-      error: ClientError.ConcurrentModification | ClientError.RetriesExhausted
-    ) =>
-      Effect.gen(function* () {
-        yield* Effect.logWarning("lines not stored, trying again").pipe(
-          Effect.annotateLogs({ session: sessionId, lines: batch.length, detail: error.message })
-        )
-        yield* Effect.sleep(RESEND)
-        const [only] = batch
-        const cause = error._tag === "RetriesExhausted" ? error.lastCause : undefined
-        const never = cause?._tag === "RequestFailed" && (cause.status === 400 || cause.status === 413)
-        if (!never || only === undefined) return
-        if (batch.length > 1) return yield* Ref.set(singly, batch.length)
-        yield* insist(
-          journal.record(sessionId, [
-            outgoing({
-              _tag: "Line",
-              payload: Payload.make({
-                type: "bridge_error",
-                uuid: randomUUID(),
-                reason: "line_refused",
-                message: `the hub refused a line of the agent: ${cause.message}`,
-                line_type: only.payload.type,
-                line_uuid: only.payload.uuid ?? null
-              })
-            })
-          ])
-        )
-        yield* insist(journal.discard(sessionId, only.position))
-        yield* options.onEvent(
-          BridgeEvent.Warning({ message: `a line of the agent was refused: ${cause.message}`, sessionId })
-        )
-      })
-    /** How many of the oldest lines are sent one by one, because a batch of them was refused for good. */
-    const singly = yield* Ref.make(0)
-
-    const sendDurable = (count: number): Effect.Effect<boolean, Detached> =>
-      Effect.flatMap(
-        Ref.getAndUpdate(singly, (n) => Math.max(n - 1, 0)),
-        (alone) => sendBatch(alone > 0 ? 1 : Math.min(count, BATCH.count))
-      )
-
-    const drain: Effect.Effect<void, Detached> = Effect.flatMap(sendDurable(BATCH.count), (more) =>
-      more ? drain : Effect.void
-    )
-
     /** Posts ephemeral lines once; what cannot be sent now is dropped. */
     const post = (attachment: Attachment, epoch: number, texts: ReadonlyArray<string>) =>
       Effect.forEach(
@@ -448,6 +343,10 @@ export const make = (
         // What waits from before is sent first, without its progress.
         yield* Queue.takeAll(waiting)
         yield* Ref.set(writing, true)
+        const to = { target: target(attachment), epoch }
+        const drain: Effect.Effect<void, Detached> = Effect.flatMap(outbox.send(to), (more) =>
+          more ? drain : Effect.void
+        )
         yield* drain
         return yield* Effect.gen(function* () {
           const taken: Array.NonEmptyArray<Waiting> = [
@@ -455,7 +354,7 @@ export const make = (
             ...(yield* Queue.takeAll(waiting))
           ]
           for (const run of Array.groupWith(taken, (a, b) => a._tag === b._tag)) {
-            if (run[0]._tag === "Durable") yield* sendDurable(run.length)
+            if (run[0]._tag === "Durable") yield* outbox.send(to, run.length)
             else {
               yield* post(
                 attachment,
@@ -535,11 +434,13 @@ export const make = (
     const report = (attachment: Attachment, epoch: number): Effect.Effect<never, Detached> =>
       Effect.gen(function* () {
         const reports = yield* insist(journal.reports(sessionId, POST_MAX))
-        if (reports.length > 0) {
-          // Refused for good means that these events are not known there: they are not reported again.
-          yield* tolerate("delivery", codeSession.postDelivery(target(attachment), epoch, reports))
-          yield* insist(journal.reported(sessionId, reports))
+        const told = (some: typeof reports) =>
+          tolerate("delivery", codeSession.postDelivery(target(attachment), epoch, some))
+        // One that the hub refuses for good is not known there and is not reported again; the others are.
+        if (reports.length > 0 && Option.isNone(yield* told(reports)) && reports.length > 1) {
+          yield* Effect.forEach(reports, (one) => told([one]), { discard: true })
         }
+        if (reports.length > 0) yield* insist(journal.reported(sessionId, reports))
         if (reports.length < POST_MAX) yield* Queue.take(toReport)
       }).pipe(Effect.forever)
 
@@ -603,7 +504,7 @@ export const make = (
       )
 
     const flush = Effect.gen(function* () {
-      yield* confirmed.changes.pipe(
+      yield* outbox.confirmed.changes.pipe(
         Stream.mapEffect(() => journal.unconfirmed(sessionId)),
         Stream.filter((left) => left === 0),
         Stream.runHead

@@ -217,7 +217,11 @@ describe("Journal", () => {
       db.pragma(`user_version = ${Journal.JOURNAL_VERSION + 1}`)
       db.close()
       const error = yield* Effect.flip(withJournal(directory, () => Effect.void))
-      expect(error).toMatchObject({ _tag: "JournalTooNew", found: 2, known: 1 })
+      expect(error).toMatchObject({
+        _tag: "JournalTooNew",
+        found: Journal.JOURNAL_VERSION + 1,
+        known: Journal.JOURNAL_VERSION
+      })
     }).pipe(Effect.provide(NodeContext.layer))
   )
 

@@ -7,11 +7,12 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
+import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
-import type { BridgeEvent } from "../src/BridgeEvent.ts"
+import { type BridgeEvent, describe as describeEvent } from "../src/BridgeEvent.ts"
 import * as Journal from "../src/Journal.ts"
 import * as Link from "../src/Link.ts"
 import * as ModelHub from "./support/ModelHub.ts"
@@ -129,12 +130,13 @@ describe("Link", () => {
     )
   )
 
-  it.scoped("a line that is too long is reported in its place, under its uuid", () =>
+  it.scoped("a line that is too long is reported in its place, under its uuid, and kept whole", () =>
     withLink(
       (link, hub) =>
         Effect.gen(function* () {
           yield* Effect.fork(link.attach(attachment, never))
-          yield* link.write([line("a"), line("long", { text: "x".repeat(500) }), line("b")])
+          const long = line("long", { text: "x".repeat(500) })
+          yield* link.write([line("a"), long, line("b")])
           yield* until(() => hub.log.length === 3)
           expect(hub.log).toEqual(["a", "long", "b"])
           expect(JSON.parse(hub.texts[1] ?? "")).toMatchObject({
@@ -142,23 +144,101 @@ describe("Link", () => {
             reason: "line_too_long",
             line_type: "assistant"
           })
+          const kept = yield* (yield* Journal.Journal).kept(sessionId)
+          expect(kept.map(({ payload, why }) => [payload.text, why])).toEqual([
+            [long._tag === "Line" ? long.payload.text : "", "larger than 400 bytes"]
+          ])
         }),
       { maxLine: 400 }
     )
   )
 
-  it.scoped("a line that the hub will never accept is reported, and holds up no other", () =>
+  it.scoped(
+    "a line that the hub will never accept leaves a gap that is marked in its place, and is kept",
+    () =>
+      withLink((link, hub, events) =>
+        Effect.gen(function* () {
+          hub.refuses.add("bad")
+          yield* link.write([line("a"), line("bad", { text: "said" }), line("b")])
+          yield* Effect.fork(link.attach(attachment, never))
+          yield* until(() => hub.log.length === 3)
+          expect([hub.log[0], hub.log[2]]).toEqual(["a", "b"])
+          expect(JSON.parse(hub.texts[1] ?? "")).toMatchObject({ reason: "line_refused", line_uuid: "bad" })
+          expect(events.some(({ _tag }) => _tag === "Warning")).toBe(true)
+          const kept = yield* (yield* Journal.Journal).kept(sessionId)
+          expect(kept.map(({ payload }) => payload.json)).toEqual([
+            { type: "assistant", uuid: "bad", text: "said" }
+          ])
+        })
+      )
+  )
+
+  it.scoped(
+    "a line that a proxy refuses stays, is told of once, and goes when it can; later ones wait in order",
+    () =>
+      withLink((link, hub, events) =>
+        Effect.gen(function* () {
+          hub.allows = 400
+          yield* Effect.fork(link.attach(attachment, never))
+          yield* link.write([line("a"), line("large", { text: "x".repeat(500) }), line("b")])
+          yield* until(() => events.some(({ _tag }) => _tag === "LineStuck"))
+          yield* TestClock.adjust("10 minutes")
+          expect(hub.log).toEqual(["a"])
+          expect(yield* (yield* Journal.Journal).unconfirmed(sessionId)).toBe(2)
+          const told = events.filter(({ _tag }) => _tag === "LineStuck")
+          expect(told).toHaveLength(1)
+          expect(told[0] === undefined ? "" : describeEvent(told[0])).toMatch(
+            /a line of the agent \(assistant, 5\d\d bytes\).*answered 413.*client_max_body_size/
+          )
+          const notices = hub.ephemeral.map((text) => JSON.parse(text))
+          expect(notices).toMatchObject([{ type: "bridge_error", reason: "line_stuck", line_uuid: "large" }])
+          hub.allows = Number.POSITIVE_INFINITY
+          yield* TestClock.adjust("1 minute")
+          yield* until(() => hub.log.length === 3)
+          expect(hub.log).toEqual(["a", "large", "b"])
+          yield* until(() => events.some(({ _tag }) => _tag === "LineWentThrough"))
+          expect(yield* (yield* Journal.Journal).kept(sessionId)).toEqual([])
+        })
+      )
+  )
+
+  it.scoped("an outage is not told of as a line that is stuck", () =>
     withLink((link, hub, events) =>
       Effect.gen(function* () {
-        hub.refuses.add("bad")
-        yield* link.write([line("a"), line("bad"), line("b")])
         yield* Effect.fork(link.attach(attachment, never))
-        yield* until(() => hub.log.length === 3)
-        expect(hub.log.slice(0, 2)).toEqual(["a", "b"])
-        expect(JSON.parse(hub.texts[2] ?? "")).toMatchObject({ reason: "line_refused", line_uuid: "bad" })
-        expect(events.some(({ _tag }) => _tag === "Warning")).toBe(true)
+        yield* until(() => hub.calls.includes("register"))
+        hub.faults.push(...Array.from({ length: 30 }, () => "failed" as const))
+        yield* link.write([line("a")])
+        yield* passing(until(() => hub.log.length === 1))
+        expect(events.some(({ _tag }) => _tag === "LineStuck")).toBe(false)
       })
     )
+  )
+
+  it.scoped.prop(
+    "whatever a proxy allows, and when, every line is in the log once, whole and in order",
+    {
+      sizes: FastCheck.array(FastCheck.integer({ min: 0, max: 3_000 }), { minLength: 1, maxLength: 30 }),
+      allowed: FastCheck.array(FastCheck.integer({ min: 50, max: 4_000 }), { maxLength: 6 })
+    },
+    ({ allowed, sizes }) =>
+      withLink((link, hub) =>
+        Effect.gen(function* () {
+          const lines = sizes.map((size, at) => line(`l${at}`, { text: "x".repeat(size) }))
+          const attached = yield* Effect.fork(link.attach(attachment, never))
+          for (const [at, allows] of allowed.entries()) {
+            hub.allows = allows
+            yield* link.write(lines.slice(at * 5, at * 5 + 5))
+            yield* TestClock.adjust("30 seconds")
+          }
+          yield* link.write(lines.slice(allowed.length * 5))
+          hub.allows = Number.POSITIVE_INFINITY
+          yield* passing(until(() => hub.log.length === lines.length))
+          expect(hub.texts).toEqual(lines.map((each) => (each._tag === "Line" ? each.payload.text : "")))
+          yield* Fiber.interrupt(attached)
+        })
+      ),
+    { fastCheck: { numRuns: 15 } }
   )
 
   it.scoped("asks for a fresh token at half of the life that the token tells", () =>

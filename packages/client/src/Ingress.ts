@@ -1,7 +1,7 @@
 /** The durable log, written with a proof of its head and read whole. Source: spec 1 §3. */
 
 import { LogLines } from "@causeway/protocol/CodeSessionsApi"
-import { LAST_UUID_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
+import { LAST_UUID_HEADER, UPLOAD_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
 import { EventUuid, type SessionId, sessionBody } from "@causeway/protocol/Ids"
 import * as RawJson from "@causeway/protocol/RawJson"
 import type * as HttpClient from "@effect/platform/HttpClient"
@@ -23,6 +23,7 @@ import {
   type CallError,
   ConcurrentModification,
   HeadMoved,
+  type HubUnreachable,
   type IngressTokenMissing,
   IngressTokenRejected,
   RetriesExhausted,
@@ -33,6 +34,7 @@ import * as Diagnostics from "./Diagnostics.ts"
 import type { ChainEntry, Entry } from "./Entry.ts"
 import * as Call from "./internal/Call.ts"
 import * as Fifo from "./internal/Fifo.ts"
+import * as Parts from "./internal/Parts.ts"
 
 export type AppendError =
   | IngressTokenMissing
@@ -197,6 +199,8 @@ class AttemptFailed extends Data.TaggedError("AttemptFailed")<{
   readonly cause: RetriesExhausted["lastCause"]
   readonly retryAfterMillis?: number | undefined
   readonly immediately?: boolean
+  /** Another attempt would be refused as well. */
+  readonly final?: boolean
 }> {}
 
 /** One entry as it is; those of a batch as a list. */
@@ -209,6 +213,7 @@ export const make = (options: Options = {}) =>
   Effect.gen(function* () {
     const call = yield* Call.make
     const logs = makeLogs(options.idleHeads ?? 1_000)
+    const parts = Parts.make(call)
     const attemptTimeout = options.attemptTimeout ?? "30 seconds"
 
     // --- Fetch ---
@@ -403,32 +408,64 @@ export const make = (options: Options = {}) =>
           return yield* adopt(head)
         })
 
-      const attempt = Effect.gen(function* () {
-        const token = yield* call.credentials.ingressToken(sessionId)
-        for (const { uuid } of rest) log.doubtful.add(uuid)
-        const answer = yield* call
-          .send(
+      let load: Parts.Load | undefined
+      let attempts = 0
+
+      /** The hub gave no answer: what was sent may be stored, and may go another way next time. */
+      const unanswered = (load: Parts.Load, cause: HubUnreachable) =>
+        Effect.suspend(() => {
+          inDoubt = true
+          adoptedBefore = false
+          const hope = parts.unanswered(load, cause)
+          return Effect.zipRight(
+            Diagnostics.record("session_persist_fail_transport", {
+              ...annotate,
+              reason: cause.reason,
+              status: cause.status,
+              bytes: load.bytes
+            }),
+            new AttemptFailed({
+              cause,
+              immediately: hope === "another way",
+              final: hope === "none",
+              retryAfterMillis: cause.retryAfterMillis
+            })
+          )
+        })
+
+      /** Sends what is to be stored, whole or in parts, and answers what the hub says of it. */
+      const sent = (load: Parts.Load, token: Redacted.Redacted) =>
+        Effect.gen(function* () {
+          const uploaded = load.inParts ? yield* parts.upload(load, url, token, attemptTimeout) : undefined
+          if (uploaded?._tag === "Refused") return uploaded.answer
+          const head: { readonly [name: string]: string } =
+            log.head === undefined ? {} : { [LAST_UUID_HEADER]: log.head }
+          return yield* call.send(
             {
               operation: "Ingress.append",
               method: "PUT",
               url,
-              body: bodyOf(rest, entries.length > 1),
               timeout: attemptTimeout,
-              ...(log.head === undefined ? {} : { headers: { [LAST_UUID_HEADER]: log.head } })
+              ...(uploaded?._tag === "Uploaded"
+                ? { headers: { ...head, [UPLOAD_HEADER]: uploaded.id } }
+                : { headers: head, body: load.text })
             },
             token
           )
-          .pipe(
-            Effect.tapError((cause) => {
-              inDoubt = true
-              adoptedBefore = false
-              return Diagnostics.record("session_persist_fail_transport", {
-                ...annotate,
-                reason: cause.reason
-              })
-            }),
-            Effect.mapError((cause) => new AttemptFailed({ cause }))
-          )
+        }).pipe(
+          Effect.catchTags({
+            HubUnreachable: (cause) => unanswered(load, cause),
+            InvalidResponse: (cause) => new AttemptFailed({ cause })
+          })
+        )
+
+      const attempt = Effect.gen(function* () {
+        attempts++
+        const token = yield* call.credentials.ingressToken(sessionId)
+        for (const { uuid } of rest) log.doubtful.add(uuid)
+        const text = bodyOf(rest, entries.length > 1)
+        if (load?.text !== text) load = parts.load(text)
+        const answer = yield* sent(load, token)
         if (answer.status === 200 || answer.status === 201) return stored(last)
         if (answer.status === 401) return yield* refused(answer, token)
         if (answer.status === 409) {
@@ -437,6 +474,10 @@ export const make = (options: Options = {}) =>
           return yield* isUuid(head) ? overtaken(head, token) : consult(answer, token)
         }
         adoptedBefore = false
+        if (answer.status === 412 && load.inParts) {
+          // A hub that was started anew in between does not have the upload any more.
+          return yield* new AttemptFailed({ cause: Call.failed(answer), immediately: true })
+        }
         inDoubt ||= answer.status >= 500 || answer.status === 408
         yield* Diagnostics.record("session_persist_fail_status", { ...annotate, status: answer.status })
         return yield* new AttemptFailed({
@@ -446,11 +487,14 @@ export const make = (options: Options = {}) =>
       })
 
       return attempt.pipe(
-        Effect.retry({ schedule: Backoff.append, while: (error) => error._tag === "AttemptFailed" }),
+        Effect.retry({
+          schedule: Backoff.append,
+          while: (error) => error._tag === "AttemptFailed" && error.final !== true
+        }),
         Effect.catchTag("AttemptFailed", ({ cause }) =>
           Effect.zipRight(
             Diagnostics.record("session_persist_error_retries_exhausted", annotate),
-            new RetriesExhausted({ sessionId, attempts: Backoff.APPEND_ATTEMPTS, lastCause: cause })
+            new RetriesExhausted({ sessionId, attempts, lastCause: cause })
           )
         )
       )

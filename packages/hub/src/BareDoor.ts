@@ -24,6 +24,8 @@ export interface BareRequest {
   readonly headers: IncomingHttpHeaders
   /** The body as text, at most {@link RouteOptions.bodyLimitBytes}. To be run once. */
   readonly body: Effect.Effect<string, WireError.PayloadTooLarge | WireError.BadRequest>
+  /** The same as bytes. One of the two is run. */
+  readonly bytes: Effect.Effect<Buffer, WireError.PayloadTooLarge | WireError.BadRequest>
   readonly incoming: IncomingMessage
   /** For streams: a handler that has written to it answers {@link streamed}. */
   readonly response: ServerResponse
@@ -190,14 +192,18 @@ export const table = (routes: ReadonlyArray<BareRoute>): Table => {
 
 // --- Bodies ---
 
+/** Bytes as UTF-8 text. */
+export const utf8 = (bytes: Buffer): Effect.Effect<string, WireError.BadRequest> =>
+  isUtf8(bytes) ? Effect.succeed(bytes.toString("utf8")) : WireError.BadRequest.of("the body is not UTF-8")
+
 /**
- * Reads the whole body as UTF-8 text. What exceeds the limit is not kept: a `Content-Length` above it is refused before
+ * Reads the whole body. What exceeds the limit is not kept: a `Content-Length` above it is refused before
  * reading, and a body without one is refused when it grows past it.
  */
 export const readBody = (
   incoming: IncomingMessage,
   limitBytes: number
-): Effect.Effect<string, WireError.PayloadTooLarge | WireError.BadRequest> =>
+): Effect.Effect<Buffer, WireError.PayloadTooLarge | WireError.BadRequest> =>
   Effect.async((resume) => {
     const tooLarge = () => WireError.PayloadTooLarge.of(`the body exceeds ${limitBytes} bytes`)
     if (Number(incoming.headers["content-length"] ?? 0) > limitBytes) {
@@ -219,12 +225,7 @@ export const readBody = (
     const onEnd = () => {
       stop()
       const only = chunks[0]
-      const bytes = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, size)
-      resume(
-        isUtf8(bytes)
-          ? Effect.succeed(bytes.toString("utf8"))
-          : Effect.fail(WireError.BadRequest.of("the body is not UTF-8"))
-      )
+      resume(Effect.succeed(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, size)))
     }
     const onBroken = () => {
       stop()

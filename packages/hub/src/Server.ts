@@ -213,6 +213,7 @@ const handler =
       return
     }
     const { route, params } = match
+    const bytes = BareDoor.readBody(incoming, route.bodyLimitBytes ?? config.bodyLimitBytes)
     const request: BareDoor.BareRequest = {
       method: route.method,
       path,
@@ -221,7 +222,8 @@ const handler =
         return new URLSearchParams(mark === -1 ? "" : url.slice(mark + 1))
       },
       headers: incoming.headers,
-      body: BareDoor.readBody(incoming, route.bodyLimitBytes ?? config.bodyLimitBytes),
+      body: Effect.flatMap(bytes, BareDoor.utf8),
+      bytes,
       incoming,
       response
     }

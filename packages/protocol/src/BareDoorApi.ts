@@ -11,7 +11,7 @@ import * as HttpApiSecurity from "@effect/platform/HttpApiSecurity"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import * as CodeSessions from "./CodeSessionsApi.ts"
-import { LAST_UUID_HEADER } from "./Headers.ts"
+import { LAST_UUID_HEADER, UPLOAD_HEADER } from "./Headers.ts"
 import { SessionId } from "./Ids.ts"
 import { JsonObject } from "./SessionsApi.ts"
 import * as WireError from "./WireError.ts"
@@ -41,9 +41,30 @@ export class IngressApi extends HttpApiGroup.make("ingress")
         OpenApi.Description,
         "Appends one entry, or an array of entries whole or not at all. 409 names the head in x-last-uuid."
       )
-      .setHeaders(Schema.Struct({ [LAST_UUID_HEADER]: Schema.optional(Schema.String) }))
+      .setHeaders(
+        Schema.Struct({
+          [LAST_UUID_HEADER]: Schema.optional(Schema.String),
+          [UPLOAD_HEADER]: Schema.optional(Schema.String)
+        })
+      )
       .setPayload(Schema.Union(JsonObject, Schema.Array(JsonObject)))
       .addSuccess(CodeSessions.Stored)
+      .addError(WireError.PayloadTooLarge)
+      .addError(WireError.PreconditionFailed)
+  )
+  .add(
+    HttpApiEndpoint.put(
+      "uploadPart"
+    )`/v1/session_ingress/session/${id}/uploads/${HttpApiSchema.param("upload", Schema.String)}`
+      .annotate(
+        OpenApi.Description,
+        "Takes a part of an append's body (its gzip, from `offset` on), for whoever cannot send it whole. The upload is named by the SHA-256 of all its bytes; an append without a body names it in x-causeway-upload (412: unknown here, upload it again)."
+      )
+      .setUrlParams(Schema.Struct({ offset: Schema.NumberFromString }))
+      .setPayload(
+        HttpApiSchema.Uint8Array().annotations({ description: "Bytes of the upload, at most 1 MiB." })
+      )
+      .addSuccess(CodeSessions.UploadedPart)
       .addError(WireError.PayloadTooLarge)
   )
   .add(

@@ -123,6 +123,16 @@ export const BLOCK_MAX_MILLIS = 25_000
 export const TELEPORT_PAGE_DEFAULT = 500
 export const TELEPORT_PAGE_MAX = 1000
 
+/**
+ * Answer to a part of an upload: how many of its bytes are there, in order from the first. The next part starts there,
+ * whatever was sent last; so an upload goes on where it stopped, after a lost answer and after a restart of its sender.
+ *
+ * An upload is the gzip of an append's body; its id is the SHA-256 of these bytes, in lower-case hex.
+ */
+export const UploadedPart = Schema.Struct({ received: Schema.Int.pipe(Schema.nonNegative()) })
+/** Largest part that is taken, in bytes. */
+export const PART_MAX_BYTES = 1024 * 1024
+
 /** The ingress log. */
 export const LogLines = open({ loglines: Schema.Array(JsonObject) })
 

@@ -24,3 +24,8 @@ export const X_LAST_UUID_HEADER = "x-last-uuid"
 export const HUB_HEADER = "x-causeway-hub"
 /** Value of {@link HUB_HEADER}: the version of what the header promises. */
 export const HUB_HEADER_VALUE = "1"
+/**
+ * Request: the body of this append was uploaded in parts before, under this id. Ours alone: a hub that does not know the
+ * parts' address gets bodies whole.
+ */
+export const UPLOAD_HEADER = "x-causeway-upload"

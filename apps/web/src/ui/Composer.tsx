@@ -12,7 +12,6 @@ import {
   useState
 } from "react"
 import * as Attachment from "../Attachment.ts"
-import * as Keys from "../Keys.ts"
 import * as Mention from "../Mention.ts"
 import type { Open } from "../Model.ts"
 import * as Text from "../Text.ts"
@@ -132,7 +131,7 @@ export const Composer = ({
   }
 
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
-    const key = event.nativeEvent
+    if (event.nativeEvent.isComposing) return
     const element = event.currentTarget
     if (offers.length > 0) {
       const offer = offers[picked] ?? offers[0]
@@ -141,20 +140,18 @@ export const Composer = ({
         setPicked((picked + (event.key === "ArrowDown" ? 1 : offers.length - 1)) % offers.length)
         return
       }
-      if ((Keys.isEnter(key) || (event.key === "Tab" && !Keys.isModified(key))) && offer !== undefined) {
+      if ((event.key === "Tab" || event.key === "Enter") && offer !== undefined) {
         event.preventDefault()
         choose(offer)
         return
       }
-      if (Keys.isEscape(key)) {
+      if (event.key === "Escape") {
         setDismissed(true)
         return
       }
     }
-    if (Keys.isEnter(key)) {
+    if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault()
-      // Held down it would send what is typed next.
-      if (event.repeat) return
       send(event.ctrlKey || event.metaKey ? busy : false)
       return
     }
@@ -173,7 +170,7 @@ export const Composer = ({
       event.preventDefault()
       write(past === 0 ? "" : (history()[past - 1] ?? ""))
       setPast(past - 1)
-    } else if (Keys.isEscape(key) && !event.repeat && busy) model.stop()
+    } else if (event.key === "Escape" && busy) model.stop()
   }
   const onDrag = (event: DragEvent): void => {
     if (!event.dataTransfer.types.includes("Files")) return

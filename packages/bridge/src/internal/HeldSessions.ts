@@ -40,7 +40,6 @@ import * as Metrics from "../Metrics.ts"
 import { Worktrees } from "../Worktrees.ts"
 import type { Connectivity } from "./Connectivity.ts"
 import { type Registrar, untilAnswered } from "./Registrar.ts"
-import * as Supervised from "./Supervised.ts"
 
 /** Time for work that is on its way to arrive before it is asked for: an offer comes again after 5 s. */
 const REOFFER = Duration.seconds(10)
@@ -171,12 +170,7 @@ export const make = (options: {
 
     /** In a fiber that the end of a session does not end. */
     const aside = (effect: Effect.Effect<void>) =>
-      effect.pipe(
-        Supervised.contained({ what: "a step of a session", emit }, () => undefined),
-        Effect.interruptible,
-        Effect.forkIn(scope),
-        Effect.asVoid
-      )
+      Effect.asVoid(Effect.forkIn(Effect.interruptible(effect), scope))
 
     // --- Taking and letting go ---
 
@@ -218,11 +212,7 @@ export const make = (options: {
         const entry: Held = {
           link,
           scope: own,
-          serving: yield* Effect.scoped(serve(link)).pipe(
-            Supervised.supervised({ what: `the work on ${link.sessionId}`, sessionId: link.sessionId, emit }),
-            Effect.interruptible,
-            Effect.forkDaemon
-          ),
+          serving: yield* Effect.forkDaemon(Effect.interruptible(Effect.scoped(serve(link)))),
           attaching: yield* Scope.extend(FiberHandle.make(), own),
           turn: yield* Effect.makeSemaphore(1),
           attachment: yield* Ref.make(Option.none<Link.Attachment>()),
@@ -399,16 +389,7 @@ export const make = (options: {
             entry.attaching,
             Effect.gen(function* () {
               const from = yield* Clock.currentTimeMillis
-              const end = yield* entry.link.attach(attachment, Fiber.join(lease)).pipe(
-                Supervised.contained(
-                  {
-                    what: `the connection of ${entry.link.sessionId} to the hub`,
-                    sessionId: entry.link.sessionId,
-                    emit
-                  },
-                  (detail) => new Link.Detached({ reason: "refused", detail })
-                )
-              )
+              const end = yield* entry.link.attach(attachment, Fiber.join(lease))
               const held = (yield* Clock.currentTimeMillis) - from
               yield* Ref.update(entry.unstable, (n) => (held < UNSTABLE_MILLIS ? n + 1 : 0))
               yield* afterDetached(entry, end)

@@ -16,8 +16,8 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
-/** What becomes of a call: done; done with its answer lost; not done; the client itself is broken. */
-export type Fault = "ok" | "lost" | "failed" | "broken"
+/** What becomes of a call: done; done with its answer lost; not done. */
+export type Fault = "ok" | "lost" | "failed"
 
 export interface ModelHub {
   /** Uuids of the worker's entries in the log, in order. */
@@ -30,6 +30,8 @@ export interface ModelHub {
   readonly faults: Array<Fault>
   /** Uuids that the log will never accept (413). */
   readonly refuses: Set<string>
+  /** Largest batch that somebody in between lets through, in bytes; larger ones get that one's own 413. */
+  allows: number
   /** Calls that are not stored in the log, by name. */
   readonly calls: Array<string>
   /** How many client events before the asked position each new stream repeats. */
@@ -65,7 +67,6 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
         if (hub.superseded) return new ClientError.WorkerSuperseded({ sessionId })
         if (hub.unknown) return new ClientError.SessionNotFound({ sessionId })
         const fault = hub.life === life ? next(hub) : "failed"
-        if (fault === "broken") return Effect.dieMessage("boom")
         if (fault === "failed") return unreachable(operation)
         hub.calls.push(operation)
         const answer = done()
@@ -79,6 +80,15 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
       Effect.suspend((): Effect.Effect<void, Ingress.AppendError> => {
         if (hub.superseded) return new ClientError.IngressTokenRejected({ sessionId })
         const fault = hub.life === life ? next(hub) : "failed"
+        if (entries.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0) > hub.allows) {
+          const lastCause = new ClientError.HubUnreachable({
+            operation: "append",
+            reason: "Intermediary",
+            detail: "somebody in between answered 413",
+            status: 413
+          })
+          return new ClientError.RetriesExhausted({ sessionId, attempts: 1, lastCause })
+        }
         if (entries.some(({ uuid }) => hub.refuses.has(uuid))) {
           const lastCause = new ClientError.RequestFailed({ operation: "append", status: 413 })
           return new ClientError.RetriesExhausted({ sessionId, attempts: 10, lastCause })
@@ -113,6 +123,7 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
       statuses: [],
       faults: [],
       refuses: new Set(),
+      allows: Number.POSITIVE_INFINITY,
       calls: [],
       repeat: 0,
       superseded: false,
@@ -141,6 +152,15 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
               call(life, "postDelivery", () => {
                 for (const { eventId, status } of updates) hub.deliveries.set(eventId, status)
               }),
+            getWorker: () =>
+              call(life, "getWorker", () => ({
+                session_id: sessionId,
+                worker_epoch: epoch,
+                worker_status: "idle" as const,
+                connection_status: "connected" as const,
+                external_metadata: null,
+                last_sequence_num: 0
+              })),
             heartbeat: () => call(life, "heartbeat", () => Duration.seconds(20)),
             refreshToken: () => call(life, "refreshToken", () => Duration.hours(4)),
             stream: (_, from, options) =>

@@ -5,7 +5,6 @@
 import * as Wire from "@causeway/protocol/Headers"
 import type { EnvironmentId, SessionId } from "@causeway/protocol/Ids"
 import { pathSegment } from "@causeway/protocol/Ids"
-import * as TransportFailure from "@causeway/protocol/TransportFailure"
 import { extractErrorDetail } from "@causeway/protocol/WireError"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
@@ -45,8 +44,8 @@ export interface Ask {
   /** Absolute URL, query included. */
   readonly url: string
   readonly headers?: { readonly [name: string]: string }
-  /** JSON text. */
-  readonly body?: string
+  /** JSON text, or bytes. */
+  readonly body?: string | Uint8Array
   readonly timeout: Duration.DurationInput
 }
 
@@ -79,6 +78,21 @@ const redact = (text: string, secret: Redacted.Redacted): string => {
 export const scrub = (text: string, secret: Redacted.Redacted): string => {
   const clean = redact(text, secret)
   return clean.length > DETAIL_MAX ? `${clean.slice(0, DETAIL_MAX)}…` : clean
+}
+
+/** What can be said of a transport failure without the request, whose headers hold a token. */
+const transportDetail = (error: HttpClientError.HttpClientError): string => {
+  const words: Array<string> = []
+  let cause: unknown = error.cause
+  for (let depth = 0; depth < 4 && cause instanceof Error; depth++) {
+    const code = "code" in cause && typeof cause.code === "string" ? cause.code : undefined
+    words.push(
+      code === undefined || cause.message.includes(code) ? cause.message : `${cause.message} ${code}`
+    )
+    cause = cause.cause
+  }
+  const said = words.filter((word) => word !== "").join(": ")
+  return said === "" ? error.reason : said
 }
 
 /** Longest `Retry-After` that is believed of the hub, and of somebody in between. */
@@ -182,20 +196,15 @@ export const make = Effect.gen(function* () {
       }),
       HttpClientRequest.bearerToken(bearer)
     )
-    return ask.body === undefined ? base : HttpClientRequest.bodyText(base, ask.body, "application/json")
+    if (ask.body === undefined) return base
+    return typeof ask.body === "string"
+      ? HttpClientRequest.bodyText(base, ask.body, "application/json")
+      : HttpClientRequest.bodyUint8Array(base, ask.body, "application/octet-stream")
   }
 
   const unreachable =
-    (operation: string, bearer: Redacted.Redacted) => (error: HttpClientError.HttpClientError) => {
-      // Of the error itself nothing is shown: it holds the request, whose headers hold a token.
-      const { code, words } = TransportFailure.describe(error.cause ?? error.reason, error.request.url)
-      return new HubUnreachable({
-        operation,
-        reason: "Transport",
-        detail: scrub(words, bearer),
-        ...(code === undefined ? {} : { code })
-      })
-    }
+    (operation: string, bearer: Redacted.Redacted) => (error: HttpClientError.HttpClientError) =>
+      new HubUnreachable({ operation, reason: "Transport", detail: scrub(transportDetail(error), bearer) })
 
   const tooSlow = (operation: string, timeout: Duration.DurationInput) => () =>
     new HubUnreachable({

@@ -18,6 +18,7 @@ export interface Asked {
   readonly headers: { readonly [name: string]: string | undefined }
   readonly body: unknown
   readonly text: string
+  readonly bytes: Uint8Array
 }
 
 export interface Reply {
@@ -52,10 +53,10 @@ const textOf = (body: unknown): string | ReadableStream<Uint8Array> | null =>
       ? body
       : JSON.stringify(body)
 
-const requestText = (body: { readonly _tag: string }): string =>
+const requestBytes = (body: { readonly _tag: string }): Uint8Array =>
   body._tag === "Uint8Array" && "body" in body && body.body instanceof Uint8Array
-    ? new TextDecoder().decode(body.body)
-    : ""
+    ? body.body
+    : new Uint8Array()
 
 /** 204 and 304 may not carry a body. */
 const response = (reply: Reply) =>
@@ -82,15 +83,20 @@ export const make = (handler: Handler): Scripted => {
           )
     )
   const client = HttpClient.make((request, url, signal) => {
-    const text = requestText(request.body)
+    const bytes = requestBytes(request.body)
+    const text = new TextDecoder().decode(bytes)
     const seen: Asked = {
       method: request.method,
       url: url.toString(),
       path: url.pathname,
       query: Object.fromEntries(url.searchParams),
       headers: request.headers,
-      body: text === "" ? undefined : JSON.parse(text),
-      text
+      body:
+        text === "" || request.headers["content-type"] === "application/octet-stream"
+          ? undefined
+          : JSON.parse(text),
+      text,
+      bytes
     }
     asked.push(seen)
     for (const waiter of waiters.splice(0)) waiter()
@@ -103,6 +109,17 @@ export const make = (handler: Handler): Scripted => {
   })
   return { asked, aborted, arrived, layer: Layer.succeed(HttpClient.HttpClient, client) }
 }
+
+/** A hub that takes no body in parts, as published ones. */
+export const withoutParts =
+  (handler: Handler): Handler =>
+  (asked) =>
+    asked.path.includes("/uploads/")
+      ? Effect.succeed({
+          status: 404,
+          body: { type: "error", error: { type: "x", message: "no such address" } }
+        })
+      : handler(asked)
 
 /** Answers one reply after another; the last one for ever. */
 export const sequence = (...replies: ReadonlyArray<Reply | "broken" | "never">): Handler => {

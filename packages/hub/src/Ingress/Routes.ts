@@ -2,7 +2,8 @@
  * The ingress log, `/v1/session_ingress/session/{id}`: the worker's durable appends, and the transcript as a whole.
  * Source: spec 1 §3, spec 5 §3.1.
  */
-import { LAST_UUID_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
+import { PART_MAX_BYTES } from "@causeway/protocol/CodeSessionsApi"
+import { LAST_UUID_HEADER, UPLOAD_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
 import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
@@ -13,6 +14,7 @@ import { Config } from "../Config.ts"
 import { wired } from "../Failure.ts"
 import * as Body from "../Log/Body.ts"
 import * as Caller from "../Log/Caller.ts"
+import * as Uploads from "./Uploads.ts"
 
 const PATH = "/v1/session_ingress/session/:id"
 /** Entries that are read at a time. */
@@ -45,14 +47,35 @@ const entries = (text: string, limitBytes: number) =>
 export const routes = Effect.gen(function* () {
   const log = yield* Log
   const caller = yield* Caller.make
-  const { eventLimitBytes } = yield* Config
+  const { bodyLimitBytes, eventLimitBytes } = yield* Config
+  const uploads = Uploads.make(bodyLimitBytes)
+
+  const part = BareDoor.route(
+    "PUT",
+    `${PATH}/uploads/:upload`,
+    (request) =>
+      Effect.gen(function* () {
+        const key = yield* caller.either(request)
+        const offset = request.query.get("offset") ?? "0"
+        if (!/^\d{1,15}$/.test(offset)) {
+          return yield* WireError.BadRequest.of("at offset: must be a whole number", { path: "offset" })
+        }
+        const bytes = yield* request.bytes
+        const received = yield* uploads.put(key, request.params["upload"] ?? "", Number(offset), bytes)
+        return BareDoor.json(200, { received })
+      }),
+    { bodyLimitBytes: PART_MAX_BYTES }
+  )
 
   const append = BareDoor.route("PUT", PATH, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.writer(request)
       const header = request.headers[LAST_UUID_HEADER]
       const lastUuid = typeof header === "string" && header !== "" ? header : undefined
-      const payloads: ReadonlyArray<Payload.Payload> = yield* entries(yield* request.body, eventLimitBytes)
+      const named = request.headers[UPLOAD_HEADER]
+      const upload = typeof named === "string" && named !== "" ? named : undefined
+      const body = yield* upload === undefined ? request.body : uploads.text(key, upload)
+      const payloads: ReadonlyArray<Payload.Payload> = yield* entries(body, eventLimitBytes)
       const stored = yield* log.append({
         session: key.session,
         organizationId: key.organizationId,
@@ -61,6 +84,7 @@ export const routes = Effect.gen(function* () {
         guard: { kind: "lastUuid", lastUuid },
         ...(key.tokenEpoch === undefined ? {} : { tokenEpoch: key.tokenEpoch })
       })
+      if (upload !== undefined) yield* uploads.forget(key, upload)
       const last = stored.at(-1)
       return BareDoor.json(200, { last_uuid: last?.uuid ?? null, sequence_num: last?.seq ?? null })
     }).pipe(
@@ -96,5 +120,5 @@ export const routes = Effect.gen(function* () {
     }).pipe(wired)
   )
 
-  return [append, read]
+  return [append, part, read]
 })

@@ -8,7 +8,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -21,16 +20,6 @@ const Known = Schema.Struct({ pid: Schema.Int, started: Schema.String })
 const ProcessRecord = Schema.parseJson(
   Schema.Struct({ ...Known.fields, runId: Schema.NullOr(Schema.String), host: Known })
 )
-
-/** The directory of the records cannot be used. */
-export class RegistryFailed extends Data.TaggedError("RegistryFailed")<{
-  readonly directory: string
-  readonly detail: string
-}> {
-  override get message(): string {
-    return `agent processes cannot be written down in ${this.directory}: ${this.detail}; check the disk and its permissions, or use another --state-dir`
-  }
-}
 
 /** Between SIGTERM and SIGKILL to a process that was left behind. */
 const patience = Duration.seconds(1)
@@ -46,10 +35,7 @@ export class ProcessRegistry extends Context.Reference<ProcessRegistry>()(
   "@causeway/runner/ProcessRegistry",
   {
     defaultValue: (): {
-      /**
-       * Writes a process down; the answer forgets it, once it has ended. Where that fails (disk full, directory gone)
-       * it is logged, and the process runs all the same: a guard ends it with its host.
-       */
+      /** Writes a process down; the answer forgets it, once it has ended. */
       readonly hold: (process: {
         readonly pid: number
         readonly runId: string | undefined
@@ -61,20 +47,6 @@ export class ProcessRegistry extends Context.Reference<ProcessRegistry>()(
 ) {}
 
 const decode = Schema.decodeUnknownOption(ProcessRecord)
-
-const detailOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
-
-/** File operations of one directory; a failure names it. */
-const io =
-  (directory: string) =>
-  <A>(operation: () => Promise<A>): Effect.Effect<A, RegistryFailed> =>
-    Effect.tryPromise({
-      try: operation,
-      catch: (cause) => new RegistryFailed({ directory, detail: detailOf(cause) })
-    })
-
-const complain = (what: string) => (error: { readonly message: string }) =>
-  Effect.logWarning(what).pipe(Effect.annotateLogs({ module: "ProcessRegistry", detail: error.message }))
 
 const ended = (pid: number, started: string) =>
   Effect.gen(function* () {
@@ -89,38 +61,34 @@ const ended = (pid: number, started: string) =>
     if (!(yield* gone)) ProcessTable.signal(-pid, "SIGKILL")
   })
 
-/** What one record names, ended where its host has; a record that cannot be read or judged now is left to the next start. */
-const reapOne = (directory: string, name: string): Effect.Effect<ReadonlyArray<Orphan>> =>
-  Effect.gen(function* () {
-    const path = join(directory, name)
-    const remove = io(directory)(() => rm(path, { force: true }))
-    const known = decode(yield* io(directory)(() => readFile(path, "utf8")))
-    if (known._tag === "None") {
-      // Torn by a crash of the machine: what it named did not outlive that.
-      yield* remove
-      return []
-    }
-    const { host, pid, runId, started } = known.value
-    if ((yield* ProcessTable.startOf(host.pid)) === host.started) return []
-    const lives = (yield* ProcessTable.startOf(pid)) === started
-    yield* ended(pid, started)
-    yield* remove
-    const strays = yield* ProcessTable.withVariable("CAUSEWAY_RUN_ID", new Set(runId === null ? [] : [runId]))
-    for (const stray of strays) ProcessTable.signal(stray, "SIGKILL")
-    return lives || strays.length > 0 ? [{ pid, runId }] : []
-  }).pipe(
-    Effect.catchAll((error) =>
-      Effect.as(complain("A record of an agent process was left as it is")(error), [])
-    )
-  )
-
 /** Ends the processes that hosts of this directory left behind, and forgets them. */
-const reap = (directory: string): Effect.Effect<ReadonlyArray<Orphan>, RegistryFailed> =>
+const reap = (directory: string): Effect.Effect<ReadonlyArray<Orphan>> =>
   Effect.gen(function* () {
-    const names = yield* io(directory)(() => readdir(directory))
+    const names = yield* Effect.promise(() => readdir(directory).catch(() => []))
     const orphans = yield* Effect.forEach(
       names.filter((name) => name.endsWith(".json")),
-      (name) => reapOne(directory, name),
+      (name) =>
+        Effect.gen(function* () {
+          const path = join(directory, name)
+          const text = yield* Effect.promise(() => readFile(path, "utf8").catch(() => ""))
+          const known = decode(text)
+          if (known._tag === "None") {
+            // Torn by a crash of the machine: what it named did not outlive that.
+            yield* Effect.promise(() => rm(path, { force: true }))
+            return []
+          }
+          const { host, pid, runId, started } = known.value
+          if ((yield* ProcessTable.startOf(host.pid)) === host.started) return []
+          const lives = (yield* ProcessTable.startOf(pid)) === started
+          yield* ended(pid, started)
+          yield* Effect.promise(() => rm(path, { force: true }))
+          const strays = yield* ProcessTable.withVariable(
+            "CAUSEWAY_RUN_ID",
+            new Set(runId === null ? [] : [runId])
+          )
+          for (const stray of strays) ProcessTable.signal(stray, "SIGKILL")
+          return lives || strays.length > 0 ? [{ pid, runId }] : []
+        }),
       { concurrency: 8 }
     )
     return orphans.flat()
@@ -130,23 +98,18 @@ const reap = (directory: string): Effect.Effect<ReadonlyArray<Orphan>, RegistryF
  * Keeps the record in `directory` (one small file a process). Building the layer ends what earlier hosts left behind,
  * so it comes before any agent is started; another live host that shares the directory is left alone.
  */
-export const layer = (directory: string): Layer.Layer<never, RegistryFailed> =>
+export const layer = (directory: string): Layer.Layer<never> =>
   Layer.effect(
     ProcessRegistry,
     Effect.gen(function* () {
-      const make = () => mkdir(directory, { recursive: true, mode: 0o700 })
-      yield* io(directory)(make)
+      yield* Effect.promise(() => mkdir(directory, { recursive: true, mode: 0o700 }))
       const reaped = yield* reap(directory)
       if (reaped.length > 0) {
         yield* Effect.logWarning("Ended agent processes that an earlier start left behind").pipe(
           Effect.annotateLogs({ module: "ProcessRegistry", pids: reaped.map(({ pid }) => pid) })
         )
       }
-      const self = yield* Effect.mapError(
-        ProcessTable.startOf(process.pid),
-        ({ message }) => new RegistryFailed({ directory, detail: message })
-      )
-      const host = { pid: process.pid, started: self ?? "" }
+      const host = { pid: process.pid, started: (yield* ProcessTable.startOf(process.pid)) ?? "" }
       return {
         reaped,
         hold: ({ pid, runId }) =>
@@ -155,23 +118,12 @@ export const layer = (directory: string): Layer.Layer<never, RegistryFailed> =>
             if (started === undefined) return Effect.void
             const path = join(directory, `${host.pid}-${pid}.json`)
             const text = JSON.stringify({ pid, started, runId: runId ?? null, host })
-            yield* io(directory)(async () => {
-              // Somebody may have cleared the state directory meanwhile.
-              await make()
+            yield* Effect.promise(async () => {
               await writeFile(`${path}.new`, text, { mode: 0o600 })
               await rename(`${path}.new`, path)
             })
-            return io(directory)(() => rm(path, { force: true })).pipe(
-              Effect.catchAll(complain("The record of an agent process was not removed"))
-            )
-          }).pipe(
-            Effect.catchAll((error) =>
-              Effect.as(
-                complain("An agent process was not written down: if this host is killed it may stay")(error),
-                Effect.void
-              )
-            )
-          )
+            return Effect.promise(() => rm(path, { force: true }))
+          })
       }
     })
   )
