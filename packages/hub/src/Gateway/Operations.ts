@@ -6,17 +6,19 @@
  */
 import { randomUUID } from "node:crypto"
 import { EventUuid, type OrganizationId } from "@causeway/protocol/Ids"
+import * as MessageContent from "@causeway/protocol/MessageContent"
 import * as Payload from "@causeway/protocol/Payload"
 import * as Environments from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
 import { Log } from "@causeway/store/Log"
 import { Sessions } from "@causeway/store/Sessions"
-import { type JsonObject, object, string } from "@causeway/transcript/Read"
+import { type JsonObject, string } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { uuidOf } from "./Checkpoints.ts"
@@ -27,6 +29,7 @@ import { Idempotency, type Outcome } from "./Idempotency.ts"
 import * as Keys from "./Keys.ts"
 import type { Failure } from "./Method.ts"
 import { Notifier } from "./Notifier.ts"
+import * as Prompt from "./Prompt.ts"
 import * as Rows from "./Rows.ts"
 import { expiry, GatewayRuns, type Run, unowned } from "./Runs.ts"
 import { holds } from "./Scopes.ts"
@@ -145,25 +148,6 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
   }
 >() {}
 
-// --- Attachments ---
-
-const attachmentBlocks = (attachments: ReadonlyArray<unknown>): Array<JsonObject> => {
-  const blocks: Array<JsonObject> = []
-  for (const each of attachments) {
-    const given = object(each)
-    const source = object(given["source"])
-    const data = string(given["content"]) ?? (source["type"] === "base64" ? string(source["data"]) : null)
-    if (data === null || data.trim() === "") continue
-    const raw = data.replace(/^data:[^;,]*;base64,/, "")
-    const media = string(given["mimeType"]) ?? string(source["media_type"]) ?? "application/octet-stream"
-    blocks.push({
-      type: media.startsWith("image/") ? "image" : "document",
-      source: { type: "base64", media_type: media, data: raw }
-    })
-  }
-  return blocks
-}
-
 /** Tokens for thinking that a level stands for. */
 const thinkingTokens: { readonly [level: string]: number } = {
   off: 0,
@@ -280,29 +264,32 @@ export const make = Effect.gen(function* () {
     })
 
   const append: Operations["Type"]["append"] = (record, json) =>
-    log
-      .append({
+    Effect.gen(function* () {
+      const payload = Payload.make({ uuid: randomUUID(), ...json })
+      const problem = MessageContent.problemOf(payload)
+      if (problem !== undefined) return yield* invalid(problem)
+      return yield* log.append({
         session: record.session,
         organizationId: record.organizationId,
         source: "client",
-        payloads: [Payload.make({ uuid: randomUUID(), ...json })]
+        payloads: [payload]
       })
-      .pipe(
-        Effect.map(([appended]) => ({
-          uuid: appended?.uuid ?? "",
-          duplicate: appended?.duplicate ?? false
-        })),
-        Effect.catchTags({
-          SessionUnknown: () => invalid(`session not found: ${record.key}`),
-          SessionArchived: () => invalid(`session not found: ${record.key}`),
-          AlreadyAnswered: (error) => invalid(error.message),
-          // People's events carry no guard, and no token's epoch.
-          HeadMoved: Effect.die,
-          WorkerSuperseded: Effect.die,
-          TokenSuperseded: Effect.die,
-          LogBusy: () => unavailable("too much is being written at once; try again in a moment")
-        })
-      )
+    }).pipe(
+      Effect.map(([appended]) => ({
+        uuid: appended?.uuid ?? "",
+        duplicate: appended?.duplicate ?? false
+      })),
+      Effect.catchTags({
+        SessionUnknown: () => invalid(`session not found: ${record.key}`),
+        SessionArchived: () => invalid(`session not found: ${record.key}`),
+        AlreadyAnswered: (error) => invalid(error.message),
+        // People's events carry no guard, and no token's epoch.
+        HeadMoved: Effect.die,
+        WorkerSuperseded: Effect.die,
+        TokenSuperseded: Effect.die,
+        LogBusy: () => unavailable("too much is being written at once; try again in a moment")
+      })
+    )
 
   const rememberRun = (record: GatewayRecord, run: JsonObject, more: JsonObject = {}) =>
     Effect.gen(function* () {
@@ -342,12 +329,10 @@ export const make = Effect.gen(function* () {
   const send: Operations["Type"]["send"] = (record, request, connection) =>
     Effect.gen(function* () {
       const config = yield* configuration.current
-      const message = request.message.normalize("NFC")
-      if (message.includes("\u0000")) return yield* invalid("message must not contain null bytes")
-      // Control characters other than tab and line ends.
-      const text = message.replace(/[^\P{Cc}\t\n\r]/gu, "")
-      const blocks = attachmentBlocks(request.attachments ?? [])
-      if (text.trim() === "" && blocks.length === 0) return yield* invalid("message or attachment required")
+      const { content, text } = yield* Either.mapLeft(
+        Prompt.of(request.message, request.attachments ?? []),
+        (problem) => invalid(problem)
+      )
       yield* requireAgent(record.key)
       if (!policyAllows(config, record)) return yield* invalid("send blocked by session policy")
       const nothing = Effect.void
@@ -408,11 +393,7 @@ export const make = Effect.gen(function* () {
         const appended = yield* append(record, {
           type: "user",
           uuid,
-          message: {
-            role: "user",
-            content:
-              blocks.length === 0 ? text : [...(text === "" ? [] : [{ type: "text", text }]), ...blocks]
-          },
+          message: { role: "user", content },
           parent_tool_use_id: null,
           timestamp: new Date(now).toISOString()
         })

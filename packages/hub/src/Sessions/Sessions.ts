@@ -3,6 +3,7 @@
 import { SequenceNum } from "@causeway/protocol/Event"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import { EventUuid } from "@causeway/protocol/Ids"
+import * as MessageContent from "@causeway/protocol/MessageContent"
 import type * as Payload from "@causeway/protocol/Payload"
 import type { SentEvents, Session, SessionPage } from "@causeway/protocol/SessionsApi"
 import * as WireError from "@causeway/protocol/WireError"
@@ -50,6 +51,18 @@ export interface Page {
   readonly cursor: string | undefined
 }
 
+/** Refuses what a model would refuse with every turn from then on. */
+const checked = (payloads: ReadonlyArray<Payload.Payload>): Effect.Effect<void, WireError.BadRequest> =>
+  Effect.forEach(
+    payloads,
+    (payload, index) => {
+      const problem = MessageContent.problemOf(payload)
+      const path = `events.${index}`
+      return problem === undefined ? Effect.void : WireError.BadRequest.of(`${path}: ${problem}`, { path })
+    },
+    { discard: true }
+  )
+
 export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const store = yield* Store.Sessions
@@ -74,13 +87,19 @@ export const make = Effect.gen(function* () {
     title,
     payloads,
     ...request
-  }: Create): Effect.Effect<Store.SessionRecord, WireError.NotFound | WireError.Unavailable> =>
-    store
-      .create({
-        ...request,
-        payloads: title === undefined ? payloads : [Store.sessionUpdate({ title }), ...payloads]
-      })
-      .pipe(wired)
+  }: Create): Effect.Effect<
+    Store.SessionRecord,
+    WireError.BadRequest | WireError.NotFound | WireError.Unavailable
+  > =>
+    Effect.zipRight(
+      checked(payloads),
+      store
+        .create({
+          ...request,
+          payloads: title === undefined ? payloads : [Store.sessionUpdate({ title }), ...payloads]
+        })
+        .pipe(wired)
+    )
 
   const get = (key: SessionKey): Effect.Effect<Session, WireError.NotFound | WireError.Unavailable> =>
     store.get(key).pipe(wired, Effect.flatMap(show))
@@ -127,6 +146,7 @@ export const make = Effect.gen(function* () {
     payloads: ReadonlyArray<Payload.Payload>
   ): Effect.Effect<typeof SentEvents.Type, WireError.WireError> =>
     Effect.gen(function* () {
+      yield* checked(payloads)
       const stored =
         payloads.length === 0 ? [] : yield* log.append({ ...key, source: "client", payloads }).pipe(wired)
       const { sid } = yield* store.get(key).pipe(wired)

@@ -6,6 +6,10 @@ import { type Client, connected, Device, init, layer, result, said, target, work
 
 const config = JSON.stringify({ agents: [{ id: "main", default: true }, { id: "ops" }] })
 
+/** One pixel. */
+const PIXEL =
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
 const call = (client: Client, method: string, params?: unknown) =>
   Effect.promise(() => client.call(method, params))
 const refusal = (client: Client, method: string, params?: unknown) =>
@@ -362,16 +366,19 @@ describe("sending and stopping", () => {
           key,
           message: "lo\u0007ok\n",
           attachments: [
-            { mimeType: "image/png", content: "data:image/png;base64,AAAA" },
-            { source: { type: "base64", media_type: "application/pdf", data: "BBBB" } },
+            { mimeType: "image/png", content: `data:image/png;base64,${PIXEL}` },
+            { source: { type: "base64", media_type: "application/pdf", data: "JVBERi0xLjQK" } },
             { mimeType: "image/png", content: "  " }
           ]
         })
         const { messages } = yield* call(client, "sessions.get", { key })
         expect(messages[0].content).toEqual([
           { type: "text", text: "look\n" },
-          { type: "image", data: "AAAA", mimeType: "image/png" },
-          { type: "document", source: { type: "base64", media_type: "application/pdf", data: "BBBB" } }
+          { type: "image", data: PIXEL, mimeType: "image/png" },
+          {
+            type: "document",
+            source: { type: "base64", media_type: "application/pdf", data: "JVBERi0xLjQK" }
+          }
         ])
       })
     )

@@ -261,7 +261,7 @@ describe("sessions, as the Sessions API shows them", () => {
           const odd =
             '{ "type":"user", "uuid":"odd",\n "message":{"content":"\\u0041", "n":1.50e1}, "big":12345678901234567890 }'
           client.raw(
-            `{"type":"req","id":"verbatim","params":{"events":[1]},"method":"sessions.append","params":{"sessionId":"${sessionId}","events":[ ${odd} , {"type":"user","uuid":"two"}]}}`
+            `{"type":"req","id":"verbatim","params":{"events":[1]},"method":"sessions.append","params":{"sessionId":"${sessionId}","events":[ ${odd} , {"type":"user","uuid":"two","message":{"content":"b"}}]}}`
           )
           const first = yield* Effect.promise(() => client.until((frame) => frame["id"] === "verbatim"))
           expect(first["payload"]).toMatchObject({

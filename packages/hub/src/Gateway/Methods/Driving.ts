@@ -8,6 +8,7 @@ import type { JsonObject } from "@causeway/transcript/Read"
 import { string } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { GatewayConfiguration } from "../Config.ts"
 import type { Connection } from "../Connections.ts"
 import { invalid, toShape } from "../Failure.ts"
@@ -17,6 +18,7 @@ import { type Answer, answer, type Failure, type Method, method, requireKey } fr
 import { Notifier } from "../Notifier.ts"
 import { Operations, type Sent } from "../Operations.ts"
 import { Patching } from "../Patching.ts"
+import * as Prompt from "../Prompt.ts"
 import * as Rows from "../Rows.ts"
 import { GatewayRuns } from "../Runs.ts"
 
@@ -219,10 +221,10 @@ export const make = Effect.gen(function* () {
         const known = yield* operations.find(organizationId, key)
         if (known === undefined) {
           yield* operations.requireAgent(key)
-          if (params.message.includes("\u0000")) return yield* invalid("message must not contain null bytes")
-          if (params.message.trim() === "" && (params.attachments ?? []).length === 0) {
-            return yield* invalid("message or attachment required")
-          }
+          // Before a session is made for it.
+          yield* Either.mapLeft(Prompt.of(params.message, params.attachments ?? []), (problem) =>
+            invalid(problem)
+          )
         }
         const record = known ?? (yield* patching.upsert(organizationId, key, {}))
         const sent = yield* operations.send(
