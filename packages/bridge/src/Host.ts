@@ -168,6 +168,8 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
           const { record } = link
           // Whatever waits in the queue is among what was not answered.
           yield* Queue.takeAll(link.inbound)
+          yield* Queue.takeAll(link.changes)
+          const settings = yield* link.settings
           const unanswered = yield* link.unanswered
           const given = new Set(unanswered.map(({ uuid }) => uuid))
           const resume = !(yield* Ref.get(first)) || (!link.home && (yield* restore(takeUp(link))))
@@ -185,6 +187,7 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
                   resume,
                   model: record.model,
                   permissionMode: record.permissionMode,
+                  settings,
                   env: options.env,
                   unanswered
                 })
@@ -219,8 +222,11 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
               given.has(payload.uuid) ? Effect.void : opened.input(payload)
             )
           )
+          const configure = Effect.forever(Effect.flatMap(Queue.take(link.changes), opened.configure))
           const listening = yield* Effect.fork(restore(listen))
-          const telling = yield* Effect.fork(restore(tell))
+          const telling = yield* Effect.fork(
+            restore(Effect.all([tell, configure], { concurrency: "unbounded" }))
+          )
           const exit = yield* restore(Effect.raceFirst(Fiber.join(listening), give)).pipe(Effect.exit)
           // The agent is ended while its last lines are still read.
           yield* Scope.close(scope, exit)

@@ -10,6 +10,7 @@
  * `synchronous = FULL`. Lines and deliveries of all sessions that wait at the same moment are committed as one
  * transaction. Source: ARCHITECTURE.md ("Up", "Down").
  */
+import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import { EnvironmentId, EventUuid, SessionId, sessionBody } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as ProcessTable from "@causeway/runner/Process/ProcessTable"
@@ -83,6 +84,8 @@ export interface SessionRecord {
   readonly cwd: string
   readonly model: string | undefined
   readonly permissionMode: string | undefined
+  /** What was set of the agent since; goes before `model` and `permissionMode`. */
+  readonly settings: AgentSettings.AgentSettings
   /** Whether the agent was launched with that id before: if so it is resumed. */
   readonly launched: boolean
   /** The last entry of ours that the hub confirmed. */
@@ -156,6 +159,14 @@ export class Journal extends Context.Tag("@causeway/bridge/Journal")<
     readonly session: (id: SessionId) => Effect.Effect<Option.Option<SessionRecord>, JournalFailed>
     /** A directory's sessions that have not ended, oldest first. */
     readonly sessions: (directory: string) => Effect.Effect<ReadonlyArray<SessionRecord>, JournalFailed>
+    /**
+     * Takes over what the session's log says was set of the agent, unless lines of this host are on their way there. What
+     * this host hears itself (a `session_update` recorded or received) is noted with it.
+     */
+    readonly chosen: (
+      id: SessionId,
+      settings: AgentSettings.AgentSettings
+    ) => Effect.Effect<void, JournalFailed>
     /** Notes that the agent conversation is about to exist. */
     readonly launched: (id: SessionId) => Effect.Effect<void, JournalFailed>
     /** Moves a session to another environment (the hub gave this directory a new one). */
@@ -259,6 +270,11 @@ const schema = [
   `CREATE INDEX IF NOT EXISTS inbox_open ON inbox (session, seq) WHERE state < 3 OR reported < state`
 ]
 
+/** What versions of the layout after the first have added. */
+const migrations: ReadonlyArray<string> = [
+  `ALTER TABLE sessions ADD COLUMN settings TEXT NOT NULL DEFAULT '{}'`
+]
+
 const rank: { readonly [D in Delivery]: number } = { received: 1, processing: 2, processed: 3 }
 const byRank: ReadonlyArray<Delivery> = ["received", "received", "processing", "processed"]
 
@@ -276,10 +292,22 @@ interface Row {
   readonly cwd: string
   readonly model: string | null
   readonly permission_mode: string | null
+  readonly settings: string
   readonly launched: number
   readonly head: string | null
   readonly cursor: number
 }
+
+const decodeSettings = Schema.decodeUnknownOption(
+  Schema.parseJson(Schema.Record({ key: Schema.String, value: Schema.Unknown }))
+)
+
+const settingsOf = (text: string): AgentSettings.AgentSettings =>
+  Option.match(decodeSettings(text), { onNone: () => AgentSettings.none, onSome: AgentSettings.of })
+
+/** What an event says was set of the agent. */
+const settingsIn = (payload: Payload.Payload): AgentSettings.AgentSettings =>
+  payload.type === "session_update" ? AgentSettings.of(payload.json) : AgentSettings.none
 
 const toRecord = (row: Row): SessionRecord => ({
   sessionId: SessionId.make(row.session_id),
@@ -292,6 +320,7 @@ const toRecord = (row: Row): SessionRecord => ({
   cwd: row.cwd,
   model: row.model ?? undefined,
   permissionMode: row.permission_mode ?? undefined,
+  settings: settingsOf(row.settings),
   launched: row.launched === 1,
   head: row.head === null ? undefined : EventUuid.make(row.head),
   cursor: row.cursor
@@ -368,7 +397,9 @@ const make = (file: string) =>
       // Two processes may find the file empty at once: the later one begins again, and finds everything there.
       yield* atomically("create")(
         Effect.gen(function* () {
+          const written = yield* version
           for (const statement of schema) yield* sql.unsafe(statement)
+          for (const statement of migrations.slice(Math.max(written - 1, 0))) yield* sql.unsafe(statement)
           yield* sql.unsafe(`PRAGMA user_version = ${JOURNAL_VERSION}`)
         })
       ).pipe(Effect.retry(Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(10))))
@@ -456,6 +487,24 @@ const make = (file: string) =>
         Effect.map((rows) => rows.map(toRecord)),
         run("sessions")
       )
+    /** Inside a transaction. */
+    const set = (session: string, change: AgentSettings.AgentSettings) =>
+      AgentSettings.isEmpty(change)
+        ? Effect.void
+        : Effect.gen(function* () {
+            const rows = yield* sql<{
+              readonly settings: string
+            }>`SELECT settings FROM sessions WHERE session = ${session}`
+            const settings = AgentSettings.merge(settingsOf(rows[0]?.settings ?? "{}"), change)
+            yield* sql`UPDATE sessions SET settings = ${JSON.stringify(settings)} WHERE session = ${session}`
+          })
+    const chosen = (id: SessionId, settings: AgentSettings.AgentSettings) =>
+      Effect.asVoid(
+        run("chosen")(
+          sql`UPDATE sessions SET settings = ${JSON.stringify(settings)} WHERE session = ${sessionBody(id)}
+            AND NOT EXISTS (SELECT 1 FROM outbox WHERE session = ${sessionBody(id)})`
+        )
+      )
     const launched = (id: SessionId) =>
       Effect.asVoid(run("launched")(sql`UPDATE sessions SET launched = 1 WHERE session = ${sessionBody(id)}`))
     const moved = (id: SessionId, environmentId: EnvironmentId) =>
@@ -511,7 +560,10 @@ const make = (file: string) =>
         }
         for (const { session, outputs } of batch) {
           for (const output of outputs) {
-            if (output._tag === "Line") continue
+            if (output._tag === "Line") {
+              yield* set(session, settingsIn(output.payload))
+              continue
+            }
             yield* sql`UPDATE inbox SET state = max(state, ${rank[output.state]})
               WHERE session = ${session} AND uuid = ${output.uuid}`
           }
@@ -609,8 +661,10 @@ const make = (file: string) =>
           const entered = yield* sql`INSERT INTO inbox (session, seq, event_id, uuid, payload, state)
             VALUES (${session}, ${event.sequenceNum}, ${event.eventId}, ${payload.uuid}, ${payload.text}, 1)
             ON CONFLICT DO NOTHING RETURNING seq`
-          if (entered.length === 1) fresh.push(payload)
-          else {
+          if (entered.length === 1) {
+            fresh.push(payload)
+            yield* set(session, settingsIn(payload))
+          } else {
             yield* sql`INSERT INTO inbox (session, seq, event_id, uuid, payload, state)
               VALUES (${session}, ${event.sequenceNum}, ${event.eventId}, NULL, '', 3) ON CONFLICT DO NOTHING`
           }
@@ -652,6 +706,7 @@ const make = (file: string) =>
       enter,
       session: (id) => run("session")(find(id)),
       sessions,
+      chosen,
       launched,
       moved,
       park,

@@ -12,6 +12,7 @@ import * as ClientError from "@causeway/client/ClientError"
 import * as CodeSession from "@causeway/client/CodeSession"
 import * as Credentials from "@causeway/client/Credentials"
 import * as Ingress from "@causeway/client/Ingress"
+import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { WorkerStatus } from "@causeway/protocol/CodeSessionsApi"
 import { type EnvironmentId, EventUuid, type SessionId, toCompat, type WorkId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
@@ -93,6 +94,10 @@ export interface Link {
    * a session that another machine had. Empty where no agent has answered yet, or where the log cannot be read (logged).
    */
   readonly history: Effect.Effect<ReadonlyArray<Payload.Payload>>
+  /** What is set of the agent, as of now. */
+  readonly settings: Effect.Effect<AgentSettings.AgentSettings>
+  /** What people set otherwise than by asking the agent, journalled; of no use to an agent that does not run. */
+  readonly changes: Queue.Dequeue<AgentSettings.AgentSettings>
   /** Notes that the agent's conversation exists: from the next launch on it is resumed. Durable when it returns. */
   readonly launched: Effect.Effect<void>
   /** What the hub is told that the agent is doing. */
@@ -209,6 +214,10 @@ export const make = (
     const limit = options.maxLine ?? MAX_LINE
 
     const inbound = yield* Effect.acquireRelease(Queue.unbounded<Payload.Payload>(), Queue.shutdown)
+    const changes = yield* Effect.acquireRelease(
+      Queue.unbounded<AgentSettings.AgentSettings>(),
+      Queue.shutdown
+    )
     const waiting = yield* Queue.sliding<Waiting>(EPHEMERAL_WAITING)
     const toReport = yield* Queue.sliding<void>(1)
     const toState = yield* Queue.sliding<void>(1)
@@ -400,6 +409,10 @@ export const make = (
           )
         }
         yield* Queue.offerAll(inbound, given)
+        yield* Queue.offerAll(
+          changes,
+          others.filter(({ type }) => type === "session_update").map(({ json }) => AgentSettings.of(json))
+        )
         yield* Queue.offer(toReport, undefined)
         if (others.some(isArchiving)) {
           return yield* new Detached({ reason: "session_gone", detail: "the session was archived" })
@@ -532,6 +545,11 @@ export const make = (
           )
         )
       ),
+      settings: Effect.map(
+        insist(journal.session(sessionId)),
+        Option.match({ onNone: () => record.settings, onSome: ({ settings }) => settings })
+      ),
+      changes,
       launched: insist(journal.launched(sessionId)),
       setStatus: (next) =>
         Effect.flatMap(Ref.getAndSet(status, next), (before) =>

@@ -1,3 +1,4 @@
+import type { AgentSettings } from "@causeway/protocol/AgentSettings"
 import { EnvironmentId, EventUuid, SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import {
@@ -51,6 +52,7 @@ const opening = (options: {
         cwd: "/tmp",
         model: undefined,
         permissionMode: undefined,
+        settings: {},
         launched: options.launched ?? false,
         head: undefined,
         cursor: 0
@@ -59,6 +61,8 @@ const opening = (options: {
       inbound: yield* Queue.unbounded<Payload.Payload>(),
       unanswered: Effect.succeed([prompt]),
       history: Effect.succeed(options.history),
+      settings: Effect.succeed({}),
+      changes: yield* Queue.unbounded<AgentSettings>(),
       launched: Effect.void,
       setStatus: () => Effect.void,
       attached: yield* SubscriptionRef.make(true),
@@ -78,6 +82,7 @@ const opening = (options: {
             return {
               output: Stream.never,
               input: () => Effect.void,
+              configure: () => Effect.void,
               status: yield* SubscriptionRef.make<AgentStatus>("idle"),
               process: Effect.succeed(Option.none())
             }

@@ -225,6 +225,38 @@ describe("Journal", () => {
     }).pipe(Effect.provide(NodeContext.layer))
   )
 
+  it.scopedLive(
+    "keeps what was set of a session's agent, and knows it in a journal of the first version",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporary
+        yield* withJournal(directory, (journal) => journal.enter(newSession()))
+        const db = new Sqlite(`${directory}/${Journal.JOURNAL_FILE}`)
+        db.exec("ALTER TABLE sessions DROP COLUMN settings")
+        db.pragma("user_version = 1")
+        db.close()
+        const set = (payload: Payload.JsonObject) =>
+          Payload.make({ type: "session_update", uuid: crypto.randomUUID(), ...payload })
+        const own = set({ permission_mode: "plan", max_thinking_tokens: 0 })
+        yield* withJournal(directory, (journal) =>
+          Effect.gen(function* () {
+            yield* journal.record(session, [
+              { _tag: "Line", payload: { ...own, uuid: EventUuid.make(own.uuid ?? "") } }
+            ])
+            yield* journal.receive(session, [
+              { eventId: EventUuid.make("e"), sequenceNum: 1, payload: set({ model: "opus" }) }
+            ])
+            // Its own word is on its way: the log does not know it yet.
+            yield* journal.chosen(session, { permission_mode: "default" })
+          })
+        )
+        const record = yield* withJournal(directory, (journal) => journal.session(session))
+        expect(Option.map(record, ({ settings }) => settings)).toEqual(
+          Option.some({ permission_mode: "plan", max_thinking_tokens: 0, model: "opus" })
+        )
+      }).pipe(Effect.provide(NodeContext.layer))
+  )
+
   it.scopedLive("a file that is no database is a typed error", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem

@@ -97,6 +97,8 @@ export const Session = open({
   last_sequence_num: Schema.optional(Schema.Int),
   last_message: Schema.optional(Schema.NullOr(Schema.String)),
   model: Schema.optional(Schema.NullOr(Schema.String)),
+  /** What was set of its agent, which every start of it is given. See AgentSettings. */
+  agent_settings: Schema.optional(JsonObject),
   usage: Schema.optional(
     Schema.Struct({
       input_tokens: Schema.Number,

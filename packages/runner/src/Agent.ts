@@ -4,6 +4,7 @@
  * Every driver speaks one vocabulary, the lines of spec 4 §1, whatever its agent speaks: an ACP driver translates.
  */
 
+import type { AgentSettings } from "@causeway/protocol/AgentSettings"
 import type { EventUuid, SessionId } from "@causeway/protocol/Ids"
 import type { Payload } from "@causeway/protocol/Payload"
 import * as Context from "effect/Context"
@@ -55,6 +56,8 @@ export interface AgentSessionSpec {
   readonly forkOf?: string | undefined
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined
+  /** What was set since; goes before `model` and `permissionMode`, to which a setting of null goes back. */
+  readonly settings?: AgentSettings | undefined
   readonly options?: AgentOptions | undefined
   /** Added to the agent's environment, beside `CAUSEWAY_RUN_ID`, `CAUSEWAY_SESSION_ID` and `CAUSEWAY_HUB_URL`. */
   readonly env?: { readonly [name: string]: string } | undefined
@@ -95,6 +98,8 @@ export interface AgentSession {
    * A uuid that was given before is ignored. Returns when it is in charge here, not when it is answered.
    */
   readonly input: (payload: Payload) => Effect.Effect<void>
+  /** Sets what a person has set otherwise than by asking the agent: of the running one, and of each that follows. */
+  readonly configure: (settings: AgentSettings) => Effect.Effect<void>
   readonly status: SubscriptionRef.SubscriptionRef<AgentStatus>
   /** The id of the agent's process, while there is one. */
   readonly process: Effect.Effect<Option.Option<number>>

@@ -6,6 +6,7 @@
  */
 
 import { randomUUID } from "node:crypto"
+import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import * as Payload from "@causeway/protocol/Payload"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
@@ -30,6 +31,7 @@ import {
 } from "./Agent.ts"
 import * as Delivery from "./Delivery.ts"
 import { type Connection, type DriverLine, Drivers } from "./Driver.ts"
+import * as InForce from "./InForce.ts"
 import { describeExit, type ProcessExit } from "./Process/AgentProcess.ts"
 import { ProcessRegistry } from "./Process/ProcessRegistry.ts"
 import { uuid5 } from "./Uuid5.ts"
@@ -69,6 +71,9 @@ const longestDelay = Duration.seconds(30)
 /** Of the end of stderr, this many characters go into an entry of the log. */
 const STDERR_IN_ENTRY = 4000
 
+/** The mode that an agent moves to only where it was started for it. */
+const BYPASS = "bypassPermissions"
+
 type Why = "crashed" | "ended" | "idle"
 
 const isInterrupt = (payload: Payload.Payload): boolean => {
@@ -107,12 +112,23 @@ export const make = (
         let runId: string = randomUUID()
         let phase: "starting" | "up" | "restarting" | "stopped" | "failed" = "starting"
         let connection: Connection | undefined
+        /** Settings that came while a process was being started. */
+        let late: Array<Payload.Payload> = []
         let closing = false
         /** Counts lines and inputs: by it a wait sees that something happened meanwhile. */
         let activity = 0
         let position = 0
         const delivery = Delivery.make(spec.agentSessionId, () => runId)
-        for (const payload of spec.unanswered ?? []) delivery.give(payload, true)
+        const inForce = InForce.make({
+          agentSessionId: spec.agentSessionId,
+          runId: () => runId,
+          base: { model: spec.model, permissionMode: spec.permissionMode },
+          settings: spec.settings ?? AgentSettings.none
+        })
+        for (const payload of spec.unanswered ?? []) {
+          inForce.given(payload)
+          delivery.give(payload, true)
+        }
 
         const current = (): AgentStatus => (phase === "up" ? delivery.status() : phase)
         /** Set from what is true when it is set, so that the last of two concurrent calls tells the truth. */
@@ -136,9 +152,17 @@ export const make = (
 
         // --- One process ---
 
+        const heard = (payload: Payload.Payload): Delivery.Step => {
+          const { before, own } = inForce.line(payload)
+          const told = before.map((line): AgentOutput => ({ _tag: "Line", payload: line }))
+          if (own) return { outputs: told, writes: [] }
+          const step = delivery.line(payload)
+          return told.length === 0 ? step : { ...step, outputs: [...told, ...step.outputs] }
+        }
+
         const read = (line: DriverLine): Delivery.Step =>
           line._tag === "Payload"
-            ? delivery.line(line.payload)
+            ? heard(line.payload)
             : {
                 outputs: [
                   problem(
@@ -244,8 +268,18 @@ export const make = (
               )
             )
             const again = delivery.isBusy()
+            late = []
+            const { model, permissionMode, requests } = inForce.start()
             const agent = yield* driver
-              .connect({ ...spec, runId, resume, resumeInterrupted: resume && again && tired.length === 0 })
+              .connect({
+                ...spec,
+                model,
+                permissionMode,
+                mayBypass: spec.permissionMode === BYPASS,
+                runId,
+                resume,
+                resumeInterrupted: resume && again && tired.length === 0
+              })
               .pipe(Effect.provideService(ProcessRegistry, registry))
             connection = agent
             if ((spec.resume || spec.forkOf !== undefined) && phase === "starting" && !agent.resumed) {
@@ -257,7 +291,7 @@ export const make = (
               )
             }
             yield* Queue.takeAll(writes)
-            yield* Queue.offerAll(writes, delivery.connected().writes)
+            yield* Queue.offerAll(writes, [...requests, ...late, ...delivery.connected().writes])
             yield* enter("up")
             yield* Deferred.succeed(started, undefined)
             yield* Effect.forkScoped(write(agent))
@@ -365,7 +399,16 @@ export const make = (
           input: (payload) =>
             Effect.suspend(() => {
               activity++
+              inForce.given(payload)
               return Effect.zipRight(apply(delivery.give(payload)), Queue.offer(wake, undefined))
+            }),
+          configure: (settings) =>
+            Effect.suspend(() => {
+              const requests = inForce.set(settings)
+              if (connection !== undefined) return Effect.asVoid(Queue.offerAll(writes, requests))
+              // One that does not run is started in what is set; one that is just starting is asked then.
+              late.push(...requests)
+              return Effect.void
             }),
           status,
           process: Effect.sync(() => Option.fromNullable(connection?.pid))

@@ -14,7 +14,9 @@ import type { AgentSessionSpec, AgentUnavailable } from "./Agent.ts"
 import type { ProcessExit, ProcessGone } from "./Process/AgentProcess.ts"
 
 /** What one start of an agent is given. */
-export interface ConnectSpec extends Omit<AgentSessionSpec, "unanswered"> {
+export interface ConnectSpec extends Omit<AgentSessionSpec, "unanswered" | "settings"> {
+  /** Whether the session was made to work without asking: in another mode, it may still be moved there. */
+  readonly mayBypass?: boolean
   /** Names this start; unique. `CAUSEWAY_RUN_ID` in the agent's environment. */
   readonly runId: string
   /** Whether the agent shall take up a turn that a crash interrupted, under its prompt's own uuid. */

@@ -3,6 +3,7 @@
  */
 
 import { randomUUID } from "node:crypto"
+import type { AgentSettings } from "@causeway/protocol/AgentSettings"
 import { EventUuid, OrganizationId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as SessionRow from "@causeway/transcript/SessionRow"
@@ -177,10 +178,9 @@ const toRecord = (row: SessionColumns): SessionRecord => ({
 })
 
 /** A change that a person makes to a session, as an event of its log. */
-export const sessionUpdate = (change: {
-  readonly title?: string
-  readonly archived?: true
-}): Payload.Payload => Payload.make({ type: "session_update", uuid: EventUuid.make(randomUUID()), ...change })
+export const sessionUpdate = (
+  change: AgentSettings & { readonly title?: string; readonly archived?: true }
+): Payload.Payload => Payload.make({ type: "session_update", uuid: EventUuid.make(randomUUID()), ...change })
 
 export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient

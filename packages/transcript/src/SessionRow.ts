@@ -4,6 +4,7 @@
  * `step` is pure, never throws, and keeps the row bounded however long the log is, so the store runs it in the
  * transaction that stores an event and keeps the row beside the log. Source: spec 3 (preface, §1, §2), spec 4 §1.
  */
+import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { PendingApproval, Session, SessionStatus } from "@causeway/protocol/SessionsApi"
 import * as Approvals from "./Approvals.ts"
 import {
@@ -26,7 +27,7 @@ import * as Usage from "./Usage.ts"
 /** Longest texts that a row keeps, in UTF-16 units. */
 export const LAST_MESSAGE_MAX = 240
 export const FIRST_PROMPT_MAX = 240
-/** Requests for another model or mode whose answer is awaited. */
+/** Requests to set something whose answer is awaited. */
 const SETTINGS_MAX = 8
 
 /** Bumped when rows of older versions cannot be read any more; the store then replays the log. */
@@ -56,6 +57,8 @@ export interface SessionRow {
   readonly archivedAt: number | null
   readonly model: string | null
   readonly permissionMode: string | null
+  /** What was set of the agent, which every start of it is given; `model` and `permissionMode` are what it tells. */
+  readonly chosen: AgentSettings.AgentSettings
   /** The agent's own id of the conversation, by which it resumes. */
   readonly agentSessionId: string | null
   readonly workingDirectory: string | null
@@ -78,8 +81,7 @@ export interface SessionRow {
   readonly approvals: Approvals.Approvals
   readonly settings: ReadonlyArray<{
     readonly requestId: string
-    readonly model: string | null
-    readonly permissionMode: string | null
+    readonly change: AgentSettings.AgentSettings
   }>
   readonly counts: {
     readonly events: number
@@ -106,6 +108,7 @@ export const initial: SessionRow = {
   archivedAt: null,
   model: null,
   permissionMode: null,
+  chosen: AgentSettings.none,
   agentSessionId: null,
   workingDirectory: null,
   usage: null,
@@ -151,8 +154,14 @@ const onSessionUpdate = (row: Draft, json: JsonObject, at: number): void => {
   }
   if (json["archived"] === true) row.archivedAt = row.archivedAt ?? at
   else if (json["archived"] === false) row.archivedAt = null
-  row.model = name(json["model"]) ?? row.model
-  row.permissionMode = name(json["permission_mode"]) ?? row.permissionMode
+  choose(row, AgentSettings.of(json))
+}
+
+const choose = (row: Draft, change: AgentSettings.AgentSettings): void => {
+  if (AgentSettings.isEmpty(change)) return
+  row.chosen = AgentSettings.merge(row.chosen, change)
+  row.model = change.model ?? row.model
+  row.permissionMode = change.permission_mode ?? row.permissionMode
 }
 
 const onUser = (row: Draft, json: JsonObject, event: ReadableEvent, at: number): void => {
@@ -247,14 +256,12 @@ const onSystem = (row: Draft, json: JsonObject): void => {
   }
 }
 
-/** Models and modes that people ask for hold once the worker has said so. */
+/** What people ask to set holds once the worker has said so. */
 const onSettingRequested = (row: Draft, json: JsonObject): void => {
-  const request = object(json["request"])
   const requestId = name(json["request_id"])
-  const model = request["subtype"] === "set_model" ? name(request["model"]) : null
-  const permissionMode = request["subtype"] === "set_permission_mode" ? name(request["mode"]) : null
-  if (requestId === null || (model === null && permissionMode === null)) return
-  row.settings = [...row.settings, { requestId, model, permissionMode }].slice(-SETTINGS_MAX)
+  const change = AgentSettings.asked(json["request"])
+  if (requestId === null || AgentSettings.isEmpty(change)) return
+  row.settings = [...row.settings, { requestId, change }].slice(-SETTINGS_MAX)
 }
 
 const onSettingAnswered = (row: Draft, json: JsonObject): void => {
@@ -264,9 +271,7 @@ const onSettingAnswered = (row: Draft, json: JsonObject): void => {
   const setting = row.settings.find((s) => s.requestId === requestId)
   if (setting === undefined) return
   row.settings = row.settings.filter((s) => s !== setting)
-  if (response["subtype"] === "error") return
-  row.model = setting.model ?? row.model
-  row.permissionMode = setting.permissionMode ?? row.permissionMode
+  if (response["subtype"] !== "error") choose(row, setting.change)
 }
 
 // --- The step ---
@@ -353,8 +358,10 @@ export const fromJson = (text: string): SessionRow | undefined => {
   } catch {
     return undefined
   }
-  const row = object(json)
-  if (row["version"] !== VERSION) return undefined
+  const stored = object(json)
+  if (stored["version"] !== VERSION) return undefined
+  // Rows from before settings were kept whole: those that were awaited then are told by the log no more.
+  const row = "chosen" in stored ? stored : { ...stored, chosen: AgentSettings.none, settings: [] }
   // A row of this version was written by `toJson`; the shape is checked so far that `step` can rely on it.
   const approvals = object(row["approvals"])
   const counts = object(row["counts"])
@@ -364,7 +371,7 @@ export const fromJson = (text: string): SessionRow | undefined => {
     Array.isArray(approvals["settled"]) &&
     Array.isArray(row["settings"]) &&
     Object.keys(initial.counts).every((key) => amount(counts[key]) !== null)
-  return whole ? (json as SessionRow) : undefined
+  return whole ? (row as unknown as SessionRow) : undefined
 }
 
 const iso = (at: number): string => new Date(Math.min(at, 8.64e15)).toISOString()
@@ -392,6 +399,7 @@ export const toSession = (
   | "last_message"
   | "model"
   | "permission_mode"
+  | "agent_settings"
   | "usage"
   | "total_cost_usd"
   | "num_turns"
@@ -404,6 +412,7 @@ export const toSession = (
   last_message: row.lastMessage === null ? null : row.lastMessage.text,
   model: row.model,
   permission_mode: row.permissionMode,
+  agent_settings: { ...row.chosen },
   ...(row.usage === null
     ? {}
     : {

@@ -164,6 +164,29 @@ describe("SessionRow", () => {
     expect(replay(init(), ask, reply("error")).permissionMode).toBe("default")
   })
 
+  it("keeps what was set of the agent, whoever set it, and reads a row from before it did", () => {
+    const row = replay(
+      init(),
+      client({ type: "session_update", model: "opus", max_thinking_tokens: 4000 }),
+      worker({ type: "session_update", permission_mode: "plan", config_options: { effort: "high" } }),
+      worker({ type: "session_update", config_options: { fast: true }, max_thinking_tokens: null }),
+      init({ model: "claude-opus-4", permissionMode: "default" })
+    )
+    expect(row.chosen).toEqual({
+      model: "opus",
+      permission_mode: "plan",
+      max_thinking_tokens: null,
+      config_options: { effort: "high", fast: true }
+    })
+    const { chosen: _, ...old } = row
+    expect(
+      SessionRow.fromJson(JSON.stringify({ ...old, settings: [{ requestId: "r", model: "x" }] }))
+    ).toEqual({
+      ...row,
+      chosen: {}
+    })
+  })
+
   it("does not take the hub's spelling of a session for the agent's own", () => {
     expect(replay(init({ session_id: "cse_abc" })).agentSessionId).toBeNull()
   })

@@ -14,6 +14,7 @@ import * as Environments from "@causeway/client/Environments"
 import * as Ingress from "@causeway/client/Ingress"
 import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
+import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import { type EnvironmentId, type SessionId, sessionBody, toCompat } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as Clock from "effect/Clock"
@@ -82,6 +83,8 @@ export interface HeldSessions {
       readonly home: boolean
       readonly model?: string | undefined
       readonly permissionMode?: string | undefined
+      /** What its log says was set of its agent. */
+      readonly settings?: AgentSettings.AgentSettings | undefined
       /** The agent that the session asks for; default: the bridge's own. */
       readonly agent?: string | undefined
       /** Whether the session asks for a worktree of its own. */
@@ -105,10 +108,10 @@ export interface HeldSessions {
   ) => <E extends { readonly message: string }>(effect: Effect.Effect<void, E>) => Effect.Effect<void>
 }
 
-const member = (value: unknown, name: string): unknown =>
+const isObject = (value: unknown): value is Payload.JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
-    ? (value as Payload.JsonObject)[name]
-    : undefined
+
+const member = (value: unknown, name: string): unknown => (isObject(value) ? value[name] : undefined)
 
 const text = (value: unknown): string | undefined =>
   typeof value === "string" && value.length > 0 ? value : undefined
@@ -238,6 +241,7 @@ export const make = (options: {
           model: settings.model ?? config.model,
           permissionMode: settings.permissionMode ?? config.permissionMode
         })
+        if (settings.settings !== undefined) yield* journal.chosen(sessionId, settings.settings)
         return yield* open({ ...record, home: settings.home })
       })
 
@@ -412,6 +416,7 @@ export const make = (options: {
         Effect.map(({ raw }) => ({
           model: text(member(raw["session_context"], "model")),
           permissionMode: text(raw["permission_mode"]),
+          settings: isObject(raw["agent_settings"]) ? AgentSettings.of(raw["agent_settings"]) : undefined,
           agent: text(member(raw["session_context"], "agent")),
           worktree: worktree(member(raw["session_context"], "worktree"))
         })),
@@ -442,9 +447,8 @@ export const make = (options: {
           const { maxSessions } = config
           return yield* emit(BridgeEvent.AtCapacity({ sessionId: work.sessionId, maxSessions }))
         }
-        const before = yield* journal.session(toCompat(work.sessionId))
-        const settings =
-          known !== undefined || Option.isSome(before) ? {} : yield* settingsOf(toCompat(work.sessionId))
+        // Another machine may have had it meanwhile.
+        const settings = known === undefined ? yield* settingsOf(toCompat(work.sessionId)) : {}
         yield* acknowledge(work)
         yield* FiberMap.remove(yielded, sessionBody(work.sessionId))
         const attachment: Link.Attachment = {

@@ -44,6 +44,7 @@ export const crashing = (
         enter: (session) => step(journal.enter(session)),
         session: (id) => step(journal.session(id)),
         sessions: (directory) => step(journal.sessions(directory)),
+        chosen: (id, settings) => step(journal.chosen(id, settings)),
         launched: (id) => step(journal.launched(id)),
         moved: (id, environmentId) => step(journal.moved(id, environmentId)),
         park: (id) => step(journal.park(id)),

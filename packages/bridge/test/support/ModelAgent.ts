@@ -83,6 +83,7 @@ export const make = (): ModelAgent => {
               output: Mailbox.toStream(output),
               input: (payload) => Effect.asVoid(give(payload)),
               status,
+              configure: () => Effect.void,
               process: Effect.succeedNone
             }
           })

@@ -312,14 +312,16 @@ const connect = (
         "warning"
       )
     }
-    for (const [asked, choose] of [
-      [spec.model, Settings.setModel],
-      [spec.permissionMode, Settings.setMode]
-    ] as const) {
-      if (asked === undefined) continue
+    const choices = [
+      ...(spec.model === undefined ? [] : [{ asked: spec.model, choose: Settings.setModel }]),
+      ...(spec.permissionMode === undefined ? [] : [{ asked: spec.permissionMode, choose: Settings.setMode }])
+    ]
+    for (const [at, { asked, choose }] of choices.entries()) {
+      // What is set half is no state to be told of.
+      const told = at === choices.length - 1
       const done = yield* bounded(
         "the choice of model or mode",
-        session.set((settings) => choose(settings, asked))
+        session.set((settings) => choose(settings, asked), told)
       ).pipe(Effect.catchTag("ProcessGone", () => endedAtOnce))
       if (Either.isLeft(done)) yield* session.notice(done.left, "warning")
     }

@@ -60,9 +60,10 @@ export interface Session {
   /** The agent has opened the session. What it told before is translated now. */
   readonly opened: (opened: Opened) => Effect.Effect<void>
   readonly notice: (text: string, severity: "info" | "warning") => Effect.Effect<void>
-  /** Sets the model or the mode; answers why not, in words for a person. */
+  /** Sets the model or the mode; answers why not, in words for a person. Told to who listens unless `told` is false. */
   readonly set: (
-    change: (settings: Settings.Settings) => Either.Either<Settings.Change, string>
+    change: (settings: Settings.Settings) => Either.Either<Settings.Change, string>,
+    told?: boolean
   ) => Effect.Effect<Either.Either<void, string>, ProcessGone>
   readonly send: (payload: Payload) => Effect.Effect<void, ProcessGone>
   /** The agent is gone and everything it said was handled. */
@@ -431,7 +432,7 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
         })
       ])
 
-    const set: Session["set"] = (choose) =>
+    const set: Session["set"] = (choose, told = true) =>
       Effect.gen(function* () {
         if (state === undefined) return Either.left("the agent has no session")
         const change = choose(state.settings)
@@ -448,7 +449,7 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
           "modeId" in params
             ? Settings.withMode(state.settings, params.modeId)
             : Settings.withConfigOptions(state.settings, Read.object(result.right)["configOptions"])
-        yield* translate({ _tag: "SettingsChanged", settings })
+        yield* translate({ _tag: "SettingsChanged", settings, told })
         return Either.right(undefined)
       })
 

@@ -160,7 +160,8 @@ export type Input =
   | { readonly _tag: "PermissionWithdrawn"; readonly requestId: string }
   /** What a terminal has printed so far, for the calls that show it. */
   | { readonly _tag: "TerminalOutput"; readonly terminalId: string; readonly output: string }
-  | { readonly _tag: "SettingsChanged"; readonly settings: Settings.Settings }
+  /** `told`: whoever listens hears of it. */
+  | { readonly _tag: "SettingsChanged"; readonly settings: Settings.Settings; readonly told: boolean }
   | { readonly _tag: "TurnEnded"; readonly end: TurnEnd; readonly at: number; readonly queued: number }
   /** Nothing has come for a while, or nothing can come any more: what was begun is written. */
   | { readonly _tag: "Quiet" }
@@ -966,7 +967,8 @@ const apply = (draft: Draft, input: Input): void => {
       draft.terminals = replaced(draft.terminals, input.terminalId, input.output)
       return
     case "SettingsChanged":
-      onSettings(draft, input.settings)
+      if (input.told) onSettings(draft, input.settings)
+      else draft.settings = input.settings
       return
     case "TurnEnded":
       endTurn(draft, input.end, input.at, input.queued)

@@ -68,6 +68,9 @@ export const ofSpec = (spec: ConnectSpec): Effect.Effect<ReadonlyArray<string>, 
     return [
       ...flag("model", spec.model),
       ...flag("permission-mode", spec.permissionMode),
+      ...(spec.mayBypass === true && spec.permissionMode !== "bypassPermissions"
+        ? ["--allow-dangerously-skip-permissions"]
+        : []),
       ...flag("max-turns", options.maxTurns?.toString()),
       ...flag("system-prompt", options.systemPrompt),
       ...flag("append-system-prompt", options.appendSystemPrompt),

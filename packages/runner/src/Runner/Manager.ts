@@ -178,6 +178,7 @@ export const make = (
             forkOf,
             model: run.model ?? undefined,
             permissionMode: run.permissionMode ?? undefined,
+            settings: (yield* require(store, run.id)).row.chosen,
             options: run.options ?? undefined,
             unanswered: recovered?.unanswered
           })

@@ -25,6 +25,10 @@ export type Directive =
   | { readonly _tag: "BadLine" }
   | { readonly _tag: "Fail"; readonly text: string }
   | { readonly _tag: "Env" }
+  /** Tells what it is set to. */
+  | { readonly _tag: "Settings" }
+  /** Moves to a permission mode by itself. */
+  | { readonly _tag: "Mode"; readonly mode: string }
 
 /** Directives that may also be given as a slash command, at the start of the prompt alone; `init` offers these. */
 export const commands: ReadonlyArray<string> = ["compact", "env", "say", "think", "todo"]
@@ -98,6 +102,10 @@ const directive = (name: string, rest: string): Directive | undefined => {
       return { _tag: "Fail", text: rest === "" ? "failed as asked" : rest }
     case "env":
       return { _tag: "Env" }
+    case "settings":
+      return { _tag: "Settings" }
+    case "mode":
+      return { _tag: "Mode", mode: first === "" ? "default" : first }
     default:
       return undefined
   }

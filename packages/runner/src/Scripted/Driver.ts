@@ -43,7 +43,8 @@ export const make = (options: ScriptedOptions): Driver => {
               options.directory,
               "--include-partial-messages",
               ...(spec.model === undefined ? [] : ["--model", spec.model]),
-              ...(spec.permissionMode === undefined ? [] : ["--permission-mode", spec.permissionMode])
+              ...(spec.permissionMode === undefined ? [] : ["--permission-mode", spec.permissionMode]),
+              ...(spec.mayBypass === true ? ["--allow-dangerously-skip-permissions"] : [])
             ],
             cwd: spec.cwd,
             env: Environment.forAgent(options, spec, {

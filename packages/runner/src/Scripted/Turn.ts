@@ -23,6 +23,10 @@ export interface Surroundings {
   readonly transcript: Transcript
   readonly model: () => string
   readonly permissionMode: () => string
+  /** What it is set to. */
+  readonly settings: () => Json
+  /** Moves to a permission mode by itself. */
+  readonly moveTo: (mode: string) => void
   readonly say: (line: string) => void
   /** Asks the host whether a tool may be used. */
   readonly ask: (requestId: string, request: Json) => Promise<Answer>
@@ -505,6 +509,13 @@ export const run = async (
         await say(known.length === 0 ? "recalls nothing" : `recalls: ${known.join(" | ")}`)
         return
       }
+      case "Settings":
+        await say(JSON.stringify(around.settings()))
+        return
+      case "Mode":
+        around.moveTo(directive.mode)
+        await say(`in mode ${directive.mode}`)
+        return
       case "Env":
         await say(Object.keys(around.environment).sort().join(" "))
         return

@@ -3,7 +3,7 @@
  * everything can be tried without an account and every fault caused on purpose.
  *
  *     scripted-agent (--session-id UUID | --resume UUID [--fork-session]) [--config-dir DIR] [--model NAME]
- *                    [--permission-mode MODE] [--include-partial-messages]
+ *                    [--permission-mode MODE] [--allow-dangerously-skip-permissions] [--include-partial-messages]
  *
  * It imports nothing but Node, so that it starts at once.
  */
@@ -29,6 +29,7 @@ const { values: flags } = parseArgs({
     "config-dir": { type: "string" },
     model: { type: "string" },
     "permission-mode": { type: "string" },
+    "allow-dangerously-skip-permissions": { type: "boolean" },
     "include-partial-messages": { type: "boolean" }
   },
   strict: false
@@ -95,11 +96,28 @@ const answeredBefore = new Set(
 
 let model = flag("model") ?? "scripted-1"
 let mode = flag("permission-mode") ?? "default"
+let thinkingTokens: number | null = null
+let flagSettings: Json = {}
 const allowed = new Set<string>()
+
+/** Told whenever it moves, whoever moved it. */
+const moveTo = (to: string): void => {
+  mode = to
+  say(
+    JSON.stringify({
+      type: "system",
+      subtype: "status",
+      status: null,
+      permissionMode: mode,
+      session_id: sessionId,
+      uuid: randomUUID()
+    })
+  )
+}
 
 const learn = (updates: ReadonlyArray<Json>): void => {
   for (const update of updates) {
-    if (update["type"] === "setMode" && typeof update["mode"] === "string") mode = update["mode"]
+    if (update["type"] === "setMode" && typeof update["mode"] === "string") moveTo(update["mode"])
     if (update["type"] !== "addRules" || update["behavior"] !== "allow" || !Array.isArray(update["rules"]))
       continue
     for (const rule of update["rules"]) {
@@ -135,6 +153,13 @@ const around: Turn.Surroundings = {
   transcript,
   model: () => model,
   permissionMode: () => mode,
+  settings: () => ({
+    model,
+    permission_mode: mode,
+    max_thinking_tokens: thinkingTokens,
+    flag_settings: flagSettings
+  }),
+  moveTo,
   say,
   ask: (requestId, request) =>
     new Promise<Answer>((answer) => {
@@ -259,7 +284,10 @@ const control = (requestId: string, request: Json): void => {
       return
     }
     case "set_model":
-      model = typeof request["model"] === "string" ? request["model"] : "scripted-1"
+      model =
+        typeof request["model"] === "string" && request["model"] !== "default"
+          ? request["model"]
+          : (flag("model") ?? "scripted-1")
       reply(requestId, {})
       return
     case "set_permission_mode": {
@@ -268,25 +296,25 @@ const control = (requestId: string, request: Json): void => {
         refuse(requestId, "mode is missing")
         return
       }
-      if (to === "bypassPermissions" && flag("permission-mode") !== "bypassPermissions") {
+      if (
+        to === "bypassPermissions" &&
+        flag("permission-mode") !== "bypassPermissions" &&
+        flags["allow-dangerously-skip-permissions"] !== true
+      ) {
         refuse(requestId, "bypassPermissions needs a launch in that mode", "bypass_not_launched")
         return
       }
-      mode = to
-      reply(requestId, { mode })
-      say(
-        JSON.stringify({
-          type: "system",
-          subtype: "status",
-          status: null,
-          permissionMode: mode,
-          session_id: sessionId,
-          uuid: randomUUID()
-        })
-      )
+      reply(requestId, { mode: to })
+      moveTo(to)
       return
     }
     case "set_max_thinking_tokens":
+      thinkingTokens =
+        typeof request["max_thinking_tokens"] === "number" ? request["max_thinking_tokens"] : null
+      reply(requestId, {})
+      return
+    case "apply_flag_settings":
+      if (isObject(request["settings"])) flagSettings = { ...flagSettings, ...request["settings"] }
       reply(requestId, {})
       return
     default:
