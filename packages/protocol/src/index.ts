@@ -1,6 +1,6 @@
 export * as AccessTokensApi from "./AccessTokensApi.ts"
-export * as Ansi from "./Ansi.ts"
 export * as AgentSettings from "./AgentSettings.ts"
+export * as Ansi from "./Ansi.ts"
 export * as Api from "./Api.ts"
 export * as Authorization from "./Authorization.ts"
 export * as BareDoorApi from "./BareDoorApi.ts"
