@@ -285,6 +285,8 @@ export class GatewaySessions extends Context.Tag("@causeway/store/GatewaySession
       readonly keep: number
       readonly archivedAt: number
     }) => Effect.Effect<void, StoreUnavailable>
+    /** The event came with a copied transcript: in this log it was neither sent nor delivered. */
+    readonly isCopy: (sid: number, uuid: string) => Effect.Effect<boolean, StoreUnavailable>
     /** Transcript entries of a log. */
     readonly countTranscript: (sid: number) => Effect.Effect<number, StoreUnavailable>
     /** Removes logs for good, with their rows. */
@@ -678,6 +680,13 @@ export const make = Effect.gen(function* () {
     ),
     prompts: guarded((sid, limit) =>
       events("sid = ? AND source = 'client' AND type = 'user' ORDER BY seq DESC LIMIT ?", [sid, limit])
+    ),
+    isCopy: guarded((sid: number, uuid: string) =>
+      Effect.map(
+        sql<{ readonly seq: number }>`SELECT seq FROM events WHERE sid = ${sid} AND uuid = ${uuid}
+          AND delivery = 'processed' AND delivery_no IS NULL`,
+        (rows) => rows.length > 0
+      )
     ),
     copyTranscript: guarded(copyTranscript),
     trim: guarded(trim),

@@ -435,11 +435,11 @@ export const make = Effect.gen(function* () {
         operations.idempotency.sweep(now)
         for (const run of runs.expired(now)) {
           const record = yield* sessions.bySession(run.session)
-          if (record === undefined) runs.remove(run.id)
+          if (record === undefined) runs.remove(run)
           else {
             yield* operations
               .abort(record, { runId: run.id, by: undefined, stopReason: "timeout" })
-              .pipe(Effect.catchTag("GatewayRefused", () => Effect.sync(() => runs.remove(run.id))))
+              .pipe(Effect.catchTag("GatewayRefused", () => Effect.sync(() => runs.remove(run))))
           }
         }
       }).pipe(logFailure("ending runs that were lost")),

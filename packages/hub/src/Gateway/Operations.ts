@@ -21,7 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import { uuidOf } from "./Checkpoints.ts"
+import { isUuid, uuidOf } from "./Checkpoints.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import type { Connection } from "./Connections.ts"
 import { invalid, type Refused, unavailable } from "./Failure.ts"
@@ -83,8 +83,8 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
   Operations,
   {
     readonly idempotency: Idempotency
-    /** Uuid of the event of a run's message. */
-    readonly promptUuid: (runId: string) => string
+    /** Uuid of the event of a run's message in a session. */
+    readonly promptUuid: (session: string, runId: string) => string
     readonly canonical: (key: string) => Effect.Effect<string>
     /** The living session of a key as somebody gave it. */
     readonly find: (
@@ -168,6 +168,12 @@ const policyAllows = (config: GatewayConfig, record: GatewayRecord): boolean => 
   if (matching.some((rule) => rule.action === "deny")) return false
   return matching.length > 0 || config.sendPolicy.default === "allow"
 }
+
+/** A key that is a uuid is the event's, as pages send it; of any other the session is part. */
+const promptUuid = (session: string, runId: string): string =>
+  isUuid(runId) ? uuidOf(runId) : uuidOf(`${session}\n${runId}`)
+
+const outcomeKey = (session: string, runId: string): string => `chat:${session}:${runId}`
 
 export const make = Effect.gen(function* () {
   const sessions = yield* GatewaySessions
@@ -304,8 +310,8 @@ export const make = Effect.gen(function* () {
 
   const endRun: Operations["Type"]["endRun"] = (run, end) =>
     Effect.gen(function* () {
-      runs.remove(run.id)
-      idempotency.set(`chat:${run.id}`, end.outcome, end.at)
+      runs.remove(run)
+      idempotency.set(outcomeKey(run.session, run.id), end.outcome, end.at)
       const record = yield* sessions.bySession(run.session)
       if (record === undefined) return
       const startedAt = run.startedAt ?? run.createdAt
@@ -342,24 +348,32 @@ export const make = Effect.gen(function* () {
       }
       const now = yield* Clock.currentTimeMillis
       const { runId } = request
-      const cached = idempotency.get(`chat:${runId}`, now)
+      const cached = idempotency.get(outcomeKey(record.session, runId), now)
       if (cached !== undefined) return { payload: cached.payload, cached: true, release: nothing }
-      if (runs.get(runId) !== undefined) {
+      const underWay = runs.get(record.session, runId)
+      // Whether the other one is stored decides whether this one is: an answer is given for what is in the log alone.
+      if (
+        underWay !== undefined &&
+        (underWay.stored === undefined || (yield* Deferred.await(underWay.stored)))
+      ) {
         return { payload: { runId, status: "in_flight" }, cached: true, release: nothing }
       }
-      const uuid = EventUuid.make(uuidOf(runId))
-      const stored = yield* sessions.byUuid(record.sid, uuid)
-      if (stored !== undefined) {
+      const named = promptUuid(record.session, runId)
+      const known = yield* sessions.byUuid(record.sid, named)
+      const isCopy = known !== undefined && (yield* sessions.isCopy(record.sid, named))
+      if (known !== undefined && !isCopy) {
         // Sent before this process began: the log knows what became of it.
-        const status = stored.delivery === "processed" ? "ok" : "in_flight"
+        const status = known.delivery === "processed" ? "ok" : "in_flight"
         return { payload: { runId, status }, cached: true, release: nothing }
       }
+      const uuid = EventUuid.make(isCopy ? uuidOf(`${record.session}\n${named}`) : named)
       if (record.environmentId === undefined) {
         const environment = yield* chooseEnvironment(record.organizationId, record.agentId)
         if (environment !== undefined) yield* sessions.assignEnvironment(record.sid, environment, false)
       }
       const answered = yield* Deferred.make<void>()
       const release = Effect.asVoid(Deferred.succeed(answered, undefined))
+      const stored = yield* Deferred.make<boolean>()
       const run: Run = {
         id: runId,
         organizationId: record.organizationId,
@@ -372,6 +386,7 @@ export const make = Effect.gen(function* () {
         createdAt: now,
         expiresAt: expiry(now, request.timeoutMs),
         answered,
+        stored,
         promptSeq: undefined,
         startedAt: undefined,
         text: "",
@@ -397,17 +412,17 @@ export const make = Effect.gen(function* () {
           parent_tool_use_id: null,
           timestamp: new Date(now).toISOString()
         })
+        yield* Deferred.succeed(stored, true)
         if (appended.duplicate) {
-          runs.remove(runId)
+          runs.remove(run)
           return { payload: { runId, status: "in_flight" }, cached: true, release }
         }
         return { payload: { runId, status: "started" }, cached: false, release }
       }).pipe(
         Effect.onError(() =>
-          Effect.zipRight(
-            Effect.sync(() => runs.remove(runId)),
-            release
-          )
+          Effect.all([Effect.sync(() => runs.remove(run)), Deferred.succeed(stored, false), release], {
+            discard: true
+          })
         )
       )
     })
@@ -443,9 +458,12 @@ export const make = Effect.gen(function* () {
       const all = yield* runsOf(record)
       let stopping = all
       if (options.runId !== undefined) {
-        const run = runs.get(options.runId)
-        if (run === undefined) return { aborted: false, runIds: [] }
-        if (run.session !== record.session) return yield* invalid("runId does not match sessionKey")
+        const run = runs.get(record.session, options.runId)
+        if (run === undefined) {
+          return runs.named(record.organizationId, options.runId).length === 0
+            ? { aborted: false, runIds: [] }
+            : yield* invalid("runId does not match sessionKey")
+        }
         if (!mayStop(run, options.by)) return yield* invalid("unauthorized")
         stopping = [run]
       } else {
@@ -548,7 +566,7 @@ export const make = Effect.gen(function* () {
 
   return Operations.of({
     idempotency,
-    promptUuid: uuidOf,
+    promptUuid,
     canonical,
     find,
     requireAgent,

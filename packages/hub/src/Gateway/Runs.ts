@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import type * as Deferred from "effect/Deferred"
 import * as Layer from "effect/Layer"
 
-/** The id of a run is its idempotency key. */
+/** The id of a run is its idempotency key, which its sender chose: it counts within its session alone. */
 export interface Run {
   readonly id: string
   readonly organizationId: OrganizationId
@@ -28,6 +28,8 @@ export interface Run {
   readonly expiresAt: number
   /** Completes when the sender was answered and told of the change: events of the message come after. */
   readonly answered: Deferred.Deferred<void> | undefined
+  /** Completes with whether the message was stored; undefined: it is in the log. */
+  readonly stored: Deferred.Deferred<boolean> | undefined
   /** Position of the message, once its event was passed on: what the log holds before it belongs to other runs. */
   promptSeq: number | undefined
   /** Set by the agent's turn. */
@@ -70,6 +72,7 @@ export const unowned = (
   createdAt: prompt.createdAt,
   expiresAt: expiry(at.now, undefined),
   answered: undefined,
+  stored: undefined,
   promptSeq: prompt.seq,
   startedAt: at.startedAt,
   text: "",
@@ -78,21 +81,29 @@ export const unowned = (
   seq: 0
 })
 
+const place = (session: string, id: string): string => `${session}\n${id}`
+
 export class Runs {
-  private readonly byId = new Map<string, Run>()
+  /** By session and id. */
+  private readonly all = new Map<string, Run>()
   private readonly skips = new Map<string, number>()
   private readonly told = new Set<string>()
   private readonly bySessionBody = new Map<string, Array<Run>>()
 
   add(run: Run): void {
-    this.byId.set(run.id, run)
+    this.all.set(place(run.session, run.id), run)
     const others = this.bySessionBody.get(run.session)
     if (others === undefined) this.bySessionBody.set(run.session, [run])
     else others.push(run)
   }
 
-  get(id: string): Run | undefined {
-    return this.byId.get(id)
+  get(session: string, id: string): Run | undefined {
+    return this.all.get(place(session, id))
+  }
+
+  /** Runs of an organisation that go by an id: one, unless several sessions were sent the same key. */
+  named(organizationId: OrganizationId, id: string): ReadonlyArray<Run> {
+    return [...this.all.values()].filter((run) => run.id === id && run.organizationId === organizationId)
   }
 
   /** Oldest first. */
@@ -111,16 +122,15 @@ export class Runs {
   }
 
   hasKey(organizationId: OrganizationId, key: string): boolean {
-    for (const run of this.byId.values()) {
+    for (const run of this.all.values()) {
       if (run.key === key && run.organizationId === organizationId) return true
     }
     return false
   }
 
-  remove(id: string): void {
-    const run = this.byId.get(id)
-    if (run === undefined) return
-    this.byId.delete(id)
+  remove(run: Run): void {
+    if (this.all.get(place(run.session, run.id)) !== run) return
+    this.all.delete(place(run.session, run.id))
     const left = this.ofSession(run.session).filter((each) => each !== run)
     if (left.length === 0) this.bySessionBody.delete(run.session)
     else this.bySessionBody.set(run.session, left)
@@ -152,11 +162,11 @@ export class Runs {
   }
 
   expired(nowMillis: number): ReadonlyArray<Run> {
-    return [...this.byId.values()].filter((run) => nowMillis >= run.expiresAt)
+    return [...this.all.values()].filter((run) => nowMillis >= run.expiresAt)
   }
 
   get size(): number {
-    return this.byId.size
+    return this.all.size
   }
 }
 

@@ -143,7 +143,10 @@ export const make = Effect.gen(function* () {
           ? Effect.succeed(prompts)
           : Effect.map(
               Effect.forEach(wanted, (runId) =>
-                sessions.byUuid(record.sid, runs.get(runId)?.promptUuid ?? operations.promptUuid(runId))
+                sessions.byUuid(
+                  record.sid,
+                  runs.get(record.session, runId)?.promptUuid ?? operations.promptUuid(record.session, runId)
+                )
               ),
               (found) => found.flatMap((event) => event ?? [])
             )

@@ -190,10 +190,12 @@ export const make = Effect.gen(function* () {
       Effect.gen(function* () {
         const none = answer({ ok: true, abortedRunId: null, status: "no-active-run" })
         const runId = params.runId?.trim() || undefined
-        const run = runId === undefined ? undefined : runs.get(runId)
-        const own = run !== undefined && run.organizationId === organizationId ? run.key : undefined
+        const named = runId === undefined ? [] : runs.named(organizationId, runId)
         const given = params.key?.trim() || undefined
-        const key = given ?? own
+        if (given === undefined && named.length > 1) {
+          return yield* invalid("several sessions have a run of this runId: name the key too")
+        }
+        const key = given ?? named[0]?.key
         if (key === undefined) return runId === undefined ? yield* invalid("key required") : none
         const record = yield* operations.find(organizationId, key)
         if (record === undefined) return none
