@@ -99,13 +99,13 @@ scenes("approvals", (scene) => {
       await bash.getByText("make clean").waitFor()
       await shot("inbox")
       // What the list had cut is here whole before it can be allowed.
-      const allow = write.getByRole("button", { name: "Allow", exact: true })
       await write.locator("button:enabled", { hasText: "Allow" }).first().waitFor()
-      await allow.focus()
-      await page.keyboard.press("Alt+KeyY")
+      await write.focus()
+      await page.keyboard.press("KeyY")
       await write.waitFor({ state: "detached" })
       await bash.getByRole("textbox").fill("keep it")
-      await page.keyboard.press("Alt+KeyN")
+      await bash.focus()
+      await page.keyboard.press("KeyN")
       await bash.waitFor({ state: "detached" })
       expect((await hub.hand.find(one, answers("in-1"))).payload["response"]).toMatchObject({
         response: { behavior: "allow", updatedInput: { file_path: "/a", content } }

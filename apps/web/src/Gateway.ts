@@ -95,6 +95,8 @@ const ANSWER_MILLIS = 30_000
 export const QUIET_MILLIS = 20_000
 /** … and without an answer for this long the connection is lost. As long may the challenge take. */
 export const PROBE_MILLIS = 10_000
+/** A person has come back, or the machine has woken: a connection that is not heard of for this long is begun anew. */
+export const WAKE_MILLIS = 3000
 /** Between two looks at the two above. */
 const LOOK_MILLIS = 5000
 
@@ -137,8 +139,8 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
   let send: (text: string) => void = () => undefined
   /** Ends the attempt or the connection that there is. */
   let drop: () => void = () => undefined
-  /** Asks the other side for a sign of life. */
-  let probe: () => void = () => undefined
+  /** Asks the other side for a sign of life, and begins anew where none comes soon. */
+  let wake: () => void = () => undefined
   let cancelRetry: () => void = () => undefined
 
   const become = (next: Connection): void => {
@@ -229,13 +231,16 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
     let asked: number | null = heard
     let cancelLook: () => void = () => undefined
     let cancelStable: () => void = () => undefined
+    let cancelWake: (() => void) | undefined
+    let probe: () => void = () => undefined
 
     const end = (then: () => void): void => {
       if (over) return
       over = true
       cancelLook()
       cancelStable()
-      send = drop = probe = () => undefined
+      cancelWake?.()
+      send = drop = wake = () => undefined
       socket?.close()
       for (const settle of [...waiting.values()]) settle(unreachable())
       then()
@@ -248,8 +253,12 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
           world.online() ? { _tag: "reconnecting", reason, inMillis } : { _tag: "offline", inMillis }
         )
       })
+    let looked = heard
     const look = (): void => {
       const now = world.now()
+      // Timers that come late: the machine has slept.
+      if (now - looked > 2 * LOOK_MILLIS) wake()
+      looked = now
       if (asked !== null && now - asked >= PROBE_MILLIS) {
         lose("the hub fell silent")
         return
@@ -278,7 +287,7 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
         failures = 0
       })
       probe = () => {
-        if (asked !== null) return
+        // Asked a second time, too: what was asked before a sleep may never have left.
         asked = world.now()
         void request("health", {})
       }
@@ -289,6 +298,8 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
       if (over) return
       heard = world.now()
       asked = null
+      cancelWake?.()
+      cancelWake = undefined
       let frame: JsonObject
       try {
         frame = object(JSON.parse(text))
@@ -327,6 +338,16 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
     if (over) return
     send = socket.send
     drop = () => end(() => undefined)
+    wake = () => {
+      if (cancelWake !== undefined) return
+      cancelWake = world.after(WAKE_MILLIS, () =>
+        end(() => {
+          failures = 0
+          dial()
+        })
+      )
+      probe()
+    }
     cancelLook = world.after(LOOK_MILLIS, look)
   }
   dial()
@@ -343,7 +364,7 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
       if (connection._tag === "reconnecting" || connection._tag === "offline") {
         failures = 0
         dial()
-      } else probe()
+      } else wake()
     },
     stop: () => {
       stopped = true

@@ -8,6 +8,7 @@ import * as Devices from "./Devices.ts"
 import type { Frame } from "./Frame.ts"
 import * as Gateway from "./Gateway.ts"
 import * as Hub from "./Hub.ts"
+import * as Left from "./Left.ts"
 import * as Notice from "./Notice.ts"
 import * as Outbox from "./Outbox.ts"
 import type { Route } from "./Route.ts"
@@ -84,6 +85,8 @@ export interface World {
   /** Kept for this tab alone: what is not sent yet is sent by one tab. */
   readonly outbox: { readonly load: () => string | null; readonly save: (text: string) => void }
   readonly visible: () => boolean
+  /** Whether a session has room beside the list. */
+  readonly roomy: () => boolean
   readonly notify: (notice: Notice.Notice) => void
   /** Takes back what was shown under a tag. */
   readonly withdraw: (tag: string) => void
@@ -275,6 +278,7 @@ export const make = (world: World): Model => {
         loaded: state.loaded || problem === null,
         listProblem: problem
       })
+      if (problem === null) beginSomewhere()
       if (problem === null && wasLoaded) {
         for (const session of sessions) tellOf(before.get(session.id), session)
       }
@@ -289,6 +293,16 @@ export const make = (world: World): Model => {
         soon()
       }
     }
+  }
+  let begun = false
+  /** Who has never been here, and has not said where to go, sees the session that a machine has begun. */
+  const beginSomewhere = (): void => {
+    if (begun || state.route._tag !== "List") return
+    const here = state.sessions.filter((session) => !session.archived)
+    const first = here.find((session) => session.connected) ?? here[0]
+    if (first === undefined) return
+    begun = true
+    if (state.open === null && world.roomy()) openSession(first.id, null)
   }
   let planned = false
   let readAt = Number.NEGATIVE_INFINITY
@@ -383,7 +397,9 @@ export const make = (world: World): Model => {
           step(id, mine)
         },
         onConnection: (connection) => {
-          if (mine === generation) setOpen(id, { connection, connectionAt: world.gateway.now() })
+          if (mine !== generation) return
+          if (connection._tag === "ended" && connection.reason === "not-found") Left.forget(world.store, id)
+          setOpen(id, { connection, connectionAt: world.gateway.now() })
         }
       })
     }
@@ -512,6 +528,8 @@ export const make = (world: World): Model => {
     go: (route) => {
       const id = route._tag === "Session" ? route.id : null
       set({ route })
+      if (id !== null) begun = true
+      Left.keep(world.store, route)
       if (route._tag === "Devices" && isConnected()) void readDevices()
       if (id === (state.open?.id ?? null)) return
       if (id !== null) {

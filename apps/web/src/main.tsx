@@ -4,39 +4,21 @@ import { createRoot } from "react-dom/client"
 import * as Credentials from "./Credentials.ts"
 import * as Device from "./Device.ts"
 import * as Hub from "./Hub.ts"
+import * as Keys from "./Keys.ts"
+import * as Left from "./Left.ts"
 import * as Model from "./Model.ts"
 import * as Notifications from "./Notifications.ts"
 import * as Route from "./Route.ts"
+import * as Seen from "./Seen.ts"
+import * as Storage from "./Storage.ts"
 import { App } from "./ui/App.tsx"
 import { SignIn } from "./ui/SignIn.tsx"
 
 const root = createRoot(document.getElementById("app") ?? document.body)
 
-/** `localStorage`; a browser that keeps nothing for this page signs in anew at each load. */
-const memory = new Map<string, string>()
-const storage: Credentials.Storage = {
-  get: (key) => {
-    try {
-      return localStorage.getItem(key)
-    } catch {
-      return memory.get(key) ?? null
-    }
-  },
-  set: (key, value) => {
-    try {
-      localStorage.setItem(key, value)
-    } catch {
-      memory.set(key, value)
-    }
-  },
-  remove: (key) => {
-    try {
-      localStorage.removeItem(key)
-    } catch {
-      memory.delete(key)
-    }
-  }
-}
+/** For this browser, all tabs of it; and for this tab alone. */
+const storage = Storage.make(() => localStorage)
+const ofTab = Storage.make(() => sessionStorage)
 const credentials = Credentials.make(storage, (bytes) => crypto.getRandomValues(new Uint8Array(bytes)))
 
 const after = (millis: number, then: () => void): (() => void) => {
@@ -58,6 +40,17 @@ const signIn = (why: Model.SignedOut | null): void => {
     <SignIn why={why} enter={enter} resume={credentials.grant() === null ? null : () => enter(null)} />
   )
 }
+
+/** Where somebody left, put into an address that names no place. */
+const resume = (): Route.Route | null => {
+  if (!/^#?\/?$/.test(location.hash) || resumed) return null
+  resumed = true
+  const left = Left.of(storage)
+  if (left !== null) history.replaceState(null, "", `${location.pathname}${location.search}${Route.to(left)}`)
+  return left
+}
+/** Once for each load: after that it is people who say where to go. */
+let resumed = false
 
 /** Opens the app: with what a person has brought, or (null) as the device that was let in before. */
 const enter = (ticket: Credentials.Ticket | null): void => {
@@ -87,18 +80,9 @@ const enter = (ticket: Credentials.Ticket | null): void => {
     displayName: Device.nameOf(navigator.userAgent),
     uuid: Hub.uuid,
     store: storage,
-    outbox: {
-      load: () => sessionStorage.getItem("outbox"),
-      save: (text) => {
-        try {
-          sessionStorage.setItem("outbox", text)
-        } catch {
-          // Too large to be kept over a reload; it is sent all the same.
-          sessionStorage.removeItem("outbox")
-        }
-      }
-    },
+    outbox: { load: () => ofTab.get("outbox"), save: (text) => ofTab.set("outbox", text) },
     visible: () => document.visibilityState === "visible",
+    roomy: () => matchMedia("(min-width: 761px)").matches,
     notify: (notice) => notifications.show(notice),
     withdraw: (tag) => notifications.withdraw(tag),
     navigate: (route) => goTo(Route.to(route)),
@@ -111,10 +95,10 @@ const enter = (ticket: Credentials.Ticket | null): void => {
     void notifications.renew()
   })
   model = made
-  made.go(Route.of(location.hash))
+  made.go(resume() ?? Route.of(location.hash))
   root.render(
     <StrictMode>
-      <App model={made} notifications={notifications} cancel={() => signIn(null)} />
+      <App model={made} notifications={notifications} stores={[storage, ofTab]} cancel={() => signIn(null)} />
     </StrictMode>
   )
 }
@@ -126,17 +110,20 @@ const takeTicket = (): Credentials.Ticket | null => {
   return ticket
 }
 
+Keys.guard(window)
 addEventListener("hashchange", () => {
   const ticket = takeTicket()
   if (ticket === null) model?.go(Route.of(location.hash))
   else enter(ticket)
 })
+// A machine that wakes has sockets that look alive; what tells of it differs between browsers.
 const hurry = (): void => model?.hurry()
-addEventListener("online", hurry)
-addEventListener("offline", hurry)
+for (const event of ["online", "offline", "pageshow", "focus"]) addEventListener(event, hurry)
+document.addEventListener("resume", hurry)
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") hurry()
 })
+Seen.follow(window)
 // Another tab has signed out, or in.
 addEventListener("storage", (event) => {
   if (event.key !== Credentials.GRANT) return

@@ -67,6 +67,7 @@ const run = (ticket: Ticket | null = { _tag: "Token", token: "secret" }) => {
     store: at.store,
     outbox: { load: () => null, save: () => undefined },
     visible: () => visible,
+    roomy: () => false,
     notify: (notice) => told.push(notice),
     withdraw: (tag) => withdrawn.push(tag),
     navigate: () => undefined,

@@ -7,6 +7,8 @@ export interface Wire {
   /** Breaks every connection, and refuses new ones until it is mended. */
   readonly cut: () => void
   readonly mend: () => void
+  /** Lets nothing more through on the connections that are open, and leaves them open; new ones work. */
+  readonly silence: () => void
   readonly close: () => Promise<void>
 }
 
@@ -43,6 +45,9 @@ export const make = (port: number): Promise<Wire> =>
       resolve({
         url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
         cut,
+        silence: () => {
+          for (const socket of open) socket.unpipe().resume()
+        },
         mend: () => {
           whole = true
         },

@@ -636,8 +636,11 @@ const inPanel = (model: Model, key: Key, uuid: string): Step | null => {
     const scroll = Math.min(outcome.panel.scroll, PanelRows.scrollMax(shown))
     return [{ ...next, panel: { ...outcome.panel, scroll } }, none]
   }
+  // Whoever has been writing may go on to type: that is no answer to what is asked next.
+  const { words } = model.panel
+  const after: Model = words === null ? next : { ...next, focus: "composer", typedAt: model.now }
   return [
-    follow({ ...next, answering: new Set([...model.answering, requestId]) }),
+    follow({ ...after, answering: new Set([...model.answering, requestId]) }),
     [{ _tag: "Answer", requestId, payload: { ...outcome.answer, uuid } }]
   ]
 }

@@ -9,7 +9,7 @@ import { Metrics } from "./Metrics.tsx"
 import { SessionPane } from "./Session.tsx"
 import { Sidebar } from "./Sidebar.tsx"
 import { Entering } from "./SignIn.tsx"
-import { NotificationsProvider, Provider, useModelState } from "./use.ts"
+import { NotificationsProvider, Provider, type Stores, StoresProvider, useModelState } from "./use.ts"
 
 /** A part that cannot be drawn takes nothing else with it. */
 class Boundary extends Component<{ readonly children: ReactNode }, { readonly failed: boolean }> {
@@ -43,7 +43,9 @@ const Main = () => {
     case "Devices":
       return <DevicesPane />
     case "List":
-      return (
+      return open !== null ? (
+        <SessionPane open={open} seq={null} />
+      ) : (
         <section className="blank">
           <p>Choose a session, or begin a new one.</p>
         </section>
@@ -73,16 +75,20 @@ const Shell = ({ cancel }: { readonly cancel: () => void }) => {
 export const App = ({
   model,
   notifications,
+  stores,
   cancel
 }: {
   readonly model: Model
   readonly notifications: Notifications
+  readonly stores: Stores
   /** Gives up getting in. */
   readonly cancel: () => void
 }) => (
   <Provider value={model}>
     <NotificationsProvider value={notifications}>
-      <Shell cancel={cancel} />
+      <StoresProvider value={stores}>
+        <Shell cancel={cancel} />
+      </StoresProvider>
     </NotificationsProvider>
   </Provider>
 )

@@ -3,6 +3,7 @@ import * as Approvals from "@causeway/transcript/Approvals"
 import { type JsonObject, object } from "@causeway/transcript/Read"
 import { Check, CircleHelp, ListTodo, ShieldCheck, ShieldQuestion, X } from "lucide-react"
 import { type KeyboardEvent, useId, useRef, useState } from "react"
+import * as Keys from "../Keys.ts"
 import type { Answering } from "../Model.ts"
 import * as Rule from "../Rule.ts"
 import type { Request } from "../SessionView.ts"
@@ -94,6 +95,7 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
   const { requestId, toolUseId } = approval
   const title = useId()
   const card = useRef<HTMLElement>(null)
+  const denying = useRef<HTMLButtonElement>(null)
   const [words, setWords] = useState(() => typed.get(requestId) ?? "")
   const [problem, setProblem] = useState<string | null>(null)
   const answers = useRef(new Map<string, string>())
@@ -111,9 +113,12 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
     if (chosen.some(([, text]) => text === "")) setProblem("Choose an answer to each question.")
     else allow(Approvals.withAnswers(request.input, Object.fromEntries(chosen)))
   }
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (!event.altKey || sending) return
-    const key = event.code
+  const onKeyDown = ({ nativeEvent: event }: KeyboardEvent) => {
+    // A key that is held down presses no button that has come under it meanwhile.
+    if (event.repeat && !Keys.isTextField(event.target) && /^(?:Enter| )$/.test(event.key))
+      event.preventDefault()
+    const key = Keys.shortcut(event)
+    if (key === null || sending) return
     if (key === "KeyY") questions.length > 0 ? reply() : cut ? undefined : allow(request.input)
     else if (key === "KeyA" && hasRules) allow(request.input, request.suggestions)
     else if (key === "KeyN") deny()
@@ -169,7 +174,7 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
               type="button"
               className="primary"
               disabled={sending || cut}
-              aria-keyshortcuts="Alt+Y"
+              aria-keyshortcuts="Y"
               onClick={() => allow(request.input)}
             >
               <Check size={15} aria-hidden="true" />
@@ -179,7 +184,7 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
               <button
                 type="button"
                 disabled={sending || cut}
-                aria-keyshortcuts="Alt+A"
+                aria-keyshortcuts="A"
                 aria-describedby={`${title}-rules`}
                 onClick={() => allow(request.input, request.suggestions)}
               >
@@ -189,7 +194,14 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
             )}
           </>
         )}
-        <button type="button" className="danger" disabled={sending} aria-keyshortcuts="Alt+N" onClick={deny}>
+        <button
+          ref={denying}
+          type="button"
+          className="danger"
+          disabled={sending}
+          aria-keyshortcuts="N"
+          onClick={deny}
+        >
           <X size={15} aria-hidden="true" />
           {isPlan ? "Keep planning" : "Deny"}
         </button>
@@ -204,7 +216,11 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
             setWords(event.target.value)
           }}
           onKeyDown={(event) => {
-            if (event.key === "Enter" && words.trim() !== "") deny()
+            // Whoever writes answers nothing; the next Enter presses the button.
+            if (Keys.isEnter(event.nativeEvent) && words.trim() !== "") {
+              event.preventDefault()
+              denying.current?.focus()
+            }
           }}
         />
       </div>
@@ -214,15 +230,15 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
         </p>
       )}
       <p className="note keys" aria-hidden="true">
-        <kbd>Alt+Y</kbd> {questions.length > 0 ? "answers" : "allows"}
+        <kbd>Y</kbd> {questions.length > 0 ? "answers" : "allows"}
         {hasRules ? (
           <>
             {" · "}
-            <kbd>Alt+A</kbd> always
+            <kbd>A</kbd> always
           </>
         ) : null}
         {" · "}
-        <kbd>Alt+N</kbd> denies
+        <kbd>N</kbd> denies
       </p>
       {told === null ? null : (
         <div className="note bad" role="alert">

@@ -12,11 +12,12 @@ import {
   useState
 } from "react"
 import * as Attachment from "../Attachment.ts"
+import * as Keys from "../Keys.ts"
 import * as Mention from "../Mention.ts"
 import type { Open } from "../Model.ts"
 import * as Text from "../Text.ts"
 import { Attached } from "./Attached.tsx"
-import { useModel } from "./use.ts"
+import { useModel, useStores } from "./use.ts"
 
 const draftKey = (id: string) => `draft:${id}`
 
@@ -33,7 +34,8 @@ export const Composer = ({
   readonly stopping: boolean
 }) => {
   const model = useModel()
-  const [text, setText] = useState(() => localStorage.getItem(draftKey(open.id)) ?? "")
+  const [store] = useStores()
+  const [text, setText] = useState(() => store.get(draftKey(open.id)) ?? "")
   const [attached, setAttachedState] = useState(() => kept.get(open.id) ?? [])
   const [reading, setReading] = useState(0)
   const [over, setOver] = useState(false)
@@ -56,8 +58,8 @@ export const Composer = ({
     setCaret(at)
     setDismissed(false)
     setPicked(0)
-    if (next === "") localStorage.removeItem(draftKey(open.id))
-    else localStorage.setItem(draftKey(open.id), next)
+    if (next === "") store.remove(draftKey(open.id))
+    else store.set(draftKey(open.id), next)
   }
 
   useEffect(() => {
@@ -131,7 +133,7 @@ export const Composer = ({
   }
 
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
-    if (event.nativeEvent.isComposing) return
+    const key = event.nativeEvent
     const element = event.currentTarget
     if (offers.length > 0) {
       const offer = offers[picked] ?? offers[0]
@@ -140,18 +142,20 @@ export const Composer = ({
         setPicked((picked + (event.key === "ArrowDown" ? 1 : offers.length - 1)) % offers.length)
         return
       }
-      if ((event.key === "Tab" || event.key === "Enter") && offer !== undefined) {
+      if ((Keys.isEnter(key) || (event.key === "Tab" && !Keys.isModified(key))) && offer !== undefined) {
         event.preventDefault()
         choose(offer)
         return
       }
-      if (event.key === "Escape") {
+      if (Keys.isEscape(key)) {
         setDismissed(true)
         return
       }
     }
-    if (event.key === "Enter" && !event.shiftKey) {
+    if (Keys.isEnter(key)) {
       event.preventDefault()
+      // Held down it would send what is typed next.
+      if (event.repeat) return
       send(event.ctrlKey || event.metaKey ? busy : false)
       return
     }
@@ -170,7 +174,7 @@ export const Composer = ({
       event.preventDefault()
       write(past === 0 ? "" : (history()[past - 1] ?? ""))
       setPast(past - 1)
-    } else if (event.key === "Escape" && busy) model.stop()
+    } else if (Keys.isEscape(key) && !event.repeat && busy) model.stop()
   }
   const onDrag = (event: DragEvent): void => {
     if (!event.dataTransfer.types.includes("Files")) return

@@ -1,7 +1,7 @@
 import { type FormEvent, useId, useState } from "react"
 import * as Text from "../Text.ts"
 import { Dialog } from "./Dialog.tsx"
-import { useModel, useModelState } from "./use.ts"
+import { useModel, useModelState, useStores } from "./use.ts"
 
 /** Modes of permission that agents know. */
 export const modes: ReadonlyArray<readonly [mode: string, words: string]> = [
@@ -19,7 +19,8 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
   const offline = open.filter((environment) => !environment.online)
   const closed = state.environments.filter((environment) => !environment.offers.sessions)
   const id = useId()
-  const [place, setPlace] = useState(() => localStorage.getItem("place") ?? "")
+  const [store] = useStores()
+  const [place, setPlace] = useState(() => store.get("place") ?? "")
   const environment = open.find(({ id }) => id === place) ?? online[0] ?? open[0]
   const chosen = environment?.id ?? ""
   const { agents = [], worktrees = false } = environment?.offers ?? {}
@@ -36,7 +37,7 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
   const submit = (event: FormEvent): void => {
     event.preventDefault()
     setBusy(true)
-    localStorage.setItem("place", chosen)
+    store.set("place", chosen)
     void model
       .begin({
         environmentId: chosen,

@@ -28,8 +28,12 @@ export const SessionPane = ({ open, seq }: { readonly open: Open; readonly seq: 
     (isKnown ? "New session" : "Session")
   const gone = open.connection._tag === "ended" && open.connection.reason === "not-found"
   const busy = row.status === "running" || row.status === "requires_action"
+  // A session that nobody has asked for takes the focus from nothing.
+  const wanted = state.route._tag === "Session"
   // biome-ignore lint/correctness/useExhaustiveDependencies: the focus moves when another session is opened.
-  useEffect(() => heading.current?.focus({ preventScroll: true }), [open.id])
+  useEffect(() => {
+    if (wanted) heading.current?.focus({ preventScroll: true })
+  }, [open.id, wanted])
   useEffect(() => {
     document.title = `${row.status === "requires_action" ? "● " : ""}${Text.line(title, 80)} · Causeway`
   }, [title, row.status])

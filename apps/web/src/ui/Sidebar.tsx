@@ -19,6 +19,7 @@ import * as Text from "../Text.ts"
 import { Away } from "./Away.tsx"
 import { Expiring } from "./Expiring.tsx"
 import { NewSession } from "./NewSession.tsx"
+import { Unkept } from "./Unkept.tsx"
 import { useModel, useModelState, useNow } from "./use.ts"
 
 const statusWords: ReadonlyMap<string, string> = new Map([
@@ -146,7 +147,7 @@ export const Sidebar = () => {
         <svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true">
           <path d="M2 22h28M5 22c0-8 5-12 11-12s11 4 11 12M11 22v-8M16 22V10M21 22v-8" />
         </svg>
-        {state.route._tag === "List" || state.route._tag === "Devices" ? (
+        {(state.route._tag === "List" && state.open === null) || state.route._tag === "Devices" ? (
           <h1>Causeway</h1>
         ) : (
           <p className="name">Causeway</p>
@@ -215,6 +216,7 @@ export const Sidebar = () => {
         <span className="badge">{waiting}</span>
       </a>
       <Expiring />
+      <Unkept />
       <Away />
       {state.listProblem === null ? null : (
         <p className="note bad" role="status">

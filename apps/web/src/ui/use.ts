@@ -2,6 +2,7 @@
 import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react"
 import type { Model, State } from "../Model.ts"
 import type { Notifications } from "../Notifications.ts"
+import type { Storage } from "../Storage.ts"
 
 const Context = createContext<Model | undefined>(undefined)
 export const Provider = Context.Provider
@@ -19,6 +20,17 @@ export const useNotifications = (): Notifications => {
   const notifications = useContext(NotificationsContext)
   if (notifications === undefined) throw new Error("the page has no notifications")
   return notifications
+}
+
+/** What this browser keeps: for all tabs, and for this one. */
+export type Stores = readonly [all: Storage, tab: Storage]
+const StoresContext = createContext<Stores | undefined>(undefined)
+export const StoresProvider = StoresContext.Provider
+
+export const useStores = (): Stores => {
+  const stores = useContext(StoresContext)
+  if (stores === undefined) throw new Error("the page has no storage")
+  return stores
 }
 
 export const useModelState = (): State => {
