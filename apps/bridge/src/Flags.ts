@@ -32,12 +32,12 @@ export const remote = { ...common, hub, token }
 /** Commands that serve a hub. */
 export const serving = {
   host: Options.text("host").pipe(
-    Options.withDefault("127.0.0.1"),
-    Options.withDescription("Address to listen on; the default is reachable from this machine alone")
+    Options.optional,
+    Options.withDescription("Address to listen on (default: 127.0.0.1, reachable from this machine alone)")
   ),
   port: Options.integer("port").pipe(
-    Options.withDefault(4750),
-    Options.withDescription("Port to listen on; 0 picks a free one")
+    Options.optional,
+    Options.withDescription("Port to listen on; 0 picks a free one (default: 4750)")
   ),
   publicUrl: Options.text("public-url").pipe(
     Options.optional,

@@ -5,18 +5,20 @@
  * machine the hub gives such a connection no scopes, and what it asks is refused.
  */
 import { PROTOCOL_VERSION } from "@causeway/protocol/Gateway/Frames"
+import * as TransportFailure from "@causeway/protocol/TransportFailure"
 import { ALL_SCOPES } from "@causeway/store/DeviceCodes"
 import * as Socket from "@effect/platform/Socket"
-import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Network from "./Network/Network.ts"
 import { version } from "./version.ts"
 
 /** No answer: nothing listens there, the connection broke, or what came is not what a hub says. */
@@ -108,7 +110,7 @@ export const open = (to: {
                       ? `the connection was closed (${error.closeReason || error.code})`
                       : error.reason === "OpenTimeout"
                         ? "it took too long"
-                        : "no gateway takes connections there"
+                        : TransportFailure.describe(error.cause, address).words
                   )
                 )
               )
@@ -160,4 +162,8 @@ export const open = (to: {
       Schema.Struct({ auth: Schema.Struct({ scopes: Schema.Array(Schema.String) }) })
     )
     return { request, scopes: auth.scopes }
-  }).pipe(Effect.provide(NodeSocket.layerWebSocketConstructor))
+  }).pipe(
+    Effect.provide(
+      Layer.mapError(Network.layer, ({ message }) => new GatewayUnreachable({ url: to.url, detail: message }))
+    )
+  )

@@ -7,13 +7,16 @@ import * as Ingress from "@causeway/client/Ingress"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Teleport from "@causeway/client/Teleport"
 import * as Viewer from "@causeway/client/Viewer"
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as HubAddress from "@causeway/protocol/HubAddress"
+import type * as FileLock from "@causeway/store/FileLock"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import { ExitCode, Failure } from "./Failure.ts"
+import * as Network from "./Network/Network.ts"
 import * as StateDirectory from "./StateDirectory.ts"
 
 /** The flags of a command that talks to a hub. */
@@ -34,8 +37,8 @@ export interface Address {
 export interface Place {
   readonly stateDir: string
   readonly url: Option.Option<string>
-  /** What the hub of this state directory wrote down of itself, where nobody named another. */
-  readonly own: Option.Option<StateDirectory.HubRecord>
+  /** The hub that runs on this state directory, where nobody named another. */
+  readonly own: Option.Option<FileLock.Holder>
 }
 
 /** The flag first, then the environment, then what the state directory remembers. */
@@ -44,8 +47,8 @@ export const place = (flags: Flags): Effect.Effect<Place, Failure> =>
     const stateDir = yield* StateDirectory.open(flags.stateDir)
     const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_HUB_URL")).pipe(Effect.orDie)
     const named = Option.orElse(flags.hub, () => variable)
-    const own = Option.isSome(named) ? Option.none() : yield* StateDirectory.readHub(stateDir)
-    return { stateDir, url: Option.orElse(named, () => Option.map(own, ({ url }) => url)), own }
+    const own = Option.isSome(named) ? Option.none() : yield* StateDirectory.runningHub(stateDir)
+    return { stateDir, url: Option.orElse(named, () => Option.flatMapNullable(own, ({ url }) => url)), own }
   })
 
 /** Where the hub is and what to show it: flags first, then the environment, then the state directory. */
@@ -59,12 +62,9 @@ export const address = (flags: Flags): Effect.Effect<Address, Failure> =>
         next: "start one with `node apps/bridge`, or name one with --hub or CAUSEWAY_HUB_URL"
       })
     }
-    if (!URL.canParse(url.value) || !/^https?:$/.test(new URL(url.value).protocol)) {
-      return yield* new Failure({
-        message: `${JSON.stringify(url.value)} is not the address of a hub`,
-        next: "give one like http://127.0.0.1:4750",
-        exitCode: ExitCode.usage
-      })
+    const read = HubAddress.parse(url.value)
+    if (Either.isLeft(read)) {
+      return yield* new Failure({ message: read.left, exitCode: ExitCode.usage })
     }
     const given = Option.orElse(flags.token, () => tokenVariable)
     const token = Option.isSome(given) ? given : yield* StateDirectory.readToken(stateDir)
@@ -75,7 +75,7 @@ export const address = (flags: Flags): Effect.Effect<Address, Failure> =>
         exitCode: ExitCode.refused
       })
     }
-    return { url: url.value, token: token.value, stateDir }
+    return { url: read.right, token: token.value, stateDir }
   })
 
 /** The client services, over an address. */
@@ -88,7 +88,7 @@ export const services = (to: Pick<Address, "url" | "token">) =>
   ).pipe(
     Layer.provideMerge(Credentials.layerStatic({ accessToken: to.token }, { organization: "token" })),
     Layer.provideMerge(ClientConfig.layer({ baseUrl: to.url })),
-    Layer.provideMerge(NodeHttpClient.layerUndici)
+    Layer.provideMerge(Network.layer)
   )
 
 /** Runs a command against the hub that its flags name. */
@@ -106,14 +106,19 @@ type CallFailure =
   | ClientError.SessionExpired
   | ClientError.SessionNotFound
   | ClientError.TranscriptNotFound
+  | Failure
 
 /** A client's error in a person's words, with the next step and the exit code. */
 export const failure = (error: CallFailure): Failure => {
   switch (error._tag) {
+    case "Failure":
+      return error
     case "HubUnreachable":
       return new Failure({
         message: error.message,
-        next: "is the hub running? start it with `node apps/bridge`, or name another with --hub"
+        ...(error.code === undefined || error.code === "ECONNREFUSED"
+          ? { next: "start the hub with `node apps/bridge`, or name another with --hub" }
+          : {})
       })
     case "AccessTokenMissing":
     case "OrganizationMissing":

@@ -1,17 +1,18 @@
 /**
  * Where Causeway keeps its data on this machine, and what stands there: `token` (the access token of the hub made
- * here), `hub.json` (where the running hub listens), `hub.db`, `journal.db`, and a pointer for each directory. The
+ * here), `hub.lock` and `hub.json` (who runs the hub, and where), `hub.db`, `journal.db`, and a pointer for each directory. The
  * directory is 0700, each file 0600.
  */
 import { existsSync, statSync } from "node:fs"
-import { mkdir, open as openFile, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { mkdir, open as openFile, readFile, rename, writeFile } from "node:fs/promises"
 import { homedir } from "node:os"
 import { dirname, join, resolve } from "node:path"
+import * as FileLock from "@causeway/store/FileLock"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { Failure } from "./Failure.ts"
 
 /** The platform's directory for state: `$XDG_STATE_HOME`, `~/Library/Application Support`, `%LOCALAPPDATA%`. */
@@ -38,7 +39,12 @@ const make = async (path: string): Promise<void> => {
   }
   const parent = dirname(path)
   if (parent !== path) await make(parent)
-  await mkdir(path, { mode: 0o700 })
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch (cause) {
+    // Another start made it at the same moment.
+    if (!existsSync(path)) throw cause
+  }
 }
 
 /** Makes the directory when it is not there. `--state-dir` first, then `CAUSEWAY_STATE_DIR`, then the platform's. */
@@ -122,27 +128,25 @@ export const writeToken = (stateDir: string, token: Redacted.Redacted): Effect.E
 
 // --- The running hub ---------------------------------------------------------
 
-const HubRecord = Schema.parseJson(
-  Schema.Struct({
-    url: Schema.String,
-    /** Where other machines reach it; missing where they do not. */
-    others: Schema.optional(Schema.String),
-    pid: Schema.Int
-  })
-)
-/** Where a hub of this machine is. */
-export type HubRecord = typeof HubRecord.Type
+const hubLock = (stateDir: string): FileLock.Place => ({
+  file: join(stateDir, "hub.lock"),
+  record: join(stateDir, "hub.json")
+})
 
-const hubFile = (stateDir: string): string => join(stateDir, "hub.json")
+/** The hub that runs on this state directory, as it says itself. Its `url` is missing while it starts. */
+export const runningHub = (stateDir: string): Effect.Effect<Option.Option<FileLock.Holder>> =>
+  FileLock.holder(hubLock(stateDir))
 
-/** What the last hub of this state directory wrote down; it may have ended since. */
-export const readHub = (stateDir: string): Effect.Effect<Option.Option<HubRecord>, Failure> =>
-  Effect.map(read(hubFile(stateDir)), Option.flatMap(Schema.decodeOption(HubRecord)))
-
-/** Writes it down for as long as the scope is open. */
-export const announceHub = (stateDir: string, hub: Omit<HubRecord, "pid">) =>
-  Effect.acquireRelease(write(hubFile(stateDir), `${JSON.stringify({ ...hub, pid: process.pid })}\n`), () =>
-    Effect.promise(() => rm(hubFile(stateDir), { force: true }))
+/** This process is the hub of the state directory as long as the scope is open; of two who try, one is. */
+export const becomeHub = (
+  stateDir: string,
+  about: FileLock.About
+): Effect.Effect<FileLock.Held, FileLock.LockHeld | Failure, Scope.Scope> =>
+  FileLock.hold(hubLock(stateDir), about).pipe(
+    Effect.catchTag(
+      "LockFailed",
+      (error) => new Failure({ message: error.message, next: "check its permissions" })
+    )
   )
 
 export const databaseFile = (stateDir: string): string => join(stateDir, "hub.db")

@@ -38,6 +38,7 @@ import * as Connectivity from "./internal/Connectivity.ts"
 import * as HeldSessions from "./internal/HeldSessions.ts"
 import * as Registrar from "./internal/Registrar.ts"
 import * as Shutdown from "./internal/Shutdown.ts"
+import * as Supervised from "./internal/Supervised.ts"
 import * as Journal from "./Journal.ts"
 import type * as Lifecycle from "./Lifecycle.ts"
 import * as Pointer from "./Pointer.ts"
@@ -139,7 +140,11 @@ export const make = Effect.gen(function* () {
   const start = (given: Config): Effect.Effect<Handle, StartError, Scope.Scope> =>
     Effect.gen(function* () {
       const config: Config = given.spawnMode === "session" ? { ...given, maxSessions: 1 } : given
-      const emit = (event: BridgeEvent) => config.onEvent?.(event) ?? Effect.void
+      // Whoever listens is not of the bridge: a fault there stops nothing here.
+      const emit = (event: BridgeEvent) =>
+        Effect.catchAllDefect(config.onEvent?.(event) ?? Effect.void, (defect) =>
+          Effect.logError("an event was not taken", defect)
+        )
       yield* journal.claim(config.dir)
       const connectivity = yield* Connectivity.make(emit)
       const offered = AgentChoice.offer([config.agent, ...(config.agents ?? [])])
@@ -166,8 +171,8 @@ export const make = Effect.gen(function* () {
 
       // Everything that works for the sessions lives in it; the shutdown closes it last.
       const scope = yield* Scope.make()
-      const background = <E>(effect: Effect.Effect<void, E>) =>
-        Effect.forkIn(Effect.interruptible(effect), scope)
+      const background = (what: string, effect: Effect.Effect<void>) =>
+        Effect.forkIn(Effect.interruptible(Supervised.supervised({ what, emit })(effect)), scope)
 
       const userMessages = yield* Queue.unbounded<Payload.Payload>()
       const controlRequests = yield* Queue.unbounded<Payload.Payload>()
@@ -258,7 +263,8 @@ export const make = Effect.gen(function* () {
         const kept = hands.all()
         if (environmentId !== before) yield* moveTo(environmentId)
         for (const held of kept) {
-          if (hands.find(held.link.sessionId) === held) yield* background(hands.askAgain(held))
+          if (hands.find(held.link.sessionId) === held)
+            yield* background("the asking for work", hands.askAgain(held))
         }
       })
 
@@ -395,8 +401,10 @@ export const make = Effect.gen(function* () {
         now.filter((record) => !sameSession(record.sessionId, sessionId))
       )
       if (config.spawnMode !== "session") {
+        const earlier = yield* others
         yield* background(
-          Effect.forEach(yield* others, comeBack, { concurrency: "unbounded", discard: true })
+          "the taking up of earlier sessions",
+          Effect.forEach(earlier, comeBack, { concurrency: "unbounded", discard: true })
         )
       }
 
@@ -413,12 +421,12 @@ export const make = Effect.gen(function* () {
           }
         }
       }).pipe(complain("worktrees not looked through", sessionId))
-      yield* background(sweep)
+      yield* background("the look through the worktrees", sweep)
 
       const ask = Effect.flatMap(Ref.get(first.attachment), (attachment) =>
         Option.isNone(attachment) ? hands.askAgain(first) : Effect.void
       )
-      yield* background(Option.isSome(reuse) ? ask : Effect.delay(ask, HOME_PATIENCE))
+      yield* background("the asking for work", Option.isSome(reuse) ? ask : Effect.delay(ask, HOME_PATIENCE))
 
       const touch = Effect.gen(function* () {
         const current = Option.getOrUndefined(yield* Ref.get(home))
@@ -428,8 +436,8 @@ export const make = Effect.gen(function* () {
           .write({ sessionId, environmentId: yield* Ref.get(environment), directory: config.dir })
           .pipe(complain("pointer not touched", sessionId))
       })
-      yield* background(Effect.forever(Effect.delay(touch, Pointer.TOUCH_EVERY)))
-      yield* Ref.set(pollFiber, yield* background(polling))
+      yield* background("the care for the pointer", Effect.forever(Effect.delay(touch, Pointer.TOUCH_EVERY)))
+      yield* Ref.set(pollFiber, yield* background("the polling for work", polling))
       yield* Ref.set(started, true)
 
       // --- Handle ---

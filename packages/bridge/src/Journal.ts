@@ -411,7 +411,13 @@ const make = (file: string) =>
 
     // --- Claims ---
 
-    const self = { pid: process.pid, started: (yield* ProcessTable.startOf(process.pid)) ?? "" }
+    /** A process that the system does not tell of is not taken for dead. */
+    const startOf = (pid: number) =>
+      Effect.mapError(
+        ProcessTable.startOf(pid),
+        ({ message }) => new JournalFailed({ operation: "claim", detail: message })
+      )
+    const self = { pid: process.pid, started: (yield* startOf(process.pid)) ?? "" }
     const holder = (directory: string) =>
       sql<{
         readonly pid: number
@@ -426,7 +432,7 @@ const make = (file: string) =>
         if (insert.length === 1) return
         const [held] = yield* run("claim")(holder(directory))
         if (held === undefined) return yield* new JournalFailed({ operation: "claim", detail: "claim moved" })
-        if ((yield* ProcessTable.startOf(held.pid)) === held.started) {
+        if ((yield* startOf(held.pid)) === held.started) {
           return yield* new DirectoryInUse({ directory, pid: held.pid })
         }
         // Only the claim that was judged is replaced: of two who judge it at once, one finds it.

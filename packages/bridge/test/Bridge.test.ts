@@ -39,6 +39,8 @@ interface Fakes {
   readonly offer: (sessionId: SessionId, workId?: string) => Effect.Effect<void>
   /** Ends polling with this failure. */
   readonly endPolls: (error: Poller.WorkError) => Effect.Effect<void>
+  /** Ends polling with a defect. */
+  readonly breakPolls: (message: string) => Effect.Effect<void>
   readonly archived: Set<string>
   /** What the hub tells of sessions beside their ids. */
   readonly told: Map<string, JsonObject>
@@ -167,6 +169,7 @@ const withFakes = <A, E>(use: (fakes: Fakes) => Effect.Effect<A, E, Scope.Scope>
             })
           ),
         endPolls: (error) => Queue.offer(polls, Effect.fail(error)),
+        breakPolls: (message) => Queue.offer(polls, Effect.dieMessage(message)),
         start: (config) =>
           Effect.gen(function* () {
             const scope = yield* Scope.make()
@@ -240,6 +243,74 @@ describe("Bridge", () => {
         yield* until(() => fakes.hub.deliveries.get("p") === "received")
         yield* close
         expect(fakes.hub.texts.map((text) => JSON.parse(text).type)).toEqual(["result"])
+        expect(fakes.calls).toContain("archive session_1")
+      })
+    )
+  )
+
+  it.scoped("a fault in the work on one session is told, and ends neither it nor another", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const serving = new Map<string, number>()
+        const { close } = yield* fakes.start({
+          serve: ({ sessionId }) =>
+            Effect.suspend(() => {
+              const times = (serving.get(sessionId) ?? 0) + 1
+              serving.set(sessionId, times)
+              return sessionId === home && times < 3 ? Effect.dieMessage("boom") : Effect.never
+            })
+        })
+        yield* fakes.offer(home)
+        const other = SessionId.make("session_2")
+        yield* fakes.offer(other, "work_2")
+        yield* until(() => serving.get(home) === 3 && serving.get(other) === 1)
+        const told = fakes.events.filter((event) => event._tag === "Warning")
+        expect(told.map((event) => event._tag === "Warning" && event.sessionId)).toEqual([home, home])
+        expect(told[0]).toMatchObject({ message: expect.stringContaining("boom") })
+        yield* close
+        expect(fakes.calls).toContain("archive session_1")
+      })
+    )
+  )
+
+  it.scoped("a fault in the polling is told, and it begins again", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const { close } = yield* fakes.start()
+        yield* fakes.breakPolls("boom")
+        yield* until(() => fakes.events.some(({ _tag }) => _tag === "Warning"))
+        yield* fakes.offer(home)
+        yield* until(() => states(fakes.events).includes("Connected"))
+        yield* close
+      })
+    )
+  )
+
+  it.scoped("a fault in the connection of a session is told, and work is asked for again", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const { close } = yield* fakes.start()
+        fakes.hub.faults.push("broken")
+        yield* fakes.offer(home)
+        yield* until(() => fakes.calls.includes("reconnect session_1"))
+        expect(fakes.events.find(({ _tag }) => _tag === "Warning")).toMatchObject({
+          message: expect.stringContaining("boom"),
+          sessionId: home
+        })
+        yield* fakes.offer(home, "work_2")
+        yield* until(() => states(fakes.events).includes("Connected"))
+        yield* close
+      })
+    )
+  )
+
+  it.scoped("a listener that throws stops nothing", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const { close } = yield* fakes.start({ onEvent: () => Effect.dieMessage("listener") })
+        yield* fakes.offer(home)
+        yield* until(() => fakes.hub.statuses.length > 0)
+        yield* close
         expect(fakes.calls).toContain("archive session_1")
       })
     )

@@ -77,6 +77,8 @@ export class HubUnreachable extends Schema.TaggedError<HubUnreachable>()("HubUnr
   operation: Schema.String,
   reason: Schema.Literal("Transport", "Timeout", "Intermediary"),
   detail: Schema.String,
+  /** What the transport failed with, as Node names it: `ECONNREFUSED` and the like. */
+  code: Schema.optional(Schema.String),
   /** What somebody in between answered. */
   status: Schema.optional(Schema.Int),
   /** `Retry-After` of whoever answered, in milliseconds. */

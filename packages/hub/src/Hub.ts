@@ -1,6 +1,8 @@
 /**
  * A hub, whole: the database, both doors, and what stands behind them.
  */
+import { existsSync, realpathSync } from "node:fs"
+import { basename, dirname, join, resolve } from "node:path"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as Bootstrap from "@causeway/store/Bootstrap"
 import * as Bus from "@causeway/store/Bus"
@@ -8,6 +10,7 @@ import * as Database from "@causeway/store/Database"
 import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as Environments from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
+import * as FileLock from "@causeway/store/FileLock"
 import * as Log from "@causeway/store/Log"
 import * as Organizations from "@causeway/store/Organizations"
 import * as Readiness from "@causeway/store/Readiness"
@@ -19,9 +22,10 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as ApiDoor from "./ApiDoor.ts"
 import * as Auth from "./Auth/Auth.ts"
@@ -104,6 +108,43 @@ export const layerStore = (options: {
     Layer.provideMerge(Layer.merge(Bus.layer, Database.layerSqlite(options)))
   )
 
+/** A hub runs on this database already: two would not see what the other one is told. */
+export class DatabaseInUse extends Data.TaggedError("DatabaseInUse")<{
+  readonly filename: string
+  readonly holder: Option.Option<FileLock.Holder>
+}> {
+  override get message(): string {
+    const who = Option.match(this.holder, { onNone: () => "another process", onSome: FileLock.describe })
+    return `the database ${this.filename} belongs to a hub that runs: ${who}`
+  }
+}
+
+/** That this hub is the only one on its database. */
+class OnlyHub extends Context.Tag("@causeway/hub/OnlyHub")<OnlyHub, FileLock.Held>() {}
+
+/** One database has one lock, by whatever name it is opened. */
+const canonical = (filename: string): string =>
+  existsSync(filename) ? realpathSync(filename) : join(realpathSync(dirname(filename)), basename(filename))
+
+const onlyHub = (filename: string): Layer.Layer<OnlyHub, Database.DatabaseUnusable | DatabaseInUse> =>
+  filename === ":memory:"
+    ? Layer.succeed(OnlyHub, { note: () => Effect.void })
+    : Layer.scoped(
+        OnlyHub,
+        Effect.gen(function* () {
+          const file = yield* Effect.orElseSucceed(
+            Effect.try(() => canonical(filename)),
+            () => resolve(filename)
+          )
+          return yield* FileLock.hold({ file: `${file}.lock`, record: `${file}.lock.json` })
+        }).pipe(
+          Effect.catchTags({
+            LockHeld: ({ holder }) => new DatabaseInUse({ filename, holder }),
+            LockFailed: ({ detail }) => new Database.DatabaseUnusable({ filename, detail })
+          })
+        )
+      )
+
 /** All routes, of both doors. */
 const routes = Effect.gen(function* () {
   const bare = [
@@ -130,11 +171,15 @@ const serving = Layer.scoped(
   Effect.gen(function* () {
     const { organizationId, created } = yield* (yield* Bootstrap.Bootstrap).ensure
     const address = yield* Server.serve(yield* routes)
+    yield* (yield* OnlyHub)
+      .note({ url: address.url })
+      .pipe(Effect.catchAll((error) => Effect.logWarning("The lock's record was not written", error)))
     return Hub.of({ ...address, organizationId, firstToken: created })
   })
 )
 
 export type HubError =
+  | DatabaseInUse
   | Database.DatabaseTooNew
   | Database.DatabaseUnusable
   | PlatformError
@@ -159,6 +204,7 @@ export const layer = (
     Layer.provideMerge(gateway(options.gateway)),
     Layer.provideMerge(Layer.merge(Auth.layer, Server.layer)),
     Layer.provideMerge(layerStore(options)),
+    Layer.provide(onlyHub(options.filename)),
     Layer.provide(Config.layer(options)),
     Layer.provide(options.page === undefined ? Page.layerNone : Page.layer(options.page)),
     Layer.provide(Layer.succeed(PublicUrl, options.publicUrl)),

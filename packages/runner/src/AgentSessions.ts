@@ -294,10 +294,17 @@ export const make = (
             yield* Queue.offerAll(writes, [...requests, ...late, ...delivery.connected().writes])
             yield* enter("up")
             yield* Deferred.succeed(started, undefined)
-            yield* Effect.forkScoped(write(agent))
-            if (again) yield* Effect.forkScoped(watchSilence)
-            if (options.idleStop !== undefined) yield* Effect.forkScoped(watchIdle(agent, options.idleStop))
-            yield* Stream.runForEachChunk(agent.lines, readAll)
+            const broken = yield* Deferred.make<never>()
+            /** What works beside the reading; a defect there ends the process's supervision, as one in the reading does. */
+            const beside = <R>(effect: Effect.Effect<void, never, R>) =>
+              effect.pipe(
+                Effect.catchAllDefect((defect) => Effect.asVoid(Deferred.die(broken, defect))),
+                Effect.forkScoped
+              )
+            yield* beside(write(agent))
+            if (again) yield* beside(watchSilence)
+            if (options.idleStop !== undefined) yield* beside(watchIdle(agent, options.idleStop))
+            yield* Effect.raceFirst(Stream.runForEachChunk(agent.lines, readAll), Deferred.await(broken))
             const exit = yield* agent.exit
             connection = undefined
             return yield* ended(exit, yield* agent.stderr)
@@ -324,12 +331,35 @@ export const make = (
 
         // --- From process to process ---
 
+        /**
+         * A fault of this program in one process's supervision ends that process and counts as one of its ends: the next one
+         * takes the conversation up, or the session fails with words.
+         */
+        const contained = <A>(effect: Effect.Effect<A, AgentUnavailable>) =>
+          Effect.catchAllDefect(effect, (defect) =>
+            Effect.logError("A defect ended an agent's supervision", defect).pipe(
+              Effect.zipRight(apply(delivery.disconnected())),
+              Effect.zipRight(
+                Effect.sync(() => {
+                  connection = undefined
+                })
+              ),
+              Effect.zipRight(
+                new AgentUnavailable({
+                  agent: spec.agent,
+                  reason: "Unknown",
+                  detail: `a defect of Causeway, please report it: ${defect instanceof Error ? defect.message : String(defect)}`
+                })
+              )
+            )
+          )
+
         const keepRunning = Effect.gen(function* () {
           let rapid = 0
           let resume = spec.resume
           for (;;) {
             const before = delivery.turns()
-            const outcome = yield* Effect.either(run(resume))
+            const outcome = yield* Effect.either(contained(run(resume)))
             if (Either.isLeft(outcome) && phase === "starting") return yield* outcome.left
             if (closing) return
             resume = true
@@ -370,7 +400,7 @@ export const make = (
 
         // An agent that is told to end may have last words; they are read as long as somebody listens.
         yield* Effect.acquireRelease(
-          keepRunning.pipe(
+          contained(keepRunning).pipe(
             Effect.catchAll(failed),
             Effect.annotateLogs({ module: "AgentSessions", session: spec.sessionId, agent: spec.agent }),
             Effect.interruptible,

@@ -19,7 +19,7 @@ const killed = { _tag: "Signal", signal: "SIGKILL" } as const
 const open = (
   options: Partial<Sessions.SupervisionOptions> = {},
   more: Partial<AgentSessionSpec> = {},
-  stubOptions = { deaf: false }
+  stubOptions: Parameters<typeof StubDriver.makeWith>[0] = { deaf: false }
 ) =>
   Effect.gen(function* () {
     const stub = yield* StubDriver.makeWith(stubOptions)
@@ -72,6 +72,20 @@ describe("by the clock", () => {
         yield* until(session, "failed")
         expect(delays).toEqual([0, 1000, 2000, 4000])
       })
+  )
+
+  it.scoped("a fault in what drives the agent ends its process, and the next one answers the prompt", () =>
+    Effect.gen(function* () {
+      const { session, starts, talk } = yield* open({}, {}, { deaf: false, faulty: "work" })
+      const prompt = Talk.prompt("work")
+      yield* session.input(prompt)
+      const second = yield* Queue.take(starts)
+      expect(second.spec.resume).toBe(true)
+      expect((yield* Queue.take(second.given)).uuid).toBe(prompt.uuid)
+      yield* second.say({ type: "result", uuid: "result", user_message_uuid: String(prompt.uuid) })
+      yield* talk.result(prompt)
+      yield* until(session, "idle")
+    })
   )
 
   it.scoped("an interrupt that is not followed becomes SIGINT, SIGTERM and SIGKILL", () =>

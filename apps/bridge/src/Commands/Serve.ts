@@ -2,7 +2,6 @@
 import { statSync } from "node:fs"
 import { hostname } from "node:os"
 import { join, resolve } from "node:path"
-import { fileURLToPath } from "node:url"
 import * as Bridge from "@causeway/bridge/Bridge"
 import * as BridgeEvent from "@causeway/bridge/BridgeEvent"
 import * as Host from "@causeway/bridge/Host"
@@ -18,15 +17,10 @@ import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Checkout from "@causeway/git/Checkout"
 import * as Git from "@causeway/git/Git"
-import * as Hub from "@causeway/hub/Hub"
 import type { SessionId } from "@causeway/protocol/Ids"
 import type { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
-import * as Bootstrap from "@causeway/store/Bootstrap"
-import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as Command from "@effect/cli/Command"
 import * as NodeContext from "@effect/platform-node/NodeContext"
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -36,140 +30,18 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as AgentLayer from "../AgentLayer.ts"
 import * as Agents from "../Agents.ts"
+import type * as Devices from "../Devices.ts"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
+import * as HubHere from "../HubHere.ts"
+import * as Network from "../Network/Network.ts"
 import { Output } from "../Output.ts"
 import * as PageAddress from "../PageAddress.ts"
 import * as PassEnv from "../PassEnv.ts"
-import * as PushContact from "../PushContact.ts"
 import * as Remote from "../Remote.ts"
 import { Shutdown } from "../Run.ts"
 import * as SignIn from "../SignIn.ts"
 import * as StateDirectory from "../StateDirectory.ts"
-import { version } from "../version.ts"
-
-// --- The hub -----------------------------------------------------------------
-
-interface ServingFlags {
-  readonly host: string
-  readonly port: number
-  readonly publicUrl: Option.Option<string>
-  readonly pushContact: Option.Option<string>
-  readonly databaseUrl: Option.Option<string>
-}
-
-const database = (option: Option.Option<string>, stateDir: string): Effect.Effect<string, Failure> =>
-  Effect.gen(function* () {
-    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_DATABASE_URL")).pipe(Effect.orDie)
-    const url = Option.orElse(option, () => variable)
-    if (Option.isNone(url)) return StateDirectory.databaseFile(stateDir)
-    if (url.value.startsWith("sqlite:") && url.value.length > "sqlite:".length) {
-      return resolve(url.value.slice("sqlite:".length).replace(/^\/\/(?=\/)/, ""))
-    }
-    return yield* new Failure({
-      message: "the database address is not one of this version's: only sqlite:<file> is",
-      next: "leave --database-url and CAUSEWAY_DATABASE_URL out to keep the data in the state directory",
-      exitCode: ExitCode.usage
-    })
-  })
-
-const publicAddress = (option: Option.Option<string>): Effect.Effect<Option.Option<string>, Failure> =>
-  Effect.gen(function* () {
-    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_PUBLIC_URL")).pipe(Effect.orDie)
-    const url = Option.orElse(option, () => variable)
-    if (Option.isNone(url)) return url
-    const parsed = URL.canParse(url.value) ? new URL(url.value) : undefined
-    if (parsed !== undefined && /^https?:$/.test(parsed.protocol) && parsed.search + parsed.hash === "") {
-      return Option.some(url.value.replace(/\/+$/, ""))
-    }
-    return yield* new Failure({
-      message: `${JSON.stringify(url.value)} is no address that others can open`,
-      next: "give --public-url one like https://causeway.example",
-      exitCode: ExitCode.usage
-    })
-  })
-
-const page = fileURLToPath(new URL("../../web/dist/page", import.meta.url))
-
-const hubFailure = (flags: ServingFlags) => (error: Hub.HubError) =>
-  error._tag === "ListenFailed"
-    ? new Failure({
-        message: error.message,
-        next:
-          error.code === "EADDRINUSE"
-            ? `another Causeway may be running; choose another port with --port, or any free one with --port 0`
-            : `choose another address with --host (it was ${flags.host})`
-      })
-    : new Failure({ message: error.message })
-
-interface RunningHub {
-  readonly url: string
-  /** What this machine's own bridge and commands show the hub. */
-  readonly token: Redacted.Redacted
-  /** Whether that token was made just now: the only time that it is printed. */
-  readonly made: boolean
-  /** Where other machines reach it. */
-  readonly others: Option.Option<string>
-  /** What pushes need and do not have. */
-  readonly pushNotice: Option.Option<string>
-  /** Makes a one-time code that lets one device in. */
-  readonly code: (label: string) => Effect.Effect<DeviceCodes.DeviceCode, Failure>
-}
-
-/** Serves a hub until the scope closes; its token and address are in the state directory. */
-const serveHub = (flags: ServingFlags, stateDir: string) =>
-  Effect.gen(function* () {
-    const filename = yield* database(flags.databaseUrl, stateDir)
-    const publicUrl = yield* publicAddress(flags.publicUrl)
-    const pushContact = yield* PushContact.named(flags.pushContact)
-    yield* StateDirectory.reserve(filename)
-    const context = yield* Layer.build(
-      Hub.layer({
-        filename,
-        host: flags.host,
-        port: flags.port,
-        ...(Option.isSome(publicUrl) ? { publicUrl: publicUrl.value } : {}),
-        page,
-        gateway: {
-          version,
-          stateDir,
-          configFile: StateDirectory.gatewayFile(stateDir),
-          push: { contact: Option.getOrUndefined(pushContact) }
-        }
-      })
-    ).pipe(Effect.mapError(hubFailure(flags)))
-    const hub = Context.get(context, Hub.Hub)
-    const bootstrap = Context.get(context, Bootstrap.Bootstrap)
-    const known = yield* StateDirectory.readToken(stateDir)
-    const made = Option.isSome(hub.firstToken) || Option.isNone(known)
-    const token = Option.isSome(hub.firstToken)
-      ? hub.firstToken.value
-      : Option.isSome(known)
-        ? known.value
-        : yield* bootstrap
-            .issue("replaces a lost token file")
-            .pipe(Effect.mapError((error) => new Failure({ message: error.message })))
-    if (made) yield* StateDirectory.writeToken(stateDir, token)
-    const others = PageAddress.forOthers({
-      host: hub.host,
-      url: hub.url,
-      publicUrl: Option.getOrUndefined(publicUrl)
-    })
-    yield* StateDirectory.announceHub(stateDir, { url: hub.url, others: Option.getOrUndefined(others) })
-    const codes = yield* DeviceCodes.make.pipe(Effect.provide(context))
-    const running: RunningHub = {
-      url: hub.url,
-      token,
-      made,
-      others,
-      pushNotice: PushContact.notice(pushContact, publicUrl),
-      code: (label) =>
-        codes
-          .create({ organizationId: hub.organizationId, label })
-          .pipe(Effect.mapError(({ message }) => new Failure({ message })))
-    }
-    return running
-  })
 
 // --- The bridge --------------------------------------------------------------
 
@@ -217,7 +89,7 @@ const bridgeLayer = (
     ),
     Layer.provideMerge(Credentials.layerStatic({ accessToken: to.token }, { organization: "token" })),
     Layer.provideMerge(ClientConfig.layer({ baseUrl: to.url })),
-    Layer.provideMerge(NodeHttpClient.layerUndici),
+    Layer.provideMerge(Network.layer),
     Layer.provideMerge(Journal.layer({ stateDirectory: stateDir })),
     Layer.provideMerge(Pointer.layer({ stateDirectory: stateDir })),
     Layer.provideMerge(Worktrees.layer({ root: join(stateDir, "worktrees"), environment: process.env })),
@@ -318,6 +190,10 @@ const makeReport = Effect.gen(function* () {
 const startFailure = (error: Bridge.StartError): Failure => {
   switch (error._tag) {
     case "DirectoryInUse":
+      return new Failure({
+        message: error.message,
+        next: `what runs there: ${SignIn.HOW} opens its page, \`attach latest\` shows it in the terminal`
+      })
     case "JournalFailed":
     case "PointerFailed":
       return new Failure({ message: error.message })
@@ -341,7 +217,7 @@ const eventValue = (event: BridgeEvent.BridgeEvent) => ({
 interface Ready {
   readonly url: string
   readonly token?: Redacted.Redacted
-  readonly code?: DeviceCodes.DeviceCode
+  readonly code?: Devices.Code
   readonly sessionId?: SessionId
   readonly environmentId?: string
 }
@@ -367,7 +243,7 @@ const announce = (ready: Ready) =>
   })
 
 /** The line that programs read first. */
-const announceHub = (hub: RunningHub, more: Pick<Ready, "sessionId" | "environmentId"> = {}) =>
+const announceHub = (hub: HubHere.RunningHub, more: Pick<Ready, "sessionId" | "environmentId"> = {}) =>
   Effect.gen(function* () {
     const output = yield* Output
     const code = output.json ? yield* hub.code("printed at the start") : undefined
@@ -383,7 +259,7 @@ const announceHub = (hub: RunningHub, more: Pick<Ready, "sessionId" | "environme
  * How people get in: on this machine by the access token when it was made just now, else by a one-time code; on another
  * one by a QR code, which is drawn on terminals alone.
  */
-const showWaysIn = (hub: RunningHub, stateDir: string) =>
+const showWaysIn = (hub: HubHere.RunningHub, stateDir: string) =>
   Effect.gen(function* () {
     const output = yield* Output
     if (output.json) return
@@ -431,17 +307,21 @@ const untilStopped = (failed: Bridge.Handle["failed"]) =>
     yield* output.progress("shutting down (once more to end at once)")
   })
 
-const serveAll = (flags: ServingFlags & AttachingFlags & { readonly stateDir: Option.Option<string> }) =>
+const serveAll = (flags: HubHere.Flags & AttachingFlags & { readonly stateDir: Option.Option<string> }) =>
   Effect.gen(function* () {
     yield* detach
     const output = yield* Output
     const stateDir = yield* StateDirectory.open(flags.stateDir)
-    yield* directory(flags.dir)
-    const hub = yield* serveHub(flags, stateDir)
-    const { failed, sessionId, environmentId, ready } = yield* attach(flags, hub, stateDir, true)
+    const dir = yield* directory(flags.dir)
+    const { hub, own } = yield* HubHere.findOrServe(flags, stateDir, dir)
+    const { failed, sessionId, environmentId, ready } = yield* attach(flags, hub, stateDir, own)
     yield* announceHub(hub, { sessionId, environmentId })
     yield* ready
-    yield* output.line("Causeway is ready. Open this page:")
+    yield* output.line(
+      own
+        ? "Causeway is ready. Open this page:"
+        : `${dir} is attached to the hub at ${hub.url}. Open this page:`
+    )
     yield* showWaysIn(hub, stateDir)
     yield* output.line(`  session ${sessionId}`, "dim")
     yield* untilStopped(failed)
@@ -461,7 +341,9 @@ export const hub = Command.make("hub", { ...Flags.common, ...Flags.serving }, (f
     yield* detach
     const output = yield* Output
     const stateDir = yield* StateDirectory.open(flags.stateDir)
-    const hub = yield* serveHub(flags, stateDir)
+    const hub = yield* HubHere.serve(flags, stateDir).pipe(
+      Effect.catchTag("LockHeld", ({ holder }) => HubHere.runsAlready(stateDir, holder))
+    )
     yield* announceHub(hub)
     yield* output.line(`The hub listens on ${hub.url}. Open this page:`)
     yield* showWaysIn(hub, stateDir)

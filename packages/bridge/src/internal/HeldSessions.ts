@@ -41,6 +41,7 @@ import * as Metrics from "../Metrics.ts"
 import { Worktrees } from "../Worktrees.ts"
 import type { Connectivity } from "./Connectivity.ts"
 import { type Registrar, untilAnswered } from "./Registrar.ts"
+import * as Supervised from "./Supervised.ts"
 
 /** Time for work that is on its way to arrive before it is asked for: an offer comes again after 5 s. */
 const REOFFER = Duration.seconds(10)
@@ -173,7 +174,12 @@ export const make = (options: {
 
     /** In a fiber that the end of a session does not end. */
     const aside = (effect: Effect.Effect<void>) =>
-      Effect.asVoid(Effect.forkIn(Effect.interruptible(effect), scope))
+      effect.pipe(
+        Supervised.contained({ what: "a step of a session", emit }, () => undefined),
+        Effect.interruptible,
+        Effect.forkIn(scope),
+        Effect.asVoid
+      )
 
     // --- Taking and letting go ---
 
@@ -215,7 +221,11 @@ export const make = (options: {
         const entry: Held = {
           link,
           scope: own,
-          serving: yield* Effect.forkDaemon(Effect.interruptible(Effect.scoped(serve(link)))),
+          serving: yield* Effect.scoped(serve(link)).pipe(
+            Supervised.supervised({ what: `the work on ${link.sessionId}`, sessionId: link.sessionId, emit }),
+            Effect.interruptible,
+            Effect.forkDaemon
+          ),
           attaching: yield* Scope.extend(FiberHandle.make(), own),
           turn: yield* Effect.makeSemaphore(1),
           attachment: yield* Ref.make(Option.none<Link.Attachment>()),
@@ -393,7 +403,16 @@ export const make = (options: {
             entry.attaching,
             Effect.gen(function* () {
               const from = yield* Clock.currentTimeMillis
-              const end = yield* entry.link.attach(attachment, Fiber.join(lease))
+              const end = yield* entry.link.attach(attachment, Fiber.join(lease)).pipe(
+                Supervised.contained(
+                  {
+                    what: `the connection of ${entry.link.sessionId} to the hub`,
+                    sessionId: entry.link.sessionId,
+                    emit
+                  },
+                  (detail) => new Link.Detached({ reason: "refused", detail })
+                )
+              )
               const held = (yield* Clock.currentTimeMillis) - from
               yield* Ref.update(entry.unstable, (n) => (held < UNSTABLE_MILLIS ? n + 1 : 0))
               yield* afterDetached(entry, end)

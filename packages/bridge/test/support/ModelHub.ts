@@ -16,8 +16,8 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
-/** What becomes of a call: done; done with its answer lost; not done. */
-export type Fault = "ok" | "lost" | "failed"
+/** What becomes of a call: done; done with its answer lost; not done; the client itself is broken. */
+export type Fault = "ok" | "lost" | "failed" | "broken"
 
 export interface ModelHub {
   /** Uuids of the worker's entries in the log, in order. */
@@ -67,6 +67,7 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
         if (hub.superseded) return new ClientError.WorkerSuperseded({ sessionId })
         if (hub.unknown) return new ClientError.SessionNotFound({ sessionId })
         const fault = hub.life === life ? next(hub) : "failed"
+        if (fault === "broken") return Effect.dieMessage("boom")
         if (fault === "failed") return unreachable(operation)
         hub.calls.push(operation)
         const answer = done()

@@ -5,6 +5,7 @@
 import * as Wire from "@causeway/protocol/Headers"
 import type { EnvironmentId, SessionId } from "@causeway/protocol/Ids"
 import { pathSegment } from "@causeway/protocol/Ids"
+import * as TransportFailure from "@causeway/protocol/TransportFailure"
 import { extractErrorDetail } from "@causeway/protocol/WireError"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
@@ -78,21 +79,6 @@ const redact = (text: string, secret: Redacted.Redacted): string => {
 export const scrub = (text: string, secret: Redacted.Redacted): string => {
   const clean = redact(text, secret)
   return clean.length > DETAIL_MAX ? `${clean.slice(0, DETAIL_MAX)}…` : clean
-}
-
-/** What can be said of a transport failure without the request, whose headers hold a token. */
-const transportDetail = (error: HttpClientError.HttpClientError): string => {
-  const words: Array<string> = []
-  let cause: unknown = error.cause
-  for (let depth = 0; depth < 4 && cause instanceof Error; depth++) {
-    const code = "code" in cause && typeof cause.code === "string" ? cause.code : undefined
-    words.push(
-      code === undefined || cause.message.includes(code) ? cause.message : `${cause.message} ${code}`
-    )
-    cause = cause.cause
-  }
-  const said = words.filter((word) => word !== "").join(": ")
-  return said === "" ? error.reason : said
 }
 
 /** Longest `Retry-After` that is believed of the hub, and of somebody in between. */
@@ -203,8 +189,16 @@ export const make = Effect.gen(function* () {
   }
 
   const unreachable =
-    (operation: string, bearer: Redacted.Redacted) => (error: HttpClientError.HttpClientError) =>
-      new HubUnreachable({ operation, reason: "Transport", detail: scrub(transportDetail(error), bearer) })
+    (operation: string, bearer: Redacted.Redacted) => (error: HttpClientError.HttpClientError) => {
+      // Of the error itself nothing is shown: it holds the request, whose headers hold a token.
+      const { code, words } = TransportFailure.describe(error.cause ?? error.reason, error.request.url)
+      return new HubUnreachable({
+        operation,
+        reason: "Transport",
+        detail: scrub(words, bearer),
+        ...(code === undefined ? {} : { code })
+      })
+    }
 
   const tooSlow = (operation: string, timeout: Duration.DurationInput) => () =>
     new HubUnreachable({

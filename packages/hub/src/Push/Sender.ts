@@ -1,4 +1,5 @@
 /** One push to one browser: encrypted for it alone and signed by the hub (RFC 8030, 8291, 8292). */
+import type { Agent as HttpAgent } from "node:http"
 import { Agent, request } from "node:https"
 import { isIP } from "node:net"
 import type { PushSubscription, VapidKey } from "@causeway/store/PushSubscriptions"
@@ -59,6 +60,11 @@ export interface Options {
   readonly privateAddresses?: boolean | undefined
   /** Certificates to trust instead of the well-known ones, PEM. */
   readonly ca?: string | undefined
+  /**
+   * The way to an endpoint through a proxy; undefined: directly. A proxy looks names up itself, so that what it may reach is
+   * its own to decide.
+   */
+  readonly agentFor?: ((endpoint: URL) => HttpAgent | undefined) | undefined
 }
 
 /** A header of whole seconds, or of a date. */
@@ -130,7 +136,8 @@ export const make = (options: Options) =>
         { readonly status: number; readonly retryAfter: string | undefined },
         PushRefused | PushUnavailable
       >((resume) => {
-        const outgoing = request(url, { method: "POST", agent, headers: built.headers }, (response) => {
+        const way = options.agentFor?.(url) ?? agent
+        const outgoing = request(url, { method: "POST", agent: way, headers: built.headers }, (response) => {
           const status = response.statusCode ?? 0
           resume(Effect.succeed({ status, retryAfter: response.headers["retry-after"] }))
           // A body of no length leaves the connection for the next push; any other is not read.

@@ -37,6 +37,15 @@ const realPath = (path: string): string => {
   }
 }
 
+const namesIn = (directory: string): ReadonlyArray<string> => {
+  try {
+    return readdirSync(directory)
+  } catch {
+    // There is none yet, or the CLI will say why it cannot use it.
+    return []
+  }
+}
+
 /** Where the CLI keeps the record of a conversation. */
 const recordPath = (
   spec: Pick<AgentSessionSpec, "cwd" | "agentSessionId" | "env">,
@@ -45,10 +54,7 @@ const recordPath = (
   const home = spec.env?.["HOME"] ?? host["HOME"] ?? homedir()
   const config = spec.env?.["CLAUDE_CONFIG_DIR"] ?? host["CLAUDE_CONFIG_DIR"] ?? join(home, ".claude")
   const projects = join(config, "projects")
-  const folder = ClaudeRecord.projectFolder(
-    realPath(spec.cwd),
-    existsSync(projects) ? readdirSync(projects) : []
-  )
+  const folder = ClaudeRecord.projectFolder(realPath(spec.cwd), namesIn(projects))
   return join(projects, folder, `${spec.agentSessionId}.jsonl`)
 }
 

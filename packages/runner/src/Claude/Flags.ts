@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { AgentUnavailable } from "../Agent.ts"
 import type { AgentOptions } from "../AgentOptions.ts"
 import type { ConnectSpec } from "../Driver.ts"
 
@@ -28,12 +29,29 @@ const list = (name: string, values: ReadonlyArray<string> | undefined): Readonly
 /** Writes the MCP servers where only this user reads them; the file goes with the scope. */
 const mcpConfig = (
   servers: NonNullable<AgentOptions["mcpServers"]>,
-  spec: Pick<ConnectSpec, "runId" | "sessionId">
-): Effect.Effect<string, never, Scope.Scope> =>
-  Effect.map(
+  spec: Pick<ConnectSpec, "runId" | "sessionId" | "agent">
+): Effect.Effect<string, AgentUnavailable, Scope.Scope> => {
+  const io = <A>(operation: () => Promise<A>) =>
+    Effect.tryPromise({
+      try: operation,
+      catch: (cause) =>
+        new AgentUnavailable({
+          agent: spec.agent,
+          reason: "Unknown",
+          detail: `its MCP servers cannot be written to ${tmpdir()}: ${cause instanceof Error ? cause.message : String(cause)}`
+        })
+    })
+  return Effect.map(
     Effect.acquireRelease(
-      Effect.promise(() => mkdtemp(join(tmpdir(), "causeway-mcp-"))),
-      (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
+      io(() => mkdtemp(join(tmpdir(), "causeway-mcp-"))),
+      (directory) =>
+        io(() => rm(directory, { recursive: true, force: true })).pipe(
+          Effect.catchAll((error) =>
+            Effect.logWarning("A file of MCP servers was not removed").pipe(
+              Effect.annotateLogs({ module: "Claude", detail: error.detail })
+            )
+          )
+        )
     ),
     (directory) => join(directory, "mcp.json")
   ).pipe(
@@ -56,12 +74,15 @@ const mcpConfig = (
           ]
         })
       )
-      return Effect.promise(() => writeFile(path, JSON.stringify({ mcpServers: named }), { mode: 0o600 }))
+      return io(() => writeFile(path, JSON.stringify({ mcpServers: named }), { mode: 0o600 }))
     })
   )
+}
 
 /** What a session's own wishes come to. */
-export const ofSpec = (spec: ConnectSpec): Effect.Effect<ReadonlyArray<string>, never, Scope.Scope> =>
+export const ofSpec = (
+  spec: ConnectSpec
+): Effect.Effect<ReadonlyArray<string>, AgentUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
     const options = spec.options ?? {}
     const servers = options.mcpServers

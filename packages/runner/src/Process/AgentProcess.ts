@@ -2,7 +2,11 @@
  * A child process that speaks lines: its own process group, stdin that can be ended, stdout as bounded lines, stderr
  * drained and its end kept. Closing the scope ends it and all of its group within a bound. Source: spec 4 §3.4 and §3.6.
  */
-import { type ChildProcessWithoutNullStreams, spawn as spawnChild } from "node:child_process"
+import {
+  type ChildProcess,
+  type ChildProcessWithoutNullStreams,
+  spawn as spawnChild
+} from "node:child_process"
 import { stat } from "node:fs/promises"
 import * as Chunk from "effect/Chunk"
 import * as Data from "effect/Data"
@@ -10,6 +14,8 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AgentUnavailable } from "../Agent.ts"
@@ -76,44 +82,94 @@ export interface AgentProcess {
   readonly stderr: Effect.Effect<string>
 }
 
-const requireDirectory = (spec: ProcessSpec): Effect.Effect<void, AgentUnavailable> =>
-  Effect.promise(() =>
-    stat(spec.cwd).then(
-      (found) => found.isDirectory(),
-      () => false
-    )
-  ).pipe(
-    Effect.filterOrFail(
-      (isDirectory) => isDirectory,
-      () =>
-        new AgentUnavailable({
-          agent: spec.agent,
-          reason: "DirectoryMissing",
-          detail: `${spec.cwd} is not a directory; give an existing one`
-        })
-    ),
-    Effect.asVoid
-  )
+/** The system did not start the process. */
+class StartFailed extends Data.TaggedError("StartFailed")<{
+  readonly code: string | undefined
+  readonly detail: string
+}> {}
 
-const unavailable = (spec: ProcessSpec, cause: NodeJS.ErrnoException): AgentUnavailable => {
+const startFailed = (cause: unknown): StartFailed =>
+  new StartFailed({
+    code: cause instanceof Error && "code" in cause ? String(cause.code) : undefined,
+    detail: cause instanceof Error ? cause.message : String(cause)
+  })
+
+/**
+ * What may be otherwise in a moment: the program is just being replaced (an update), or the system has no room for one
+ * more process, file or page.
+ */
+const PASSING: ReadonlySet<string> = new Set([
+  "ENOENT",
+  "EACCES",
+  "ETXTBSY",
+  "ENOEXEC",
+  "EAGAIN",
+  "EMFILE",
+  "ENFILE",
+  "ENOMEM"
+])
+
+/** Again after 0.1, 0.2, 0.4, 0.8, 1.6 and 3.2 s: within 7 s an update has put the program back. */
+export const startAgain = Schedule.intersect(Schedule.exponential("100 millis"), Schedule.recurs(6))
+
+const requireDirectory = (spec: ProcessSpec): Effect.Effect<void, AgentUnavailable | StartFailed> => {
+  const missing = new AgentUnavailable({
+    agent: spec.agent,
+    reason: "DirectoryMissing",
+    detail: `${spec.cwd} is not a directory; give an existing one`
+  })
+  return Effect.tryPromise({
+    try: () => stat(spec.cwd),
+    catch: (cause) => {
+      const failed = startFailed(cause)
+      return failed.code === "EMFILE" || failed.code === "ENFILE" ? failed : missing
+    }
+  }).pipe(Effect.flatMap((found) => (found.isDirectory() ? Effect.void : Effect.fail(missing))))
+}
+
+/** How it ends for a person who has waited: what is wrong, and what to do. */
+const unavailable = (spec: ProcessSpec, { code, detail }: StartFailed): AgentUnavailable => {
   const failed = (reason: AgentUnavailable["reason"], detail: string) =>
     new AgentUnavailable({ agent: spec.agent, reason, detail })
-  switch (cause.code) {
+  switch (code) {
     case "ENOENT":
       return failed("NotFound", `${spec.command} was not found; install it or give its path`)
     case "EACCES":
       return failed("NotExecutable", `${spec.command} may not be executed (permission denied)`)
     case "ENOEXEC":
       return failed("NotExecutable", `${spec.command} is not a program`)
+    case "ETXTBSY":
+      return failed("NotExecutable", `${spec.command} is being written to; wait for its update to end`)
+    case "EMFILE":
+    case "ENFILE":
+      return failed(
+        "Unknown",
+        `${spec.command} cannot be started: too many files are open (${code}); allow more (ulimit -n, LimitNOFILE= of a service) or run fewer sessions at once (--capacity)`
+      )
+    case "EAGAIN":
+    case "ENOMEM":
+      return failed(
+        "Unknown",
+        `${spec.command} cannot be started: the system has no room for another process (${code}); end some, or allow more (ulimit -u, TasksMax= of a service, memory)`
+      )
+    case "E2BIG":
+      return failed(
+        "Unknown",
+        `${spec.command} cannot be started: its arguments and environment are too long (${code})`
+      )
     default:
-      return failed("Unknown", `${spec.command}: ${cause.message}`)
+      return failed("Unknown", `${spec.command}: ${detail}`)
   }
 }
 
+/** Without its pipes a child is none: with too many files open Node gives one that never starts. */
+const hasPipes = (child: ChildProcess): child is ChildProcessWithoutNullStreams =>
+  child.stdin != null && child.stdout != null && child.stderr != null
+
 /** Starts the process; returns when the system has started it. */
-const start = (spec: ProcessSpec): Effect.Effect<ChildProcessWithoutNullStreams, AgentUnavailable> =>
+const start = (spec: ProcessSpec): Effect.Effect<ChildProcessWithoutNullStreams, StartFailed> =>
   Effect.async((resume) => {
-    let child: ChildProcessWithoutNullStreams
+    let child: ChildProcess
     try {
       // Detached: a session and a process group of its own, so that the terminal's Ctrl-C does not reach it and its
       // children can be signalled together.
@@ -124,15 +180,18 @@ const start = (spec: ProcessSpec): Effect.Effect<ChildProcessWithoutNullStreams,
         detached: true
       })
     } catch (cause) {
-      resume(Effect.fail(unavailable(spec, cause instanceof Error ? cause : new Error(String(cause)))))
+      resume(startFailed(cause))
       return
     }
+    // Before anything else: an error without a listener ends this whole process.
+    child.on("error", (cause) => resume(startFailed(cause)))
+    if (!hasPipes(child)) return
+    const started = child
     // After the start: errors of a broken pipe come with the write that met them, or mean no more than the exit does.
     for (const each of [child.stdin, child.stdout, child.stderr]) each.on("error", () => undefined)
-    child.on("error", (cause) => resume(Effect.fail(unavailable(spec, cause))))
     // Without a listener that stays, Node throws away what is in the pipe when the process ends between two pulls.
     child.stdout.on("readable", () => undefined)
-    child.once("spawn", () => resume(Effect.succeed(child)))
+    child.once("spawn", () => resume(Effect.succeed(started)))
   })
 
 /** One pull of stdout: the next bytes, or nothing when it has ended. Interrupting it leaves the pipe as it is. */
@@ -182,13 +241,13 @@ const linesOf = (
 /** Starts a child process. Fails when the system cannot start it; what it does afterwards its lines and exit tell. */
 export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* requireDirectory(spec)
     const exited = yield* Deferred.make<ProcessExit>()
     const grace = spec.grace ?? defaultGrace
     const runId = spec.env[RUN_ID]
     const registry = yield* ProcessRegistry
 
     const begin = Effect.gen(function* () {
+      yield* requireDirectory(spec)
       const child = yield* start(spec)
       // Here and not later: the release waits for it, also when it comes right after the start.
       child.once("exit", (code, signal) => {
@@ -203,10 +262,10 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
       // At once: the guard must not outlive the group that its signals are meant for.
       if (child.exitCode !== null || child.signalCode !== null) dismiss()
       else child.once("exit", dismiss)
-      // On record from its start until it has ended: what a killed host leaves behind is known to the next one.
-      return { child, forget: yield* registry.hold({ pid: child.pid ?? 0, runId }) }
+      return child
     })
-    const { child } = yield* Effect.acquireRelease(begin, ({ child, forget }) => {
+    const forget = yield* Ref.make(Effect.void)
+    const child = yield* Effect.acquireRelease(begin, (child) => {
       const group = -(child.pid ?? 0)
       // A finalizer cannot be interrupted; what waits in it under a timeout must be.
       const gone = (within: Duration.DurationInput) =>
@@ -232,12 +291,23 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
             ProcessTable.signal(stray, "SIGKILL")
           }
         }
-        yield* forget
+        yield* Effect.flatten(Ref.get(forget))
         child.stdout.destroy()
         child.stderr.destroy()
       })
-    })
+    }).pipe(
+      Effect.retry({
+        schedule: startAgain,
+        while: (error) => error._tag === "StartFailed" && PASSING.has(error.code ?? "")
+      }),
+      Effect.catchTag("StartFailed", (error) => Effect.fail(unavailable(spec, error)))
+    )
     const pid = child.pid ?? 0
+    // On record from its start until it has ended: what a killed host leaves behind is known to the next one. By now the
+    // process has somebody who ends it, whatever happens here.
+    yield* Effect.uninterruptible(
+      Effect.flatMap(registry.hold({ pid, runId }), (forgets) => Ref.set(forget, forgets))
+    )
     if (child.exitCode !== null || child.signalCode !== null) {
       yield* Deferred.succeed(
         exited,

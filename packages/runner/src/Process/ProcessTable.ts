@@ -4,33 +4,57 @@
  */
 import { execFile } from "node:child_process"
 import { readdir, readFile } from "node:fs/promises"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+
+/** The system did not tell: too many open files, no permission. It says nothing about the process. */
+export class ProcessUnknown extends Data.TaggedError("ProcessUnknown")<{
+  readonly pid: number
+  readonly detail: string
+}> {
+  override get message(): string {
+    return `the system does not tell whether process ${this.pid} runs: ${this.detail}`
+  }
+}
+
+/** What these errors of `/proc` mean: there is no such process. */
+const isGone = (cause: unknown): boolean =>
+  cause instanceof Error && "code" in cause && (cause.code === "ENOENT" || cause.code === "ESRCH")
 
 /**
  * When process `pid` started, in the system's own words (clock ticks since boot with the boot's id on Linux, `ps`'s
- * date elsewhere); `undefined` when there is no such process.
+ * date elsewhere); `undefined` when there is no such process. Whoever takes a process for dead ends what it holds, so
+ * what the system does not tell is a failure of its own.
  */
-export const startOf = (pid: number): Effect.Effect<string | undefined> =>
-  Effect.promise(async () => {
-    try {
-      const [stat, boot] = await Promise.all([
-        readFile(`/proc/${pid}/stat`, "utf8"),
-        readFile("/proc/sys/kernel/random/boot_id", "utf8")
-      ])
-      // Fields are counted after the last ")": the command's name may hold spaces and parentheses.
-      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-      // A zombie has ended; it only waits for its parent to notice.
-      return fields[0] === "Z" ? undefined : `${boot.trim()} ${fields[19]}`
-    } catch {
-      return process.platform === "linux" ? undefined : fromPs(pid)
-    }
+export const startOf = (pid: number): Effect.Effect<string | undefined, ProcessUnknown> =>
+  Effect.tryPromise({
+    try: () => (process.platform === "linux" ? fromProc(pid) : fromPs(pid)),
+    catch: (cause) =>
+      new ProcessUnknown({ pid, detail: cause instanceof Error ? cause.message : String(cause) })
   })
 
+const fromProc = async (pid: number): Promise<string | undefined> => {
+  const boot = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim()
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch((cause: unknown) => {
+    if (isGone(cause)) return undefined
+    throw cause
+  })
+  if (stat === undefined) return undefined
+  // Fields are counted after the last ")": the command's name may hold spaces and parentheses.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  // A zombie has ended; it only waits for its parent to notice.
+  return fields[0] === "Z" ? undefined : `${boot} ${fields[19]}`
+}
+
 const fromPs = (pid: number): Promise<string | undefined> =>
-  new Promise((resolve) => {
-    execFile("ps", ["-o", "lstart=", "-p", String(pid)], { env: { LC_ALL: "C" } }, (error, stdout) =>
-      resolve(error === null && stdout.trim() !== "" ? stdout.trim() : undefined)
-    )
+  new Promise((resolve, reject) => {
+    const env = { LC_ALL: "C", PATH: "/usr/bin:/bin" }
+    execFile("ps", ["-o", "lstart=", "-p", String(pid)], { env }, (error, stdout) => {
+      // `ps` ends with 1 where there is no such process; anything else is no answer.
+      if (error === null) resolve(stdout.trim() === "" ? undefined : stdout.trim())
+      else if (error.code === 1) resolve(undefined)
+      else reject(error)
+    })
   })
 
 /** Sends a signal to a process, or to a process group by a negative id. Answers whether there was one to send to. */
@@ -45,7 +69,8 @@ export const signal = (id: number, name: NodeJS.Signals | 0): boolean => {
 
 /**
  * Processes that carry one of `values` as variable `name` in the environment that they were started with: an agent's
- * descendants, also those that left its process group. Linux only; elsewhere none are found.
+ * descendants, also those that left its process group. Linux only; elsewhere, and where the system does not tell, none
+ * are found.
  */
 export const withVariable = (
   name: string,
@@ -53,7 +78,8 @@ export const withVariable = (
 ): Effect.Effect<ReadonlyArray<number>> =>
   Effect.promise(async () => {
     if (process.platform !== "linux" || values.size === 0) return []
-    const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry)).map(Number)
+    const entries = await readdir("/proc").catch((): Array<string> => [])
+    const pids = entries.filter((entry) => /^\d+$/.test(entry)).map(Number)
     const found = await Promise.all(
       pids.map(async (pid) => {
         try {
@@ -61,7 +87,7 @@ export const withVariable = (
           const value = environment.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1)
           return value !== undefined && values.has(value) ? [pid] : []
         } catch {
-          // Ended meanwhile, or another user's.
+          // Ended meanwhile, another user's, or too many files are open.
           return []
         }
       })

@@ -1,10 +1,23 @@
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
@@ -25,6 +38,24 @@ const node = (script: string, more: Partial<AgentProcess.ProcessSpec> = {}) =>
     env: {},
     grace,
     ...more
+  })
+
+const turn = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
+/** Waits until somebody waits for the clock: what went before was done by the system, in its own time. */
+const untilSleeping = Effect.zipRight(turn, TestClock.sleeps()).pipe(
+  Effect.repeat({ until: (sleeps) => Chunk.size(sleeps) > 0 })
+)
+
+/** Runs an effect, and passes time whenever it waits for that. */
+const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.fork(effect)
+    yield* Effect.zipRight(turn, TestClock.adjust("100 millis")).pipe(
+      Effect.zipRight(Fiber.poll(fiber)),
+      Effect.repeat({ until: Option.isSome })
+    )
+    return yield* Fiber.join(fiber)
   })
 
 const lines = (agent: AgentProcess.AgentProcess) =>
@@ -161,19 +192,71 @@ describe("AgentProcess", () => {
     })
   )
 
-  it.scopedLive("says why a program cannot be started", () =>
+  it.scoped("says why a program cannot be started, when it has been tried again for a while", () =>
     Effect.gen(function* () {
       const directory = yield* Scripted.directory
       const file = join(directory, "plain.txt")
       writeFileSync(file, "#!/bin/sh\n")
       chmodSync(file, 0o644)
       const reason = (more: Partial<AgentProcess.ProcessSpec>) =>
-        Effect.map(Effect.flip(node("", more)), (error) => error.reason)
+        Effect.map(passing(Effect.flip(node("", more))), (error) => error.reason)
       expect(yield* reason({ command: "no-such-program-here" })).toBe("NotFound")
       expect(yield* reason({ command: join(directory, "nothing") })).toBe("NotFound")
       expect(yield* reason({ command: file })).toBe("NotExecutable")
       expect(yield* reason({ cwd: join(directory, "gone") })).toBe("DirectoryMissing")
       expect(yield* reason({ cwd: file })).toBe("DirectoryMissing")
+    })
+  )
+})
+
+describe("a program that is just being replaced", () => {
+  const replaced: ReadonlyArray<readonly [string, (file: string) => Effect.Effect<Effect.Effect<void>>]> = [
+    ["it is not there for a moment (ENOENT)", () => Effect.succeed(Effect.void)],
+    [
+      "it may not be executed yet (EACCES)",
+      (file) =>
+        Effect.sync(() => {
+          writeFileSync(file, program)
+          chmodSync(file, 0o600)
+          return Effect.sync(() => rmSync(file))
+        })
+    ],
+    [
+      "it is still being written to (ETXTBSY)",
+      (file) =>
+        Effect.sync(() => {
+          copyFileSync(process.execPath, file)
+          chmodSync(file, 0o755)
+          const handle = openSync(file, "r+")
+          return Effect.sync(() => {
+            closeSync(handle)
+            rmSync(file)
+          })
+        })
+    ]
+  ]
+  const program = "#!/bin/sh\necho started\n"
+
+  it.scoped.each(replaced)("%s: the agent starts as soon as it can", ([, spoil]) =>
+    Effect.gen(function* () {
+      const file = join(yield* Scripted.directory, "agent")
+      const mend = yield* spoil(file)
+      const starting = yield* Effect.fork(node("", { command: file, env: { PATH: "/usr/bin:/bin" } }))
+      // It has been refused, and waits.
+      yield* untilSleeping
+      yield* mend
+      writeFileSync(file, program)
+      chmodSync(file, 0o755)
+      const agent = yield* passing(Fiber.join(starting))
+      expect(yield* lines(agent)).toEqual([{ _tag: "Line", text: "started" }])
+    })
+  )
+
+  it.scopedLive("a start that waits can be given up", () =>
+    Effect.gen(function* () {
+      const starting = yield* Effect.fork(node("", { command: "/nowhere/agent" }))
+      yield* Effect.yieldNow()
+      yield* Fiber.interrupt(starting).pipe(Effect.timeout("5 seconds"))
     })
   )
 })
@@ -216,6 +299,48 @@ describe("ProcessRegistry", () => {
       expect(yield* ProcessTable.startOf(other.pid)).toBeDefined()
       expect(readdirSync(directory)).toEqual([])
       yield* Scope.close(scope, Exit.void)
+    })
+  )
+
+  it.scopedLive("whose directory is gone, or whose disk is full, keeps no agent from running or ending", () =>
+    Effect.gen(function* () {
+      const root = yield* Scripted.directory
+      for (const spoil of [
+        (directory: string) => rmSync(directory, { recursive: true }),
+        (directory: string) => {
+          rmSync(directory, { recursive: true })
+          writeFileSync(directory, "")
+        }
+      ]) {
+        const directory = join(root, "agents")
+        const scope = yield* Scope.make()
+        const registry = yield* Layer.build(Layer.fresh(ProcessRegistry.layer(directory)))
+        spoil(directory)
+        const agent = yield* node(sleeper).pipe(Effect.provide(registry), Scope.extend(scope))
+        expect(yield* first(agent)).toMatchObject({ _tag: "Some" })
+        yield* Scope.close(scope, Exit.void)
+        expect(yield* agent.exit).toEqual({ _tag: "Signal", signal: "SIGKILL" })
+        rmSync(directory, { recursive: true })
+      }
+    })
+  )
+
+  it.scopedLive("does not start over a directory that cannot be used, and says which", () =>
+    Effect.gen(function* () {
+      const directory = join(yield* Scripted.directory, "agents")
+      writeFileSync(directory, "")
+      const failed = yield* Effect.flip(Layer.build(ProcessRegistry.layer(directory)))
+      expect(failed.message).toContain(directory)
+      expect(failed.message).toContain("--state-dir")
+    })
+  )
+
+  it.scopedLive("keeps the record of another host that it cannot read", () =>
+    Effect.gen(function* () {
+      const directory = yield* Scripted.directory
+      mkdirSync(join(directory, "unreadable.json"))
+      yield* Layer.build(ProcessRegistry.layer(directory))
+      expect(readdirSync(directory)).toEqual(["unreadable.json"])
     })
   )
 

@@ -21,7 +21,11 @@ export interface Start {
 }
 
 /** One that is deaf ends by SIGKILL alone. */
-export const makeWith = (options: { readonly deaf: boolean }) =>
+export const makeWith = (options: {
+  readonly deaf: boolean
+  /** A fault in what drives it, at this text of a prompt. */
+  readonly faulty?: string
+}) =>
   Effect.gen(function* () {
     const starts = yield* Queue.unbounded<Start>()
     const driver: Driver = {
@@ -46,9 +50,11 @@ export const makeWith = (options: { readonly deaf: boolean }) =>
             resumed: spec.resume,
             lines: Mailbox.toStream(lines),
             send: (payload) =>
-              Effect.flatMap(Deferred.isDone(exit), (gone) =>
-                gone ? new ProcessGone({ detail: "ended" }) : Effect.asVoid(Queue.offer(given, payload))
-              ),
+              options.faulty !== undefined && payload.text.includes(options.faulty) && !spec.resume
+                ? Effect.dieMessage("the driver broke")
+                : Effect.flatMap(Deferred.isDone(exit), (gone) =>
+                    gone ? new ProcessGone({ detail: "ended" }) : Effect.asVoid(Queue.offer(given, payload))
+                  ),
             endInput: end({ _tag: "Code", code: 0 }),
             signal: (signal) =>
               Effect.zipRight(

@@ -1,0 +1,243 @@
+/** The hub of a state directory: the one that runs there, or one that this process serves. There is never a second. */
+import { resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as Hub from "@causeway/hub/Hub"
+import * as HubAddress from "@causeway/protocol/HubAddress"
+import * as Bootstrap from "@causeway/store/Bootstrap"
+import * as DeviceCodes from "@causeway/store/DeviceCodes"
+import * as FileLock from "@causeway/store/FileLock"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Devices from "./Devices.ts"
+import { ExitCode, Failure } from "./Failure.ts"
+import * as Network from "./Network/Network.ts"
+import { Output } from "./Output.ts"
+import * as PageAddress from "./PageAddress.ts"
+import * as PushContact from "./PushContact.ts"
+import * as StateDirectory from "./StateDirectory.ts"
+import { version } from "./version.ts"
+
+// --- A hub of this process ---------------------------------------------------
+
+/** How a hub is started. */
+export interface Flags {
+  readonly host: Option.Option<string>
+  readonly port: Option.Option<number>
+  readonly publicUrl: Option.Option<string>
+  readonly pushContact: Option.Option<string>
+  readonly databaseUrl: Option.Option<string>
+}
+
+const database = (option: Option.Option<string>, stateDir: string): Effect.Effect<string, Failure> =>
+  Effect.gen(function* () {
+    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_DATABASE_URL")).pipe(Effect.orDie)
+    const url = Option.orElse(option, () => variable)
+    if (Option.isNone(url)) return StateDirectory.databaseFile(stateDir)
+    if (url.value.startsWith("sqlite:") && url.value.length > "sqlite:".length) {
+      return resolve(url.value.slice("sqlite:".length).replace(/^\/\/(?=\/)/, ""))
+    }
+    return yield* new Failure({
+      message: "the database address is not one of this version's: only sqlite:<file> is",
+      next: "leave --database-url and CAUSEWAY_DATABASE_URL out to keep the data in the state directory",
+      exitCode: ExitCode.usage
+    })
+  })
+
+const publicAddress = (option: Option.Option<string>): Effect.Effect<Option.Option<string>, Failure> =>
+  Effect.gen(function* () {
+    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_PUBLIC_URL")).pipe(Effect.orDie)
+    const url = Option.orElse(option, () => variable)
+    if (Option.isNone(url)) return url
+    return yield* Either.match(HubAddress.parse(url.value), {
+      onLeft: (why) => new Failure({ message: `--public-url: ${why}`, exitCode: ExitCode.usage }),
+      onRight: Effect.succeedSome
+    })
+  })
+
+const page = fileURLToPath(new URL("../../web/dist/page", import.meta.url))
+
+/** Where a hub listens unless flags say otherwise. */
+const DEFAULTS = { host: "127.0.0.1", port: 4750 } as const
+
+const hubFailure = (error: Hub.HubError): Failure => {
+  switch (error._tag) {
+    case "ListenFailed":
+      return new Failure({
+        message: error.message,
+        next:
+          error.code === "EADDRINUSE"
+            ? `if that is a Causeway of another state directory, \`connect --hub http://${error.host}:${error.port} --token TOKEN\` attaches this directory to it; else choose another port with --port, or any free one with --port 0`
+            : `choose another address with --host (it was ${error.host})`
+      })
+    case "DatabaseInUse":
+      return new Failure({
+        message: error.message,
+        next: "stop it first, or attach to it with `connect --hub`; a hub of its own needs another --database-url"
+      })
+    default:
+      return new Failure({ message: error.message })
+  }
+}
+
+export interface RunningHub {
+  readonly url: string
+  /** What this machine's own bridge and commands show the hub. */
+  readonly token: Redacted.Redacted
+  /** Whether that token was made just now: the only time that it is printed. */
+  readonly made: boolean
+  /** Where other machines reach it. */
+  readonly others: Option.Option<string>
+  /** What pushes need and do not have. */
+  readonly pushNotice: Option.Option<string>
+  /** Makes a one-time code that lets one device in. */
+  readonly code: (label: string) => Effect.Effect<Devices.Code, Failure, Output>
+}
+
+/** Serves a hub until the scope closes; its token and address are in the state directory. */
+export const serve = (flags: Flags, stateDir: string, directory?: string) =>
+  Effect.gen(function* () {
+    const held = yield* StateDirectory.becomeHub(stateDir, { directory })
+    const filename = yield* database(flags.databaseUrl, stateDir)
+    const publicUrl = yield* publicAddress(flags.publicUrl)
+    const pushContact = yield* PushContact.named(flags.pushContact)
+    yield* StateDirectory.reserve(filename)
+    const context = yield* Layer.build(
+      Hub.layer({
+        filename,
+        host: Option.getOrElse(flags.host, () => DEFAULTS.host),
+        port: Option.getOrElse(flags.port, () => DEFAULTS.port),
+        ...(Option.isSome(publicUrl) ? { publicUrl: publicUrl.value } : {}),
+        page,
+        gateway: {
+          version,
+          stateDir,
+          configFile: StateDirectory.gatewayFile(stateDir),
+          push: { contact: Option.getOrUndefined(pushContact), agentFor: yield* Network.pushAgent }
+        }
+      })
+    ).pipe(Effect.mapError(hubFailure))
+    const hub = Context.get(context, Hub.Hub)
+    const bootstrap = Context.get(context, Bootstrap.Bootstrap)
+    const known = yield* StateDirectory.readToken(stateDir)
+    const made = Option.isSome(hub.firstToken) || Option.isNone(known)
+    const token = Option.isSome(hub.firstToken)
+      ? hub.firstToken.value
+      : Option.isSome(known)
+        ? known.value
+        : yield* bootstrap
+            .issue("replaces a lost token file")
+            .pipe(Effect.mapError((error) => new Failure({ message: error.message })))
+    if (made) yield* StateDirectory.writeToken(stateDir, token)
+    const others = PageAddress.forOthers({
+      host: hub.host,
+      url: hub.url,
+      publicUrl: Option.getOrUndefined(publicUrl)
+    })
+    // Last: whoever reads an address here finds the token as well.
+    yield* held
+      .note({ url: hub.url, others: Option.getOrUndefined(others) })
+      .pipe(Effect.mapError(({ message }) => new Failure({ message, next: "check its permissions" })))
+    const codes = yield* DeviceCodes.make.pipe(Effect.provide(context))
+    const running: RunningHub = {
+      url: hub.url,
+      token,
+      made,
+      others,
+      pushNotice: PushContact.notice(pushContact, publicUrl),
+      code: (label) =>
+        codes
+          .create({ organizationId: hub.organizationId, label })
+          .pipe(Effect.mapError(({ message }) => new Failure({ message })))
+    }
+    return running
+  })
+
+// --- A hub that runs already -------------------------------------------------
+
+/** The hub of this state directory, run by another process. */
+const runningHub = (
+  holder: FileLock.Holder,
+  stateDir: string
+): Effect.Effect<RunningHub, StillStarting | Failure> =>
+  Effect.gen(function* () {
+    const { url } = holder
+    if (url === undefined) return yield* new StillStarting({ holder: Option.some(holder) })
+    const token = yield* StateDirectory.readToken(stateDir)
+    if (Option.isNone(token)) {
+      return yield* new Failure({
+        message: `a hub runs here already (${FileLock.describe(holder)}), and ${StateDirectory.tokenFile(stateDir)} is missing`,
+        next: "`token create` makes a token; give it to `connect` with --token",
+        exitCode: ExitCode.refused
+      })
+    }
+    const flags = { stateDir: Option.some(stateDir), hub: Option.some(url), token }
+    return {
+      url,
+      token: token.value,
+      made: false,
+      others: Option.fromNullable(holder.others),
+      // That hub's own start has said it.
+      pushNotice: Option.none(),
+      code: (label) =>
+        Devices.withDevices(flags, ({ devices }) => devices.code({ ttl: DeviceCodes.DEFAULT_TTL, label }))
+    }
+  })
+
+/** Somebody is about to be the hub here, and does not say yet where it listens. */
+class StillStarting extends Data.TaggedError("StillStarting")<{
+  readonly holder: Option.Option<FileLock.Holder>
+}> {}
+
+/** How long another start may take until it listens: 30 s, looked at every 100 ms. */
+const starting = Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurs(300))
+
+export const runsAlready = (stateDir: string, holder: Option.Option<FileLock.Holder>) =>
+  new Failure({
+    message: `a hub of ${stateDir} runs already: ${Option.match(holder, {
+      onNone: () => "a process that has not said who it is",
+      onSome: FileLock.describe
+    })}`,
+    next: "use that one (`up` attaches a directory to it), stop it first, or use another --state-dir"
+  })
+
+/** The flags of a hub's start that were given, by name. */
+const named = (flags: Flags): ReadonlyArray<string> =>
+  [
+    Option.as(flags.host, "--host"),
+    Option.as(flags.port, "--port"),
+    Option.as(flags.publicUrl, "--public-url"),
+    Option.as(flags.pushContact, "--push-contact"),
+    Option.as(flags.databaseUrl, "--database-url")
+  ].flatMap(Option.toArray)
+
+/** The hub of this state directory: the one that runs, or else one that is served from here until the scope closes. */
+export const findOrServe = (flags: Flags, stateDir: string, directory: string) =>
+  Effect.gen(function* () {
+    const holder = yield* StateDirectory.runningHub(stateDir)
+    if (Option.isNone(holder)) {
+      const hub = yield* serve(flags, stateDir, directory).pipe(
+        Effect.catchTag("LockHeld", ({ holder }) => new StillStarting({ holder }))
+      )
+      return { hub, own: true }
+    }
+    const hub = yield* runningHub(holder.value, stateDir)
+    const output = yield* Output
+    yield* output.progress(
+      `a hub runs here already (${FileLock.describe(holder.value)}): attaching ${directory} to it`
+    )
+    const unused = named(flags)
+    if (unused.length > 0) {
+      yield* output.progress(`${unused.join(", ")} not used: that hub goes on as it was started`)
+    }
+    return { hub, own: false }
+  }).pipe(
+    Effect.retry({ while: (error) => error._tag === "StillStarting", schedule: starting }),
+    Effect.catchTag("StillStarting", ({ holder }) => runsAlready(stateDir, holder))
+  )
