@@ -50,6 +50,31 @@ const deliver = ({ id, ingress, epoch }: World, uuid: string, status: string) =>
     body: { worker_epoch: epoch, updates: [{ event_id: uuid, status }] }
   })
 
+describe("a viewer that does not know our own events", () => {
+  const rename = ({ access, id }: World) =>
+    call({ method: "PATCH", path: `/v1/sessions/${id}`, token: access, body: { title: "Another" } })
+
+  it.scopedLive("is sent none of them, and goes on after them; one that asks is sent them", () =>
+    provide(
+      Effect.gen(function* () {
+        const world = yield* session()
+        yield* send(world, "p1")
+        expect((yield* rename(world)).status).toBe(200)
+        yield* send(world, "p2")
+        const plain = yield* open({ path: viewerPath(world), token: world.access })
+        const types = (frames: ReadonlyArray<{ readonly data: { readonly event_type?: unknown } }>) =>
+          frames.map(({ data }) => data.event_type)
+        expect(types(yield* take(plain, 2))).toEqual(["user", "user"])
+        const asking = yield* open({
+          path: `${viewerPath(world)}?session_updates=true`,
+          token: world.access
+        })
+        expect(types(yield* take(asking, 3))).toEqual(["user", "session_update", "user"])
+      })
+    )
+  )
+})
+
 describe("the viewer's stream", () => {
   it.scopedLive(
     "opens with a comment, replays, goes on live, and shows what is not stored without a number",
@@ -284,7 +309,7 @@ describe("the worker's stream", () => {
         })
         expect(yield* Effect.flip(old.next)).toMatchObject({ _tag: "StreamEnded" })
         const back = yield* open({ path: workerPath(world), token: world.ingress })
-        expect(back.status).toBe(401)
+        expect(back.status).toBe(409)
       })
     )
   )

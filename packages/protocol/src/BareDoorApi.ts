@@ -31,7 +31,8 @@ const EventStream = HttpApiSchema.Text({ contentType: "text/event-stream" })
 
 const Resume = Schema.Struct({
   from_sequence_num: Schema.optional(Schema.NumberFromString),
-  [CodeSessions.BLOCK_PARAMETER]: Schema.optional(Schema.NumberFromString)
+  [CodeSessions.BLOCK_PARAMETER]: Schema.optional(Schema.NumberFromString),
+  [CodeSessions.SESSION_UPDATES_PARAMETER]: Schema.optional(Schema.BooleanFromString)
 })
 
 export class IngressApi extends HttpApiGroup.make("ingress")

@@ -119,6 +119,12 @@ export const TeleportPage = open({
 export const BLOCK_PARAMETER = "block_ms"
 export const BLOCK_MAX_MILLIS = 25_000
 
+/**
+ * Query of the viewer's stream: `true` asks for the hub's own `session_update` events too. Viewers made by others do not know
+ * them, and are not sent any.
+ */
+export const SESSION_UPDATES_PARAMETER = "session_updates"
+
 /** Page sizes of teleport-events: default and maximum. */
 export const TELEPORT_PAGE_DEFAULT = 500
 export const TELEPORT_PAGE_MAX = 1000

@@ -5,7 +5,7 @@
  * a stream is held back, the same frames are asked for by requests that the hub ends by itself (`block_ms`), which whoever
  * buffers has to let through; the stream is tried all the while, and used again when it delivers as it goes.
  */
-import { BLOCK_PARAMETER } from "@causeway/protocol/CodeSessionsApi"
+import { BLOCK_PARAMETER, SESSION_UPDATES_PARAMETER } from "@causeway/protocol/CodeSessionsApi"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -56,7 +56,8 @@ export type Manner = "stream" | "ask"
 /** The query of a connection: where the reader is, and when the hub is to end the answer. */
 export const place = (last: number, manner: Manner) => ({
   from_sequence_num: last === 0 ? undefined : last,
-  [BLOCK_PARAMETER]: manner === "ask" ? Duration.toMillis(ASK_BLOCK) : undefined
+  [BLOCK_PARAMETER]: manner === "ask" ? Duration.toMillis(ASK_BLOCK) : undefined,
+  [SESSION_UPDATES_PARAMETER]: "true"
 })
 
 /** The loss of a connection, or a failure to make one: made again after a while. */

@@ -101,6 +101,12 @@ const words: { readonly [R in IngressReason]: string } = {
 export const ingressRefused = (reason: IngressReason): WireError.Unauthenticated =>
   WireError.Unauthenticated.of(words[reason], { reason })
 
+const Reason = Schema.Struct({ reason: Schema.Literal("superseded") })
+
+/** The token was good, until a newer one replaced it. */
+export const isSuperseded = (error: WireError.Unauthenticated): boolean =>
+  Schema.is(Reason)(error.error.details)
+
 /** Refuses a grant for another session than this one (`Ids.sessionBody`). */
 export const requireSession = (
   grant: IngressGrant,

@@ -37,6 +37,9 @@ export const delivery = (uuid: string, status: WorkerDeliveryStatus, at: number)
   return { event: "delivery_update", data: JSON.stringify(update) }
 }
 
+/** Only where the reader is now: an event that it is not sent stands there. */
+export const position = (seq: number): Frame => ({ event: "", id: seq, data: "" })
+
 /** What follows does not go on where the reader stood: the log's beginning was cut off (a compaction by lines). */
 export const truncated: Frame = { event: "catch_up_truncated", data: "{}" }
 

@@ -115,7 +115,7 @@ export const routes = Effect.gen(function* () {
 
   const register = BareDoor.route("POST", `${WORKER}/register`, (request) =>
     Effect.gen(function* () {
-      const key = yield* caller.either(request)
+      const key = yield* caller.worker(request)
       yield* request.body
       return BareDoor.json(200, { worker_epoch: yield* store.nextEpoch(key, { token: false }) })
     }).pipe(wired)
@@ -123,7 +123,7 @@ export const routes = Effect.gen(function* () {
 
   const token = BareDoor.route("POST", `${WORKER}/token`, (request) =>
     Effect.gen(function* () {
-      const key = yield* caller.either(request)
+      const key = yield* caller.worker(request)
       if (key.tokenEpoch === undefined) {
         return yield* WireError.Forbidden.of("a fresh ingress token is given for an ingress token only")
       }
@@ -138,12 +138,12 @@ export const routes = Effect.gen(function* () {
   )
 
   const readWorker = BareDoor.route("GET", WORKER, (request) =>
-    caller.either(request).pipe(Effect.flatMap(store.get), Effect.map(showWorker), wired)
+    caller.worker(request).pipe(Effect.flatMap(store.get), Effect.map(showWorker), wired)
   )
 
   const updateWorker = BareDoor.route("PUT", WORKER, (request) =>
     Effect.gen(function* () {
-      const key = yield* caller.either(request)
+      const key = yield* caller.worker(request)
       const text = yield* request.body
       const body = yield* decodeUpdate(yield* Body.json(text))
       const metadata =
@@ -167,7 +167,7 @@ export const routes = Effect.gen(function* () {
 
   const heartbeat = BareDoor.route("POST", `${WORKER}/heartbeat`, (request) =>
     Effect.gen(function* () {
-      const key = yield* caller.either(request)
+      const key = yield* caller.worker(request)
       const body = yield* decodeHeartbeat(yield* Body.json(yield* request.body))
       yield* store.seen({ ...key, workerEpoch: body.worker_epoch })
       return BareDoor.json(200, { heartbeat_interval_seconds: Duration.toSeconds(config.workerHeartbeat) })
@@ -178,7 +178,7 @@ export const routes = Effect.gen(function* () {
 
   const workerEvents = BareDoor.route("POST", `${WORKER}/events`, (request) =>
     Effect.gen(function* () {
-      const key = yield* caller.either(request)
+      const key = yield* caller.worker(request)
       const text = yield* request.body
       const body = yield* decodeEvents(yield* Body.json(text))
       const payloads = yield* Body.payloads(text, body.events, "payload", config.eventLimitBytes)
@@ -212,12 +212,15 @@ export const routes = Effect.gen(function* () {
         })
       }
       return BareDoor.json(200, {})
-    }).pipe(wired)
+    }).pipe(
+      Effect.catchTag("TokenSuperseded", () => Caller.replaced),
+      wired
+    )
   )
 
   const delivery = BareDoor.route("POST", `${WORKER}/events/delivery`, (request) =>
     Effect.gen(function* () {
-      const key = yield* caller.either(request)
+      const key = yield* caller.worker(request)
       const body = yield* decodeDelivery(yield* Body.json(yield* request.body))
       yield* log.deliver({
         session: key.session,

@@ -6,7 +6,11 @@
  * repetition, and a slow reader costs no memory. Source: spec 5 §1.
  */
 
-import { BLOCK_MAX_MILLIS, BLOCK_PARAMETER } from "@causeway/protocol/CodeSessionsApi"
+import {
+  BLOCK_MAX_MILLIS,
+  BLOCK_PARAMETER,
+  SESSION_UPDATES_PARAMETER
+} from "@causeway/protocol/CodeSessionsApi"
 import * as WireError from "@causeway/protocol/WireError"
 import { Bus, type Subscription } from "@causeway/store/Bus"
 import { Log, type SessionKey, type StoredEvent } from "@causeway/store/Log"
@@ -51,6 +55,10 @@ const blockOf = (
     ? WireError.BadRequest.of(`${BLOCK_PARAMETER} is a whole number of milliseconds`)
     : Effect.succeed(Duration.millis(Math.min(Math.max(millis, 1), BLOCK_MAX_MILLIS)))
 }
+
+/** Viewers made by others do not know our own `session_update`, and would show or refuse what they do not know. */
+const wantsUpdates = (request: BareDoor.BareRequest): boolean =>
+  request.query.get(SESSION_UPDATES_PARAMETER) === "true"
 
 export const routes = Effect.gen(function* () {
   const log = yield* Log
@@ -139,7 +147,7 @@ export const routes = Effect.gen(function* () {
 
   const worker = BareDoor.route("GET", "/v1/code/sessions/:id/worker/events/stream", (request) =>
     Effect.gen(function* () {
-      const key = yield* caller.either(request)
+      const key = yield* caller.worker(request)
       const from = yield* cursorOf(request)
       const block = yield* blockOf(request)
       // Before anything is answered, so that an unknown session is 404 rather than an empty stream.
@@ -173,6 +181,7 @@ export const routes = Effect.gen(function* () {
             subscription,
             after: from ?? 0,
             untilArchived: false,
+            updates: wantsUpdates(request),
             // Progress would end each answer at once.
             progress: block === undefined,
             write: (frames) => writer.write(frames.map(EventStream.frame).join(""))

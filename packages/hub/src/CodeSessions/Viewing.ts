@@ -26,6 +26,8 @@ export interface Viewer {
   readonly until?: number | undefined
   /** Whether it ends with the last event of a session that is archived. */
   readonly untilArchived: boolean
+  /** Wants `session_update` events; of those that it does not want, only the position is told. Default: yes. */
+  readonly updates?: boolean
   /** Whether it wants what is not stored as well. Default: yes. */
   readonly progress?: boolean
   /** Takes frames in order; completes when the viewer can take more. Never called with none. */
@@ -73,7 +75,11 @@ export const make = Effect.gen(function* () {
           if (events[0] !== undefined && events[0].seq > after + 1) frames.push(Frames.truncated)
           for (const event of events) {
             if (event.seq > until) break
-            frames.push(Frames.stored(event))
+            frames.push(
+              viewer.updates === false && event.type === "session_update"
+                ? Frames.position(event.seq)
+                : Frames.stored(event)
+            )
             const change = newest.get(event.seq)
             const state = change?.delivery ?? event.delivery
             const at = change?.deliveredAt ?? event.deliveredAt

@@ -5,7 +5,7 @@ import * as WireError from "@causeway/protocol/WireError"
 import type { SessionKey } from "@causeway/store/Log"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { Auth, requireSession } from "../Auth/Auth.ts"
+import { Auth, isSuperseded, requireSession } from "../Auth/Auth.ts"
 import * as BareDoor from "../BareDoor.ts"
 
 /** The session of the path, in an organisation that the caller may act for. That it exists is told by the store. */
@@ -26,6 +26,12 @@ const tokenOf = (request: BareDoor.BareRequest) => {
 
 /** A JWT has three parts; the hub's access tokens have none. */
 const isIngress = (token: string): boolean => token.split(".").length === 3
+
+/** A newer worker has taken the session over. */
+export const replaced = WireError.Conflict.of(
+  "the ingress token is superseded: a newer worker has taken the session over",
+  { reason: "superseded" }
+)
 
 export const make = Effect.gen(function* () {
   const auth = yield* Auth
@@ -73,5 +79,14 @@ export const make = Effect.gen(function* () {
    */
   const writer = withIngress(auth.verifyIngress)
 
-  return { access, person, either, writer }
+  /**
+   * The caller on a worker's route. There 409 means only that a newer worker is there, and a token that it has replaced says
+   * just that: whoever holds one must stop writing, not ask for another. Source: spec 5 §3.1.
+   */
+  const worker = (request: BareDoor.BareRequest): Effect.Effect<Caller, WireError.WireError> =>
+    Effect.mapError(either(request), (error) =>
+      error._tag === "Unauthenticated" && isSuperseded(error) ? replaced : error
+    )
+
+  return { access, person, either, worker, writer }
 })

@@ -19,7 +19,7 @@ export interface Writer {
 }
 
 export interface Frame {
-  /** A plain word. */
+  /** A plain word; empty where only the position moves, which dispatches nothing. */
   readonly event: string
   /** JSON text. */
   readonly data: string
@@ -29,9 +29,11 @@ export interface Frame {
 
 /** The text of a frame. JSON may hold line breaks only between its tokens, where a reader's "\n" does no harm. */
 export const frame = ({ event, data, id }: Frame): string =>
-  `event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${
-    /[\r\n]/.test(data) ? data.replace(/\r\n|\r|\n/g, "\ndata: ") : data
-  }\n\n`
+  event === ""
+    ? `id: ${id}\n\n`
+    : `event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${
+        /[\r\n]/.test(data) ? data.replace(/\r\n|\r|\n/g, "\ndata: ") : data
+      }\n\n`
 
 const COMMENT = ":\n\n"
 
