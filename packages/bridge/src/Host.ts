@@ -14,6 +14,7 @@ import {
   type AgentStatus,
   type AgentUnavailable
 } from "@causeway/runner/Agent"
+import * as Repairs from "@causeway/transcript/Repairs"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -21,6 +22,7 @@ import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Mailbox from "effect/Mailbox"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
@@ -145,6 +147,23 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
                 history
               )
               .pipe(
+                Effect.tap(
+                  Option.match({
+                    onNone: () => Effect.void,
+                    onSome: (repairs) => {
+                      const words = Repairs.describe(repairs)
+                      return words === null
+                        ? Effect.void
+                        : link.write([
+                            line({
+                              type: "system",
+                              subtype: "notification",
+                              message: `The earlier conversation was mended for the agent: ${words}.`
+                            })
+                          ])
+                    }
+                  })
+                ),
                 Effect.as(true),
                 Effect.catchAll((error) =>
                   Effect.as(

@@ -8,6 +8,7 @@ import {
   type AgentStatus,
   AgentUnavailable
 } from "@causeway/runner/Agent"
+import type { Repairs } from "@causeway/transcript/Repairs"
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -29,6 +30,7 @@ const earlier = [user("a", "before"), assistant("b", "answer")]
 const opening = (options: {
   readonly history: ReadonlyArray<Payload.Payload>
   readonly adopts: boolean
+  readonly mended?: Repairs
   readonly launched?: boolean
 }) =>
   Effect.gen(function* () {
@@ -73,7 +75,7 @@ const opening = (options: {
         adopt: (_, entries) => {
           adopted.push(entries)
           return options.adopts
-            ? Effect.succeed(true)
+            ? Effect.succeedSome(options.mended ?? {})
             : new AgentUnavailable({ agent: "scripted", reason: "Unknown", detail: "it cannot" })
         },
         open: (spec) =>
@@ -101,6 +103,20 @@ describe("an agent that is new to a session", () => {
       expect(spec.resume).toBe(true)
       expect(spec.unanswered?.map(({ uuid }) => uuid)).toEqual([EventUuid.make("c")])
       expect(written).toEqual([])
+    })
+  )
+
+  it.scoped("is told what had to be mended of it", () =>
+    Effect.gen(function* () {
+      const { spec, written } = yield* opening({
+        history: earlier,
+        adopts: true,
+        mended: { unanswered_tool_use: 1, blank_text: 2 }
+      })
+      expect(spec.resume).toBe(true)
+      expect(written.map((output) => output._tag === "Line" && output.payload.json["message"])).toEqual([
+        "The earlier conversation was mended for the agent: 1 tool call without a result, 2 blank texts."
+      ])
     })
   )
 

@@ -6,6 +6,7 @@ import * as Checkout from "@causeway/git/Checkout"
 import { Git } from "@causeway/git/Git"
 import type { SessionId } from "@causeway/protocol/Ids"
 import * as ClaudeRecord from "@causeway/transcript/ClaudeRecord"
+import type { Repairs } from "@causeway/transcript/Repairs"
 import type * as PlatformError from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
@@ -60,6 +61,8 @@ export interface Resumed {
   readonly entries: number
   /** Entries of the transcript that are not part of the conversation. */
   readonly skipped: number
+  /** What had to be mended so that a model takes it. */
+  readonly repairs: Repairs
   /** The server had more than could be read. */
   readonly truncated: boolean
   /** The checkout; `None` where the session works on no repository. */
@@ -151,7 +154,7 @@ export const make = Effect.gen(function* () {
     )
     const transcript = yield* teleport.transcriptWithFallback(sessionId)
     const agentSessionId = options.agentSessionId ?? randomUUID()
-    const { lines, messages, skipped } = ClaudeRecord.convert(transcript.entries, {
+    const { lines, messages, repairs, skipped } = ClaudeRecord.convert(transcript.entries, {
       agentSessionId,
       directory,
       gitBranch: Option.getOrUndefined(Option.map(checkout, ({ branch }) => branch)),
@@ -174,6 +177,7 @@ export const make = Effect.gen(function* () {
       agentSessionId,
       entries,
       skipped,
+      repairs,
       truncated: transcript.truncated,
       checkout,
       directory,

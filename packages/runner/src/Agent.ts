@@ -7,6 +7,7 @@
 import type { AgentSettings } from "@causeway/protocol/AgentSettings"
 import type { EventUuid, SessionId } from "@causeway/protocol/Ids"
 import type { Payload } from "@causeway/protocol/Payload"
+import type { Repairs } from "@causeway/transcript/Repairs"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
@@ -113,11 +114,12 @@ export class AgentSessions extends Context.Tag("@causeway/runner/AgentSessions")
     readonly open: (spec: AgentSessionSpec) => Effect.Effect<AgentSession, AgentUnavailable, Scope.Scope>
     /**
      * Writes the agent's own record of a conversation from transcript entries (oldest first), so that opening it with
-     * `resume` takes it up with its history. Answers `false`, and changes nothing, where the agent has it already.
+     * `resume` takes it up with its history, mended so that a model takes it; answers what was mended. Answers none, and
+     * changes nothing, where the agent has it already.
      */
     readonly adopt: (
       spec: Pick<AgentSessionSpec, "agent" | "cwd" | "agentSessionId" | "env">,
       entries: ReadonlyArray<Payload>
-    ) => Effect.Effect<boolean, AgentUnavailable>
+    ) => Effect.Effect<Option.Option<Repairs>, AgentUnavailable>
   }
 >() {}

@@ -8,6 +8,7 @@
 import { randomUUID } from "node:crypto"
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import * as Payload from "@causeway/protocol/Payload"
+import * as Repairs from "@causeway/transcript/Repairs"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -34,6 +35,7 @@ import { type Connection, type DriverLine, Drivers } from "./Driver.ts"
 import * as InForce from "./InForce.ts"
 import { describeExit, type ProcessExit } from "./Process/AgentProcess.ts"
 import { ProcessRegistry } from "./Process/ProcessRegistry.ts"
+import * as SoundInput from "./SoundInput.ts"
 import { uuid5 } from "./Uuid5.ts"
 
 export interface SupervisionOptions {
@@ -91,6 +93,12 @@ const problem = (
 ): AgentOutput => ({
   _tag: "Line",
   payload: Payload.make({ type: "bridge_error", reason, message, ...more, uuid })
+})
+
+/** Told to people, and no part of the conversation. */
+const notice = (message: string): AgentOutput => ({
+  _tag: "Line",
+  payload: Payload.make({ type: "system", subtype: "notification", message, uuid: randomUUID() })
 })
 
 export const make = (
@@ -186,11 +194,13 @@ export const make = (
             })
           })
 
+        const mended = (payload: Payload.Payload): Payload.Payload => SoundInput.of(payload).payload
+
         /** What was written to a process that is gone is in the books still, and given to the next one. */
         const write = (to: Connection) =>
           Queue.take(writes).pipe(
             Effect.flatMap((payload) =>
-              to.send(payload).pipe(
+              to.send(mended(payload)).pipe(
                 Effect.matchEffect({
                   onFailure: () => Effect.never,
                   onSuccess: () => {
@@ -430,7 +440,16 @@ export const make = (
             Effect.suspend(() => {
               activity++
               inForce.given(payload)
-              return Effect.zipRight(apply(delivery.give(payload)), Queue.offer(wake, undefined))
+              const words = Repairs.describe(SoundInput.of(payload).repairs)
+              return Effect.zipRight(
+                apply(delivery.give(payload)),
+                Effect.zipRight(
+                  words === null
+                    ? Effect.void
+                    : output.offer(notice(`A message was mended for the agent: ${words}.`)),
+                  Queue.offer(wake, undefined)
+                )
+              )
             }),
           configure: (settings) =>
             Effect.suspend(() => {

@@ -5,9 +5,12 @@
  * restarts) is written once: a prompt is acknowledged by a `user` line with `isReplay: true` and its uuid, a turn ends
  * with a `result` that names the prompts it answers, a question is a `control_request` from the agent.
  */
+
 import type { Payload } from "@causeway/protocol/Payload"
+import type { Repairs } from "@causeway/transcript/Repairs"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { AgentSessionSpec, AgentUnavailable } from "./Agent.ts"
@@ -50,12 +53,13 @@ export interface Driver {
   readonly connect: (spec: ConnectSpec) => Effect.Effect<Connection, AgentUnavailable, Scope.Scope>
   /**
    * Writes the agent's own record of a conversation from transcript entries, so that a later start resumes it with
-   * its history. Entries are payload texts in order; an existing record is left alone and `false` answered.
+   * its history. Entries are payloads in order, mended so that a model takes them; answers what was mended. An existing
+   * record is left alone, and none answered.
    */
   readonly adopt: (
     spec: Pick<AgentSessionSpec, "agent" | "cwd" | "agentSessionId" | "env">,
     entries: ReadonlyArray<Payload>
-  ) => Effect.Effect<boolean, AgentUnavailable>
+  ) => Effect.Effect<Option.Option<Repairs>, AgentUnavailable>
 }
 
 /** Finds the driver of an agent by the name that an {@link AgentSessionSpec} gives. */

@@ -202,8 +202,10 @@ describe.runIf(wanted)("the real Claude CLI", () => {
           }).pipe(Effect.scoped)
 
           const elsewhere = { ...spec, cwd: other, resume: true }
-          expect(yield* sessions.adopt(elsewhere, transcript.filter(Payloads.isTranscript))).toBe(true)
-          expect(yield* sessions.adopt(elsewhere, [])).toBe(false)
+          expect(yield* sessions.adopt(elsewhere, transcript.filter(Payloads.isTranscript))).toEqual(
+            Option.some({})
+          )
+          expect(yield* sessions.adopt(elsewhere, [])).toEqual(Option.none())
           const session = yield* sessions.open(elsewhere)
           const talk = yield* Talk.listen(session)
           const marker = `marker ${randomUUID()}`

@@ -12,6 +12,8 @@ import * as PayloadOf from "@causeway/protocol/Payload"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { array, isSubagent, object } from "./Read.ts"
+import * as Repair from "./Repair.ts"
+import type { Repairs } from "./Repairs.ts"
 
 // --- Where the record is ---
 
@@ -105,6 +107,8 @@ export interface Converted {
   readonly messages: number
   /** Entries of the transcript that the conversation does not need, that came twice, or that no model can be sent. */
   readonly skipped: number
+  /** What had to be mended so that a model takes it. */
+  readonly repairs: Repairs
 }
 
 /** What becomes one line. */
@@ -143,96 +147,14 @@ const isLink = (json: JsonObject): boolean => {
 /** The entries that become lines, each uuid once, without those that a later one replaces. */
 const itemsOf = (entries: ReadonlyArray<Entry>, target: Target): ReadonlyArray<Item> => {
   const items: Array<Item> = []
-  const seen = new Set<string>()
   for (const entry of entries) {
     const json = object(entry.json)
     const link = isLink(json)
     if (!link && !notes.has(json["type"])) continue
     const uuid = text(entry.uuid) ?? text(json["uuid"]) ?? (link ? target.uuid() : undefined)
-    if (uuid !== undefined && seen.has(uuid)) continue
-    if (uuid !== undefined) seen.add(uuid)
     items.push({ json, uuid, isLink: link, createdAt: entry.createdAt ?? Option.none() })
   }
-  const superseded = new Set<unknown>()
-  return items
-    .toReversed()
-    .filter(({ json, uuid }) => {
-      const stays = !superseded.has(uuid)
-      for (const replaced of array(json["supersedes"]))
-        if (text(replaced) !== undefined) superseded.add(replaced)
-      return stays
-    })
-    .toReversed()
-}
-
-// --- Tool uses and their results ---
-
-/** The id by which a block of an entry is paired; `undefined` where it is no tool use and no result. */
-const pairId = (block: JsonObject): unknown =>
-  block["type"] === "tool_use"
-    ? block["id"]
-    : block["type"] === "tool_result"
-      ? block["tool_use_id"]
-      : undefined
-
-const isPart = (block: JsonObject): boolean => block["type"] === "tool_use" || block["type"] === "tool_result"
-
-const contentOf = (json: JsonObject): ReadonlyArray<unknown> => array(object(json["message"])["content"])
-
-/**
- * Leaves out tool uses that have no result after them (an interrupted process left them) and results that have no use
- * before them: neither can be sent to a model. A compaction parts them: a model is sent what follows it.
- */
-const paired = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
-  const kept = new Set<string>()
-  const unanswered = new Map<string, string>()
-  const answered = new Set<string>()
-  for (const [at, { json }] of items.entries()) {
-    if (isBoundary(json)) unanswered.clear()
-    for (const [n, each] of contentOf(json).entries()) {
-      const block = object(each)
-      const id = text(pairId(block))
-      if (id === undefined || answered.has(id)) continue
-      const place = `${at}/${n}`
-      if (json["type"] === "assistant" && block["type"] === "tool_use") unanswered.set(id, place)
-      const use = unanswered.get(id)
-      if (json["type"] === "user" && block["type"] === "tool_result" && use !== undefined) {
-        kept.add(use).add(place)
-        unanswered.delete(id)
-        answered.add(id)
-      }
-    }
-  }
-  return items.flatMap((item, at) => {
-    const content = contentOf(item.json)
-    const left = content.filter((block, n) => !isPart(object(block)) || kept.has(`${at}/${n}`))
-    if (left.length === content.length) return [item]
-    if (left.length === 0) return []
-    return [{ ...item, json: { ...item.json, message: { ...object(item.json["message"]), content: left } } }]
-  })
-}
-
-/**
- * Puts prompts that arrived between a tool use and its result behind the result, where the model met them; a tool use
- * must be followed by its result. Needs every use to have its result.
- */
-const settled = (items: ReadonlyArray<Item>): ReadonlyArray<Item> => {
-  const out: Array<Item> = []
-  const held: Array<Item> = []
-  const unanswered = new Set<unknown>()
-  for (const item of items) {
-    const blocks = contentOf(item.json).map(object)
-    const results = blocks.filter(({ type }) => type === "tool_result")
-    if (item.json["type"] === "user" && results.length === 0 && unanswered.size > 0) {
-      held.push(item)
-      continue
-    }
-    for (const block of blocks) if (block["type"] === "tool_use") unanswered.add(block["id"])
-    for (const block of results) unanswered.delete(block["tool_use_id"])
-    out.push(item)
-    if (unanswered.size === 0) out.push(...held.splice(0))
-  }
-  return [...out, ...held]
+  return Repair.current(items)
 }
 
 // --- Lines ---
@@ -323,10 +245,15 @@ export const convert = (entries: ReadonlyArray<Entry>, target: Target): Converte
     return line
   }
 
-  const lines = settled(paired(itemsOf(entries, target))).map((item) =>
+  let added = 0
+  const mended = Repair.transcript(itemsOf(entries, target), () => {
+    added++
+    return target.uuid()
+  })
+  const lines = mended.lines.map((item) =>
     item.isLink && item.uuid !== undefined
       ? linkOf(item, item.uuid)
       : { ...recordFields(item.json), sessionId: target.agentSessionId }
   )
-  return { lines, messages, skipped: entries.length - lines.length }
+  return { lines, messages, skipped: entries.length + added - lines.length, repairs: mended.repairs }
 }

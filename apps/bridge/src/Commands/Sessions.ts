@@ -1,12 +1,16 @@
 /** `sessions list / show / rename / archive / export`. */
+import { randomUUID } from "node:crypto"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Teleport from "@causeway/client/Teleport"
 import type * as Api from "@causeway/protocol/SessionsApi"
 import * as Visible from "@causeway/protocol/Visible"
+import * as Repair from "@causeway/transcript/Repair"
+import * as Repairs from "@causeway/transcript/Repairs"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -107,6 +111,20 @@ const archive = Command.make("archive", { ...Flags.remote, session }, ({ session
   }).pipe(Remote.withHub(flags))
 ).pipe(Command.withDescription("Archive a session; its transcript stays"))
 
+/** The lines of a transcript that a model takes. What needs no mending keeps its text. */
+const mended = (entries: ReadonlyArray<Teleport.TranscriptEntry>) => {
+  const { lines, repairs } = Repair.transcript(
+    Repair.current(entries.map(({ json, text, uuid }) => ({ json, uuid, from: json, text }))),
+    randomUUID
+  )
+  return {
+    lines: Stream.fromIterable(
+      lines.map(({ from, json, text }) => `${json === from ? text : JSON.stringify(json)}\n`)
+    ),
+    repairs
+  }
+}
+
 const exportTranscript = Command.make(
   "export",
   {
@@ -115,18 +133,27 @@ const exportTranscript = Command.make(
       Options.optional,
       Options.withDescription("File to write, 0600; default: standard output")
     ),
+    verbatim: Options.boolean("verbatim").pipe(
+      Options.withDescription("Every line as the log has it, what no model takes included")
+    ),
     session
   },
-  ({ out, session, ...flags }) =>
+  ({ out, session, verbatim, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
       const files = yield* FileSystem.FileSystem
       const teleport = yield* Teleport.Teleport
       const { id } = yield* Session.find(session)
-      const lines = teleport.events(id).pipe(
-        Stream.map((entry) => `${entry.text}\n`),
-        Stream.mapError(Remote.failure)
-      )
+      const entries = Stream.mapError(teleport.events(id), Remote.failure)
+      const { lines, repairs } = verbatim
+        ? { lines: Stream.map(entries, (entry) => `${entry.text}\n`), repairs: Repairs.none }
+        : mended(Chunk.toReadonlyArray(yield* Stream.runCollect(entries)))
+      const words = Repairs.describe(repairs)
+      if (words !== null) {
+        yield* output.progress(
+          `mended so that a model takes it: ${words} (--verbatim writes the log as it is)`
+        )
+      }
       if (Option.isNone(out)) return yield* Stream.runForEach(lines, output.raw)
       const count = yield* lines.pipe(
         Stream.rechunk(256),
@@ -148,7 +175,13 @@ const exportTranscript = Command.make(
           (error) => new Failure({ message: `${out.value} cannot be written: ${error.message}` })
         )
       )
-      yield* output.value({ event: "exported", session_id: id, entries: count, out: out.value })
+      yield* output.value({
+        event: "exported",
+        session_id: id,
+        entries: count,
+        out: out.value,
+        ...(verbatim ? {} : { repaired: repairs })
+      })
       yield* output.progress(`${count} entries written to ${out.value}`)
     }).pipe(Remote.withHub(flags))
 ).pipe(Command.withDescription("Write a session's transcript as JSON lines"))

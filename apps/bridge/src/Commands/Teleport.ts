@@ -8,6 +8,7 @@ import * as Git from "@causeway/git/Git"
 import { fromJson } from "@causeway/protocol/Payload"
 import type * as Api from "@causeway/protocol/SessionsApi"
 import { AgentSessions } from "@causeway/runner/Agent"
+import * as Repairs from "@causeway/transcript/Repairs"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -117,12 +118,13 @@ export const teleport = Command.make(
       const payloads = transcript.entries.flatMap((entry) =>
         Either.match(fromJson(entry.json, entry.text), { onLeft: () => [], onRight: (payload) => [payload] })
       )
-      yield* Effect.flatMap(AgentSessions, (agents) =>
+      const adopted = yield* Effect.flatMap(AgentSessions, (agents) =>
         agents.adopt({ agent: choice.agent, cwd, agentSessionId, env: undefined }, payloads)
       ).pipe(
         Effect.provide(AgentLayer.layer({ stateDir: to.stateDir, hubUrl: to.url })),
         Effect.mapError((error) => new Failure({ message: error.message }))
       )
+      const repairs = Option.getOrElse(adopted, () => Repairs.none)
       const resume = choice.agent === "claude" ? `claude --resume ${agentSessionId}` : undefined
       yield* output.value({
         event: "teleported",
@@ -134,11 +136,14 @@ export const teleport = Command.make(
         entries: payloads.length,
         unreadable: transcript.entries.length - payloads.length,
         truncated: transcript.truncated,
+        repaired: repairs,
         ...(resume === undefined ? {} : { resume })
       })
       yield* output.line(
         `${payloads.length} entries of ${found.id} are in ${cwd}${transcript.truncated ? " (the beginning of a longer transcript)" : ""}`
       )
+      const mended = Repairs.describe(repairs)
+      if (mended !== null) yield* output.line(`Mended so that a model takes it: ${mended}`, "warn")
       if (resume !== undefined) {
         yield* output.line("Take it up there with:")
         yield* output.line(`  cd ${Git.quote(cwd)} && ${resume}`, "strong")

@@ -42,7 +42,7 @@ export const make = (): ModelAgent => {
     layer: () => {
       const { life } = agent
       return Layer.succeed(AgentSessions, {
-        adopt: () => Effect.succeed(false),
+        adopt: () => Effect.succeedNone,
         open: (spec) =>
           Effect.gen(function* () {
             opened.push({ resume: spec.resume, agentSessionId: spec.agentSessionId })

@@ -8,8 +8,10 @@ import { mkdir, writeFile } from "node:fs/promises"
 import { homedir } from "node:os"
 import { join } from "node:path"
 import * as ClaudeRecord from "@causeway/transcript/ClaudeRecord"
+import type { Repairs } from "@causeway/transcript/Repairs"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -134,8 +136,8 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
         Effect.tryPromise({
           try: async () => {
             const path = recordPath(spec, options.environment)
-            if (existsSync(path)) return false
-            const { lines } = ClaudeRecord.convert(entries, {
+            if (existsSync(path)) return Option.none<Repairs>()
+            const { lines, repairs } = ClaudeRecord.convert(entries, {
               agentSessionId: spec.agentSessionId,
               directory: realPath(spec.cwd),
               now: new Date(now).toISOString(),
@@ -146,7 +148,7 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
               mode: 0o600,
               flag: "wx"
             })
-            return true
+            return Option.some(repairs)
           },
           catch: (cause) =>
             new AgentUnavailable({

@@ -1,10 +1,13 @@
 /** Drives the scripted agent: a Node program of this package, started with the Node that runs the host. */
 
+import { randomUUID } from "node:crypto"
 import { existsSync } from "node:fs"
 import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import type * as Payload from "@causeway/protocol/Payload"
+import * as Repair from "@causeway/transcript/Repair"
+import type { Repairs } from "@causeway/transcript/Repairs"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { AgentUnavailable } from "../Agent.ts"
 import type { Driver } from "../Driver.ts"
 import * as Environment from "../Environment.ts"
@@ -58,10 +61,11 @@ export const make = (options: ScriptedOptions): Driver => {
     adopt: (spec, entries) =>
       Effect.tryPromise({
         try: async () => {
-          if (existsSync(file(spec.agentSessionId))) return false
+          if (existsSync(file(spec.agentSessionId))) return Option.none<Repairs>()
+          const { lines, repairs } = Repair.transcript(entries, randomUUID)
           await mkdir(options.directory, { recursive: true, mode: 0o700 })
-          await writeFile(file(spec.agentSessionId), record(entries), { mode: 0o600, flag: "wx" })
-          return true
+          await writeFile(file(spec.agentSessionId), record(lines), { mode: 0o600, flag: "wx" })
+          return Option.some(repairs)
         },
         catch: (cause) =>
           new AgentUnavailable({
@@ -73,5 +77,5 @@ export const make = (options: ScriptedOptions): Driver => {
   }
 }
 
-const record = (entries: ReadonlyArray<Payload.Payload>): string =>
+const record = (entries: ReadonlyArray<Repair.Line>): string =>
   entries.map((entry) => `${JSON.stringify(entry.json)}\n`).join("")

@@ -5,6 +5,7 @@ import * as Payload from "@causeway/protocol/Payload"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { type AgentSessionSpec, AgentSessions } from "../../src/Agent.ts"
 import * as Sessions from "../../src/AgentSessions.ts"
 import * as Drivers from "../../src/Drivers.ts"
@@ -125,7 +126,7 @@ describe("the Claude driver", () => {
       const { cwd, layer, notes, open, root } = yield* machine(obedient)
       const spec = Talk.spec({ cwd, agent: "claude" })
       const sessions = yield* Effect.provide(AgentSessions, layer)
-      expect(yield* sessions.adopt(spec, [Talk.prompt("of before")])).toBe(true)
+      expect(yield* sessions.adopt(spec, [Talk.prompt("of before")])).toEqual(Option.some({}))
       const folder = cwd.replaceAll(/[^A-Za-z0-9]/g, "-")
       const record = readFileSync(
         join(root, ".claude", "projects", folder, `${spec.agentSessionId}.jsonl`),

@@ -65,7 +65,7 @@ export const makeWith = (options: {
             stderr: Effect.succeed("")
           }
         }),
-      adopt: () => Effect.succeed(false)
+      adopt: () => Effect.succeedNone
     }
     return { driver, starts }
   })
