@@ -114,6 +114,12 @@ export const failure = (error: CallFailure): Failure => {
     case "Failure":
       return error
     case "HubUnreachable":
+      if (error.reason === "Intermediary") {
+        return new Failure({
+          message: error.message,
+          next: "try again in a moment; if it stays, look at what stands between here and the hub, or name the hub's own address with --hub"
+        })
+      }
       return new Failure({
         message: error.message,
         ...(error.code === undefined || error.code === "ECONNREFUSED"

@@ -2,7 +2,7 @@
 
 import { LogLines } from "@causeway/protocol/CodeSessionsApi"
 import { LAST_UUID_HEADER, UPLOAD_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
-import { EventUuid, type SessionId, sessionBody } from "@causeway/protocol/Ids"
+import { EventUuid, type SessionId } from "@causeway/protocol/Ids"
 import * as RawJson from "@causeway/protocol/RawJson"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Config from "effect/Config"
@@ -33,7 +33,7 @@ import type { Credentials } from "./Credentials.ts"
 import * as Diagnostics from "./Diagnostics.ts"
 import type { ChainEntry, Entry } from "./Entry.ts"
 import * as Call from "./internal/Call.ts"
-import * as Fifo from "./internal/Fifo.ts"
+import * as Heads from "./internal/Heads.ts"
 import * as Parts from "./internal/Parts.ts"
 
 export type AppendError =
@@ -108,18 +108,7 @@ const entriesOf = (text: string): ReadonlyArray<Entry> =>
     return { text: line, json, uuid: isUuid(json["uuid"]) ? json["uuid"] : undefined }
   })
 
-// --- What is kept a session ---
-
-interface Log {
-  head: EventUuid | undefined
-  /** Counts what was learnt about the head, so that an older reading does not replace a newer one. */
-  version: number
-  /** Entries that were sent and whose end was never learnt: they may be stored. */
-  readonly doubtful: Set<EventUuid>
-  /** Forget it when the line is empty. */
-  cleared: boolean
-  readonly line: Fifo.Fifo
-}
+// --- Options ---
 
 export interface Options {
   /** How many idle sessions' heads are kept; the least recently used go first. Default 1,000. */
@@ -128,68 +117,6 @@ export interface Options {
   readonly attemptTimeout?: Duration.DurationInput
   /** Default of `FetchOptions.afterLastCompact`; default false. */
   readonly afterLastCompact?: boolean
-}
-
-const makeLogs = (idleHeads: number) => {
-  // In order of last use.
-  const logs = new Map<string, Log>()
-
-  const evict = () => {
-    if (logs.size <= idleHeads) return
-    for (const [key, log] of logs) {
-      if (logs.size <= idleHeads) return
-      if (log.line.isIdle()) logs.delete(key)
-    }
-  }
-
-  const of = (sessionId: SessionId): Log => {
-    const key = sessionBody(sessionId)
-    const known = logs.get(key)
-    if (known !== undefined) {
-      logs.delete(key)
-      logs.set(key, known)
-      return known
-    }
-    const log: Log = {
-      head: undefined,
-      version: 0,
-      doubtful: new Set(),
-      cleared: false,
-      line: Fifo.make(() => {
-        if (log.cleared && logs.get(key) === log) logs.delete(key)
-        evict()
-      })
-    }
-    logs.set(key, log)
-    evict()
-    return log
-  }
-
-  const clearLog = (key: string, log: Log) => {
-    learn(log, undefined)
-    log.doubtful.clear()
-    if (log.line.isIdle()) logs.delete(key)
-    // One request in flight a session: who comes meanwhile joins the line that there is.
-    else log.cleared = true
-  }
-
-  return {
-    of,
-    size: () => logs.size,
-    clear: (sessionId: SessionId) => {
-      const key = sessionBody(sessionId)
-      const log = logs.get(key)
-      if (log !== undefined) clearLog(key, log)
-    },
-    clearAll: () => {
-      for (const [key, log] of [...logs]) clearLog(key, log)
-    }
-  }
-}
-
-const learn = (log: Log, head: EventUuid | undefined) => {
-  log.head = head
-  log.version++
 }
 
 // --- Appending ---
@@ -212,7 +139,7 @@ const FETCH_TIMEOUT = "20 seconds"
 export const make = (options: Options = {}) =>
   Effect.gen(function* () {
     const call = yield* Call.make
-    const logs = makeLogs(options.idleHeads ?? 1_000)
+    const logs = Heads.make(options.idleHeads ?? 1_000)
     const parts = Parts.make(call)
     const attemptTimeout = options.attemptTimeout ?? "30 seconds"
 
@@ -257,7 +184,7 @@ export const make = (options: Options = {}) =>
         const version = log.version
         return Effect.tap(entries, (found) =>
           Effect.sync(() => {
-            if (log.version === version && log.line.isIdle()) learn(log, headOf(found))
+            if (log.version === version && log.line.isIdle()) Heads.learn(log, headOf(found))
           })
         )
       })
@@ -299,7 +226,7 @@ export const make = (options: Options = {}) =>
      * conflict that names `last`, says that it is stored. A batch is stored whole, so its last entry speaks for all.
      */
     const store = (
-      log: Log,
+      log: Heads.Log,
       sessionId: SessionId,
       entries: ReadonlyArray<ChainEntry>,
       last: EventUuid,
@@ -335,14 +262,14 @@ export const make = (options: Options = {}) =>
         Effect.gen(function* () {
           const immediately = !adoptedBefore
           adoptedBefore = true
-          learn(log, head)
+          Heads.learn(log, head)
           rest = rest.slice(rest.findIndex(({ uuid }) => uuid === head) + 1)
           yield* Diagnostics.record("session_persist_409_adopt_server_uuid", annotate, "info")
           return yield* new AttemptFailed({ cause: new HeadMoved({ head }), immediately })
         })
 
       const stored = (head: EventUuid) => {
-        learn(log, head)
+        Heads.learn(log, head)
         for (const { uuid } of entries) log.doubtful.delete(uuid)
       }
 
