@@ -170,11 +170,11 @@ describe("getting in", () => {
       const state = yield* machine
       yield* hub(state, "--public-url", "https://causeway.example/x/")
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, number, RegExp]> = [
-        [["code", "--ttl", "0"], 2, /cannot be good for 0 minutes/],
-        [["code", "--ttl", "1441"], 2, /cannot be good for 1441 minutes/],
+        [["code", "--ttl", "0"], 2, /whole number from 1 to 1440/],
+        [["code", "--ttl", "1441"], 2, /whole number from 1 to 1440/],
         [["code", "--token", "cw_wrong"], 3, /token mismatch/],
         [["list", "--hub", "http://127.0.0.1:9"], 1, /did not answer/],
-        [["list", "--hub", "ftp://x"], 2, /not the address of a hub/],
+        [["list", "--hub", "ftp://x"], 2, /no way to reach a hub/],
         [["approve", "nobody"], 4, /no device waits under nobody/],
         [["reject", "nobody"], 4, /no device waits under nobody/],
         [["revoke", "nobody"], 4, /no device nobody is known/]

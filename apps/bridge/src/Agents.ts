@@ -1,8 +1,11 @@
 /** Which agent a command drives. */
 import { accessSync, constants, statSync } from "node:fs"
-import { delimiter, join } from "node:path"
+import { delimiter, join, resolve } from "node:path"
+import * as Visible from "@causeway/protocol/Visible"
+import * as AcpCommand from "@causeway/runner/Acp/Command"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { ExitCode, Failure } from "./Failure.ts"
 
@@ -56,6 +59,34 @@ const checked = (name: string): Effect.Effect<string, Failure> =>
  */
 export const further = (named: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, Failure> =>
   Effect.forEach(named, checked)
+
+/**
+ * That an agent's program is there to be started: whoever named one that is missing hears it now, and not from a session
+ * that says ready and answers nothing. `cwd`: where a relative path begins.
+ */
+export const installed = (agent: string, cwd: string): Effect.Effect<void, Failure> =>
+  Effect.gen(function* () {
+    if (agent === "scripted") return
+    const command = agent.startsWith("acp:") ? AcpCommand.parse(agent.slice("acp:".length)) : undefined
+    if (command !== undefined && Either.isLeft(command)) {
+      return yield* new Failure({
+        message: `the agent ${JSON.stringify(agent)} is ${command.left.message}`,
+        next: "name one like acp:COMMAND, with its arguments",
+        exitCode: ExitCode.usage
+      })
+    }
+    const program = command === undefined ? agent : command.right.program
+    const found = program.includes("/")
+      ? isExecutable(resolve(cwd, program))
+      : Option.isSome(yield* onPath(program))
+    if (found) return
+    return yield* new Failure({
+      message: program.includes("/")
+        ? `the agent ${Visible.line(agent)} cannot be started: ${Visible.line(resolve(cwd, program))} is no program`
+        : `the agent ${Visible.line(agent)} cannot be started: ${Visible.line(program)} is not on the path (PATH)`,
+      next: "install it, or name where it is in PATH; --agent scripted tries things out without it"
+    })
+  })
 
 /** `--agent`, then `CAUSEWAY_AGENT`, then `claude` where it is on the path, else `scripted`. */
 export const choose = (option: Option.Option<string>): Effect.Effect<Choice, Failure> =>

@@ -1,27 +1,25 @@
 /** The flags that several commands share. Each falls back to an environment variable where one is named. */
 import { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
-import * as Options from "@effect/cli/Options"
+import * as Flag from "./Cli/Flag.ts"
+import * as LogLevel from "./LogLevel.ts"
 
-export const stateDir = Options.text("state-dir").pipe(
-  Options.optional,
-  Options.withDescription("Where data is kept (CAUSEWAY_STATE_DIR; default: the platform's state directory)")
-)
+/** What the program itself reads, whatever the command. */
+export const globals = [
+  LogLevel.flag,
+  Flag.toggle("help", "What a command takes", "h"),
+  Flag.toggle("version", "Which version this is", "V")
+]
 
-export const json = Options.boolean("json").pipe(
-  Options.withDescription("One JSON value a line on standard output, for programs")
-)
+export const stateDir = Flag.text("state-dir", {
+  value: "DIR",
+  description: "Where data is kept (CAUSEWAY_STATE_DIR)"
+})
 
-const hub = Options.text("hub").pipe(
-  Options.optional,
-  Options.withDescription(
-    "Address of the hub (CAUSEWAY_HUB_URL; default: the hub that runs on this state directory)"
-  )
-)
+export const json = Flag.toggle("json", "One JSON value a line, for programs")
 
-const token = Options.redacted("token").pipe(
-  Options.optional,
-  Options.withDescription("Access token (CAUSEWAY_TOKEN; default: the one kept in the state directory)")
-)
+const hub = Flag.text("hub", { value: "URL", description: "Address of the hub (CAUSEWAY_HUB_URL)" })
+
+const token = Flag.redacted("token", { value: "TOKEN", description: "Access token (CAUSEWAY_TOKEN)" })
 
 /** Every command takes these. */
 export const common = { stateDir, json }
@@ -31,82 +29,79 @@ export const remote = { ...common, hub, token }
 
 /** Commands that serve a hub. */
 export const serving = {
-  host: Options.text("host").pipe(
-    Options.optional,
-    Options.withDescription("Address to listen on (default: 127.0.0.1, reachable from this machine alone)")
-  ),
-  port: Options.integer("port").pipe(
-    Options.optional,
-    Options.withDescription("Port to listen on; 0 picks a free one (default: 4750)")
-  ),
-  publicUrl: Options.text("public-url").pipe(
-    Options.optional,
-    Options.withDescription(
-      "Where other machines reach this hub, behind a proxy for example (CAUSEWAY_PUBLIC_URL; default: the address that each of them used)"
-    )
-  ),
-  pushContact: Options.text("push-contact").pipe(
-    Options.optional,
-    Options.withDescription(
-      "Your e-mail or https address, for push services (CAUSEWAY_PUSH_CONTACT; default: --public-url); Apple's wants a real one"
-    )
-  ),
-  databaseUrl: Options.text("database-url").pipe(
-    Options.optional,
-    Options.withDescription("sqlite:<file> (CAUSEWAY_DATABASE_URL; default: hub.db in the state directory)")
-  )
+  host: Flag.text("host", {
+    value: "ADDRESS",
+    description: "Listen here (default: 127.0.0.1, this machine)"
+  }),
+  port: Flag.integer("port", {
+    value: "PORT",
+    least: 0,
+    most: 65_535,
+    description: "Listen on this port (default: 4750; 0: a free one)"
+  }),
+  publicUrl: Flag.text("public-url", {
+    value: "URL",
+    description: "Where others reach it (CAUSEWAY_PUBLIC_URL)"
+  }),
+  pushContact: Flag.text("push-contact", {
+    value: "ADDRESS",
+    description: "Your e-mail or https address, for push services"
+  }),
+  databaseUrl: Flag.text("database-url", {
+    value: "URL",
+    description: "sqlite:FILE (default: in the state directory)"
+  })
 }
+
+/** The longest that an agent may be told to idle: a year of minutes. */
+const YEAR_MINUTES = 365 * 24 * 60
 
 /** Commands that attach agents. */
 export const attaching = {
-  dir: Options.text("dir").pipe(
-    Options.withDefault("."),
-    Options.withDescription("Directory the agent works in")
+  dir: Flag.withDefault(
+    Flag.text("dir", { value: "DIR", description: "Where the agent works (default: here)" }),
+    "."
   ),
-  agent: Options.text("agent").pipe(
-    Options.optional,
-    Options.withDescription(
-      "claude, scripted, acp:<command> or a configured name (CAUSEWAY_AGENT; default: claude where it is installed)"
-    )
+  agent: Flag.text("agent", {
+    value: "AGENT",
+    description: "claude, scripted or acp:COMMAND (CAUSEWAY_AGENT)"
+  }),
+  offer: Flag.repeated("offer", {
+    value: "AGENT",
+    description: "Another agent for new sessions; can be repeated"
+  }),
+  capacity: Flag.withDefault(
+    Flag.integer("capacity", {
+      value: "N",
+      least: 1,
+      most: 10_000,
+      description: "Sessions that may run at once (default: 32)"
+    }),
+    32
   ),
-  offer: Options.text("offer").pipe(
-    Options.repeated,
-    Options.withDescription(
-      "Another agent that new sessions may ask for, by name as with --agent; can be given several times"
-    )
+  spawn: Flag.withDefault(
+    Flag.choice("spawn", {
+      value: "WHERE",
+      choices: SpawnMode.literals,
+      description: "Further sessions: same-dir, worktree, session: none"
+    }),
+    "same-dir"
   ),
-  capacity: Options.integer("capacity").pipe(
-    Options.withDefault(32),
-    Options.withDescription("How many sessions may run here at once")
+  idleStop: Flag.withDefault(
+    Flag.decimal("idle-stop", {
+      value: "MINUTES",
+      least: 0,
+      most: YEAR_MINUTES,
+      description: "End an agent idle for so long (default 0: never)"
+    }),
+    0
   ),
-  spawn: Options.choice("spawn", SpawnMode.literals).pipe(
-    Options.withDefault("same-dir" as const),
-    Options.withDescription(
-      "Where further sessions work: same-dir, worktree (a git worktree each, removed at the end unless work would be lost), session (no further ones)"
-    )
-  ),
-  idleStop: Options.float("idle-stop").pipe(
-    Options.withDefault(0),
-    Options.withDescription(
-      "End an agent's process after this many idle minutes; the next message starts it again with its history. 0: never"
-    )
-  ),
-  perpetual: Options.boolean("perpetual").pipe(
-    Options.withDescription("Keep the session at shutdown and take it up again at the next start")
-  ),
-  passEnv: Options.text("pass-env").pipe(
-    Options.repeated,
-    Options.withDescription(
-      "A variable that agents get although its kind is left out, like CLAUDE_CODE_REMOTE or NPM_CONFIG_*; can be given several times (CAUSEWAY_PASS_ENV, separated by commas)"
-    )
-  ),
-  model: Options.text("model").pipe(
-    Options.optional,
-    Options.withDescription("Model the agent is asked to use")
-  ),
-  permissionMode: Options.text("permission-mode").pipe(
-    Options.optional,
-    Options.withDescription("Permission mode the agent starts in")
-  ),
-  title: Options.text("title").pipe(Options.optional, Options.withDescription("Title of the session"))
+  perpetual: Flag.toggle("perpetual", "Keep the session at shutdown, for the next start"),
+  passEnv: Flag.repeated("pass-env", {
+    value: "NAME",
+    description: "A variable that agents get all the same; repeated"
+  }),
+  model: Flag.text("model", { value: "MODEL", description: "Model the agent is asked to use" }),
+  permissionMode: Flag.text("permission-mode", { value: "MODE", description: "Mode the agent starts in" }),
+  title: Flag.text("title", { value: "TITLE", description: "Title of the session" })
 }

@@ -1,6 +1,6 @@
 /**
  * What commands print. With `--json` each value is one line of JSON on standard output and nothing else goes there;
- * without it, sentences. Progress and failures go to standard error. Colour only on a terminal, and not with `NO_COLOR`.
+ * without it, sentences. Progress and failures go to standard error. Colour: {@link isColoured}.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,6 +10,20 @@ import type { Failure } from "./Failure.ts"
 import * as QrCode from "./QrCode.ts"
 
 export type Tone = "plain" | "dim" | "good" | "warn" | "bad" | "strong"
+
+/**
+ * Whether what is written to a stream is coloured: on a terminal, and not with `NO_COLOR` (set and not empty:
+ * https://no-color.org) or `TERM=dumb`; `FORCE_COLOR` asks for it elsewhere too.
+ */
+export const isColoured = (
+  stream: { readonly isTTY?: boolean },
+  env: { readonly [name: string]: string | undefined } = process.env
+): boolean => {
+  const force = env["FORCE_COLOR"]
+  if ((env["NO_COLOR"] ?? "") !== "") return false
+  if (force !== undefined) return force !== "0" && force !== "false"
+  return stream.isTTY === true && env["TERM"] !== "dumb"
+}
 
 const codes: { readonly [T in Tone]: string } = {
   plain: "",
@@ -34,6 +48,8 @@ export class Output extends Context.Tag("@causeway/app-bridge/Output")<
     readonly raw: (text: string) => Effect.Effect<void>
     /** Progress for people, on standard error. */
     readonly progress: (text: string) => Effect.Effect<void>
+    /** A heading, where it is read. */
+    readonly strong: (text: string) => string
     readonly failure: (failure: Failure) => Effect.Effect<void>
   }
 >() {}
@@ -48,9 +64,7 @@ export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> 
   Layer.sync(Output, () => {
     const { json } = options
     const paint = (stream: NodeJS.WriteStream, text: string, tone: Tone) =>
-      stream.isTTY && process.env["NO_COLOR"] === undefined && tone !== "plain"
-        ? `${codes[tone]}${text}\u001b[0m`
-        : text
+      tone !== "plain" && isColoured(stream) ? `${codes[tone]}${text}\u001b[0m` : text
     const out = (text: string) => write(process.stdout, text)
     const err = (text: string) => write(process.stderr, text)
     return Output.of({
@@ -61,13 +75,14 @@ export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> 
           : Option.some({
               columns: process.stdout.columns,
               paint: QrCode.paintOf({
-                noColor: process.env["NO_COLOR"] !== undefined,
+                noColor: !isColoured(process.stdout),
                 colorFgBg: process.env["COLORFGBG"]
               })
             }),
       value: (value) => (json ? out(`${JSON.stringify(value)}\n`) : Effect.void),
       line: (text, tone = "plain") => (json ? Effect.void : out(`${paint(process.stdout, text, tone)}\n`)),
       raw: out,
+      strong: (text) => paint(process.stdout, text, "strong"),
       progress: (text) => (json ? Effect.void : err(`${paint(process.stderr, text, "dim")}\n`)),
       failure: ({ message, next, exitCode }) =>
         json

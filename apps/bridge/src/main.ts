@@ -1,60 +1,61 @@
 #!/usr/bin/env node
-/** The command line: the commands, how their failures end the program, and nothing else. */
-import * as Command from "@effect/cli/Command"
-import * as ValidationError from "@effect/cli/ValidationError"
+/** The program: reads its command line, runs the command that it means, and says how that failed. */
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import { attach } from "./Commands/Attach.ts"
-import { devices } from "./Commands/Devices.ts"
-import { doctor } from "./Commands/Doctor.ts"
-import { approve, deny, interrupt } from "./Commands/Drive.ts"
-import { logs } from "./Commands/Logs.ts"
-import { send } from "./Commands/Send.ts"
-import { connect, hub, root, up } from "./Commands/Serve.ts"
-import { sessions } from "./Commands/Sessions.ts"
-import { teleport } from "./Commands/Teleport.ts"
-import { token } from "./Commands/Token.ts"
-import { ExitCode } from "./Failure.ts"
+import * as Help from "./Cli/Help.ts"
+import * as Parse from "./Cli/Parse.ts"
+import { commands, NAME } from "./Commands/Commands.ts"
+import { ExitCode, Failure } from "./Failure.ts"
+import * as Flags from "./Flags.ts"
 import * as LogLevel from "./LogLevel.ts"
 import * as Output from "./Output.ts"
 import { run } from "./Run.ts"
 import { version } from "./version.ts"
 
-const arguments_ = process.argv.slice(2)
-const end = arguments_.indexOf("--")
-const json = (end === -1 ? arguments_ : arguments_.slice(0, end)).includes("--json")
+const argv = process.argv.slice(2)
+const end = argv.indexOf("--")
+const json = (end === -1 ? argv : argv.slice(0, end)).includes("--json")
 
-const causeway = root.pipe(
-  Command.withDescription("Keeps a coding agent attached. Without a command: up"),
-  Command.withSubcommands([
-    up,
-    hub,
-    connect,
-    send,
-    logs,
-    attach,
-    interrupt,
-    approve,
-    deny,
-    sessions,
-    teleport,
-    token,
-    devices,
-    doctor
-  ])
+/** Logs go to standard error, one line each. */
+const logging = (level: LogLevel.LogLevel) =>
+  Layer.merge(
+    Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger)),
+    Logger.minimumLogLevel(level)
+  )
+
+const program = Effect.gen(function* () {
+  const output = yield* Output.Output
+  const meaning = yield* Parse.parse(commands, Flags.globals, argv)
+  switch (meaning._tag) {
+    case "Version":
+      return yield* output.raw(`${version}\n`)
+    case "Help": {
+      const lines = Help.render(NAME, Flags.globals, meaning.command, meaning.path, output.strong)
+      return yield* output.raw(`${lines.join("\n")}\n`)
+    }
+    case "Run": {
+      const level = yield* Either.mapLeft(
+        LogLevel.of(meaning.given("log-level"), process.env["CAUSEWAY_LOG_LEVEL"]),
+        (message) => new Failure({ message, exitCode: ExitCode.usage })
+      )
+      return yield* Effect.logDebug("command").pipe(
+        Effect.annotateLogs({ module: "CommandLine", command: meaning.name, version, node: process.version }),
+        Effect.zipRight(meaning.run),
+        Effect.provide(logging(level))
+      )
+    }
+  }
+})
+
+run(
+  program.pipe(
+    Effect.as(0),
+    Effect.catchAll((error) =>
+      Effect.flatMap(Output.Output, (output) => Effect.as(output.failure(error), error.exitCode))
+    ),
+    Effect.provide(Layer.merge(NodeContext.layer, Output.layer({ json })))
+  )
 )
-
-const program = Command.run(causeway, { name: "causeway", version })(process.argv).pipe(
-  Effect.as(0),
-  Effect.catchAll((error) =>
-    ValidationError.isValidationError(error)
-      ? Effect.succeed(ValidationError.isHelpRequested(error) ? 0 : ExitCode.usage)
-      : Effect.flatMap(Output.Output, (output) => Effect.as(output.failure(error), error.exitCode))
-  ),
-  Effect.provide(Layer.mergeAll(NodeContext.layer, Output.layer({ json }), LogLevel.layer)),
-  Effect.provide(Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger)))
-)
-
-run(program)

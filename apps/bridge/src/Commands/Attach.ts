@@ -1,13 +1,13 @@
 /** `attach [SESSION]`: a session on the whole screen of the terminal, to read, to steer and to answer. */
 
-import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Program from "../Attach/Program.ts"
 import * as Terminal from "../Attach/Terminal.ts"
 import type * as View from "../Attach/View.tsx"
+import * as Argument from "../Cli/Argument.ts"
+import * as Command from "../Cli/Command.ts"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
@@ -41,19 +41,17 @@ const requireTerminal = Effect.gen(function* () {
 
 export const attach = Command.make(
   "attach",
+  "A session on the whole screen: read, steer, answer",
   {
     ...Flags.remote,
-    session: Args.text({ name: "session" }).pipe(
-      Args.optional,
-      Args.withDescription("Id, the beginning of one, or latest; without it, choose from a list")
-    )
+    session: Argument.optional(Session.argument)
   },
   ({ session, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
       const found = yield* Option.match(session, {
         onNone: () => Effect.succeedNone,
-        onSome: (reference) => Effect.asSome(Session.find(reference))
+        onSome: (reference) => Effect.asSome(Session.find(reference, { _tag: "open" }))
       })
       // Set and not empty: https://no-color.org
       const noColour = yield* variable("NO_COLOR")
@@ -70,4 +68,4 @@ export const attach = Command.make(
         )
       }
     }).pipe(Remote.withHub(flags), (attached) => Effect.zipRight(requireTerminal, attached))
-).pipe(Command.withDescription("A session on the whole screen: read it, steer it, answer it"))
+)

@@ -1,14 +1,14 @@
 /** `devices list / approve / reject / revoke / code`: which devices may use a hub, and how another one gets in. */
 import * as Visible from "@causeway/protocol/Visible"
-import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Argument from "../Cli/Argument.ts"
+import * as Command from "../Cli/Command.ts"
+import * as Flag from "../Cli/Flag.ts"
 import { withDevices } from "../Devices.ts"
-import { ExitCode, Failure } from "../Failure.ts"
+import { Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
 import * as PageAddress from "../PageAddress.ts"
@@ -16,7 +16,7 @@ import * as SignIn from "../SignIn.ts"
 
 const iso = (millis: number | undefined) => (millis === undefined ? null : new Date(millis).toISOString())
 
-const list = Command.make("list", Flags.remote, (flags) =>
+const list = Command.make("list", "Devices that are approved, and those that wait", Flags.remote, (flags) =>
   withDevices(flags, ({ devices }) =>
     Effect.gen(function* () {
       const output = yield* Output
@@ -58,36 +58,45 @@ const list = Command.make("list", Flags.remote, (flags) =>
       }
     })
   )
-).pipe(Command.withDescription("List devices that are approved, and those that wait"))
+)
 
-const requestId = Args.text({ name: "request-id" })
+const requestId = Argument.text("REQUEST-ID", "As `devices list` shows it")
 
-const approve = Command.make("approve", { ...Flags.remote, requestId }, ({ requestId, ...flags }) =>
-  withDevices(flags, ({ devices }) =>
-    Effect.gen(function* () {
-      const output = yield* Output
-      const { deviceId, role } = yield* devices.approve(requestId)
-      yield* output.value({ event: "device_approved", device_id: deviceId, role })
-      yield* output.line(`${deviceId} may connect as ${role}`)
-    })
-  )
-).pipe(Command.withDescription("Let a waiting device in"))
+const approve = Command.make(
+  "approve",
+  "Let a waiting device in",
+  { ...Flags.remote, requestId },
+  ({ requestId, ...flags }) =>
+    withDevices(flags, ({ devices }) =>
+      Effect.gen(function* () {
+        const output = yield* Output
+        const { deviceId, role } = yield* devices.approve(requestId)
+        yield* output.value({ event: "device_approved", device_id: deviceId, role })
+        yield* output.line(`${deviceId} may connect as ${role}`)
+      })
+    )
+)
 
-const reject = Command.make("reject", { ...Flags.remote, requestId }, ({ requestId, ...flags }) =>
-  withDevices(flags, ({ devices }) =>
-    Effect.gen(function* () {
-      const output = yield* Output
-      const { deviceId } = yield* devices.reject(requestId)
-      yield* output.value({ event: "device_rejected", device_id: deviceId })
-      yield* output.line(`${deviceId} was not let in`)
-    })
-  )
-).pipe(Command.withDescription("Turn a waiting device away"))
+const reject = Command.make(
+  "reject",
+  "Turn a waiting device away",
+  { ...Flags.remote, requestId },
+  ({ requestId, ...flags }) =>
+    withDevices(flags, ({ devices }) =>
+      Effect.gen(function* () {
+        const output = yield* Output
+        const { deviceId } = yield* devices.reject(requestId)
+        yield* output.value({ event: "device_rejected", device_id: deviceId })
+        yield* output.line(`${deviceId} was not let in`)
+      })
+    )
+)
 
-const revoking = (name: string) =>
+const revoking = (name: string, description: string) =>
   Command.make(
     name,
-    { ...Flags.remote, deviceId: Args.text({ name: "device-id" }) },
+    description,
+    { ...Flags.remote, deviceId: Argument.text("DEVICE-ID", "As `devices list` shows it") },
     ({ deviceId, ...flags }) =>
       withDevices(flags, ({ devices }) =>
         Effect.gen(function* () {
@@ -99,33 +108,28 @@ const revoking = (name: string) =>
       )
   )
 
-const revoke = revoking("revoke").pipe(
-  Command.withDescription("Forget a device, end its tokens and what it has open")
-)
-const remove = revoking("remove").pipe(Command.withDescription("The same as revoke"))
-
-const MINUTES = { least: 1, most: 24 * 60 } as const
+const revoke = revoking("revoke", "Forget a device, end its tokens and what it has open")
+const remove = revoking("remove", "The same as revoke")
 
 const code = Command.make(
   "code",
+  "A one-time code that lets another device in",
   {
     ...Flags.remote,
-    ttl: Options.integer("ttl").pipe(
-      Options.withDefault(10),
-      Options.withDescription("How many minutes the code is good, up to 1440")
+    ttl: Flag.withDefault(
+      Flag.integer("ttl", {
+        value: "MINUTES",
+        least: 1,
+        most: 24 * 60,
+        description: "How long it is good (default: 10)"
+      }),
+      10
     ),
-    label: Options.text("label").pipe(Options.optional, Options.withDescription("What it is for"))
+    label: Flag.text("label", { value: "TEXT", description: "What it is for" })
   },
   ({ ttl, label, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
-      if (ttl < MINUTES.least || ttl > MINUTES.most) {
-        return yield* new Failure({
-          message: `a code cannot be good for ${ttl} minutes`,
-          next: `name ${MINUTES.least} to ${MINUTES.most} minutes with --ttl`,
-          exitCode: ExitCode.usage
-        })
-      }
       yield* withDevices(flags, ({ devices, hub }) =>
         Effect.gen(function* () {
           if (Option.isNone(hub)) {
@@ -161,11 +165,13 @@ const code = Command.make(
         })
       )
     })
-).pipe(
-  Command.withDescription("Make a one-time code, and the address and QR code that let another device in")
 )
 
-export const devices = Command.make("devices").pipe(
-  Command.withDescription("Devices that use the hub"),
-  Command.withSubcommands([list, approve, reject, revoke, remove, code])
-)
+export const devices = Command.group("devices", "Devices that use the hub", [
+  list,
+  approve,
+  reject,
+  revoke,
+  remove,
+  code
+])

@@ -1,10 +1,10 @@
 /** `doctor`: looks at what Causeway needs and says what is wrong and what to do. */
 import { stat } from "node:fs/promises"
 import * as Sessions from "@causeway/client/Sessions"
-import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Agents from "../Agents.ts"
+import * as Command from "../Cli/Command.ts"
 import { Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
@@ -75,26 +75,30 @@ const program = (name: string, why: string): Effect.Effect<Finding> =>
     )
   )
 
-export const doctor = Command.make("doctor", Flags.remote, (flags) =>
-  Effect.gen(function* () {
-    const output = yield* Output
-    const findings = yield* Effect.all([
-      node,
-      directory(flags),
-      hub(flags),
-      program("claude", "the scripted agent is used unless --agent names another"),
-      program("git", "teleport needs it")
-    ])
-    for (const finding of findings) {
-      yield* output.value({ ...finding })
-      yield* output.line(
-        `${finding.state.padEnd(5)}${finding.check}: ${finding.detail}`,
-        finding.state === "ok" ? "good" : finding.state === "note" ? "warn" : "bad"
-      )
-      if (finding.next !== undefined) yield* output.line(`     ${finding.next}`)
-    }
-    const bad = findings.filter((finding) => finding.state === "bad")
-    if (bad.length > 0)
-      return yield* new Failure({ message: `${bad.length} of ${findings.length} checks failed` })
-  })
-).pipe(Command.withDescription("Check this machine, the hub and the token"))
+export const doctor = Command.make(
+  "doctor",
+  "Check this machine, the hub and the token",
+  Flags.remote,
+  (flags) =>
+    Effect.gen(function* () {
+      const output = yield* Output
+      const findings = yield* Effect.all([
+        node,
+        directory(flags),
+        hub(flags),
+        program("claude", "the scripted agent is used unless --agent names another"),
+        program("git", "teleport needs it")
+      ])
+      for (const finding of findings) {
+        yield* output.value({ ...finding })
+        yield* output.line(
+          `${finding.state.padEnd(5)}${finding.check}: ${finding.detail}`,
+          finding.state === "ok" ? "good" : finding.state === "note" ? "warn" : "bad"
+        )
+        if (finding.next !== undefined) yield* output.line(`     ${finding.next}`)
+      }
+      const bad = findings.filter((finding) => finding.state === "bad")
+      if (bad.length > 0)
+        return yield* new Failure({ message: `${bad.length} of ${findings.length} checks failed` })
+    })
+)

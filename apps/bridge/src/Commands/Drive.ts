@@ -7,12 +7,12 @@ import type { JsonObject } from "@causeway/protocol/Payload"
 import type * as Api from "@causeway/protocol/SessionsApi"
 import * as Visible from "@causeway/protocol/Visible"
 import * as Approvals from "@causeway/transcript/Approvals"
-import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as Argument from "../Cli/Argument.ts"
+import * as Command from "../Cli/Command.ts"
+import * as Flag from "../Cli/Flag.ts"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
@@ -32,23 +32,25 @@ const post = (session: Api.Session, payload: JsonObject & { readonly uuid: strin
     return sent.events[0]?.sequence_num
   })
 
-const session = Args.text({ name: "session" })
-
-export const interrupt = Command.make("interrupt", { ...Flags.remote, session }, ({ session, ...flags }) =>
-  Effect.gen(function* () {
-    const output = yield* Output
-    const found = yield* Session.find(session)
-    const uuid = randomUUID()
-    const sequenceNum = yield* post(found, {
-      type: "control_request",
-      uuid,
-      request_id: uuid,
-      request: { subtype: "interrupt" }
-    })
-    yield* output.value({ event: "interrupt_sent", session_id: found.id, uuid, sequence_num: sequenceNum })
-    yield* output.line(`asked ${found.id} to stop`)
-  }).pipe(Remote.withHub(flags))
-).pipe(Command.withDescription("Stop the running turn of a session"))
+export const interrupt = Command.make(
+  "interrupt",
+  "Stop the running turn of a session",
+  { ...Flags.remote, session: Session.argument },
+  ({ session, ...flags }) =>
+    Effect.gen(function* () {
+      const output = yield* Output
+      const found = yield* Session.find(session, { _tag: "running" })
+      const uuid = randomUUID()
+      const sequenceNum = yield* post(found, {
+        type: "control_request",
+        uuid,
+        request_id: uuid,
+        request: { subtype: "interrupt" }
+      })
+      yield* output.value({ event: "interrupt_sent", session_id: found.id, uuid, sequence_num: sequenceNum })
+      yield* output.line(`asked ${found.id} to stop`)
+    }).pipe(Remote.withHub(flags))
+)
 
 /** The open approval that is meant: the named one, or the oldest. */
 const pending = (found: Api.Session, toolUseId: Option.Option<string>) => {
@@ -116,24 +118,22 @@ const answer = (found: Api.Session, approval: Api.PendingApproval, response: Jso
     )
   })
 
-const toolUseId = Args.text({ name: "tool-use-id" }).pipe(
-  Args.optional,
-  Args.withDescription("Which one; default: the oldest that is open")
+const toolUseId = Argument.optional(
+  Argument.text("TOOL-USE-ID", "Which one; default: the oldest that is open")
 )
 
 export const approve = Command.make(
   "approve",
+  "Allow what an agent asks to do",
   {
     ...Flags.remote,
-    always: Options.boolean("always").pipe(
-      Options.withDescription("Also allow the like from now on, as the agent suggests")
-    ),
-    session,
+    always: Flag.toggle("always", "Also allow the like from now on, as it suggests"),
+    session: Session.argument,
     toolUseId
   },
   ({ always, session, toolUseId, ...flags }) =>
     Effect.gen(function* () {
-      const found = yield* Session.find(session)
+      const found = yield* Session.find(session, { _tag: "waiting", toolUseId })
       const approval = yield* pending(found, toolUseId)
       const request = yield* requestOf(found, approval)
       const suggestions = request["permission_suggestions"]
@@ -149,23 +149,24 @@ export const approve = Command.make(
         ...(always ? { updatedPermissions: suggestions } : {})
       })
     }).pipe(Remote.withHub(flags))
-).pipe(Command.withDescription("Allow what an agent asks to do"))
+)
 
 export const deny = Command.make(
   "deny",
+  "Refuse what an agent asks to do",
   {
     ...Flags.remote,
-    message: Options.text("message").pipe(
-      Options.withDefault(Approvals.DENIED),
-      Options.withDescription("What the agent is told")
+    message: Flag.withDefault(
+      Flag.text("message", { value: "TEXT", description: "What the agent is told" }),
+      Approvals.DENIED
     ),
-    session,
+    session: Session.argument,
     toolUseId
   },
   ({ message, session, toolUseId, ...flags }) =>
     Effect.gen(function* () {
-      const found = yield* Session.find(session)
+      const found = yield* Session.find(session, { _tag: "waiting", toolUseId })
       const approval = yield* pending(found, toolUseId)
       yield* answer(found, approval, { behavior: "deny", message })
     }).pipe(Remote.withHub(flags))
-).pipe(Command.withDescription("Refuse what an agent asks to do"))
+)

@@ -4,12 +4,11 @@ import type { Received } from "@causeway/client/CodeSession"
 import * as Viewer from "@causeway/client/Viewer"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Visible from "@causeway/protocol/Visible"
-import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as Command from "../Cli/Command.ts"
+import * as Flag from "../Cli/Flag.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
@@ -63,19 +62,17 @@ const describe = (event: Received): string => {
 
 export const logs = Command.make(
   "logs",
+  "Print a session's log",
   {
     ...Flags.remote,
-    follow: Options.boolean("follow").pipe(
-      Options.withAlias("f"),
-      Options.withDescription("Go on with what comes, until interrupted")
-    ),
-    session: Args.text({ name: "session" })
+    follow: Flag.toggle("follow", "Go on with what comes, until interrupted", "f"),
+    session: Session.argument
   },
   ({ follow, session, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
       const viewer = yield* Viewer.Viewer
-      const { id, last_sequence_num: last = 0 } = yield* Session.find(session)
+      const { id, last_sequence_num: last = 0 } = yield* Session.find(session, { _tag: "read" })
       if (!follow && last === 0) return
       const events = viewer
         .watch(id, 0, {
@@ -103,4 +100,4 @@ export const logs = Command.make(
         )
       )
     }).pipe(Remote.withHub(flags))
-).pipe(Command.withDescription("Print a session's log"))
+)

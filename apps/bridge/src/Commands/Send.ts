@@ -8,12 +8,12 @@ import type { EventUuid, SessionId } from "@causeway/protocol/Ids"
 import * as Visible from "@causeway/protocol/Visible"
 import * as Approvals from "@causeway/transcript/Approvals"
 import * as Turns from "@causeway/transcript/Turns"
-import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as Argument from "../Cli/Argument.ts"
+import * as Command from "../Cli/Command.ts"
+import * as Flag from "../Cli/Flag.ts"
 import { Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
@@ -115,24 +115,19 @@ const readStdin = Effect.tryPromise({
 
 export const send = Command.make(
   "send",
+  "Send a message to a session",
   {
     ...Flags.remote,
-    wait: Options.boolean("wait").pipe(
-      Options.withDescription("Wait for the end of the turn, then print the answer")
-    ),
-    session: Args.text({ name: "session" }),
-    text: Args.text({ name: "text" }).pipe(
-      Args.withDescription(
-        "The message; - reads it from standard input; put -- before one that begins with a dash"
-      )
-    )
+    wait: Flag.toggle("wait", "Wait for the end of the turn, then print the answer"),
+    session: Session.argument,
+    text: Argument.text("TEXT", "The message; - reads standard input; -- before a dash")
   },
   ({ wait, session, text, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
       const content = text === "-" ? yield* readStdin : text
       if (content.trim() === "") return yield* new Failure({ message: "the message is empty", exitCode: 2 })
-      const { id } = yield* Session.find(session)
+      const { id } = yield* Session.find(session, { _tag: "open" })
       const uuid = randomUUID()
       const { sequenceNum, waitingFor } = yield* accepted(id, {
         type: "user",
@@ -167,4 +162,4 @@ export const send = Command.make(
         })
       }
     }).pipe(Remote.withHub(flags))
-).pipe(Command.withDescription("Send a message to a session"))
+)

@@ -19,7 +19,6 @@ import * as Checkout from "@causeway/git/Checkout"
 import * as Git from "@causeway/git/Git"
 import type { SessionId } from "@causeway/protocol/Ids"
 import type { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
-import * as Command from "@effect/cli/Command"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -30,6 +29,7 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as AgentLayer from "../AgentLayer.ts"
 import * as Agents from "../Agents.ts"
+import * as Command from "../Cli/Command.ts"
 import type * as Devices from "../Devices.ts"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
@@ -99,15 +99,6 @@ const bridgeLayer = (
     Layer.provide(NodeContext.layer)
   )
 
-const idleStop = (minutes: number): Effect.Effect<Option.Option<Duration.Duration>, Failure> =>
-  Number.isFinite(minutes) && minutes >= 0
-    ? Effect.succeed(minutes === 0 ? Option.none() : Option.some(Duration.minutes(minutes)))
-    : new Failure({
-        message: `--idle-stop ${minutes} is no number of minutes`,
-        next: "name how many minutes an agent may be idle before its process is ended, or 0 for ever",
-        exitCode: ExitCode.usage
-      })
-
 /** Attaches a directory until the scope closes. */
 const attach = (
   flags: AttachingFlags,
@@ -119,7 +110,7 @@ const attach = (
   Effect.gen(function* () {
     const output = yield* Output
     const dir = yield* directory(flags.dir)
-    const idle = yield* idleStop(flags.idleStop)
+    const idle = flags.idleStop === 0 ? Option.none() : Option.some(Duration.minutes(flags.idleStop))
     const choice = yield* Agents.choose(flags.agent)
     if (choice.guessed) {
       yield* output.progress(
@@ -129,6 +120,7 @@ const attach = (
       )
     }
     const offered = yield* Agents.further(flags.offer)
+    yield* Effect.forEach([choice.agent, ...offered], (agent) => Agents.installed(agent, dir))
     const passEnv = yield* PassEnv.names(flags.passEnv)
     const checkout = yield* Effect.provide(Checkout.read(dir), Git.layer(process.env))
     const report = yield* makeReport
@@ -146,7 +138,7 @@ const attach = (
         baseUrl: to.url,
         apiBaseUrl: own ? to.url : undefined,
         workerType: "causeway",
-        maxSessions: Math.max(1, flags.capacity),
+        maxSessions: flags.capacity,
         spawnMode: flags.spawn,
         perpetual: flags.perpetual,
         agent: choice.agent,
@@ -329,14 +321,14 @@ const serveAll = (flags: HubHere.Flags & AttachingFlags & { readonly stateDir: O
 
 const serveFlags = { ...Flags.common, ...Flags.serving, ...Flags.attaching }
 
-/** The program without a command is `up`. */
-export const root = Command.make("causeway", serveFlags, serveAll)
-
-export const up = Command.make("up", serveFlags, serveAll).pipe(
-  Command.withDescription("Run a hub, a bridge for one directory and the page, in one process")
+export const up = Command.make(
+  "up",
+  "Hub, bridge for one directory and page, in one process",
+  serveFlags,
+  serveAll
 )
 
-export const hub = Command.make("hub", { ...Flags.common, ...Flags.serving }, (flags) =>
+export const hub = Command.make("hub", "Run a hub alone", { ...Flags.common, ...Flags.serving }, (flags) =>
   Effect.gen(function* () {
     yield* detach
     const output = yield* Output
@@ -349,17 +341,21 @@ export const hub = Command.make("hub", { ...Flags.common, ...Flags.serving }, (f
     yield* showWaysIn(hub, stateDir)
     yield* untilStopped(Effect.never)
   }).pipe(Effect.scoped)
-).pipe(Command.withDescription("Run a hub alone"))
+)
 
-export const connect = Command.make("connect", { ...Flags.remote, ...Flags.attaching }, (flags) =>
-  Effect.gen(function* () {
-    yield* detach
-    const output = yield* Output
-    const to = yield* Remote.address(flags)
-    const { failed, sessionId, environmentId, ready } = yield* attach(flags, to, to.stateDir, false)
-    yield* announce({ url: to.url, sessionId, environmentId })
-    yield* ready
-    yield* output.line(`${resolve(flags.dir)} is attached to ${to.url} as session ${sessionId}`)
-    yield* untilStopped(failed)
-  }).pipe(Effect.scoped)
-).pipe(Command.withDescription("Attach a directory to a hub that runs elsewhere"))
+export const connect = Command.make(
+  "connect",
+  "Attach a directory to a hub that runs elsewhere",
+  { ...Flags.remote, ...Flags.attaching },
+  (flags) =>
+    Effect.gen(function* () {
+      yield* detach
+      const output = yield* Output
+      const to = yield* Remote.address(flags)
+      const { failed, sessionId, environmentId, ready } = yield* attach(flags, to, to.stateDir, false)
+      yield* announce({ url: to.url, sessionId, environmentId })
+      yield* ready
+      yield* output.line(`${resolve(flags.dir)} is attached to ${to.url} as session ${sessionId}`)
+      yield* untilStopped(failed)
+    }).pipe(Effect.scoped)
+)

@@ -6,110 +6,137 @@ import type * as Api from "@causeway/protocol/SessionsApi"
 import * as Visible from "@causeway/protocol/Visible"
 import * as Repair from "@causeway/transcript/Repair"
 import * as Repairs from "@causeway/transcript/Repairs"
-import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as Argument from "../Cli/Argument.ts"
+import * as Command from "../Cli/Command.ts"
+import * as Flag from "../Cli/Flag.ts"
 import { Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
 import * as Session from "../Session.ts"
 
-const session = Args.text({ name: "session" })
-
 const statusOf = (found: Api.Session): string => (found.archived_at === null ? found.status : "archived")
 
 const list = Command.make(
   "list",
+  "Sessions, most recently used first",
   {
     ...Flags.remote,
-    all: Options.boolean("all").pipe(Options.withDescription("Archived ones too")),
-    limit: Options.integer("limit").pipe(
-      Options.withDefault(50),
-      Options.withDescription("How many at most, most recently used first")
-    )
+    all: Flag.toggle("all", "Archived ones too"),
+    limit: Flag.integer("limit", {
+      value: "N",
+      least: 1,
+      most: 1_000_000,
+      description: "How many at most (default: all of them)"
+    })
   },
   ({ all, limit, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
+      const most = Option.getOrElse(limit, () => Number.POSITIVE_INFINITY)
+      // One more than is shown tells whether any are left out.
       const count = yield* Session.list({
         archived: all ? "all" : "false",
-        limit: Math.min(Math.max(limit, 1), 1000)
+        limit: Math.min(most + 1, 500)
       }).pipe(
-        Stream.take(limit),
-        Stream.tap((found) => output.value(found)),
-        Stream.tap((found) =>
-          output.line(
-            `${found.id}  ${statusOf(found).padEnd(15)} ${found.updated_at}  ${Visible.text(found.title ?? "(no title)")}`
-          )
+        Stream.take(most + 1),
+        Stream.zipWithIndex,
+        Stream.tap(([found, index]) =>
+          index >= most
+            ? Effect.void
+            : Effect.zipRight(
+                output.value(found),
+                output.line(
+                  `${found.id}  ${statusOf(found).padEnd(15)} ${found.updated_at}  ${Visible.line(found.title ?? "(no title)")}`
+                )
+              )
         ),
         Stream.runCount
       )
-      if (count === 0) yield* output.progress("no sessions")
+      if (count > most) yield* output.progress(`more are not shown: --limit was ${most}`)
+      if (all) {
+        if (count === 0) yield* output.progress("no sessions")
+        return
+      }
+      const archived = yield* Stream.runCount(Stream.take(Session.list({ archived: "true", limit: 1 }), 1))
+      if (archived > 0)
+        yield* output.progress(
+          `${count === 0 ? "no open sessions; a" : "A"}rchived ones are not shown: --all shows them`
+        )
+      else if (count === 0) yield* output.progress("no sessions")
     }).pipe(Remote.withHub(flags))
-).pipe(Command.withDescription("List sessions, most recently used first"))
+)
 
-const show = Command.make("show", { ...Flags.remote, session }, ({ session, ...flags }) =>
-  Effect.gen(function* () {
-    const output = yield* Output
-    const found = yield* Session.find(session)
-    yield* output.value(found)
-    const rows: ReadonlyArray<readonly [string, string | number | null | undefined]> = [
-      ["id", found.id],
-      ["title", found.title],
-      ["status", statusOf(found)],
-      ["waiting for", found.waiting_for],
-      ["environment", found.environment_id],
-      ["model", found.model],
-      ["created", found.created_at],
-      ["updated", found.updated_at],
-      ["events", found.last_sequence_num],
-      ["turns", found.num_turns],
-      ["cost (USD)", found.total_cost_usd],
-      ["last message", found.last_message]
-    ]
-    for (const [name, value] of rows) {
-      if (value !== null && value !== undefined)
-        yield* output.line(`${name.padEnd(14)}${Visible.text(String(value))}`)
-    }
-    for (const approval of found.pending_approvals ?? []) {
-      yield* output.line(
-        `approval      ${approval.tool_use_id} ${Visible.text(approval.tool_name)} ${Visible.text(JSON.stringify(approval.input))}`,
-        "warn"
-      )
-    }
-  }).pipe(Remote.withHub(flags))
-).pipe(Command.withDescription("Show what the hub knows of a session"))
+const show = Command.make(
+  "show",
+  "What the hub knows of a session",
+  { ...Flags.remote, session: Session.argument },
+  ({ session, ...flags }) =>
+    Effect.gen(function* () {
+      const output = yield* Output
+      const found = yield* Session.find(session, { _tag: "read" })
+      yield* output.value(found)
+      const rows: ReadonlyArray<readonly [string, string | number | null | undefined]> = [
+        ["id", found.id],
+        ["title", found.title],
+        ["status", statusOf(found)],
+        ["waiting for", found.waiting_for],
+        ["environment", found.environment_id],
+        ["model", found.model],
+        ["created", found.created_at],
+        ["updated", found.updated_at],
+        ["events", found.last_sequence_num],
+        ["turns", found.num_turns],
+        ["cost (USD)", found.total_cost_usd],
+        ["last message", found.last_message]
+      ]
+      for (const [name, value] of rows) {
+        if (value !== null && value !== undefined)
+          yield* output.line(`${name.padEnd(14)}${Visible.text(String(value))}`)
+      }
+      for (const approval of found.pending_approvals ?? []) {
+        yield* output.line(
+          `approval      ${approval.tool_use_id} ${Visible.text(approval.tool_name)} ${Visible.text(JSON.stringify(approval.input))}`,
+          "warn"
+        )
+      }
+    }).pipe(Remote.withHub(flags))
+)
 
 const rename = Command.make(
   "rename",
-  { ...Flags.remote, session, title: Args.text({ name: "title" }) },
+  "Give a session another title",
+  { ...Flags.remote, session: Session.argument, title: Argument.text("TITLE", "Its title from now on") },
   ({ session, title, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
       const sessions = yield* Sessions.Sessions
-      const { id } = yield* Session.find(session)
+      const { id } = yield* Session.find(session, { _tag: "open" })
       yield* sessions.updateTitle(id, title).pipe(Effect.mapError(Remote.failure))
       yield* output.value({ event: "renamed", session_id: id, title })
       yield* output.line(`${id} is now called ${Visible.text(title)}`)
     }).pipe(Remote.withHub(flags))
-).pipe(Command.withDescription("Give a session another title"))
+)
 
-const archive = Command.make("archive", { ...Flags.remote, session }, ({ session, ...flags }) =>
-  Effect.gen(function* () {
-    const output = yield* Output
-    const sessions = yield* Sessions.Sessions
-    const { id } = yield* Session.find(session)
-    yield* sessions.archive(id).pipe(Effect.mapError(Remote.failure))
-    yield* output.value({ event: "archived", session_id: id })
-    yield* output.line(`${id} is archived`)
-  }).pipe(Remote.withHub(flags))
-).pipe(Command.withDescription("Archive a session; its transcript stays"))
+const archive = Command.make(
+  "archive",
+  "Archive a session; its transcript stays",
+  { ...Flags.remote, session: Session.argument },
+  ({ session, ...flags }) =>
+    Effect.gen(function* () {
+      const output = yield* Output
+      const sessions = yield* Sessions.Sessions
+      const { id } = yield* Session.find(session, { _tag: "open" })
+      yield* sessions.archive(id).pipe(Effect.mapError(Remote.failure))
+      yield* output.value({ event: "archived", session_id: id })
+      yield* output.line(`${id} is archived`)
+    }).pipe(Remote.withHub(flags))
+)
 
 /** The lines of a transcript that a model takes. What needs no mending keeps its text. */
 const mended = (entries: ReadonlyArray<Teleport.TranscriptEntry>) => {
@@ -127,23 +154,19 @@ const mended = (entries: ReadonlyArray<Teleport.TranscriptEntry>) => {
 
 const exportTranscript = Command.make(
   "export",
+  "Write a session's transcript as JSON lines",
   {
     ...Flags.remote,
-    out: Options.text("out").pipe(
-      Options.optional,
-      Options.withDescription("File to write, 0600; default: standard output")
-    ),
-    verbatim: Options.boolean("verbatim").pipe(
-      Options.withDescription("Every line as the log has it, what no model takes included")
-    ),
-    session
+    out: Flag.text("out", { value: "FILE", description: "Write here, 0600 (default: standard output)" }),
+    verbatim: Flag.toggle("verbatim", "As the log has it, what no model takes included"),
+    session: Session.argument
   },
   ({ out, session, verbatim, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
       const files = yield* FileSystem.FileSystem
       const teleport = yield* Teleport.Teleport
-      const { id } = yield* Session.find(session)
+      const { id } = yield* Session.find(session, { _tag: "read" })
       const entries = Stream.mapError(teleport.events(id), Remote.failure)
       const { lines, repairs } = verbatim
         ? { lines: Stream.map(entries, (entry) => `${entry.text}\n`), repairs: Repairs.none }
@@ -184,9 +207,12 @@ const exportTranscript = Command.make(
       })
       yield* output.progress(`${count} entries written to ${out.value}`)
     }).pipe(Remote.withHub(flags))
-).pipe(Command.withDescription("Write a session's transcript as JSON lines"))
-
-export const sessions = Command.make("sessions").pipe(
-  Command.withDescription("List and manage sessions"),
-  Command.withSubcommands([list, show, rename, archive, exportTranscript])
 )
+
+export const sessions = Command.group("sessions", "List and manage sessions", [
+  list,
+  show,
+  rename,
+  archive,
+  exportTranscript
+])

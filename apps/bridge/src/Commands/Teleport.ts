@@ -9,14 +9,13 @@ import { fromJson } from "@causeway/protocol/Payload"
 import type * as Api from "@causeway/protocol/SessionsApi"
 import { AgentSessions } from "@causeway/runner/Agent"
 import * as Repairs from "@causeway/transcript/Repairs"
-import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as AgentLayer from "../AgentLayer.ts"
 import * as Agents from "../Agents.ts"
+import * as Command from "../Cli/Command.ts"
+import * as Flag from "../Cli/Flag.ts"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
@@ -78,29 +77,26 @@ const checkOut = (dir: string, session: Api.Session, anyRepository: boolean) =>
 
 export const teleport = Command.make(
   "teleport",
+  "Bring a session into this checkout, for its agent to resume",
   {
     ...Flags.remote,
-    dir: Options.text("dir").pipe(
-      Options.withDefault("."),
-      Options.withDescription("The checkout to bring it to")
+    dir: Flag.withDefault(
+      Flag.text("dir", { value: "DIR", description: "The checkout to bring it to (default: here)" }),
+      "."
     ),
-    agent: Options.text("agent").pipe(
-      Options.optional,
-      Options.withDescription(
-        "The agent that shall take it up (CAUSEWAY_AGENT; default: claude where it is installed)"
-      )
-    ),
-    anyRepository: Options.boolean("any-repository").pipe(
-      Options.withDescription("Take the checkout although its remotes name another repository")
-    ),
-    session: Args.text({ name: "session" })
+    agent: Flag.text("agent", {
+      value: "AGENT",
+      description: "The agent that takes it up (CAUSEWAY_AGENT)"
+    }),
+    anyRepository: Flag.toggle("any-repository", "Although its remotes name another repository"),
+    session: Session.argument
   },
   ({ dir, agent, anyRepository, session, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
       const to = yield* Remote.address(flags)
       const cwd = resolve(dir)
-      const found = yield* Session.find(session)
+      const found = yield* Session.find(session, { _tag: "read" })
       const choice = yield* Agents.choose(agent)
       const branch = yield* checkOut(cwd, found, anyRepository)
       const teleporter = yield* Teleport.Teleport
@@ -149,4 +145,4 @@ export const teleport = Command.make(
         yield* output.line(`  cd ${Git.quote(cwd)} && ${resume}`, "strong")
       }
     }).pipe(Remote.withHub(flags))
-).pipe(Command.withDescription("Bring a session into this checkout and say how its agent resumes it"))
+)

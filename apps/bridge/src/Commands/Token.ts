@@ -2,12 +2,12 @@
 
 import * as Visible from "@causeway/protocol/Visible"
 import * as Tokens from "@causeway/store/Tokens"
-import * as Args from "@effect/cli/Args"
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Argument from "../Cli/Argument.ts"
+import * as Command from "../Cli/Command.ts"
+import * as Flag from "../Cli/Flag.ts"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { organization, withDatabase } from "../LocalStore.ts"
@@ -15,17 +15,31 @@ import { Output } from "../Output.ts"
 
 const DAY = 24 * 60 * 60 * 1000
 
+/** Whether a token opens anything, and until when. */
+const stateOf = (record: Tokens.TokenRecord, now: number): string =>
+  record.revokedAt !== undefined
+    ? "revoked"
+    : record.expiresAt === undefined
+      ? "good until revoked"
+      : `${record.expiresAt > now ? "good until" : "expired"} ${new Date(record.expiresAt).toISOString()}`
+
 const create = Command.make(
   "create",
+  "Make an access token",
   {
     ...Flags.common,
-    name: Options.text("name").pipe(
-      Options.withDefault("command line"),
-      Options.withDescription("What the token is for")
+    name: Flag.withDefault(
+      Flag.text("name", { value: "TEXT", description: "What it is for" }),
+      "command line"
     ),
-    days: Options.integer("days").pipe(
-      Options.withDefault(0),
-      Options.withDescription("How many days it is good for; 0: until revoked")
+    days: Flag.withDefault(
+      Flag.integer("days", {
+        value: "N",
+        least: 0,
+        most: 36_500,
+        description: "Days it is good for (default 0: until revoked)"
+      }),
+      0
     )
   },
   ({ stateDir, name, days }) =>
@@ -39,21 +53,29 @@ const create = Command.make(
         name,
         ...(days > 0 ? { expiresAt: now + days * DAY } : {})
       })
-      yield* output.value({ event: "token_created", id: record.id, name, token: Redacted.value(token) })
+      yield* output.value({
+        event: "token_created",
+        id: record.id,
+        name,
+        expires_at: record.expiresAt === undefined ? null : new Date(record.expiresAt).toISOString(),
+        token: Redacted.value(token)
+      })
       yield* output.line(Redacted.value(token))
-      yield* output.progress("shown this once: keep it somewhere safe")
+      yield* output.progress(`${stateOf(record, now)}; shown this once: keep it somewhere safe`)
     }).pipe(withDatabase(stateDir))
-).pipe(Command.withDescription("Make an access token"))
+)
 
-const list = Command.make("list", Flags.common, ({ stateDir }) =>
+const list = Command.make("list", "Access tokens, without their secrets", Flags.common, ({ stateDir }) =>
   Effect.gen(function* () {
     const output = yield* Output
     const tokens = yield* Tokens.Tokens
     const { id } = yield* organization
+    const now = yield* Clock.currentTimeMillis
     const iso = (millis: number | undefined) => (millis === undefined ? null : new Date(millis).toISOString())
     for (const record of yield* tokens.list(id)) {
-      const state = record.revokedAt !== undefined ? "revoked" : "good"
+      const state = stateOf(record, now)
       yield* output.value({
+        state: state.split(" ")[0],
         id: record.id,
         name: record.name,
         hint: record.hint,
@@ -63,15 +85,16 @@ const list = Command.make("list", Flags.common, ({ stateDir }) =>
         revoked_at: iso(record.revokedAt)
       })
       yield* output.line(
-        `${record.id}  …${record.hint}  ${state.padEnd(8)} ${iso(record.createdAt) ?? ""}  ${Visible.text(record.name)}`
+        `${record.id}  …${record.hint}  ${state.padEnd(32)} ${iso(record.createdAt) ?? ""}  ${Visible.text(record.name)}`
       )
     }
   }).pipe(withDatabase(stateDir))
-).pipe(Command.withDescription("List access tokens, without their secrets"))
+)
 
 const revoke = Command.make(
   "revoke",
-  { ...Flags.common, token: Args.text({ name: "token-id" }) },
+  "Revoke an access token",
+  { ...Flags.common, token: Argument.text("TOKEN-ID", "As `token list` shows it") },
   ({ stateDir, token }) =>
     Effect.gen(function* () {
       const output = yield* Output
@@ -91,9 +114,6 @@ const revoke = Command.make(
       yield* output.value({ event: "token_revoked", id: token })
       yield* output.line(`${token} opens nothing any more`)
     }).pipe(withDatabase(stateDir))
-).pipe(Command.withDescription("Revoke an access token"))
-
-export const token = Command.make("token").pipe(
-  Command.withDescription("Make, list and revoke access tokens of this machine's hub"),
-  Command.withSubcommands([create, list, revoke])
 )
+
+export const token = Command.group("token", "Access tokens of this machine's hub", [create, list, revoke])

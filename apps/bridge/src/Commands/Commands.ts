@@ -1,0 +1,36 @@
+/** All commands, under the name of the program. */
+import * as Command from "../Cli/Command.ts"
+import { attach } from "./Attach.ts"
+import { devices } from "./Devices.ts"
+import { doctor } from "./Doctor.ts"
+import { approve, deny, interrupt } from "./Drive.ts"
+import { logs } from "./Logs.ts"
+import { send } from "./Send.ts"
+import { connect, hub, up } from "./Serve.ts"
+import { sessions } from "./Sessions.ts"
+import { teleport } from "./Teleport.ts"
+import { token } from "./Token.ts"
+
+export const NAME = "causeway"
+
+export const commands = Command.group(
+  NAME,
+  "Keeps a coding agent attached. Without a command it does `up`.",
+  [
+    up,
+    hub,
+    connect,
+    send,
+    logs,
+    attach,
+    interrupt,
+    approve,
+    deny,
+    sessions,
+    teleport,
+    token,
+    devices,
+    doctor
+  ],
+  up
+)
