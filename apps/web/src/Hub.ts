@@ -194,8 +194,49 @@ const token = (value: unknown): ReadonlyArray<Token> => {
   ]
 }
 
+/** All sessions that wait for a person, whatever the page has loaded: the first of them, and how many there are. */
+export interface Waiting {
+  readonly total: number
+  readonly sessions: ReadonlyArray<Session>
+}
+
+/** Figures over all sessions of the hub. */
+export interface Totals {
+  /** Sessions that are not archived, by status. */
+  readonly open: ReadonlyMap<string, number>
+  readonly archived: number
+  readonly costUsd: number
+  readonly turns: number
+  readonly byCost: ReadonlyArray<Session>
+  readonly byContext: ReadonlyArray<Session>
+}
+
+const totals = (json: JsonObject): Totals | undefined => {
+  const costUsd = amount(json["costUsd"])
+  return costUsd === null
+    ? undefined
+    : {
+        open: new Map(
+          Object.entries(object(json["open"])).map(([status, count]) => [status, amount(count) ?? 0])
+        ),
+        archived: amount(json["archived"]) ?? 0,
+        costUsd,
+        turns: amount(json["turns"]) ?? 0,
+        byCost: array(json["byCost"]).flatMap(session),
+        byContext: array(json["byContext"]).flatMap(session)
+      }
+}
+
+/** What is looked for: a part of a title, or sessions by name. */
+export type Wanted =
+  | { readonly query: string; readonly archived: boolean }
+  | { readonly sessionIds: ReadonlyArray<string> }
+
 export interface Hub {
-  readonly sessions: (cursor: string | null) => Promise<Result<Page<Session>>>
+  readonly waiting: () => Promise<Result<Waiting>>
+  readonly totals: () => Promise<Result<Totals>>
+  readonly find: (wanted: Wanted) => Promise<Result<ReadonlyArray<Session>>>
+  readonly sessions: (cursor: string | null, archived: boolean) => Promise<Result<Page<Session>>>
   readonly session: (id: string) => Promise<Result<Session>>
   readonly environments: () => Promise<Result<ReadonlyArray<Environment>>>
   readonly createSession: (beginning: Beginning) => Promise<Result<Session>>
@@ -237,11 +278,23 @@ export const make = (gateway: Pick<Gateway.Gateway, "call">): Hub => {
   const call = calling(gateway.call)
   const one = (json: JsonObject): Session | undefined => session(json["session"])[0]
   return {
-    sessions: (cursor) =>
-      call("sessions.page", { limit: 100, ...(cursor === null ? {} : { cursor }) }, (json) => ({
-        data: array(json["data"]).flatMap(session),
-        nextCursor: name(json["next_cursor"], 4096)
-      })),
+    waiting: () =>
+      call("causeway.sessions.waiting", {}, (json) => {
+        const total = amount(json["total"])
+        return total === null ? undefined : { total, sessions: array(json["data"]).flatMap(session) }
+      }),
+    totals: () => call("causeway.totals", {}, totals),
+    find: (wanted) =>
+      call("causeway.sessions.find", { ...wanted }, (json) => array(json["data"]).flatMap(session)),
+    sessions: (cursor, archived) =>
+      call(
+        "sessions.page",
+        { limit: 100, archived: String(archived), ...(cursor === null ? {} : { cursor }) },
+        (json) => ({
+          data: array(json["data"]).flatMap(session),
+          nextCursor: name(json["next_cursor"], 4096)
+        })
+      ),
     session: (id) => call("sessions.show", { sessionId: id }, one),
     environments: () =>
       call("environments.list", {}, (json) => array(json["environments"]).flatMap(environment)),

@@ -19,6 +19,8 @@ import * as Watcher from "./Watcher.ts"
 export const TAIL = 3000
 /** How often the list is read beside what the hub tells: machines come and go without a word. */
 const LIST_MILLIS = 5000
+/** Sessions that are asked for by name at most. */
+const NAMED_MAX = 200
 
 /** Where an answer to an approval stands that was given here. */
 export interface Answering {
@@ -60,6 +62,12 @@ export interface State {
   readonly loaded: boolean
   readonly listProblem: string | null
   readonly more: boolean
+  /** Whether archived sessions are looked at, in the place of the others. */
+  readonly archived: boolean
+  /** Who waits for a person, over all sessions of the hub. Null where that is not known, as while the hub is away. */
+  readonly waiting: Hub.Waiting | null
+  /** Null where they are not known. */
+  readonly totals: Hub.Totals | null
   readonly open: Open | null
   readonly outbox: ReadonlyArray<Outbox.Entry>
   readonly answering: ReadonlyMap<string, Answering>
@@ -108,6 +116,8 @@ export interface Model {
   readonly hurry: () => void
   readonly refresh: () => Promise<void>
   readonly loadMoreSessions: () => void
+  /** Shows archived sessions, or all others. */
+  readonly showArchived: (archived: boolean) => void
   readonly begin: (beginning: Hub.Beginning) => Promise<string | null>
   readonly send: (text: string, attachments: ReadonlyArray<JsonObject>, steer: boolean) => void
   readonly retry: (uuid: string) => void
@@ -123,7 +133,7 @@ export interface Model {
   readonly rename: (id: string, title: string) => Promise<string | null>
   readonly archive: (id: string) => Promise<string | null>
   readonly pin: (id: string) => void
-  readonly search: (query: string) => Promise<void>
+  readonly search: (query: string, archived: boolean) => Promise<void>
   readonly exportLog: (id: string) => Promise<string | null>
   readonly dismiss: () => void
   readonly devices: Omit<Devices.Devices, "list">
@@ -210,6 +220,9 @@ export const make = (world: World): Model => {
     loaded: false,
     listProblem: null,
     more: false,
+    archived: false,
+    waiting: null,
+    totals: null,
     open: null,
     outbox: outbox.entries(),
     answering: new Map(),
@@ -239,6 +252,8 @@ export const make = (world: World): Model => {
     })
   }
 
+  /** Sessions that the search has found. */
+  let matches: ReadonlyArray<string> = []
   let reading = false
   let again = false
   const refresh = async (): Promise<void> => {
@@ -249,12 +264,17 @@ export const make = (world: World): Model => {
     if (!isConnected()) return
     reading = true
     try {
-      const places = await hub.environments()
+      const [places, waiting, totals] = await Promise.all([
+        hub.environments(),
+        hub.waiting(),
+        state.route._tag === "Metrics" ? hub.totals() : undefined
+      ])
       const found = new Map<string, Hub.Session>()
+      const { archived } = state
       let cursor: string | null = null
       let problem = places.ok ? null : places.message
-      for (let n = 0; n < pages; n++) {
-        const page: Gateway.Result<Hub.Page<Hub.Session>> = await hub.sessions(cursor)
+      for (let n = 0; n < pages && problem === null; n++) {
+        const page: Gateway.Result<Hub.Page<Hub.Session>> = await hub.sessions(cursor, archived)
         if (!page.ok) {
           problem = page.message
           break
@@ -263,6 +283,14 @@ export const make = (world: World): Model => {
         for (const session of page.value.data) found.set(session.id, session)
         cursor = page.value.nextCursor
         if (cursor === null) break
+      }
+      // What is shown is not only what was updated last: pins, what is open, what a search has found.
+      const named = [...new Set([...state.pinned, state.open?.id, ...matches])].flatMap((id) =>
+        id === undefined || found.has(id) ? [] : [id]
+      )
+      if (problem === null && named.length > 0) {
+        const others = await hub.find({ sessionIds: named.slice(0, NAMED_MAX) })
+        for (const session of others.ok ? others.value : []) found.set(session.id, session)
       }
       // What a lost connection has left half read is read again with the next one.
       if (closed || !isConnected()) return
@@ -274,9 +302,11 @@ export const make = (world: World): Model => {
       const wasLoaded = state.loaded
       set({
         ...(places.ok ? { environments: places.value } : {}),
+        waiting: waiting.ok ? waiting.value : null,
+        ...(totals === undefined ? {} : { totals: totals.ok ? totals.value : null }),
         ...(problem === null ? { sessions, more: cursor !== null } : {}),
         loaded: state.loaded || problem === null,
-        listProblem: problem
+        listProblem: problem ?? (waiting.ok ? null : waiting.message)
       })
       if (problem === null) beginSomewhere()
       if (problem === null && wasLoaded) {
@@ -490,6 +520,8 @@ export const make = (world: World): Model => {
       set({
         connection,
         connectionAt: world.gateway.now(),
+        // Nobody knows what goes on behind a connection that is lost.
+        ...(connection._tag === "connected" ? {} : { waiting: null, totals: null }),
         admitted: state.admitted || connection._tag === "connected"
       })
       if (connection._tag === "ended") {
@@ -531,6 +563,7 @@ export const make = (world: World): Model => {
       if (id !== null) begun = true
       Left.keep(world.store, route)
       if (route._tag === "Devices" && isConnected()) void readDevices()
+      if (route._tag === "Metrics") void refresh()
       if (id === (state.open?.id ?? null)) return
       if (id !== null) {
         openSession(id, route._tag === "Session" ? route.seq : null)
@@ -549,6 +582,11 @@ export const make = (world: World): Model => {
     refresh,
     loadMoreSessions: () => {
       pages++
+      void refresh()
+    },
+    showArchived: (archived) => {
+      pages = 1
+      set({ archived, more: false, loaded: false })
       void refresh()
     },
     begin: async (beginning) => {
@@ -609,29 +647,39 @@ export const make = (world: World): Model => {
       world.store.set("pinned", JSON.stringify([...pinned]))
       set({ pinned })
     },
-    search: async (query) => {
+    search: async (query, archived) => {
       const mine = ++searches
       if (query === "" || !isConnected()) {
+        matches = []
         set({ hits: [], searching: false, searchProblem: null })
         return
       }
       set({ searching: true })
-      const result = await gateway.call("sessions.search", { query, limit: 30 })
+      const [titles, texts] = await Promise.all([
+        hub.find({ query, archived }),
+        gateway.call("sessions.search", { query, limit: 30 })
+      ])
       if (mine !== searches) return
+      const hits = (texts.ok ? array(texts.value["hits"]) : []).flatMap((value) => {
+        const hit = object(value)
+        const sessionId = string(hit["sessionId"])
+        const seq = hit["seq"]
+        return sessionId === null || typeof seq !== "number"
+          ? []
+          : [{ sessionId: Hub.toSessionId(sessionId), seq, excerpt: string(hit["excerpt"]) ?? "" }]
+      })
+      const found = titles.ok ? titles.value : []
+      matches = [...found.map(({ id }) => id), ...hits.map(({ sessionId }) => sessionId)]
+      const known = new Set(state.sessions.map(({ id }) => id))
+      const problem = [titles, texts].find((read) => !read.ok)
       set({
         searching: false,
-        searchProblem: result.ok ? null : result.message,
-        hits: !result.ok
-          ? []
-          : array(result.value["hits"]).flatMap((value) => {
-              const hit = object(value)
-              const sessionId = string(hit["sessionId"])
-              const seq = hit["seq"]
-              return sessionId === null || typeof seq !== "number"
-                ? []
-                : [{ sessionId: Hub.toSessionId(sessionId), seq, excerpt: string(hit["excerpt"]) ?? "" }]
-            })
+        searchProblem: problem?.ok === false ? problem.message : null,
+        sessions: [...state.sessions, ...found.filter(({ id }) => !known.has(id))],
+        hits
       })
+      // The titles of sessions whose words were found.
+      if (hits.some(({ sessionId }) => !state.sessions.some(({ id }) => id === sessionId))) void refresh()
     },
     exportLog: async (id) => {
       const found = await gateway.call("sessions.resolve", { sessionId: Hub.fromSessionId(id) })
@@ -683,11 +731,14 @@ export const unsent = (state: State): ReadonlyArray<Outbox.Entry> => {
       )
 }
 
-/** Every open approval, oldest first, with the session that it belongs to. The open session's log knows best. */
+/** Open approvals of all sessions, oldest first, with the session that each belongs to. None while they are not known. */
 export const approvals = (
   state: State
 ): ReadonlyArray<{ readonly session: Hub.Session; readonly approval: Hub.Pending }> =>
-  state.sessions
-    .filter((session) => !session.archived)
+  (state.waiting?.sessions ?? [])
     .flatMap((session) => session.approvals.map((approval) => ({ session, approval })))
     .sort((a, b) => a.approval.createdAt.localeCompare(b.approval.createdAt))
+
+/** How many wait for a person: each approval of the sessions that were told of, each session of the others. */
+export const waitingCount = ({ total, sessions }: Hub.Waiting): number =>
+  sessions.reduce((sum, session) => sum + Math.max(1, session.approvals.length), 0) + total - sessions.length

@@ -32,6 +32,10 @@ const run = (ticket: Ticket | null = { _tag: "Token", token: "secret" }) => {
           return line.answer(request, Wire.hello())
         case "sessions.page":
           return line.answer(request, { data: [session], next_cursor: null })
+        case "causeway.sessions.waiting": {
+          const waits = [session].filter((each) => [each["pending_approvals"]].flat().length > 0)
+          return line.answer(request, { total: waits.length, data: waits })
+        }
         case "sessions.show":
           return line.answer(request, { session })
         case "sessions.watch":

@@ -7,6 +7,7 @@
 
 import { gatewayStep } from "./internal/gateway.ts"
 import { gettingInStep } from "./internal/gettingIn.ts"
+import { overviewStep } from "./internal/overview.ts"
 
 const initial: ReadonlyArray<string> = [
   `CREATE TABLE organizations (
@@ -135,4 +136,9 @@ const initial: ReadonlyArray<string> = [
 ]
 
 /** Step n stands at index n − 1. */
-export const migrations: ReadonlyArray<ReadonlyArray<string>> = [initial, gatewayStep, gettingInStep]
+export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
+  initial,
+  gatewayStep,
+  gettingInStep,
+  overviewStep
+]

@@ -60,7 +60,9 @@ export const Inbox = () => {
     all.map(({ approval }) => approval.requestId),
     () => heading.current
   )
-  const loaded = state.loaded
+  const { waiting } = state
+  const loaded = waiting !== null
+  const unseen = waiting === null ? 0 : waiting.total - waiting.sessions.length
   // Who comes here wants to answer: the first card has the keys, and no button that Enter would press.
   useEffect(() => {
     if (loaded) (list.current?.querySelector<HTMLElement>("article") ?? heading.current)?.focus()
@@ -79,11 +81,21 @@ export const Inbox = () => {
             Approvals
           </h1>
           <span className="note">
-            {all.length === 0 ? "" : `${all.length} waiting · the first answer counts, here or elsewhere`}
+            {all.length === 0
+              ? ""
+              : `${all.length} waiting · the first answer counts, here or elsewhere${unseen === 0 ? "" : ` · ${unseen} more sessions wait, shown as these are answered`}`}
           </span>
         </div>
       </header>
-      {all.length === 0 ? (
+      {waiting === null ? (
+        <div className="blank">
+          <p role="status">
+            {state.connection._tag === "connected"
+              ? (state.listProblem ?? "Reading…")
+              : "Who waits for you is not known while the hub is away."}
+          </p>
+        </div>
+      ) : all.length === 0 ? (
         <div className="blank">
           <ShieldCheck size={36} aria-hidden="true" />
           <p>Nobody waits for you.</p>

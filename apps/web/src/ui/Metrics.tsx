@@ -16,10 +16,12 @@ const SAMPLE_MILLIS = 5000
 
 const Bars = ({
   title,
+  isKnown,
   rows,
   words
 }: {
   readonly title: string
+  readonly isKnown: boolean
   readonly rows: ReadonlyArray<{
     readonly id: string
     readonly name: string
@@ -31,7 +33,9 @@ const Bars = ({
 }) => (
   <section className="chart">
     <h2>{title}</h2>
-    {rows.length === 0 ? <p className="note">Nothing has been told yet.</p> : null}
+    {rows.length === 0 ? (
+      <p className="note">{isKnown ? "Nothing has been told yet." : "Not known while the hub is away."}</p>
+    ) : null}
     <ul>
       {rows.map((row) => (
         <li key={row.id}>
@@ -174,33 +178,34 @@ const Credentials = () => {
 }
 
 export const Metrics = () => {
-  const { sessions, environments } = useModelState()
+  const { totals, environments, connection } = useModelState()
   useEffect(() => {
     document.title = "Cost and health · Causeway"
   }, [])
-  const active = sessions.filter((session) => !session.archived)
-  const total = sessions.reduce((sum, session) => sum + (session.costUsd ?? 0), 0)
-  const turns = sessions.reduce((sum, session) => sum + session.turns, 0)
-  const tiles = [
-    ["Cost of all sessions", Text.dollars(total)],
-    ["Turns", turns.toLocaleString("en")],
-    ["Sessions", active.length.toLocaleString("en")],
-    ["Machines online", `${environments.filter(({ online }) => online).length} of ${environments.length}`],
-    ...["requires_action", "running", "pending", "idle"].map((status) => [
-      statusText(status, false),
-      String(active.filter((session) => session.status === status).length)
-    ])
+  const open = totals === null ? 0 : [...totals.open.values()].reduce((sum, count) => sum + count, 0)
+  const isConnected = connection._tag === "connected"
+  const tiles: ReadonlyArray<readonly [name: string, value: string | null]> = [
+    ["Cost of all sessions", totals && Text.dollars(totals.costUsd)],
+    ["Turns", totals?.turns.toLocaleString("en") ?? null],
+    ["Sessions", totals && open.toLocaleString("en")],
+    [
+      "Machines online",
+      isConnected ? `${environments.filter(({ online }) => online).length} of ${environments.length}` : null
+    ],
+    ...["requires_action", "running", "pending", "idle"].map(
+      (status) =>
+        [statusText(status, false), totals && (totals.open.get(status) ?? 0).toLocaleString("en")] as const
+    )
   ]
-  const byCost = sessions
+  const byCost = (totals?.byCost ?? [])
     .flatMap(({ id, title, costUsd }) =>
       costUsd === null || costUsd === 0
         ? []
         : [{ id, name: title ?? "New session", value: costUsd, kind: "" }]
     )
-    .sort((a, b) => b.value - a.value)
     .slice(0, 12)
   const most = byCost[0]?.value ?? 1
-  const byContext = active
+  const byContext = (totals?.byContext ?? [])
     .flatMap(({ id, title, contextTokens, model }) => {
       if (contextTokens === null || contextTokens === 0) return []
       const max = Usage.contextLimit(model)
@@ -225,17 +230,19 @@ export const Metrics = () => {
           {tiles.map(([name, value]) => (
             <div key={name}>
               <dt>{name}</dt>
-              <dd>{value}</dd>
+              <dd title={value === null ? "Not known while the hub is away" : undefined}>{value ?? "–"}</dd>
             </div>
           ))}
         </dl>
         <Bars
           title="Cost by session"
+          isKnown={totals !== null}
           rows={byCost.map((row) => ({ ...row, max: most }))}
           words={Text.dollars}
         />
         <Bars
           title="Context by session"
+          isKnown={totals !== null}
           rows={byContext}
           words={(value, max) => `${Math.round((100 * value) / max)} % · ${Text.tokens(value)}`}
         />

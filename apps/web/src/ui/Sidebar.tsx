@@ -87,16 +87,17 @@ export const Sidebar = () => {
   const state = useModelState()
   const now = useNow(30_000)
   const [query, setQuery] = useState("")
-  const [archived, setArchived] = useState(false)
   const [beginning, setBeginning] = useState(false)
+  const { archived } = state
   const openId = state.open?.id ?? null
-  const waiting = Model.approvals(state).length
+  /** Null while it is not known. */
+  const waiting = state.waiting === null ? null : Model.waitingCount(state.waiting)
   const asking = state.devices?.requests.length ?? 0
 
   useEffect(() => {
-    const timer = setTimeout(() => void model.search(query.trim()), query.trim() === "" ? 0 : 250)
+    const timer = setTimeout(() => void model.search(query.trim(), archived), query.trim() === "" ? 0 : 250)
     return () => clearTimeout(timer)
-  }, [query, model])
+  }, [query, model, archived])
 
   const groups = useMemo(() => {
     const words = query.trim().toLowerCase()
@@ -176,7 +177,7 @@ export const Sidebar = () => {
           aria-pressed={archived}
           aria-label="Archived sessions"
           title="Archived sessions"
-          onClick={() => setArchived(!archived)}
+          onClick={() => model.showArchived(!archived)}
         >
           <Archive size={17} aria-hidden="true" />
         </button>
@@ -208,12 +209,14 @@ export const Sidebar = () => {
         />
       </label>
       <a
-        className={`inbox${state.route._tag === "Approvals" ? " current" : ""}${waiting > 0 ? " warn" : ""}`}
+        className={`inbox${state.route._tag === "Approvals" ? " current" : ""}${(waiting ?? 0) > 0 ? " warn" : ""}`}
         href={Route.toApprovals}
       >
         <ShieldQuestion size={16} aria-hidden="true" />
         <span>Approvals</span>
-        <span className="badge">{waiting}</span>
+        <span className="badge" title={waiting === null ? "Not known while the hub is away" : undefined}>
+          {waiting ?? "–"}
+        </span>
       </a>
       <Expiring />
       <Unkept />
@@ -257,16 +260,30 @@ export const Sidebar = () => {
                 </span>
               )}
             </h2>
-            {sessions.length === 0 ? <p className="note">No sessions</p> : <ul>{sessions.map(row)}</ul>}
+            {sessions.length === 0 ? (
+              <p className="note">{state.more ? "None of the newest" : "No sessions"}</p>
+            ) : (
+              <ul>{sessions.map(row)}</ul>
+            )}
           </section>
         ))}
-        {state.loaded && groups.places.length === 0 && groups.pinned.length === 0 ? (
+        {(state.loaded || /^(?:reconnecting|offline)$/.test(state.connection._tag)) &&
+        groups.places.length === 0 &&
+        groups.pinned.length === 0 ? (
           <p className="note center">
-            {query !== ""
-              ? "No session is named like this."
-              : archived
-                ? "Nothing is archived."
-                : "No machine has connected yet."}
+            {query.trim() !== ""
+              ? state.connection._tag !== "connected"
+                ? "Not among the sessions that are loaded; all are searched once the hub is reached."
+                : state.searching
+                  ? "Searching…"
+                  : state.searchProblem === null
+                    ? "No session is named like this."
+                    : "Not all sessions could be searched."
+              : state.connection._tag !== "connected"
+                ? "Not known while the hub is away."
+                : archived
+                  ? "Nothing is archived."
+                  : "No machine has connected yet."}
           </p>
         ) : null}
         {query.trim() === "" ? null : (

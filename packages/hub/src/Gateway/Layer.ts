@@ -7,6 +7,7 @@ import * as GatewayDevices from "@causeway/store/GatewayDevices"
 import * as GatewaySessions from "@causeway/store/GatewaySessions"
 import type { Log } from "@causeway/store/Log"
 import type { Organizations } from "@causeway/store/Organizations"
+import * as Overview from "@causeway/store/Overview"
 import * as PushSubscriptions from "@causeway/store/PushSubscriptions"
 import type { Sessions } from "@causeway/store/Sessions"
 import type { Tokens } from "@causeway/store/Tokens"
@@ -71,6 +72,7 @@ export const layer = (
           Layer.provide(Layer.merge(Sender.layer(options.push), PushSubscriptions.layer))
         ),
         GatewaySessions.layer,
+        Overview.layer,
         GatewayDevices.layer
       )
     )

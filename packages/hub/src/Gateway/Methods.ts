@@ -10,6 +10,7 @@ import * as Causeway from "./Methods/Causeway.ts"
 import * as Compacting from "./Methods/Compacting.ts"
 import * as Driving from "./Methods/Driving.ts"
 import * as Health from "./Methods/Health.ts"
+import * as Overview from "./Methods/Overview.ts"
 import * as Pairing from "./Methods/Pairing.ts"
 import * as Push from "./Methods/Push.ts"
 import * as Reading from "./Methods/Reading.ts"
@@ -28,6 +29,7 @@ export const make = Effect.gen(function* () {
     ...(yield* Compacting.make),
     ...(yield* Causeway.make),
     ...(yield* Viewing.make),
+    ...(yield* Overview.make),
     ...(yield* Pairing.make),
     ...(yield* Health.make),
     ...(yield* Push.make)

@@ -232,6 +232,16 @@ export const SessionsPage = Schema.Struct({
   environmentId: opt(NonEmpty)
 })
 
+/** Sessions by a part of their title, or by name; without both, all of them. */
+export const SessionsFind = Schema.Struct({
+  query: opt(Schema.String.pipe(Schema.maxLength(512))),
+  sessionIds: opt(Schema.Array(NonEmpty).pipe(Schema.maxItems(200))),
+  archived: opt(Schema.Boolean),
+  limit: opt(Schema.Int.pipe(Schema.between(1, 200)))
+})
+
+export const SessionsWaiting = Schema.Struct({ limit: opt(Schema.Int.pipe(Schema.between(1, 200))) })
+
 export const SessionById = Schema.Struct({ sessionId: NonEmpty })
 
 /** A session of its own, for one environment to take; waits where that is offline. */

@@ -38,7 +38,7 @@ const refused = (error: WireError.WireError): Refused => {
   }
 }
 
-const answered = <A>(effect: Effect.Effect<A, WireError.WireError>): Effect.Effect<A, Refused> =>
+export const answered = <A>(effect: Effect.Effect<A, WireError.WireError>): Effect.Effect<A, Refused> =>
   Effect.mapError(effect, refused)
 
 /** The same for methods that name a session. */
