@@ -85,6 +85,7 @@ const opening = (options: {
               output: Stream.never,
               input: () => Effect.void,
               configure: () => Effect.void,
+              isAtWork: Effect.succeed(false),
               status: yield* SubscriptionRef.make<AgentStatus>("idle"),
               process: Effect.succeed(Option.none())
             }

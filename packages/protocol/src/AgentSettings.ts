@@ -3,7 +3,7 @@
  *
  * Settings are members of a `session_update` event, durable before the change is answered; folded from the log they are
  * what every start of the agent is given. A client may append such an event itself: whoever holds the session applies it
- * to the agent that runs, and to the next one otherwise. A member that is null goes back to the default.
+ * to the agent that runs, and to the next one otherwise. A member that is null goes back to the agent's own default.
  */
 import type { JsonObject } from "./Payload.ts"
 

@@ -57,7 +57,7 @@ export interface AgentSessionSpec {
   readonly forkOf?: string | undefined
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined
-  /** What was set since; goes before `model` and `permissionMode`, to which a setting of null goes back. */
+  /** What was set since; goes before `model` and `permissionMode`. */
   readonly settings?: AgentSettings | undefined
   readonly options?: AgentOptions | undefined
   /** Added to the agent's environment, beside `CAUSEWAY_RUN_ID`, `CAUSEWAY_SESSION_ID` and `CAUSEWAY_HUB_URL`. */
@@ -102,6 +102,11 @@ export interface AgentSession {
   /** Sets what a person has set otherwise than by asking the agent: of the running one, and of each that follows. */
   readonly configure: (settings: AgentSettings) => Effect.Effect<void>
   readonly status: SubscriptionRef.SubscriptionRef<AgentStatus>
+  /**
+   * Whether anything would be lost if its process were ended now: a turn, an open question, a request without its answer,
+   * or what the agent reports as running in the background.
+   */
+  readonly isAtWork: Effect.Effect<boolean>
   /** The id of the agent's process, while there is one. */
   readonly process: Effect.Effect<Option.Option<number>>
 }

@@ -115,6 +115,8 @@ export const make = (
         const writes = yield* Queue.unbounded<Payload.Payload>()
         /** Wakes a session whose process has ended in order. */
         const wake = yield* Queue.sliding<void>(1)
+        /** Told of each input: one that is being put to sleep is needed again. */
+        const wanted = yield* Queue.sliding<void>(1)
         const status = yield* SubscriptionRef.make<AgentStatus>("starting")
         const started = yield* Deferred.make<void, AgentUnavailable>()
         let runId: string = randomUUID()
@@ -252,14 +254,20 @@ export const make = (
           }
         })
 
+        /** Ends a process with nothing to do. One that does not follow is signalled: at once when somebody needs it. */
         const watchIdle = (to: Connection, after: Duration.DurationInput) =>
           Effect.gen(function* () {
             for (;;) {
               const before = activity
               yield* Effect.sleep(after)
-              if (activity !== before || delivery.status() !== "idle") continue
+              yield* Queue.takeAll(wanted)
+              if (activity !== before || delivery.isAtWork()) continue
               idling = true
-              return yield* to.endInput
+              yield* to.endInput
+              yield* Effect.timeoutOption(Queue.take(wanted), options.lastWords)
+              yield* to.signal("SIGTERM")
+              yield* Effect.sleep(options.interruptGrace)
+              return yield* to.signal("SIGKILL")
             }
           })
         let idling = false
@@ -329,7 +337,7 @@ export const make = (
               return "ended"
             }
             const inOrder = exit._tag === "Code" && exit.code === 0
-            if ((inOrder || idling) && !delivery.isBusy()) return "idle"
+            if (idling || (inOrder && !delivery.isBusy())) return "idle"
             yield* output.offer(
               problem("agent_ended", `the agent ended (${describeExit(exit)}); it is started again`, {
                 exit: exit._tag === "Code" ? { code: exit.code } : { signal: exit.signal },
@@ -447,10 +455,11 @@ export const make = (
                   words === null
                     ? Effect.void
                     : output.offer(notice(`A message was mended for the agent: ${words}.`)),
-                  Queue.offer(wake, undefined)
+                  Effect.zipRight(Queue.offer(wake, undefined), Queue.offer(wanted, undefined))
                 )
               )
             }),
+          isAtWork: Effect.sync(() => phase !== "stopped" && phase !== "failed" && delivery.isAtWork()),
           configure: (settings) =>
             Effect.suspend(() => {
               const requests = inForce.set(settings)

@@ -2,12 +2,14 @@
  * What was given to an agent and how far it has come; what the agent is doing. Pure bookkeeping: no process, no clock.
  *
  * Invariants: a uuid is taken once; an entry moves only forward (`received`, `processing`, `processed`) and leaves when
- * it is processed; a prompt is processed by the result that names it, or by being given up in words.
+ * it is processed; a prompt is processed by the result that names it, or by being given up in words. An agent begins turns
+ * by itself (a background task has ended): of one that names its prompts, a result without a name answers none.
  */
 
 import { EventUuid } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import type { AgentOutput, AgentStatus, DeliveryState } from "./Agent.ts"
+import * as Tasks from "./Tasks.ts"
 import { uuid5 } from "./Uuid5.ts"
 
 /** How many uuids of the past are remembered, each way. */
@@ -35,6 +37,12 @@ const memory = () => {
       if (known.size > REMEMBERED) for (const oldest of known.values()) return void known.delete(oldest)
     }
   }
+}
+
+/** Whether a turn was begun by something else than a person's prompt. */
+const isForeign = (result: Payload.Payload): boolean => {
+  const kind = member(result.json["origin"], "kind")
+  return kind !== undefined && kind !== "human"
 }
 
 interface Entry {
@@ -80,6 +88,8 @@ export interface Delivery {
   readonly poisonous: () => ReadonlyArray<EventUuid>
   /** Whether a prompt waits or is worked on. */
   readonly isBusy: () => boolean
+  /** Whether anything would be lost if the process ended now: {@link isBusy}, or what the agent reports as running. */
+  readonly isAtWork: () => boolean
   /** Whether a request is settled that was given under this uuid. */
   readonly isOpen: (uuid: EventUuid) => boolean
   /** Turns ended so far. */
@@ -101,6 +111,11 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
   const replied = memory()
   /** Answers by request id and by tool use, until their effect was seen. */
   const answers = new Map<string, EventUuid>()
+  const tasks = Tasks.make()
+  /** The agent has named a prompt in a result, or told of one how far it has come: it always does. */
+  let names = false
+  /** The agent tells when it begins a prompt. */
+  let tellsBeginning = false
   let turnRuns = false
   let stated: string | undefined
   let turns = 0
@@ -251,10 +266,12 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
   const answeredBy = (result: Payload.Payload): ReadonlyArray<Entry> => {
     const named = namedBy(result)
     const all = prompts()
+    if (named.length > 0) names = true
     const matching = all.filter(({ uuid }) => named.some((name) => name === uuid))
     if (matching.length > 0) return matching
+    if (isForeign(result)) return []
     const taken = all.filter(({ state }) => state === "processing")
-    if (named.length === 0) return taken.slice(0, 1)
+    if (named.length === 0) return names ? [] : taken.slice(0, 1)
     // A resumed agent may go on with an interrupted turn under a prompt of its own; what it acknowledged and did not
     // begin anew is answered by that.
     return named.some((uuid) => given.has(uuid)) ? [] : taken.filter(({ again }) => again)
@@ -311,7 +328,7 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
         const all = prompts()
         const entry =
           named === undefined
-            ? all.some(({ state }) => state === "processing")
+            ? names || all.some(({ state }) => state === "processing")
               ? undefined
               : all[0]
             : all.find(({ uuid }) => uuid === named)
@@ -327,6 +344,7 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
       case "system": {
         if (json["subtype"] === "init") turnRuns = true
         if (json["subtype"] === "session_state_changed") stated = text(json["state"])
+        tasks.line(json)
         return { outputs: speak(payload), writes: [] }
       }
       case "control_request": {
@@ -355,6 +373,8 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
       case "command_lifecycle": {
         const entry = prompts().find(({ uuid }) => uuid === json["command_uuid"])
         const state = json["state"]
+        names = true
+        tellsBeginning = true
         return {
           outputs: [
             ...(entry !== undefined && state === "started" ? deliver(entry, "processing") : []),
@@ -388,10 +408,12 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
   const disconnected = (): Step => {
     const all = prompts()
     const taken = all.filter(({ state }) => state === "processing")
-    for (const entry of taken.length > 0 || !turnRuns ? taken : all.slice(0, 1)) entry.attempts++
+    const worked = taken.length > 0 || !turnRuns || tellsBeginning ? taken : all.slice(0, 1)
+    for (const entry of worked) entry.attempts++
     for (const entry of all) entry.again = true
     for (const [requestId, toolUseId] of asks) orphans.set(requestId, toolUseId)
     asks.clear()
+    tasks.clear()
     turnRuns = false
     stated = undefined
     return nothing
@@ -456,7 +478,7 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
       turns++
       const all = prompts()
       const begun = all.filter(({ state }) => state === "processing")
-      const taken = isOver ? [] : begun.length > 0 ? begun : all.slice(0, 1)
+      const taken = isOver ? [] : begun.length > 0 || tellsBeginning ? begun : all.slice(0, 1)
       const requests = Array.from(open.values()).filter(({ kind }) => kind === "request")
       return {
         outputs: [
@@ -488,6 +510,8 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
         .filter(({ attempts }) => attempts >= MAX_ATTEMPTS)
         .map(({ uuid }) => uuid),
     isBusy,
+    isAtWork: () =>
+      isBusy() || open.size > 0 || tasks.run() || stated === "running" || stated === "requires_action",
     isOpen: (uuid) => open.has(uuid),
     turns: () => turns,
     turnRuns: () => turnRuns,

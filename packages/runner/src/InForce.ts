@@ -55,7 +55,7 @@ const undone = (before: Settings, change: Settings): Settings => ({
   ...("config_options" in change ? { config_options: before.config_options ?? {} } : {})
 })
 
-/** `base` is what the session was made with; a setting that goes back to the default goes back to that. */
+/** `base` is what the session was made with: it holds until something else is set. */
 export const make = (options: {
   readonly agentSessionId: string
   readonly runId: () => string
@@ -76,7 +76,8 @@ export const make = (options: {
   let position = 0
 
   const effective = () => ({
-    model: settings.model ?? base.model,
+    // Back to the default is the agent's own, as it takes it while it runs.
+    model: settings.model === null ? undefined : (settings.model ?? base.model),
     permissionMode: settings.permission_mode ?? base.permissionMode
   })
 
@@ -89,7 +90,7 @@ export const make = (options: {
 
   /** Holds from now on; told where it was not known. */
   const hold = (change: Settings, reason: string): ReadonlyArray<Payload.Payload> => {
-    if (change.model !== undefined) told.model = change.model ?? base.model
+    if (change.model !== undefined) told.model = change.model ?? undefined
     if (change.permission_mode !== undefined) {
       told.permissionMode = change.permission_mode ?? base.permissionMode
     }

@@ -68,4 +68,35 @@ describe("a session with the scripted agent", () => {
       expect(result.json["terminal_reason"]).toBe("aborted_streaming")
     }).pipe(Effect.provide(layer))
   )
+
+  it.scopedLive(
+    "a message while a task runs in the background is answered; the task's own turn answers none",
+    () =>
+      Effect.gen(function* () {
+        const { session, talk } = yield* open()
+        const begin = Talk.prompt("!background 300")
+        yield* session.input(begin)
+        yield* talk.result(begin)
+        expect(yield* SubscriptionRef.get(session.status)).toBe("idle")
+        expect(yield* session.isAtWork).toBe(true)
+        const meanwhile = Talk.prompt("meanwhile")
+        yield* session.input(meanwhile)
+        expect((yield* talk.result(meanwhile)).json["result"]).toBe("echo: meanwhile")
+        // This one waits while the task ends, and the turn that begins then comes first.
+        const long = Talk.prompt("!slow 10 60")
+        const waits = Talk.prompt("waits")
+        yield* session.input(long)
+        yield* session.input(waits)
+        const own = yield* talk.untilLine(
+          ({ json, type }) => type === "result" && json["origin"] !== undefined
+        )
+        expect(String(own.json["result"])).toContain("has ended")
+        expect(talk.deliveries(waits.uuid)).not.toContain("processed")
+        expect((yield* talk.result(waits)).json["result"]).toBe("echo: waits")
+        yield* talk.until(
+          (each) => each._tag === "Delivery" && each.uuid === waits.uuid && each.state === "processed"
+        )
+        expect(yield* session.isAtWork).toBe(false)
+      }).pipe(Effect.provide(layer))
+  )
 })

@@ -515,6 +515,80 @@ describe.runIf(wanted)("the real Claude CLI", () => {
       }),
     60_000
   )
+
+  it.scopedLive(
+    "stays while a task runs in the background, answers meanwhile, and its own turn answers nobody's prompt",
+    () =>
+      Effect.gen(function* () {
+        const { checkout, environment } = yield* machine
+        const layer = Layer.provide(
+          Sessions.layerWith({ idleStop: "500 millis" }),
+          Drivers.layer({ environment, claudePath: claude })
+        )
+        yield* Effect.gen(function* () {
+          const sessions = yield* AgentSessions
+          const session = yield* sessions.open(Talk.spec({ cwd: checkout, agent: "claude" }))
+          const talk = yield* Talk.listen(session)
+          const task = JSON.stringify({ command: "sleep 4", description: "waits", run_in_background: true })
+          yield* answered(talk, session, `!tool Bash ${task}`)
+          const pid = yield* session.process
+          expect(yield* session.isAtWork).toBe(true)
+          // Longer than the idle stop: its process is still the same.
+          yield* talk.untilLine(({ json }) => json["subtype"] === "task_notification")
+          expect(yield* session.process).toEqual(pid)
+          const prompt = Talk.prompt("!slow 10 100")
+          yield* session.input(prompt)
+          const own = yield* talk.untilLine(({ type }) => type === "result")
+          expect(own.json["origin"]).toMatchObject({ kind: "task-notification" })
+          expect(talk.deliveries(prompt.uuid)).not.toContain("processed")
+          expect((yield* talk.result(prompt)).json["result"]).toContain("word9")
+        }).pipe(Effect.provide(layer))
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "is started again in the mode, the model and the thinking that were set when it was killed",
+    () =>
+      Effect.gen(function* () {
+        const { checkout, layer } = yield* machine
+        yield* Effect.gen(function* () {
+          const sessions = yield* AgentSessions
+          const session = yield* sessions.open(
+            Talk.spec({
+              cwd: checkout,
+              agent: "claude",
+              permissionMode: "bypassPermissions",
+              env: { IS_SANDBOX: "1" }
+            })
+          )
+          const talk = yield* Talk.listen(session)
+          for (const request of [
+            { subtype: "set_permission_mode", mode: "plan" },
+            { subtype: "set_model", model: "claude-haiku-4-5" },
+            { subtype: "set_max_thinking_tokens", max_thinking_tokens: 4000 },
+            { subtype: "apply_flag_settings", settings: { effortLevel: "high" } }
+          ].map(Talk.request)) {
+            yield* session.input(request)
+            yield* settled(talk, request)
+          }
+          const pid = Option.getOrThrow(yield* session.process)
+          process.kill(-pid, "SIGKILL")
+          yield* answered(talk, session, "!say hello")
+          const init = talk.lines().findLast(({ json }) => json["subtype"] === "init")
+          expect(init?.json).toMatchObject({ permissionMode: "plan", model: "claude-haiku-4-5" })
+          // What it was made for, it may be moved back to.
+          const back = Talk.request({ subtype: "set_permission_mode", mode: "bypassPermissions" })
+          yield* session.input(back)
+          yield* settled(talk, back)
+          expect(talk.lines().filter(({ json }) => json["reason"] === "setting_refused")).toEqual([])
+          expect(
+            talk.lines().findLast(({ type }) => type === "session_update")?.json["permission_mode"]
+          ).toBe("bypassPermissions")
+        }).pipe(Effect.provide(layer))
+      }),
+    60_000
+  )
 })
 
 it.runIf(!wanted)("did not run against the real Claude CLI: CAUSEWAY_TEST_CLAUDE is not set", () => {

@@ -291,4 +291,74 @@ describe("Delivery", () => {
     ).toEqual([["own", "prompt-a"]])
     expect(deliveries(outputs).get("prompt-a")).toEqual(["processed"])
   })
+
+  const result = (uuid: string, more: Payload.JsonObject) =>
+    payload({ ...more, type: "result", uuid, subtype: "success" })
+  const own = result("own", { origin: { kind: "task-notification" } })
+
+  it("a turn that the agent began by itself answers nobody's prompt", () => {
+    for (const tells of [true, false]) {
+      const delivery = Delivery.make("conversation", () => "run")
+      delivery.give(prompt("a"))
+      delivery.line(payload({ ...prompt("a").json, type: "user", uuid: "prompt-a", isReplay: true }))
+      delivery.line(result("r", { user_message_uuid: "prompt-a" }))
+      delivery.line(payload({ type: "system", subtype: "init", uuid: "i" }))
+      delivery.give(prompt("b"))
+      if (tells)
+        delivery.line(payload({ type: "command_lifecycle", command_uuid: "prompt-b", state: "queued" }))
+      const lines = [
+        payload({ type: "assistant", uuid: "says", message: { content: [] } }),
+        tells ? own : result("nameless", {})
+      ]
+      const outputs = lines.flatMap((line) => delivery.line(line).outputs)
+      expect(deliveries(outputs).get("prompt-b")).toBeUndefined()
+      expect(delivery.isBusy()).toBe(true)
+      expect(
+        deliveries(delivery.line(result("r2", { user_message_uuids: ["prompt-b"] })).outputs).get("prompt-b")
+      ).toEqual(["processed"])
+    }
+  })
+
+  it("a turn of foreign origin answers none, also of an agent that never named one", () => {
+    const delivery = Delivery.make("conversation", () => "run")
+    delivery.give(prompt("a"))
+    delivery.line(payload({ ...prompt("a").json, type: "user", uuid: "prompt-a", isReplay: true }))
+    expect(deliveries(delivery.line(own).outputs).size).toBe(0)
+    expect(deliveries(delivery.line(result("r", {})).outputs).get("prompt-a")).toEqual(["processed"])
+  })
+
+  it("a crash in the agent's own turn is not counted against the prompt that waits", () => {
+    const delivery = Delivery.make("conversation", () => "run")
+    delivery.give(prompt("a"))
+    for (let crash = 0; crash < 2 * Delivery.MAX_ATTEMPTS; crash++) {
+      delivery.connected()
+      delivery.line(payload({ type: "command_lifecycle", command_uuid: "prompt-a", state: "queued" }))
+      delivery.line(payload({ type: "system", subtype: "init", uuid: `init-${crash}` }))
+      delivery.disconnected()
+    }
+    expect(delivery.poisonous()).toEqual([])
+  })
+
+  it("what the agent reports as running in the background is work, its watchers are not", () => {
+    const delivery = Delivery.make("conversation", () => "run")
+    const system = (subtype: string, more: Payload.JsonObject) =>
+      delivery.line(payload({ ...more, type: "system", subtype, uuid: JSON.stringify([subtype, more]) }))
+    const tasks = (...all: ReadonlyArray<Payload.JsonObject>) =>
+      system("background_tasks_changed", { tasks: all })
+    system("task_started", { task_id: "old" })
+    expect(delivery.isAtWork()).toBe(true)
+    system("task_updated", { task_id: "old", patch: { status: "completed" } })
+    expect(delivery.isAtWork()).toBe(false)
+    tasks({ task_id: "server" }, { task_id: "watcher", ambient: true })
+    // An end whose start was missed: the whole counts.
+    system("task_notification", { task_id: "server", status: "completed" })
+    expect([delivery.isAtWork(), delivery.isBusy()]).toEqual([true, false])
+    tasks({ task_id: "watcher", ambient: true })
+    expect(delivery.isAtWork()).toBe(false)
+    tasks({ task_id: "server" })
+    delivery.disconnected()
+    expect(delivery.isAtWork()).toBe(false)
+    system("session_state_changed", { state: "running" })
+    expect(delivery.isAtWork()).toBe(true)
+  })
 })

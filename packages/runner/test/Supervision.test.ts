@@ -191,4 +191,66 @@ describe("by the clock", () => {
       expect(talk.lines().filter(({ type }) => type === "bridge_error")).toEqual([])
     })
   )
+
+  it.scoped("an agent whose dev server runs is not put to sleep, and is once it has ended", () =>
+    Effect.gen(function* () {
+      const { first, session, starts, talk } = yield* open({ idleStop: "10 minutes" })
+      const tasks = (uuid: string, ...ids: ReadonlyArray<string>) =>
+        Effect.zipRight(
+          first.say({
+            type: "system",
+            subtype: "background_tasks_changed",
+            uuid,
+            tasks: ids.map((task_id) => ({ task_id }))
+          }),
+          talk.untilLine((line) => line.uuid === uuid)
+        )
+      yield* tasks("starts", "server")
+      yield* TestClock.adjust("5 hours")
+      expect(yield* session.isAtWork).toBe(true)
+      yield* session.input(Talk.prompt("while it runs"))
+      expect(yield* Queue.size(starts)).toBe(0)
+      const prompt = yield* Queue.take(first.given)
+      yield* first.say({ type: "result", uuid: "r", user_message_uuid: String(prompt.uuid) })
+      yield* talk.result(prompt)
+      yield* tasks("ends")
+      expect(yield* session.isAtWork).toBe(false)
+      yield* TestClock.adjust("30 minutes")
+      yield* session.input(Talk.prompt("later"))
+      expect((yield* Queue.take(starts)).spec.resume).toBe(true)
+    })
+  )
+
+  it.scoped("a message to an agent that was told to end and stays is answered at once, by the next one", () =>
+    Effect.gen(function* () {
+      const { first, session, starts, talk } = yield* open(
+        { idleStop: "10 minutes", lastWords: "1 hour" },
+        {},
+        { deaf: false, stays: true }
+      )
+      yield* TestClock.adjust("10 minutes")
+      expect(yield* Queue.size(first.signals)).toBe(0)
+      const prompt = Talk.prompt("now")
+      yield* session.input(prompt)
+      expect(yield* Queue.take(first.signals)).toBe("SIGTERM")
+      const second = yield* Queue.take(starts)
+      expect((yield* Queue.take(second.given)).uuid).toBe(prompt.uuid)
+      expect(talk.lines().filter(({ type }) => type === "bridge_error")).toEqual([])
+    })
+  )
+
+  it.scoped("an agent that was told to end and stays is ended, also when nobody writes", () =>
+    Effect.gen(function* () {
+      const { first } = yield* open(
+        { idleStop: "10 minutes", lastWords: "3 seconds", interruptGrace: "5 seconds" },
+        {},
+        { deaf: true, stays: true }
+      )
+      yield* TestClock.adjust("10 minutes")
+      yield* TestClock.adjust("3 seconds")
+      expect(yield* Queue.take(first.signals)).toBe("SIGTERM")
+      yield* TestClock.adjust("5 seconds")
+      expect(yield* Queue.take(first.signals)).toBe("SIGKILL")
+    })
+  )
 })

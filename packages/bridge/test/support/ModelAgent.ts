@@ -84,6 +84,7 @@ export const make = (): ModelAgent => {
               input: (payload) => Effect.asVoid(give(payload)),
               status,
               configure: () => Effect.void,
+              isAtWork: Effect.succeed(false),
               process: Effect.succeedNone
             }
           })

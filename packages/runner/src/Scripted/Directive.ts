@@ -25,6 +25,8 @@ export type Directive =
   | { readonly _tag: "BadLine" }
   | { readonly _tag: "Fail"; readonly text: string }
   | { readonly _tag: "Env" }
+  /** Runs something in the background; its end begins a turn of the agent's own. */
+  | { readonly _tag: "Background"; readonly millis: number }
   /** Tells what it is set to. */
   | { readonly _tag: "Settings" }
   /** Moves to a permission mode by itself. */
@@ -102,6 +104,8 @@ const directive = (name: string, rest: string): Directive | undefined => {
       return { _tag: "Fail", text: rest === "" ? "failed as asked" : rest }
     case "env":
       return { _tag: "Env" }
+    case "background":
+      return { _tag: "Background", millis: number(first, 1000) }
     case "settings":
       return { _tag: "Settings" }
     case "mode":

@@ -25,6 +25,8 @@ export interface Surroundings {
   readonly permissionMode: () => string
   /** What it is set to. */
   readonly settings: () => Json
+  /** Runs a task beside the turns; its end is told, and begins a turn. */
+  readonly background: (toolUseId: string, millis: number) => string
   /** Moves to a permission mode by itself. */
   readonly moveTo: (mode: string) => void
   readonly say: (line: string) => void
@@ -69,11 +71,13 @@ const PIXEL =
 
 const number = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : 0)
 
+/** `own`: the turn was begun by the agent itself, and what by; nobody's prompt is acknowledged or named. */
 export const run = async (
   around: Surroundings,
   prompt: Json,
   promptUuid: string,
-  signal: AbortSignal
+  signal: AbortSignal,
+  own?: Json
 ): Promise<Json> => {
   const started = Date.now()
   const { transcript } = around
@@ -509,6 +513,11 @@ export const run = async (
         await say(known.length === 0 ? "recalls nothing" : `recalls: ${known.join(" | ")}`)
         return
       }
+      case "Background": {
+        const id = around.background(toolUseId, directive.millis)
+        await say(`runs in the background: ${id}`)
+        return
+      }
       case "Settings":
         await say(JSON.stringify(around.settings()))
         return
@@ -543,7 +552,9 @@ export const run = async (
     claude_code_version: "scripted",
     capabilities: []
   })
-  around.say(JSON.stringify({ ...prompt, uuid: promptUuid, session_id: around.sessionId, isReplay: true }))
+  if (own === undefined) {
+    around.say(JSON.stringify({ ...prompt, uuid: promptUuid, session_id: around.sessionId, isReplay: true }))
+  }
 
   let outcome: Json = {
     subtype: "success",
@@ -621,8 +632,9 @@ export const run = async (
     },
     permission_denials: denials,
     result_index: number(last["result_index"]) + 1,
-    user_message_uuid: promptUuid,
-    user_message_uuids: [promptUuid]
+    ...(own === undefined
+      ? { user_message_uuid: promptUuid, user_message_uuids: [promptUuid] }
+      : { origin: own })
   })
   state("idle")
   return result

@@ -131,6 +131,8 @@ const learn = (updates: ReadonlyArray<Json>): void => {
 interface Waiting {
   readonly prompt: Json
   readonly uuid: string
+  /** What began the turn, where no prompt did. */
+  readonly own?: Json
 }
 const waiting: Array<Waiting> = []
 let current: (Waiting & { readonly abort: AbortController }) | undefined
@@ -142,7 +144,47 @@ const acknowledge = ({ prompt, uuid }: Waiting): void =>
   say(JSON.stringify({ ...prompt, uuid, session_id: sessionId, isReplay: true }))
 
 const exitWhenDone = (): void => {
-  if (ended && current === undefined && waiting.length === 0) process.exit(failed ? 1 : 0)
+  // What runs in the background is waited for.
+  if (ended && current === undefined && waiting.length === 0 && tasks.size === 0) process.exit(failed ? 1 : 0)
+}
+
+// --- In the background ---
+
+const tasks = new Map<string, string>()
+
+const tell = (subtype: string, more: Json): void =>
+  say(JSON.stringify({ type: "system", subtype, ...more, session_id: sessionId, uuid: randomUUID() }))
+
+const tellTasks = (): void =>
+  tell("background_tasks_changed", {
+    tasks: Array.from(tasks, ([id, description]) => ({ task_id: id, task_type: "local_bash", description }))
+  })
+
+const background = (toolUseId: string, millis: number): string => {
+  const id = `task_${randomUUID().slice(0, 8)}`
+  const about = { task_id: id, tool_use_id: toolUseId }
+  tasks.set(id, `waits ${millis} ms`)
+  tellTasks()
+  tell("task_started", {
+    ...about,
+    is_backgrounded: true,
+    task_type: "local_bash",
+    description: tasks.get(id)
+  })
+  setTimeout(() => {
+    tasks.delete(id)
+    tell("task_updated", { task_id: id, patch: { status: "completed" } })
+    tell("task_notification", { ...about, status: "completed", summary: `${id} completed` })
+    tellTasks()
+    // Before the prompts that wait.
+    waiting.unshift({
+      prompt: { type: "user", message: { role: "user", content: `!say ${id} has ended` } },
+      uuid: randomUUID(),
+      own: { kind: "task-notification", producer: "session-task" }
+    })
+    next()
+  }, millis)
+  return id
 }
 
 const around: Turn.Surroundings = {
@@ -160,6 +202,7 @@ const around: Turn.Surroundings = {
     flag_settings: flagSettings
   }),
   moveTo,
+  background,
   say,
   ask: (requestId, request) =>
     new Promise<Answer>((answer) => {
@@ -192,7 +235,7 @@ const next = (): void => {
   }
   const abort = new AbortController()
   current = { ...first, abort }
-  Turn.run(around, first.prompt, first.uuid, abort.signal).then(
+  Turn.run(around, first.prompt, first.uuid, abort.signal, first.own).then(
     (result) => {
       failed = result["is_error"] === true
       current = undefined
@@ -287,7 +330,7 @@ const control = (requestId: string, request: Json): void => {
       model =
         typeof request["model"] === "string" && request["model"] !== "default"
           ? request["model"]
-          : (flag("model") ?? "scripted-1")
+          : "scripted-1"
       reply(requestId, {})
       return
     case "set_permission_mode": {

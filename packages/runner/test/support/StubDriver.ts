@@ -20,9 +20,10 @@ export interface Start {
   readonly end: (exit: ProcessExit) => Effect.Effect<void>
 }
 
-/** One that is deaf ends by SIGKILL alone. */
+/** One that is deaf ends by SIGKILL alone; one that stays does not end with its input. */
 export const makeWith = (options: {
   readonly deaf: boolean
+  readonly stays?: boolean
   /** A fault in what drives it, at this text of a prompt. */
   readonly faulty?: string
 }) =>
@@ -55,7 +56,7 @@ export const makeWith = (options: {
                 : Effect.flatMap(Deferred.isDone(exit), (gone) =>
                     gone ? new ProcessGone({ detail: "ended" }) : Effect.asVoid(Queue.offer(given, payload))
                   ),
-            endInput: end({ _tag: "Code", code: 0 }),
+            endInput: options.stays === true ? Effect.void : end({ _tag: "Code", code: 0 }),
             signal: (signal) =>
               Effect.zipRight(
                 Queue.offer(signals, signal),
