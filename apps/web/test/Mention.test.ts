@@ -15,6 +15,7 @@ const call = (name: string, input: unknown, output?: string, isError = false): I
   name,
   input,
   completed: output !== undefined,
+  unfinished: false,
   result: output === undefined ? null : { text: output, isError, at: 1 },
   durationMs: null,
   approval: null

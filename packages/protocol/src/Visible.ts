@@ -56,6 +56,14 @@ export const line = (value: string, max = Number.POSITIVE_INFINITY): string => {
   return clip(whole.replace(/\s+/g, " ").trim() + (head === value ? "" : "…"), max)
 }
 
+/** The text without hidden characters; line ends and tabs stay. */
+export const bare = (value: string): string =>
+  plainLines.test(value)
+    ? value
+    : reveal(value.replace(breaks, "\n"), (character) =>
+        character === "\n" || character === "\t" ? character : /\p{Cc}/u.test(character) ? " " : ""
+      )
+
 /** A JSON text that says the same and holds no hidden character; pairs of surrogates are written as two escapes. */
 export const json = (value: string): string =>
   plain.test(value)

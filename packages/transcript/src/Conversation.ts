@@ -7,6 +7,7 @@
  * spec 3 §3 and §7, spec 4 §1.
  */
 import * as Approvals from "./Approvals.ts"
+import * as Author from "./Author.ts"
 import {
   amount,
   array,
@@ -20,7 +21,6 @@ import {
   timeOf
 } from "./Read.ts"
 import { errorText, isFailure, wasStopped } from "./Result.ts"
-import { isMachineText } from "./Title.ts"
 import * as Usage from "./Usage.ts"
 
 // --- Items ---
@@ -81,6 +81,8 @@ export interface ToolCall extends Common {
   readonly name: string
   readonly input: unknown
   readonly completed: boolean
+  /** What it belongs to has ended without its result: it does not run any more. */
+  readonly unfinished: boolean
   readonly result: Outcome | null
   /** Milliseconds from the call to its result, as the log's clock saw them; null until it is completed. */
   readonly durationMs: number | null
@@ -168,6 +170,8 @@ export interface Conversation {
   /** Places of tool calls, and of results whose calls have not come, by `tool_use_id`. */
   readonly calls: ReadonlyMap<string, number>
   readonly orphans: ReadonlyMap<string, number>
+  /** Calls that have no result, and belong to what goes on. */
+  readonly running: ReadonlySet<string>
   /** Latest state of every approval, for calls that come after it. */
   readonly asked: ReadonlyMap<string, NonNullable<ToolCall["approval"]>>
   /** Places of the items that came from one agent line, by its uuid; and uuids that are replaced. */
@@ -181,6 +185,7 @@ export const empty: Conversation = {
   seen: new Set(),
   calls: new Map(),
   orphans: new Map(),
+  running: new Set(),
   asked: new Map(),
   places: new Map(),
   replaced: new Set()
@@ -192,6 +197,7 @@ interface Draft {
   seen: Set<string>
   calls: Map<string, number>
   orphans: Map<string, number>
+  running: Set<string>
   asked: Map<string, NonNullable<ToolCall["approval"]>>
   places: Map<string, ReadonlyArray<number>>
   replaced: Set<string>
@@ -292,7 +298,13 @@ const commonOf = (draft: Draft, event: ReadableEvent, json: JsonObject) => (bloc
 const complete = (call: ToolCall, outcome: Outcome): ToolCall =>
   call.completed
     ? call
-    : { ...call, completed: true, result: outcome, durationMs: Math.max(0, outcome.at - call.at) }
+    : {
+        ...call,
+        completed: true,
+        unfinished: false,
+        result: outcome,
+        durationMs: Math.max(0, outcome.at - call.at)
+      }
 
 const planSteps = (value: unknown): Plan["steps"] =>
   array(value).flatMap((entry) => {
@@ -329,6 +341,7 @@ const onToolUse = (draft: Draft, block: JsonObject, messageId: string | null, co
     name: toolName,
     input,
     completed: false,
+    unfinished: false,
     result: null,
     durationMs: null,
     approval: draft.asked.get(toolUseId) ?? null
@@ -342,6 +355,7 @@ const onToolUse = (draft: Draft, block: JsonObject, messageId: string | null, co
     update(draft, orphan, "tool_result", (result) => ({ ...result, linked: true }))
     draft.items.push(complete(call, earlier.outcome))
   } else {
+    draft.running.add(toolUseId)
     draft.items.push(call)
   }
   if (toolName === "TodoWrite") {
@@ -375,8 +389,27 @@ const onToolResult = (draft: Draft, block: JsonObject, common: Common): void => 
   }
   const call = draft.calls.get(toolUseId)
   if (call === undefined && !draft.orphans.has(toolUseId)) draft.orphans.set(toolUseId, draft.items.length)
+  draft.running.delete(toolUseId)
   update(draft, call, "tool_call", (item) => complete(item, outcome))
   draft.items.push({ ...common, kind: "tool_result", toolUseId, outcome, linked: call !== undefined })
+}
+
+/**
+ * What belongs to the turn that ended and has no result does not run any more. A subagent in the background outlives the
+ * turn; nothing outlives the agent (`all`).
+ */
+const endCalls = (draft: Draft, all: boolean): void => {
+  const ended = new Set<string>()
+  // In the order of the log: a call stands before those that it led to.
+  for (const id of draft.running) {
+    const at = draft.calls.get(id)
+    const call = at === undefined ? undefined : draft.items[at]
+    if (at === undefined || call?.kind !== "tool_call") continue
+    if (!all && call.parentToolUseId !== null && !ended.has(call.parentToolUseId)) continue
+    ended.add(id)
+    draft.items[at] = { ...call, unfinished: true }
+  }
+  for (const id of ended) draft.running.delete(id)
 }
 
 // --- Lines ---
@@ -501,8 +534,9 @@ const onUser = (draft: Draft, json: JsonObject, event: ReadableEvent): void => {
     else draft.items.push({ ...at, kind: "compaction", trigger: null, tokensBefore: null, summary: text })
     return
   }
-  if (json["isMeta"] === true || json["isSynthetic"] === true || isMachineText(text)) {
-    const stopped = text.trimStart().startsWith("[Request interrupted by user")
+  if (Author.isOfProgram(json, event.source, text)) {
+    const stopped = Author.saysInterrupted(text)
+    if (stopped && !isSubagent(json)) endCalls(draft, false)
     draft.items.push({
       ...at,
       kind: "system",
@@ -531,6 +565,8 @@ const onUser = (draft: Draft, json: JsonObject, event: ReadableEvent): void => {
 const onSystem = (draft: Draft, json: JsonObject, event: ReadableEvent): void => {
   const at = commonOf(draft, event, json)(0)
   const subtype = name(json["subtype"], 128) ?? ""
+  // A turn begins: what the one before it left, a killed agent's say, does not run any more.
+  if (subtype === "init" && event.source === "worker" && !isSubagent(json)) endCalls(draft, false)
   if (subtype === "compact_boundary") {
     const metadata = object(json["compact_metadata"] ?? json["compactMetadata"])
     draft.items.push({
@@ -557,6 +593,7 @@ const onSystem = (draft: Draft, json: JsonObject, event: ReadableEvent): void =>
 }
 
 const onResult = (draft: Draft, json: JsonObject, event: ReadableEvent): void => {
+  endCalls(draft, false)
   const isError = isFailure(json)
   draft.items.push({
     ...commonOf(draft, event, json)(0),
@@ -597,6 +634,7 @@ const apply = (draft: Draft, event: ReadableEvent): void => {
   if (draft.approvals !== before) onApprovals(draft, before)
   const json = object(event.payload.json)
   const type = json["type"]
+  if (event.source === "worker" && Approvals.tellsOfEnd(json)) endCalls(draft, true)
   if (type === "user") onUser(draft, json, event)
   else if (type === "assistant") onAssistant(draft, json, event)
   else if (type === "system") onSystem(draft, json, event)
@@ -628,6 +666,7 @@ export const steps = (conversation: Conversation, events: Iterable<ReadableEvent
     seen: new Set(conversation.seen),
     calls: new Map(conversation.calls),
     orphans: new Map(conversation.orphans),
+    running: new Set(conversation.running),
     asked: new Map(conversation.asked),
     places: new Map(conversation.places),
     replaced: new Set(conversation.replaced)

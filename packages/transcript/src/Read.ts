@@ -4,6 +4,8 @@
  * path run it for every event.
  */
 
+import * as Visible from "@causeway/protocol/Visible"
+
 /** Any JSON object. */
 export type JsonObject = { readonly [key: string]: unknown }
 
@@ -46,13 +48,15 @@ export const clip = (text: string, max: number): string => {
   return text.slice(0, last >= 0xd800 && last <= 0xdbff ? max - 1 : max)
 }
 
-/** `text` on one line and at most `max` characters long; a cut one ends in "…". */
+/** `text` on one line and at most `max` UTF-16 units long; a cut one ends in "…" after a whole character. */
 export const preview = (text: string, max: number): string => {
   // Four units a character of room for runs of white space; what lies beyond cannot be shown anyway.
   const head = clip(text, max * 4)
     .replace(/\s+/g, " ")
     .trim()
-  return head.length <= max && text.length <= max * 4 ? head : `${clip(head, max - 1).trimEnd()}…`
+  return head.length <= max && text.length <= max * 4
+    ? head
+    : `${Visible.beginning(head, max - 1).trimEnd()}…`
 }
 
 /** The text parts of a message's content (a string or blocks), joined by newlines; null where there is none. */

@@ -7,6 +7,7 @@
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { PendingApproval, Session, SessionStatus } from "@causeway/protocol/SessionsApi"
 import * as Approvals from "./Approvals.ts"
+import * as Author from "./Author.ts"
 import {
   amount,
   array,
@@ -167,13 +168,12 @@ const choose = (row: Draft, change: AgentSettings.AgentSettings): void => {
 const onUser = (row: Draft, json: JsonObject, event: ReadableEvent, at: number): void => {
   if (json["isReplay"] === true || isSubagent(json)) return
   if (json["isMeta"] === true || json["isSynthetic"] === true || json["isCompactSummary"] === true) return
-  const text = textOf(object(json["message"])["content"])
+  const text = Author.wordsOf(object(json["message"])["content"], event.source)
   if (text === null) {
     // An image alone, say: a prompt without words, unless it only carries tool results.
     if (event.source === "client") onPrompt(row, json)
     return
   }
-  if (Title.isMachineText(text)) return
   if (event.source === "client") onPrompt(row, json)
   else row.counts = { ...row.counts, prompts: row.counts.prompts + 1 }
   row.lastMessage = { role: "user", text: preview(text, LAST_MESSAGE_MAX), at }
@@ -302,10 +302,10 @@ export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
       setTitle(next, Title.given(json["customTitle"] ?? json["title"]), "given")
       break
     case "ai-title":
-      setTitle(next, Title.given(json["aiTitle"] ?? json["title"]), "suggested")
+      setTitle(next, Title.suggested(json["aiTitle"] ?? json["title"]), "suggested")
       break
     case "summary":
-      setTitle(next, Title.given(json["summary"]), "suggested")
+      setTitle(next, Title.suggested(json["summary"]), "suggested")
       break
     case "user":
       onUser(next, json, event, at)

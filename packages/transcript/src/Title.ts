@@ -1,4 +1,5 @@
 /** A session's title, where nobody gave one. */
+import * as Visible from "@causeway/protocol/Visible"
 import { clip } from "./Read.ts"
 
 /** Longest derived title, in characters (code points). */
@@ -6,37 +7,49 @@ export const DERIVED_MAX = 60
 /** Longest given title that is kept, in UTF-16 units. */
 export const GIVEN_MAX = 512
 
-/** Text that an agent's host puts among a person's messages; it says nothing about the session. */
-const machineText = /^\s*(?:<(?:command-|local-command-|system-reminder|bash-)|\[Request interrupted by user)/
+/** On one line, without what shows nothing, moves a cursor or turns the reading order around. */
+const oneLine = (text: string): string => Visible.bare(text).replace(/\s+/g, " ").trim()
 
-/** Whether a user message's text was written by a program rather than by a person. */
-export const isMachineText = (text: string): boolean => machineText.test(text.slice(0, 200))
-
-/** On one line, without control and direction characters. */
-const oneLine = (text: string): string =>
+/** Marks of markdown that stand for emphasis and headings; not the stars of a path or a product. */
+const withoutMarks = (text: string): string =>
   text
-    .replace(/[\p{Cc}\s]+/gu, " ")
-    .replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "")
-    .trim()
+    .replace(/^[ \t]*(?:#{1,6}|>|[-*+])[ \t]+/gm, "")
+    .replace(/(?<![\w*/])\*\*(?=[^\s*/])([^\n]*?[^\s*/])\*\*(?![\w*/])/g, "$1")
+    .replace(/(?<!`)`([^`\n]+)`(?!`)/g, "$1")
 
 /**
  * A title from a first message: at most 60 characters, cut between words where a word ends in its second half, and
- * then ending in "…". Null where the text holds nothing to show.
+ * then ending in "…". Never cut within what a person sees as one character. Null where the text holds nothing to show.
  */
 export const derive = (text: string): string | null => {
-  const line = oneLine(clip(text, 2000))
+  const line = oneLine(withoutMarks(clip(text, 2000)))
   if (line.length === 0) return null
-  const characters = Array.from(line)
-  if (characters.length <= DERIVED_MAX) return line
-  const head = characters.slice(0, DERIVED_MAX - 1)
+  if (Array.from(line).length <= DERIVED_MAX) return line
+  let head = ""
+  let taken = 0
+  let next = ""
+  for (const grapheme of Visible.graphemes(line)) {
+    const more = Array.from(grapheme).length
+    if (taken + more > DERIVED_MAX - 1) {
+      next = grapheme
+      break
+    }
+    head += grapheme
+    taken += more
+  }
   const space = head.lastIndexOf(" ")
-  const atWord = characters[DERIVED_MAX - 1] === " " || space < DERIVED_MAX / 2
-  return `${(atWord ? head : head.slice(0, space)).join("").trimEnd()}…`
+  const atWord = next === " " || space < DERIVED_MAX / 2
+  return `${(atWord ? head : head.slice(0, space)).trimEnd()}…`
+}
+
+const named = (value: unknown, read: (text: string) => string): string | null => {
+  if (typeof value !== "string") return null
+  const line = oneLine(read(clip(value, GIVEN_MAX)))
+  return line.length === 0 ? null : line
 }
 
 /** A title as somebody gave it, on one line and bounded; null where it is empty or no text. */
-export const given = (value: unknown): string | null => {
-  if (typeof value !== "string") return null
-  const line = oneLine(clip(value, GIVEN_MAX))
-  return line.length === 0 ? null : line
-}
+export const given = (value: unknown): string | null => named(value, (text) => text)
+
+/** A title that a program suggests, without the marks of markdown; null where it is empty or no text. */
+export const suggested = (value: unknown): string | null => named(value, withoutMarks)

@@ -142,6 +142,66 @@ describe("Conversation", () => {
     expect(only(list, "turn")[0]).toMatchObject({ isError: true, stopped: true })
   })
 
+  it("shows what a person sent, however it begins, and tells a program by its source", () => {
+    const texts = [
+      "<bash-completion> does not work",
+      "<command-line> is parsed twice",
+      "<command-name>/x</command-name>",
+      "<system-reminder>mine</system-reminder>",
+      "[Request interrupted by user]",
+      "<task-list>"
+    ]
+    expect(only(items(...texts.map((text) => prompt(text))), "message").map(({ text }) => text)).toEqual(
+      texts
+    )
+    const ofAgent = texts.map((text) => worker({ type: "user", message: { content: text } }))
+    expect(only(items(...ofAgent), "message").map(({ text }) => text)).toEqual([
+      "<bash-completion> does not work",
+      "<command-line> is parsed twice",
+      "<task-list>"
+    ])
+    // An element that is never closed hides nothing, and costs nothing.
+    const open = "<task-a>".repeat(20_000)
+    expect(only(items(worker({ type: "user", message: { content: open } })), "message")).toHaveLength(1)
+  })
+
+  it("a tool whose turn has ended without its result does not run any more", () => {
+    const call = (...after: Array<Written>) =>
+      only(
+        items(prompt("go", "p1"), calls("m1", "t1", "Bash", { command: "sleep 9" }), ...after),
+        "tool_call"
+      )[0]
+    expect(call()).toMatchObject({ completed: false, unfinished: false })
+    const interrupted = worker({
+      type: "user",
+      message: { content: "[Request interrupted by user for tool use]" }
+    })
+    for (const end of [
+      result(),
+      result({ is_error: true, subtype: "error_during_execution", terminal_reason: "aborted_tools" }),
+      interrupted,
+      init(),
+      worker({ type: "bridge_error", reason: "agent_unavailable", message: "gone" }),
+      worker({ type: "system", subtype: "worker_shutting_down" })
+    ]) {
+      expect(call(end)).toMatchObject({ completed: false, unfinished: true })
+      // One that comes all the same is shown.
+      expect(call(end, toolResult("t1", "late"))).toMatchObject({ completed: true, unfinished: false })
+    }
+    expect(call(toolResult("t1", "x"), result())).toMatchObject({ completed: true, unfinished: false })
+    // A subagent in the background goes on; the end of the agent ends it.
+    const inner = calls("m2", "t2", "Read", {}, { parent_tool_use_id: "t1" })
+    const background = (...after: Array<Written>) =>
+      only(items(calls("m1", "t1", "Task", {}), toolResult("t1", "started"), inner, ...after), "tool_call")[1]
+    expect(background(result())).toMatchObject({ unfinished: false })
+    expect(background(worker({ type: "system", subtype: "worker_shutting_down" }))).toMatchObject({
+      unfinished: true
+    })
+    expect(only(items(calls("m1", "t1", "Task", {}), inner, result()), "tool_call")[1]).toMatchObject({
+      unfinished: true
+    })
+  })
+
   it("shows plans of every kind", () => {
     const plans = only(
       items(

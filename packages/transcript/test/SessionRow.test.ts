@@ -191,6 +191,28 @@ describe("SessionRow", () => {
     expect(replay(init({ session_id: "cse_abc" })).agentSessionId).toBeNull()
   })
 
+  it("is called after what the person wrote, not after what a program put before it", () => {
+    const ide = "<ide_opened_file>The user opened the file /a/b.ts in the IDE.</ide_opened_file>"
+    const selection = "<ide_selection>lines 1 to 3\nof b.ts</ide_selection>"
+    const first = (content: unknown, write = client) =>
+      replay(write({ type: "user", message: { role: "user", content } }))
+    for (const write of [client, worker]) {
+      const blocks = [ide, selection, "fix the **flaky** test"].map((text) => ({ type: "text", text }))
+      expect(first(blocks, write).title).toBe("fix the flaky test")
+      expect(first(blocks, write).lastMessage?.text).toBe("fix the **flaky** test")
+      expect(first(`${ide}\n${selection}\n\nfix it`, write).title).toBe("fix it")
+      expect(first(`<task-notification>\n<id>1</id>\n</task-notification> go on`, write).title).toBe("go on")
+      expect(first("<bash-completion> does not work", write).title).toBe("<bash-completion> does not work")
+      expect(first("<command-line> is parsed twice", write).title).toBe("<command-line> is parsed twice")
+      expect(first("<div>x</div> is red", write).title).toBe("<div>x</div> is red")
+    }
+    // All of it was sent by a person.
+    expect(first("<task>fix the build</task>").title).toBe("fix the build")
+    expect(first("<task>fix the build</task>").counts.prompts).toBe(1)
+    expect(first("[Request interrupted by user]").lastMessage?.text).toBe("[Request interrupted by user]")
+    expect(first(ide, worker).title).toBeNull()
+  })
+
   it("leaves echoes, machine text and tool results out of prompts and last message", () => {
     const row = replay(
       prompt("real"),

@@ -14,6 +14,30 @@ describe("Title", () => {
     expect(Title.given("\u202eevil")).toBe("evil")
   })
 
+  it("has no marks of markdown, and keeps the stars of a path", () => {
+    expect(Title.derive("## **Fix** the `build`\n- and **all tests**")).toBe("Fix the build and all tests")
+    expect(Title.derive("src/**/*.ts and test/**/*.ts, 2**3**4, **/*.js")).toBe(
+      "src/**/*.ts and test/**/*.ts, 2**3**4, **/*.js"
+    )
+    expect(Title.derive("这是**重点**内容")).toBe("这是重点内容")
+    expect(Title.derive(`${"word ".repeat(9)}**a long emphasis that is cut**`)).not.toContain("*")
+    expect(Title.suggested("**Build** fixed")).toBe("Build fixed")
+    expect(Title.given("**mine**")).toBe("**mine**")
+  })
+
+  it("is never cut within an emoji, a flag or a letter with marks", () => {
+    const family = "👨‍👩‍👧‍👦"
+    expect(Title.derive(`${"x".repeat(57)}${family} and more`)).toBe(`${"x".repeat(57)}…`)
+    expect(Title.derive(`${"x".repeat(52)}${family}`)).toBe(`${"x".repeat(52)}${family}`)
+    expect(Title.derive(`${"x".repeat(58)}🇩🇪🇫🇷`)).toBe(`${"x".repeat(58)}…`)
+    expect(Title.derive(`${"x".repeat(58)}e\u0301e\u0301e\u0301`)).toBe(`${"x".repeat(58)}…`)
+  })
+
+  it("holds nothing hidden", () => {
+    expect(Title.derive("a\u200bb\u061cc\ufeffd\u{e0041}\ud800e")).toBe("abcde")
+    expect(Title.given("safe\u2066\u2029name")).toBe("safe name")
+  })
+
   it.prop(
     "is one line of at most 60 characters, and the beginning of the text",
     [FastCheck.fullUnicodeString({ maxLength: 300 })],

@@ -179,9 +179,11 @@ const callRows = (call: Conversation.ToolCall, folded: Folded, columns: number):
               `${call.approval === null ? "" : `, ${approvalWords[call.approval.state] ?? ""}`}`,
             failed ? "bad" : "dim"
           )
-        : Row.segment("  running", "warn")
+        : call.unfinished
+          ? Row.segment("  not finished", "dim")
+          : Row.segment("  running", "warn")
   const left: Row.Row = [
-    Row.segment("* ", failed ? "bad" : call.completed ? "good" : "warn"),
+    Row.segment("* ", failed ? "bad" : call.completed ? "good" : call.unfinished ? "dim" : "warn"),
     Row.segment(cleanLine(call.name), "strong"),
     Row.segment(` ${gist(call.input)}`)
   ]

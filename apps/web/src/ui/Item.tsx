@@ -72,6 +72,7 @@ const toolState = (call: ToolCall): readonly [words: string, kind: string] => {
     return [call.durationMs === null ? "done" : `done in ${Text.seconds(call.durationMs)}`, "good"]
   if (call.approval !== null && call.approval.state !== "allowed")
     return [approvalWords[call.approval.state], call.approval.state === "pending" ? "warn" : ""]
+  if (call.unfinished) return ["not finished", ""]
   return ["running", "busy"]
 }
 

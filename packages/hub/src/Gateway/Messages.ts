@@ -4,6 +4,7 @@
  * A message is `{role, content[], timestamp, __openclaw{id, seq, logSeq}}`; `seq` counts messages and compactions,
  * `logSeq` is the position in the log, from which a client can replay.
  */
+import * as Visible from "@causeway/protocol/Visible"
 import type { StoredEvent } from "@causeway/store/Log"
 import { array, type JsonObject, object, string } from "@causeway/transcript/Read"
 
@@ -141,7 +142,11 @@ export interface PreviewItem {
 const envelope = /^\[[^\]\n]*\d{4}-\d{2}-\d{2}[^\]\n]*\]\s*/
 
 const cut = (text: string, max: number): string =>
-  text.length <= max ? text : max <= 3 ? text.slice(0, max) : `${text.slice(0, max - 3)}...`
+  text.length <= max
+    ? text
+    : max <= 3
+      ? Visible.beginning(text, max)
+      : `${Visible.beginning(text, max - 3)}...`
 
 /** One message on a line: its text, else which tools it calls, else what it shows. */
 export const previewItem = (message: Message, maxChars: number): PreviewItem | undefined => {
