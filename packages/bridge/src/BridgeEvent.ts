@@ -86,7 +86,7 @@ export const describe = (event: BridgeEvent): string =>
     LineWentThrough: ({ sessionId, bytes }) =>
       `session ${sessionId}: the line of ${bytes} bytes that was stuck has reached the hub`,
     SessionEnded: ({ sessionId, why, unsent }) =>
-      `session ${sessionId} ended: ${why}${unsent === 0 ? "" : `; ${unsent} lines could not be sent`}`,
+      `session ${sessionId} ended: ${why}${unsent === 0 ? "" : `; ${unsent} lines could not be sent and are kept in the journal`}`,
     AtCapacity: ({ sessionId, maxSessions }) =>
       `session ${sessionId} waits: ${maxSessions} of ${maxSessions} sessions are running here`,
     WorkRefused: ({ sessionId, why }) => `session ${sessionId} cannot be worked on here: ${why}`,

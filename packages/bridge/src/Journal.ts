@@ -172,7 +172,7 @@ export class Journal extends Context.Tag("@causeway/bridge/Journal")<
     /** Moves a session to another environment (the hub gave this directory a new one). */
     readonly moved: (id: SessionId, environmentId: EnvironmentId) => Effect.Effect<void, JournalFailed>
     readonly park: (id: SessionId) => Effect.Effect<void, JournalFailed>
-    /** Ends a session and drops its boxes. Answers with how many lines had not been confirmed. */
+    /** Ends a session and empties its boxes. Answers with how many lines had not been confirmed; they are kept. */
     readonly end: (id: SessionId) => Effect.Effect<number, JournalFailed>
 
     /**
@@ -277,6 +277,9 @@ const migrations: ReadonlyArray<string> = [
 
 const rank: { readonly [D in Delivery]: number } = { received: 1, processing: 2, processed: 3 }
 const byRank: ReadonlyArray<Delivery> = ["received", "received", "processing", "processed"]
+
+/** Why a line is kept that nobody refused. */
+const NOT_SENT = "the session ended before it was sent"
 
 /** How long the rows of ended sessions are kept. */
 const ENDED_KEPT_MILLIS = 7 * 24 * 3_600_000
@@ -535,6 +538,8 @@ const make = (file: string) =>
         const now = yield* Clock.currentTimeMillis
         yield* sql`UPDATE sessions SET state = 'ended', ended_at = ${now} WHERE session = ${session}`
         const lost = yield* countOutbox(session)
+        yield* sql`INSERT INTO kept (session, payload, why, kept_at)
+          SELECT session, payload, ${NOT_SENT}, ${now} FROM outbox WHERE session = ${session} ORDER BY position`
         yield* sql`DELETE FROM outbox WHERE session = ${session}`
         yield* sql`DELETE FROM inbox WHERE session = ${session}`
         return lost

@@ -186,6 +186,7 @@ describe("Journal", () => {
           })
           yield* journal.record(session, [line("x")])
           expect(yield* journal.end(session)).toBe(1)
+          expect((yield* journal.kept(session)).map(({ payload }) => payload.uuid)).toEqual(["x"])
           expect(yield* journal.sessions("/project")).toEqual([])
           expect(yield* journal.sessions("/elsewhere")).toEqual([])
         })

@@ -1,4 +1,4 @@
-import { EnvironmentId, SessionId, WorkId } from "@causeway/protocol/Ids"
+import { EnvironmentId, type EventUuid, SessionId, WorkId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import type { AgentOutput } from "@causeway/runner/Agent"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -239,6 +239,26 @@ describe("Link", () => {
         })
       ),
     { fastCheck: { numRuns: 15 } }
+  )
+
+  it.scoped("a report that the hub refuses for one of its events is made for the others", () =>
+    withLink((link, hub) =>
+      Effect.gen(function* () {
+        const messages = ["m1", "m2", "m3"].map((uuid) => Payload.make({ type: "user", uuid }))
+        hub.strange.add("m2")
+        yield* Effect.fork(link.attach(attachment, never))
+        for (const message of messages) yield* hub.say(message)
+        yield* until(() => hub.deliveries.get("m3") === "received")
+        yield* link.write(
+          messages.map(({ uuid }) => ({ _tag: "Delivery", uuid: uuid as EventUuid, state: "processed" }))
+        )
+        yield* until(() => hub.deliveries.get("m3") === "processed")
+        expect([...hub.deliveries]).toEqual([
+          ["m1", "processed"],
+          ["m3", "processed"]
+        ])
+      })
+    )
   )
 
   it.scoped("asks for a fresh token at half of the life that the token tells", () =>

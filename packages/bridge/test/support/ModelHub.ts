@@ -30,6 +30,8 @@ export interface ModelHub {
   readonly faults: Array<Fault>
   /** Uuids that the log will never accept (413). */
   readonly refuses: Set<string>
+  /** Events that the hub does not know: a report that names one is refused whole (400). */
+  readonly strange: Set<string>
   /** Largest batch that somebody in between lets through, in bytes; larger ones get that one's own 413. */
   allows: number
   /** Calls that are not stored in the log, by name. */
@@ -124,6 +126,7 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
       statuses: [],
       faults: [],
       refuses: new Set(),
+      strange: new Set(),
       allows: Number.POSITIVE_INFINITY,
       calls: [],
       repeat: 0,
@@ -149,10 +152,14 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
               call(life, "postEvents", () => {
                 hub.ephemeral.push(...events.map(({ text }) => text))
               }),
-            postDelivery: (_, __, updates) =>
-              call(life, "postDelivery", () => {
+            postDelivery: (_, __, updates) => {
+              if (updates.some(({ eventId }) => hub.strange.has(eventId))) {
+                return new ClientError.RequestFailed({ operation: "postDelivery", status: 400 })
+              }
+              return call(life, "postDelivery", () => {
                 for (const { eventId, status } of updates) hub.deliveries.set(eventId, status)
-              }),
+              })
+            },
             getWorker: () =>
               call(life, "getWorker", () => ({
                 session_id: sessionId,

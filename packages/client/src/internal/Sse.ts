@@ -19,7 +19,7 @@ export interface Frame {
 export const MAX_FRAME = 32 * 1024 * 1024
 
 /** How long the answer's headers may take. */
-const CONNECT_TIMEOUT = "30 seconds"
+const CONNECT_TIMEOUT = "15 seconds"
 
 const LINE_END = /[\r\n]/
 
