@@ -11,6 +11,7 @@
  * transaction. Source: ARCHITECTURE.md ("Up", "Down").
  */
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
+import * as FileFailure from "@causeway/protocol/FileFailure"
 import { EnvironmentId, EventUuid, SessionId, sessionBody } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as ProcessTable from "@causeway/runner/Process/ProcessTable"
@@ -352,27 +353,29 @@ const nextTick = Effect.async<void>((resume) => {
   return Effect.sync(() => clearImmediate(immediate))
 })
 
-const detailOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
-
 const make = (file: string) =>
   Effect.gen(function* () {
     const sql = yield* Layer.build(SqliteClient.layer({ filename: file })).pipe(
       Effect.map(Context.get(SqlClient.SqlClient)),
       // A file that cannot be opened is a defect of the client.
       Effect.catchAllCause(
-        (cause) => new JournalFailed({ operation: `open ${file}`, detail: detailOf(Cause.squash(cause)) })
+        (cause) =>
+          new JournalFailed({ operation: "open", detail: FileFailure.describe(file, Cause.squash(cause)) })
       )
     )
 
-    /** Runs statements; foreign failures become ours. */
+    const trouble = FileFailure.trouble(file, "Journal")
+
+    /** Runs statements; foreign failures become ours, logged when they begin and when they are over. */
     const run =
       (operation: string) =>
       <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, JournalFailed> =>
         Effect.catchAllCause(effect, (cause) => {
           if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-          const error = Cause.squash(cause)
-          const inner = error instanceof Error && error.cause !== undefined ? error.cause : error
-          return new JournalFailed({ operation, detail: detailOf(inner) })
+          return Effect.flatMap(
+            trouble.failed(Cause.squash(cause)),
+            (detail) => new JournalFailed({ operation, detail })
+          )
         })
 
     /**
@@ -384,7 +387,8 @@ const make = (file: string) =>
       <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, JournalFailed> =>
         sql.withTransaction(effect).pipe(
           Effect.tapDefect(() => Effect.ignore(sql.unsafe("ROLLBACK"))),
-          run(operation)
+          run(operation),
+          Effect.zipLeft(trouble.written)
         )
 
     const version = Effect.map(
@@ -768,7 +772,9 @@ export const layer = (options: {
         // SQLite gives its side files the mode of this one.
         Effect.zipRight(fs.writeFileString(file, "", { flag: "a", mode: 0o600 })),
         Effect.zipRight(fs.chmod(file, 0o600)),
-        Effect.mapError((error) => new JournalFailed({ operation: `open ${file}`, detail: error.message }))
+        Effect.mapError(
+          (error) => new JournalFailed({ operation: "open", detail: FileFailure.describe(file, error) })
+        )
       )
       return yield* make(file)
     })

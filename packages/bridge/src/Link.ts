@@ -30,13 +30,13 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { BridgeEvent } from "./BridgeEvent.ts"
 import { Detached, endOf } from "./internal/Detached.ts"
+import * as Insist from "./internal/Insist.ts"
 import * as Outbox from "./internal/Outbox.ts"
 import type { Identified, Incoming, JournalFailed, Outgoing, SessionRecord } from "./Journal.ts"
 import { Journal, KEPT_AT } from "./Journal.ts"
@@ -56,9 +56,6 @@ const HEARTBEAT = Duration.seconds(20)
 
 /** Life of a token that does not tell. Source: spec 5 §1 (4 h). */
 const TOKEN_LIFE = Duration.hours(4)
-
-/** Journal writes are tried again for ever: the agent is held back meanwhile. 0.5 s doubling to 30 s. */
-const journalRetry = Schedule.exponential("500 millis").pipe(Schedule.union(Schedule.spaced("30 seconds")))
 
 /** The right to work on a session, as a work item brought it. */
 export interface Attachment {
@@ -226,21 +223,7 @@ export const make = (
     const writing = yield* Ref.make(false)
     const ingressUrl = ingressUrlOf(options.sessionIngressUrl, sessionId)
 
-    /** A journal that fails holds everything back until it works again; people are told at the first failure. */
-    const insist = <A>(effect: Effect.Effect<A, JournalFailed>): Effect.Effect<A> =>
-      effect.pipe(
-        Effect.tapError((error) =>
-          Effect.logError("journal write failed, trying again").pipe(
-            Effect.annotateLogs({ session: sessionId, detail: error.detail })
-          )
-        ),
-        Effect.retryOrElse(
-          Schedule.tapInput(journalRetry, (error: JournalFailed) =>
-            options.onEvent(BridgeEvent.Warning({ message: error.message, sessionId }))
-          ),
-          (error) => Effect.die(error)
-        )
-      )
+    const insist = Insist.make((message) => options.onEvent(BridgeEvent.Warning({ message, sessionId })))
 
     const outbox = yield* Outbox.make({ sessionId, ingressUrl, insist, onEvent: options.onEvent })
 

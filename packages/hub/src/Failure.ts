@@ -14,7 +14,7 @@ export type StoreError =
   | Errors.StoreUnavailable
   | Errors.LogBusy
 
-/** Each store failure as a wire error. What a database says of itself is logged, not sent. */
+/** Each store failure as a wire error. What the database is short of is said in its own words. */
 export const toWire = (error: StoreError): Effect.Effect<never, WireError.WireError> => {
   switch (error._tag) {
     case "SessionUnknown":
@@ -36,10 +36,7 @@ export const toWire = (error: StoreError): Effect.Effect<never, WireError.WireEr
     case "LogBusy":
       return WireError.TooManyRequests.of(error.message)
     case "StoreUnavailable":
-      return Effect.zipRight(
-        Effect.logError("the database did not answer").pipe(Effect.annotateLogs({ cause: error.cause })),
-        WireError.Unavailable.of("the hub cannot reach its database: try again")
-      )
+      return WireError.Unavailable.of(error.message)
   }
 }
 

@@ -5,6 +5,7 @@
  * waits its turn in `SqlClient`'s own semaphore. WAL with `synchronous = FULL`: a commit that was answered survives a
  * power cut. The group commit of the log (see `Log.ts`) is what makes that cheap.
  */
+import * as FileFailure from "@causeway/protocol/FileFailure"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
@@ -14,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { DatabaseHealth } from "./DatabaseHealth.ts"
 import { migrations } from "./Migrations.ts"
 
 /** The state directory was written by a newer version of this program; nothing was changed. */
@@ -55,7 +57,7 @@ export class DatabaseUnusable extends Schema.TaggedError<DatabaseUnusable>()("Da
   detail: Schema.String
 }) {
   override get message(): string {
-    return `cannot open the database ${this.filename}: ${this.detail}`
+    return `cannot open the database: ${this.detail}`
   }
 }
 
@@ -103,8 +105,13 @@ const transactions = (sql: SqlClient.SqlClient): SqlClient.SqlClient["withTransa
 /** An open, migrated database. `filename` may be `:memory:`. */
 export const layerSqlite = (options: {
   readonly filename: string
-}): Layer.Layer<SqlClient.SqlClient, DatabaseTooNew | DatabaseUnusable | SqlError> =>
-  Layer.scoped(
+}): Layer.Layer<SqlClient.SqlClient | DatabaseHealth, DatabaseTooNew | DatabaseUnusable> => {
+  const unusable = (cause: unknown) =>
+    new DatabaseUnusable({
+      filename: options.filename,
+      detail: FileFailure.describe(options.filename, cause)
+    })
+  const client = Layer.scoped(
     SqlClient.SqlClient,
     Effect.gen(function* () {
       const client = yield* SqliteClient.make({
@@ -112,18 +119,14 @@ export const layerSqlite = (options: {
         prepareCacheSize: PREPARED
       }).pipe(
         // The driver throws where it cannot open the file.
-        Effect.catchAllDefect(
-          (defect) =>
-            new DatabaseUnusable({
-              filename: options.filename,
-              detail: defect instanceof Error ? defect.message : String(defect)
-            })
-        )
+        Effect.catchAllDefect(unusable)
       )
       const sql: SqlClient.SqlClient = Object.assign(client, { withTransaction: transactions(client) })
       yield* sql`PRAGMA synchronous = FULL`
       yield* sql`PRAGMA foreign_keys = ON`
       yield* Effect.provideService(migrate, SqlClient.SqlClient, sql)
       return sql
-    })
+    }).pipe(Effect.catchTag("SqlError", unusable))
   ).pipe(Layer.provide(Reactivity.layer))
+  return Layer.merge(client, Layer.succeed(DatabaseHealth, FileFailure.trouble(options.filename, "Store")))
+}

@@ -68,9 +68,13 @@ export class AlreadyAnswered extends Data.TaggedError("AlreadyAnswered")<{
 }
 
 /** The database did not do it: nothing was stored. Worth retrying. */
-export class StoreUnavailable extends Data.TaggedError("StoreUnavailable")<{ readonly cause: unknown }> {
+export class StoreUnavailable extends Data.TaggedError("StoreUnavailable")<{
+  readonly cause: unknown
+  /** Which file, what is wrong with it, and what to do. */
+  readonly detail: string
+}> {
   override get message(): string {
-    return "the database cannot be used now"
+    return this.detail
   }
 }
 

@@ -17,7 +17,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { Bus } from "./Bus.ts"
+import { DatabaseHealth } from "./DatabaseHealth.ts"
 import {
   type AlreadyAnswered,
   type HeadMoved,
@@ -302,21 +304,29 @@ export const make = Effect.gen(function* () {
       }
     })
 
+  const health = yield* DatabaseHealth
+
   const fail = ({ request, resume }: Waiting, cause: Cause.Cause<SqlError>) =>
-    Effect.logError("an append failed", cause).pipe(
-      Effect.annotateLogs({ module: "Log", session: request.session }),
-      Effect.andThen(
-        Effect.sync(() => {
-          Metrics.commitsFailed.unsafeUpdate(1, [])
-          resume(new StoreUnavailable({ cause: Cause.squash(cause) }))
-        })
-      )
-    )
+    Effect.gen(function* () {
+      if (Option.isNone(Cause.failureOption(cause))) {
+        yield* Effect.logError("an append failed", cause).pipe(
+          Effect.annotateLogs({ module: "Log", session: request.session })
+        )
+      }
+      const failure = Cause.squash(cause)
+      const detail = yield* health.failed(failure)
+      Metrics.commitsFailed.unsafeUpdate(1, [])
+      resume(new StoreUnavailable({ cause: failure, detail }))
+    })
+
+  const stores = ({ outcomes }: Applied) =>
+    outcomes.some((outcome) => Either.isRight(outcome) && outcome.right.some((each) => !each.duplicate))
 
   /** Commits a batch and answers everyone in it; where that fails, each alone, so that none fails for another's sake. */
   const commit = (batch: ReadonlyArray<Waiting>): Effect.Effect<void> =>
     Effect.matchCauseEffect(transact(batch.map(({ request }) => request)), {
-      onSuccess: (applied) => answer(batch, applied),
+      onSuccess: (applied) =>
+        Effect.zipRight(stores(applied) ? health.written : Effect.void, answer(batch, applied)),
       onFailure: (cause) =>
         batch.length > 1
           ? Effect.forEach(batch, (each) => commit([each]), { discard: true })
@@ -332,7 +342,8 @@ export const make = Effect.gen(function* () {
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       for (const { resume } of inbox.close()) {
-        resume(new StoreUnavailable({ cause: new Error("the log is closed") }))
+        const detail = "the hub is shutting down: try again"
+        resume(new StoreUnavailable({ cause: new Error("the log is closed"), detail }))
       }
     })
   )

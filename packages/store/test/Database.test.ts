@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Database from "../src/Database.ts"
 import { migrations } from "../src/Migrations.ts"
+import * as Organizations from "../src/Organizations.ts"
 
 const directory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(`${tmpdir()}/causeway-database-`)),
@@ -51,11 +52,37 @@ describe("the database", () => {
     })
   )
 
+  it.scopedLive(
+    "whose disk is full says which file, for reads and writes, and goes on when there is space",
+    () =>
+      Effect.gen(function* () {
+        const filename = `${yield* directory}/x.db`
+        const layer = Organizations.layer.pipe(Layer.provideMerge(Database.layerSqlite({ filename })))
+        yield* Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const organizations = yield* Organizations.Organizations
+          const [pages] = yield* sql<{ readonly page_count: number }>`PRAGMA page_count`
+          yield* sql.unsafe(`PRAGMA max_page_count = ${pages?.page_count}`)
+          const failed = yield* Effect.flip(
+            Effect.forEach(Array.from({ length: 50 }), () => organizations.create("x".repeat(10_000)))
+          )
+          expect(failed._tag).toBe("StoreUnavailable")
+          expect(failed.message).toBe(
+            `the disk that holds ${filename} is full: free some space; then it goes on by itself (SQLITE_FULL)`
+          )
+          yield* sql.unsafe("PRAGMA max_page_count = 1000000")
+          yield* organizations.create("again")
+          expect((yield* organizations.list).map(({ name }) => name)).toContain("again")
+        }).pipe(Effect.provide(layer))
+      })
+  )
+
   it.scopedLive("that cannot be opened is an error that says why", () =>
     Effect.gen(function* () {
       const filename = `${yield* directory}/none/x.db`
       const error = yield* Effect.flip(Effect.scoped(Layer.build(Database.layerSqlite({ filename }))))
       expect(error).toMatchObject({ _tag: "DatabaseUnusable", filename })
+      expect(error.message).toContain(filename)
     })
   )
 })

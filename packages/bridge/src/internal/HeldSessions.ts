@@ -40,6 +40,7 @@ import * as Link from "../Link.ts"
 import * as Metrics from "../Metrics.ts"
 import { Worktrees } from "../Worktrees.ts"
 import type { Connectivity } from "./Connectivity.ts"
+import * as Insist from "./Insist.ts"
 import { type Registrar, untilAnswered } from "./Registrar.ts"
 import * as Supervised from "./Supervised.ts"
 
@@ -171,6 +172,8 @@ export const make = (options: {
           emit(BridgeEvent.Warning({ message: `${what}: ${error.message}`, sessionId }))
         )
       )
+
+    const insist = Insist.make((message) => emit(BridgeEvent.Warning({ message, sessionId: undefined })))
 
     /** In a fiber that the end of a session does not end. */
     const aside = (effect: Effect.Effect<void>) =>
@@ -478,11 +481,10 @@ export const make = (options: {
         }
         if (known !== undefined) return yield* aside(attach(known, attachment))
         const sessionId = toCompat(work.sessionId)
-        const entry = yield* take(sessionId, {
-          environmentId: work.environmentId,
-          home: false,
-          ...settings
-        })
+        // Acknowledged work is not offered again for a while: a journal that fails now is waited for.
+        const entry = yield* insist(
+          take(sessionId, { environmentId: work.environmentId, home: false, ...settings })
+        )
         yield* aside(attach(entry, attachment))
       }).pipe(
         Effect.catchAll((error) =>

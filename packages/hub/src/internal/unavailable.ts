@@ -1,11 +1,16 @@
-/** A database that does not answer, as a caller sees it: 503, worth retrying. The cause is logged, not sent. */
+/** A database that cannot be used, as a caller sees it: 503, worth retrying, with the words that name its file. */
 import * as WireError from "@causeway/protocol/WireError"
+import { DatabaseHealth } from "@causeway/store/DatabaseHealth"
 import * as Effect from "effect/Effect"
 
+/** `detail`: the store's words, where it has put the failure into some. */
 export const unavailable = (error: {
   readonly cause: unknown
+  readonly detail?: string
 }): Effect.Effect<never, WireError.Unavailable> =>
-  Effect.zipRight(
-    Effect.logError("the database did not answer").pipe(Effect.annotateLogs({ cause: error.cause })),
-    WireError.Unavailable.of("the hub cannot reach its database: try again")
+  Effect.flatMap(
+    error.detail === undefined
+      ? Effect.flatMap(DatabaseHealth, (health) => health.failed(error.cause))
+      : Effect.succeed(error.detail),
+    (detail) => WireError.Unavailable.of(detail)
   )

@@ -1,6 +1,7 @@
 /** Translates the database's failures at the edge of a repository. */
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
+import { DatabaseHealth } from "../DatabaseHealth.ts"
 import { StoreUnavailable } from "../Errors.ts"
 
 /** `SqlError` becomes `StoreUnavailable`; other failures pass. */
@@ -11,5 +12,8 @@ export const unavailable = <A, E, R>(
     effect,
     (error): error is Extract<E | SqlError, SqlError> =>
       typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError",
-    (cause) => new StoreUnavailable({ cause })
+    (cause) =>
+      Effect.flatMap(DatabaseHealth, (health) =>
+        Effect.flatMap(health.failed(cause), (detail) => new StoreUnavailable({ cause, detail }))
+      )
   ) as Effect.Effect<A, Exclude<E, SqlError> | StoreUnavailable, R>
