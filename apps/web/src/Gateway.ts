@@ -50,6 +50,23 @@ export interface World {
   readonly random: () => number
   /** Whether the browser believes that there is a network. */
   readonly online: () => boolean
+  /** Who answers a plain request where no socket was greeted: the hub, somebody in between, or nobody. */
+  readonly who?: () => Promise<Who>
+}
+
+/** Who answered. */
+export type Who = "hub" | "other" | "nobody"
+
+/** Why no socket is greeted, for people; null where the first reason says it. */
+const whyUngreeted = (who: Who): string | null => {
+  switch (who) {
+    case "hub":
+      return "the hub answers, but somebody in between lets no WebSockets through (a proxy has to pass on Upgrade)"
+    case "other":
+      return "somebody between here and the hub answers in its place"
+    case "nobody":
+      return null
+  }
 }
 
 export interface Options {
@@ -226,6 +243,8 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
     cancelRetry()
     let socket: Socket | undefined
     let over = false
+    /** Whether a word came over the socket. */
+    let greeted = false
     let heard = world.now()
     /** Since when an answer is waited for; the challenge at first. */
     let asked: number | null = heard
@@ -248,10 +267,17 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
     const lose = (reason: string): void =>
       end(() => {
         const inMillis = backoffMillis(failures++, world.random())
-        retry(
-          inMillis,
-          world.online() ? { _tag: "reconnecting", reason, inMillis } : { _tag: "offline", inMillis }
-        )
+        const since = world.now()
+        const state: Connection = world.online()
+          ? { _tag: "reconnecting", reason, inMillis }
+          : { _tag: "offline", inMillis }
+        retry(inMillis, state)
+        if (greeted) return
+        void world.who?.().then((who) => {
+          const why = whyUngreeted(who)
+          if (why === null || connection !== state || state._tag !== "reconnecting") return
+          become({ ...state, reason: why, inMillis: Math.max(0, inMillis - (world.now() - since)) })
+        })
       })
     let looked = heard
     const look = (): void => {
@@ -296,6 +322,7 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
 
     const onMessage = (text: string): void => {
       if (over) return
+      greeted = true
       heard = world.now()
       asked = null
       cancelWake?.()

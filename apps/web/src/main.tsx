@@ -1,8 +1,10 @@
 /** The page's entrance: lets the device in, then starts the app. The only place that touches the browser's own state. */
+import { HUB_HEADER } from "@causeway/protocol/Headers"
 import { StrictMode } from "react"
 import { createRoot } from "react-dom/client"
 import * as Credentials from "./Credentials.ts"
 import * as Device from "./Device.ts"
+import type * as Gateway from "./Gateway.ts"
 import * as Hub from "./Hub.ts"
 import * as Keys from "./Keys.ts"
 import * as Left from "./Left.ts"
@@ -52,6 +54,13 @@ const resume = (): Route.Route | null => {
 /** Once for each load: after that it is people who say where to go. */
 let resumed = false
 
+/** Asks the hub for a sign of life by a plain request. */
+const who = (): Promise<Gateway.Who> =>
+  fetch(new URL("health", document.baseURI), { cache: "no-store", signal: AbortSignal.timeout(5000) }).then(
+    (answer) => (answer.headers.has(HUB_HEADER) ? "hub" : "other"),
+    () => "nobody"
+  )
+
 /** Opens the app: with what a person has brought, or (null) as the device that was let in before. */
 const enter = (ticket: Credentials.Ticket | null): void => {
   model?.close()
@@ -73,7 +82,8 @@ const enter = (ticket: Credentials.Ticket | null): void => {
       after,
       now: Date.now,
       random: Math.random,
-      online: () => navigator.onLine
+      online: () => navigator.onLine,
+      who
     },
     credentials,
     ticket,

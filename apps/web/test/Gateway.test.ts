@@ -180,6 +180,44 @@ describe("Gateway", () => {
     })
   )
 
+  it.effect.each([
+    [
+      "hub",
+      "the hub answers, but somebody in between lets no WebSockets through (a proxy has to pass on Upgrade)"
+    ],
+    ["other", "somebody between here and the hub answers in its place"],
+    ["nobody", "the hub cannot be reached"]
+  ] as const)("says why no socket is greeted where %s answers otherwise", ([answers, reason]) =>
+    Effect.promise(async () => {
+      // A proxy that passes no upgrade closes at once.
+      const at = Wire.world({ open: (line) => line.close() })
+      const gateway = Gateway.open(
+        { ...at.gateway, who: () => Promise.resolve(answers) },
+        { credentials: at.credentials, ticket: token, displayName: "Test" }
+      )
+      await Wire.settle()
+      expect(gateway.connection()).toMatchObject({ _tag: "reconnecting", reason })
+      gateway.stop()
+    })
+  )
+
+  it.effect("does not ask who answers where the hub had greeted", () =>
+    Effect.promise(async () => {
+      let asked = 0
+      const at = Wire.world({ request: (line, request) => line.answer(request, Wire.hello()) })
+      const gateway = Gateway.open(
+        { ...at.gateway, who: () => Promise.resolve(++asked > 0 ? "hub" : "other") },
+        { credentials: at.credentials, ticket: token, displayName: "Test" }
+      )
+      await Wire.settle()
+      at.lines[0]?.close()
+      await Wire.settle()
+      expect(gateway.connection()).toMatchObject({ _tag: "reconnecting", reason: "the connection was lost" })
+      expect(asked).toBe(0)
+      gateway.stop()
+    })
+  )
+
   it.effect("waits for approval, asking again, until somebody approves", () =>
     Effect.promise(async () => {
       const pairing = {
