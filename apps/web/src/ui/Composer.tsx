@@ -211,6 +211,7 @@ export const Composer = ({
       {offers.length === 0 ? null : (
         <div
           className="offers"
+          translate="no"
           role="listbox"
           id={listId}
           aria-label={kind === "command" ? "Commands" : "Files"}

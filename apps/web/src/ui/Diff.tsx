@@ -20,12 +20,14 @@ export const Diff = memo(({ edit }: { readonly edit: Edit.Edit }) => {
   return (
     <figure className="diff">
       <figcaption>
-        <bdi className="path">{Text.exactLine(edit.path, 400)}</bdi>
+        <bdi className="path" translate="no">
+          {Text.exactLine(edit.path, 400)}
+        </bdi>
         <span className="count">
           <span className="plus">+{added}</span> <span className="minus">−{removed}</span>
         </span>
       </figcaption>
-      <div className="lines" tabIndex={0} role="region" aria-label="Change">
+      <div className="lines" translate="no" tabIndex={0} role="region" aria-label="Change">
         {lines.map((line, key) => (
           <div key={key} className={line.kind}>
             <span className="sign" aria-hidden="true">

@@ -183,7 +183,9 @@ const Tool = ({
         <>
           <ToolIcon name={call.name} />
           <b>{Text.line(call.name, 80)}</b>
-          <bdi className="what">{Text.exactLine(Preview.toolInput(call.input))}</bdi>
+          <bdi className="what" translate="no">
+            {Text.exactLine(Preview.toolInput(call.input))}
+          </bdi>
           <span className={`state ${kind}`}>{words}</span>
         </>
       }

@@ -55,7 +55,7 @@ const Facts = ({ open, change }: { readonly open: Open; readonly change: () => v
     <div className="line facts">
       <ConnectionLine connection={open.connection} since={open.connectionAt} />
       {model === null ? null : (
-        <button type="button" className="fact" title="Model: change it" onClick={change}>
+        <button type="button" className="fact" translate="no" title="Model: change it" onClick={change}>
           <bdi>{Text.exactLine(model, 60)}</bdi>
         </button>
       )}

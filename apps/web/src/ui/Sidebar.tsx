@@ -75,12 +75,19 @@ const Row = ({
 }
 
 /** The words that were found, between two marks of the private area. */
-const Excerpt = ({ text }: { readonly text: string }): ReactNode =>
-  text
-    .split(/(\ue000[^\ue001]*\ue001)/u)
-    .map((part, n) =>
-      part.startsWith("\ue000") ? <mark key={n}>{Text.line(part.slice(1, -1), 200)}</mark> : Text.clean(part)
-    )
+const Excerpt = ({ text }: { readonly text: string }): ReactNode => (
+  <>
+    {text
+      .split(/(\ue000[^\ue001]*\ue001)/u)
+      .map((part, n) =>
+        part.startsWith("\ue000") ? (
+          <mark key={n}>{Text.line(part.slice(1, -1), 200)}</mark>
+        ) : (
+          Text.clean(part)
+        )
+      )}
+  </>
+)
 
 export const Sidebar = () => {
   const model = useModel()
@@ -250,7 +257,7 @@ export const Sidebar = () => {
                 </span>
               )}
               {environment === undefined ? null : (
-                <span className="path" title={Text.line(environment.directory)}>
+                <span className="path" translate="no" title={Text.line(environment.directory)}>
                   {environment.machineName === "" ? null : (
                     <>
                       <bdi>{Text.line(environment.machineName, 60)}</bdi>:
