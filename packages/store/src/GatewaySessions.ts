@@ -5,6 +5,7 @@
  */
 import type { Source } from "@causeway/protocol/Event"
 import { OrganizationId } from "@causeway/protocol/Ids"
+import * as Offers from "@causeway/protocol/Offers"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -35,6 +36,8 @@ export interface GatewayRecord {
   /** JSON text of an object: entry fields that are neither columns nor told by the log. */
   readonly entry: string
   readonly environmentId: string | undefined
+  /** The agent that sessions of its environment get which ask for none, where the environment says so. */
+  readonly environmentAgent: string | undefined
   /** JSON text. */
   readonly context: string
   readonly createdAt: number
@@ -102,6 +105,7 @@ interface Columns {
   readonly gateway_spawned_by: string | null
   readonly gateway_entry: string
   readonly environment_id: string | null
+  readonly environment_agents: string | null
   readonly context: string
   readonly created_at: number
   readonly updated_at: number
@@ -115,7 +119,8 @@ interface Columns {
 
 const COLUMNS = `sid, body, organization_id, gateway_key, gateway_agent, gateway_label, gateway_parent, gateway_spawned_by,
   gateway_entry, environment_id, context, created_at, updated_at, archived_at, last_seq, delivery_no, connection_status,
-  permission_mode, projection`
+  permission_mode, projection, (SELECT json_extract(e.metadata, '$.agents') FROM environments e
+    WHERE e.id = sessions.environment_id) AS environment_agents`
 
 const toRecord = (row: Columns): GatewayRecord => ({
   sid: row.sid,
@@ -128,6 +133,7 @@ const toRecord = (row: Columns): GatewayRecord => ({
   spawnedBy: row.gateway_spawned_by ?? undefined,
   entry: row.gateway_entry,
   environmentId: row.environment_id ?? undefined,
+  environmentAgent: Offers.fromMetadata({ agents: row.environment_agents }).agents[0],
   context: row.context,
   createdAt: row.created_at,
   updatedAt: row.updated_at,

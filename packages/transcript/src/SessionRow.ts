@@ -218,6 +218,12 @@ const onAssistant = (row: Draft, json: JsonObject, at: number): void => {
   }
 }
 
+/** A message that somebody put there in the agent's place: it is shown, and counts for nothing that the agent did. */
+const onInjected = (row: Draft, json: JsonObject, at: number): void => {
+  const text = textOf(object(json["message"])["content"])
+  if (text !== null) row.lastMessage = { role: "assistant", text: preview(text, LAST_MESSAGE_MAX), at }
+}
+
 const onResult = (row: Draft, json: JsonObject, at: number): void => {
   if (isSubagent(json)) return
   const cost = amount(json["total_cost_usd"])
@@ -312,6 +318,7 @@ export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
       break
     case "assistant":
       if (fromWorker) onAssistant(next, json, at)
+      else onInjected(next, json, at)
       break
     case "result":
       if (fromWorker) onResult(next, json, at)

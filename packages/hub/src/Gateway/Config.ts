@@ -66,8 +66,12 @@ const Agent = Schema.Struct({
   model: opt(Schema.String),
   /** Name or id of the environment where its sessions run. */
   environment: opt(Schema.String),
-  /** Working directory inside that environment. */
-  workspace: opt(Schema.String),
+  /** It was never honoured. */
+  workspace: opt(
+    Schema.Never.annotations({
+      message: () => "not supported: a session works in the directory of its environment; leave it out"
+    })
+  ),
   permissionMode: opt(Schema.String),
   thinkingDefault: opt(Schema.String)
 })
@@ -141,7 +145,6 @@ export interface AgentConfig {
   readonly driver: string | undefined
   readonly model: string | undefined
   readonly environment: string | undefined
-  readonly workspace: string | undefined
   readonly permissionMode: string | undefined
   readonly thinkingDefault: string | undefined
 }
@@ -190,7 +193,6 @@ const resolve = (file: typeof File.Type): GatewayConfig => {
     driver: agent.driver,
     model: agent.model,
     environment: agent.environment,
-    workspace: agent.workspace,
     permissionMode: agent.permissionMode,
     thinkingDefault: agent.thinkingDefault
   }))
@@ -202,7 +204,6 @@ const resolve = (file: typeof File.Type): GatewayConfig => {
     driver: undefined,
     model: undefined,
     environment: undefined,
-    workspace: undefined,
     permissionMode: undefined,
     thinkingDefault: undefined
   }

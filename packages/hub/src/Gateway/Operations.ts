@@ -5,6 +5,7 @@
  * the session takes it from there. Source: spec 2 (preface, §2, §6).
  */
 import { randomUUID } from "node:crypto"
+import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import { EventUuid, type OrganizationId } from "@causeway/protocol/Ids"
 import * as MessageContent from "@causeway/protocol/MessageContent"
 import * as Payload from "@causeway/protocol/Payload"
@@ -21,6 +22,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as AgentRuntime from "./AgentRuntime.ts"
 import { isUuid, uuidOf } from "./Checkpoints.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import type { Connection } from "./Connections.ts"
@@ -33,6 +35,7 @@ import * as Prompt from "./Prompt.ts"
 import * as Rows from "./Rows.ts"
 import { expiry, GatewayRuns, type Run, unowned } from "./Runs.ts"
 import { holds } from "./Scopes.ts"
+import * as Thinking from "./Thinking.ts"
 
 /** How long an interrupted run may take to end: looked at every 100 ms for 15 s. */
 export const interruptWait = Schedule.spaced("100 millis").pipe(Schedule.upTo("15 seconds"))
@@ -102,8 +105,12 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
         readonly parentKey?: string | undefined
         readonly spawnedBy?: string | undefined
         readonly entry?: JsonObject
+        /** Its log is to be a copy of another: `begin` is called once that is there. */
+        readonly copied?: boolean
       }
     ) => Effect.Effect<GatewayRecord, StoreUnavailable>
+    /** Asks the agent of a new session for what its entry and its agent's configuration say. */
+    readonly begin: (record: GatewayRecord) => Effect.Effect<void, StoreUnavailable>
     readonly send: (
       record: GatewayRecord,
       request: SendRequest,
@@ -148,15 +155,19 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
   }
 >() {}
 
-/** Tokens for thinking that a level stands for. */
-const thinkingTokens: { readonly [level: string]: number } = {
-  off: 0,
-  minimal: 1024,
-  low: 4096,
-  medium: 10_000,
-  high: 31_999,
-  xhigh: 63_999,
-  max: 63_999
+/** What a new session asks of its agent from the start: its entry's settings, else its agent's configuration. */
+const startingWith = (
+  config: GatewayConfig,
+  agentId: string | undefined,
+  entry: JsonObject
+): ReadonlyArray<JsonObject> => {
+  const configured = config.agents.find((agent) => agent.id === agentId)?.thinkingDefault
+  const level = string(entry["thinkingLevel"]) ?? configured
+  const tokens = Thinking.tokensOf(level === undefined ? undefined : Thinking.normalize(level))
+  return AgentSettings.requests({
+    ...(tokens === undefined ? {} : { max_thinking_tokens: tokens }),
+    ...(entry["fastMode"] === true ? { flag_settings: { fastMode: true } } : {})
+  })
 }
 
 const policyAllows = (config: GatewayConfig, record: GatewayRecord): boolean => {
@@ -234,7 +245,7 @@ export const make = Effect.gen(function* () {
     return Rows.compact({
       agent: agent?.driver,
       model,
-      cwd: entry["spawnedWorkspaceDir"] ?? agent?.workspace
+      cwd: entry["spawnedWorkspaceDir"]
     })
   }
 
@@ -266,8 +277,26 @@ export const make = Effect.gen(function* () {
         spawnedBy: session.spawnedBy,
         entry: JSON.stringify(entry)
       })
-      return record ?? (yield* Effect.dieMessage("a session that was just made is gone"))
+      if (record === undefined) return yield* Effect.dieMessage("a session that was just made is gone")
+      // A copy of another log goes on from that one's end.
+      if (session.copied !== true) yield* begin(record)
+      return record
     })
+
+  const begin: Operations["Type"]["begin"] = (record) =>
+    Effect.gen(function* () {
+      const config = yield* configuration.current
+      for (const request of startingWith(config, record.agentId, Rows.entryOf(record))) {
+        yield* append(record, { type: "control_request", request_id: randomUUID(), request })
+      }
+    }).pipe(
+      // It was made a moment ago, and its agent starts all the same.
+      Effect.catchTag("GatewayRefused", (error) =>
+        Effect.logWarning("a new session's settings were not asked for").pipe(
+          Effect.annotateLogs({ module: "Gateway", session: record.session, detail: error.message })
+        )
+      )
+    )
 
   const append: Operations["Type"]["append"] = (record, json) =>
     Effect.gen(function* () {
@@ -332,6 +361,31 @@ export const make = Effect.gen(function* () {
 
   // --- Send ---
 
+  /**
+   * Gives a session that has none an environment, and with it an agent. Settings that were kept until then and do nothing for
+   * this agent are dropped; answers with them.
+   */
+  const settle = (record: GatewayRecord) =>
+    Effect.gen(function* () {
+      if (record.environmentId !== undefined) return []
+      const environment = yield* chooseEnvironment(record.organizationId, record.agentId)
+      if (environment === undefined) return []
+      yield* sessions.assignEnvironment(record.sid, environment, false)
+      const settled = yield* sessions.bySession(record.session)
+      if (settled === undefined) return []
+      const entry = Rows.entryOf(settled)
+      const dropped = AgentRuntime.unsupportedIn(
+        AgentRuntime.of(yield* configuration.current, settled),
+        entry
+      )
+      if (dropped.length > 0) {
+        const names = new Set(dropped.map(({ field }) => field))
+        const kept = Object.fromEntries(Object.entries(entry).filter(([name]) => !names.has(name)))
+        yield* sessions.change(settled.sid, { entry: JSON.stringify(kept), updatedAt: settled.updatedAt })
+      }
+      return dropped
+    })
+
   const send: Operations["Type"]["send"] = (record, request, connection) =>
     Effect.gen(function* () {
       const config = yield* configuration.current
@@ -340,6 +394,16 @@ export const make = Effect.gen(function* () {
         (problem) => invalid(problem)
       )
       yield* requireAgent(record.key)
+      const level = request.thinking === undefined ? undefined : Thinking.normalize(request.thinking)
+      if (request.thinking !== undefined && level === undefined) {
+        return yield* invalid(
+          `invalid thinking (use ${Rows.thinkingLevels(config, Rows.defaultModel(config, record.agentId)).join("|")})`
+        )
+      }
+      const runtime = AgentRuntime.of(config, record)
+      const useless = level === undefined ? undefined : AgentRuntime.unsupported(runtime, "thinkingLevel")
+      if (useless !== undefined) return yield* invalid(useless)
+      const thinking = Thinking.tokensOf(level)
       if (!policyAllows(config, record)) return yield* invalid("send blocked by session policy")
       const nothing = Effect.void
       if (isStop(text)) {
@@ -367,10 +431,7 @@ export const make = Effect.gen(function* () {
         return { payload: { runId, status }, cached: true, release: nothing }
       }
       const uuid = EventUuid.make(isCopy ? uuidOf(`${record.session}\n${named}`) : named)
-      if (record.environmentId === undefined) {
-        const environment = yield* chooseEnvironment(record.organizationId, record.agentId)
-        if (environment !== undefined) yield* sessions.assignEnvironment(record.sid, environment, false)
-      }
+      const dropped = yield* settle(record)
       const answered = yield* Deferred.make<void>()
       const release = Effect.asVoid(Deferred.succeed(answered, undefined))
       const stored = yield* Deferred.make<boolean>()
@@ -395,8 +456,6 @@ export const make = Effect.gen(function* () {
         seq: 0
       }
       runs.add(run)
-      const thinking =
-        request.thinking === undefined ? undefined : thinkingTokens[request.thinking.trim().toLowerCase()]
       return yield* Effect.gen(function* () {
         if (thinking !== undefined) {
           yield* append(record, {
@@ -413,11 +472,12 @@ export const make = Effect.gen(function* () {
           timestamp: new Date(now).toISOString()
         })
         yield* Deferred.succeed(stored, true)
+        const told = dropped.length === 0 ? {} : { settingsDropped: dropped }
         if (appended.duplicate) {
           runs.remove(run)
           return { payload: { runId, status: "in_flight" }, cached: true, release }
         }
-        return { payload: { runId, status: "started" }, cached: false, release }
+        return { payload: { runId, status: "started", ...told }, cached: false, release }
       }).pipe(
         Effect.onError(() =>
           Effect.all([Effect.sync(() => runs.remove(run)), Deferred.succeed(stored, false), release], {
@@ -571,6 +631,7 @@ export const make = Effect.gen(function* () {
     find,
     requireAgent,
     make: makeSession,
+    begin,
     send,
     abort,
     interrupt,

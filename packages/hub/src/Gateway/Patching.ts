@@ -3,6 +3,7 @@
  * (`sessions.patch`) and §3 ("Entry fields").
  */
 import { randomUUID } from "node:crypto"
+import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { SessionsPatch } from "@causeway/protocol/Gateway/Params"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
@@ -12,43 +13,19 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as AgentRuntime from "./AgentRuntime.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import { invalid, type Refused } from "./Failure.ts"
 import * as Keys from "./Keys.ts"
 import type { Failure } from "./Method.ts"
 import { Operations } from "./Operations.ts"
 import * as Rows from "./Rows.ts"
+import * as Thinking from "./Thinking.ts"
 
 /** What a patch may hold, beside what only `create` gives. */
 export type Patch = Omit<SessionsPatch, "key"> & { readonly parentKey?: string }
 
 type Draft = { [name: string]: unknown }
-
-/** Words for thinking levels that people use. */
-const thinkingAliases: { readonly [word: string]: string } = {
-  on: "low",
-  enable: "low",
-  enabled: "low",
-  none: "off",
-  disable: "off",
-  disabled: "off",
-  min: "minimal",
-  think: "minimal",
-  mid: "medium",
-  med: "medium",
-  ultra: "high",
-  highest: "high",
-  "x-high": "xhigh",
-  maximum: "max",
-  auto: "adaptive"
-}
-const knownLevels = new Set(["off", "minimal", "low", "medium", "high", "xhigh", "adaptive", "max"])
-
-const normalizeThinking = (text: string): string | undefined => {
-  const word = text.trim().toLowerCase()
-  const level = thinkingAliases[word] ?? word
-  return knownLevels.has(level) ? level : undefined
-}
 
 /** Fields that take one of some words. */
 const words: ReadonlyArray<readonly [field: keyof Patch & string, values: ReadonlyArray<string>]> = [
@@ -81,7 +58,8 @@ export const apply = (
   config: GatewayConfig,
   key: string,
   before: Patched,
-  patch: Patch
+  patch: Patch,
+  runtime: AgentRuntime.AgentRuntime = AgentRuntime.unassigned
 ): Either.Either<Patched, Refused> => {
   const refuse = (message: string) => Either.left(invalid(message))
   const entry: Draft = { ...before.entry }
@@ -128,6 +106,13 @@ export const apply = (
     }
   }
 
+  for (const [field, value] of Object.entries(patch)) {
+    // Whatever goes back to the default is no request to the agent.
+    if (value === null || value === undefined || value === "off" || value === false) continue
+    const reason = AgentRuntime.unsupported(runtime, field)
+    if (reason !== undefined) return refuse(reason)
+  }
+
   for (const field of ["fastMode", "sendPolicy", "groupActivation"] as const) {
     const value = patch[field]
     if (value === undefined) continue
@@ -154,6 +139,8 @@ export const apply = (
     if (ref !== undefined && (ref.model === undefined || ref.model === "")) {
       return refuse(`invalid model: ${patch.model ?? ""}`)
     }
+    const refused = ref === undefined ? undefined : Rows.refuseModel(config, runtime, ref, fallback)
+    if (refused !== undefined) return refuse(refused)
     const chosen = ref === undefined || isDefault(ref) ? undefined : ref
     const had = before.entry["modelOverride"]
     delete entry["providerOverride"]
@@ -176,7 +163,7 @@ export const apply = (
   if (patch.thinkingLevel !== undefined) {
     if (patch.thinkingLevel === null) delete entry["thinkingLevel"]
     else {
-      const level = normalizeThinking(patch.thinkingLevel)
+      const level = Thinking.normalize(patch.thinkingLevel)
       if (level === undefined) return refuse(`invalid thinkingLevel (use ${levels.join("|")})`)
       if (!levels.includes(level)) {
         const name = [model.provider, model.model].filter((part) => part !== undefined).join("/")
@@ -194,6 +181,16 @@ export const apply = (
 
   return Either.right({ entry, label, spawnedBy })
 }
+
+/** What a change of an entry sets of the agent. */
+const askedOf = (before: JsonObject, after: JsonObject): AgentSettings.AgentSettings => ({
+  ...(before["thinkingLevel"] === after["thinkingLevel"]
+    ? {}
+    : { max_thinking_tokens: Thinking.tokensOf(string(after["thinkingLevel"])) ?? null }),
+  ...(before["fastMode"] === after["fastMode"]
+    ? {}
+    : { flag_settings: { fastMode: after["fastMode"] === true } })
+})
 
 export class Patching extends Context.Tag("@causeway/hub/GatewayPatching")<
   Patching,
@@ -242,7 +239,11 @@ export const make = Effect.gen(function* () {
         label: existing?.label,
         spawnedBy: existing?.spawnedBy
       }
-      const patched = yield* apply(config, key, before, patch)
+      const runtime = AgentRuntime.of(
+        config,
+        existing ?? { agentId: Keys.agentOf(key), context: "{}", environmentAgent: undefined }
+      )
+      const patched = yield* apply(config, key, before, patch, runtime)
       if (patched.label !== undefined && patched.label !== before.label) {
         if (yield* labelTaken(organizationId, key, patched.label, existing?.sid)) {
           return yield* invalid(`label already in use: ${patched.label}`)
@@ -278,12 +279,13 @@ export const make = Effect.gen(function* () {
           () => Effect.void
         )
       }
-      if (switched && model !== null && Rows.projectionOf(existing).numTurns > 0) {
-        yield* operations.append(existing, {
-          type: "control_request",
-          request_id: randomUUID(),
-          request: { subtype: "set_model", model }
-        })
+      const asked = AgentSettings.requests({
+        // Before its first turn the agent starts with the model of the context.
+        ...(switched && Rows.projectionOf(existing).numTurns > 0 ? { model } : {}),
+        ...askedOf(before.entry, patched.entry)
+      })
+      for (const request of asked) {
+        yield* operations.append(existing, { type: "control_request", request_id: randomUUID(), request })
       }
       return changed ?? existing
     })

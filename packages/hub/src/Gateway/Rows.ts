@@ -7,6 +7,7 @@
 import type { GatewayRecord } from "@causeway/store/GatewaySessions"
 import { type JsonObject, object, string } from "@causeway/transcript/Read"
 import * as SessionRow from "@causeway/transcript/SessionRow"
+import * as AgentRuntime from "./AgentRuntime.ts"
 import type { GatewayConfig, Model } from "./Config.ts"
 import * as Keys from "./Keys.ts"
 
@@ -95,6 +96,36 @@ export const defaultModel = (config: GatewayConfig, agentId: string | undefined)
 
 export const findModel = (config: GatewayConfig, ref: ModelRef): Model | undefined =>
   config.models.find((model) => model.provider === ref.provider && model.id === ref.model)
+
+/** Claude Code takes these without a catalogue: its aliases, and the names of the models themselves. */
+const CLAUDE_MODEL = /^((default|best|opus|sonnet|haiku|opusplan)(\[\w+\])?|claude-[\w.:@[\]-]+)$/i
+
+/**
+ * Why a model cannot be chosen; undefined where it can. Where models are configured, those are all there are; else a name of
+ * another provider than the agent's is no model, and Claude Code's own names are known.
+ */
+export const refuseModel = (
+  config: GatewayConfig,
+  runtime: AgentRuntime.AgentRuntime,
+  ref: ModelRef,
+  fallback: ModelRef
+): string | undefined => {
+  if (ref.provider === fallback.provider && ref.model === fallback.model) return undefined
+  const name = [ref.provider, ref.model].filter((part) => part !== undefined).join("/")
+  if (config.models.length > 0) {
+    const known = config.models.map((model) => `${model.provider}/${model.id}`)
+    return findModel(config, ref) === undefined
+      ? `model not allowed: ${name} (use ${known.join("|")})`
+      : undefined
+  }
+  const provider = fallback.provider ?? "anthropic"
+  if (ref.provider !== undefined && ref.provider !== provider && runtime.id.startsWith("acp:") === false) {
+    return `model not allowed: ${name} (no provider ${JSON.stringify(ref.provider)} is configured; name its models in gateway.json)`
+  }
+  return runtime.id === "claude" && !CLAUDE_MODEL.test(ref.model ?? "")
+    ? `model not allowed: ${name} (the agent "claude" takes its aliases, such as opus or sonnet, and names that begin with claude-)`
+    : undefined
+}
 
 export const thinkingLevels = (config: GatewayConfig, ref: ModelRef): ReadonlyArray<string> => [
   ...BASE_LEVELS,
@@ -200,9 +231,16 @@ const carried = [
   "lastTo",
   "lastAccountId",
   "lastThreadId",
-  "responseUsage",
-  "pluginExtensions"
+  "responseUsage"
 ] as const
+
+/** Extensions of plugins as rows have them; an entry has them nested. */
+const extensionsOf = (entry: Entry): ReadonlyArray<JsonObject> | undefined => {
+  const list = Object.entries(object(entry["pluginExtensions"])).flatMap(([pluginId, namespaces]) =>
+    Object.entries(object(namespaces)).map(([namespace, value]) => ({ pluginId, namespace, value }))
+  )
+  return list.length === 0 ? undefined : list
+}
 
 const displayName = (record: GatewayRecord, entry: Entry, row: SessionRow.SessionRow): string | undefined => {
   const own = string(entry["displayName"])
@@ -261,6 +299,7 @@ export const toRow = (config: GatewayConfig, record: GatewayRecord, options: Row
     derivedTitle: title,
     lastMessagePreview: options.includeLastMessage ? row.lastMessage?.text : undefined,
     ...pick(carried),
+    pluginExtensions: extensionsOf(entry),
     channel: entry["channel"] ?? group?.channel,
     spawnedBy: record.spawnedBy,
     parentSessionKey: record.parentKey,
@@ -279,10 +318,7 @@ export const toRow = (config: GatewayConfig, record: GatewayRecord, options: Row
         : options.childSessions,
     modelProvider: model.provider,
     model: model.model,
-    agentRuntime: {
-      id: config.agents.find((agent) => agent.id === record.agentId)?.driver ?? "claude",
-      source: "implicit"
-    },
+    agentRuntime: AgentRuntime.of(config, record),
     contextTokens:
       findModel(config, model)?.contextWindow ??
       (entry["modelOverride"] === undefined ? CONTEXT_TOKENS : undefined),

@@ -59,7 +59,9 @@ describe("administering sessions", () => {
         const changed = yield* Effect.promise(() =>
           client.event("sessions.changed", (p) => p["reason"] === "plugin-patch")
         )
-        expect(changed["pluginExtensions"]).toEqual({ notes: { pins: { a: [1] } } })
+        expect(changed["pluginExtensions"]).toEqual([
+          { pluginId: "notes", namespace: "pins", value: { a: [1] } }
+        ])
         expect(yield* call(client, "sessions.pluginPatch", { ...patch, unset: true })).toEqual({
           ok: true,
           key
@@ -78,7 +80,7 @@ describe("administering sessions", () => {
       Effect.gen(function* () {
         const client = yield* connected(yield* target)
         const { id, key, work } = yield* session(client, "reset me", "Keep")
-        yield* call(client, "sessions.patch", { key, thinkingLevel: "high", model: "x/y" })
+        yield* call(client, "sessions.patch", { key, thinkingLevel: "high", model: "anthropic/y" })
         yield* turn(client, key, work, "before")
         yield* work(boundary("auto"), summary)
         const { entry } = yield* call(client, "sessions.reset", { key })

@@ -351,7 +351,7 @@ describe("patching", () => {
         execNode: FastCheck.constant("n1"),
         sendPolicy: FastCheck.constantFrom("allow" as const, "deny" as const),
         responseUsage: FastCheck.constantFrom("tokens" as const, "full" as const, "on" as const),
-        model: FastCheck.constantFrom("a/b", "c")
+        model: FastCheck.constantFrom("anthropic/b", "c")
       },
       { requiredKeys: [] }
     )

@@ -60,6 +60,7 @@ export const SessionsCreate = Schema.Struct({
   key: opt(NonEmpty),
   agentId: opt(NonEmpty),
   label: opt(Label),
+  /** Blank: none. */
   model: opt(NonEmpty),
   parentSessionKey: opt(NonEmpty),
   task: opt(Schema.String),

@@ -6,6 +6,7 @@ import type { OrganizationId } from "@causeway/protocol/Ids"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
 import { object } from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
+import * as AgentRuntime from "../AgentRuntime.ts"
 import * as Checkpoints from "../Checkpoints.ts"
 import { GatewayConfiguration } from "../Config.ts"
 import { invalid } from "../Failure.ts"
@@ -129,10 +130,7 @@ export const make = Effect.gen(function* () {
             resolved: Rows.compact({
               modelProvider: model.provider,
               model: model.model,
-              agentRuntime: {
-                id: config.agents.find((agent) => agent.id === record.agentId)?.driver ?? "claude",
-                source: "implicit"
-              }
+              agentRuntime: AgentRuntime.of(config, record)
             })
           },
           notifier.changed(caller.organizationId, key, { reason: "patch" })

@@ -60,8 +60,7 @@ export const make = Effect.gen(function* () {
               id: agent.id,
               name: agent.name,
               driver: agent.driver,
-              environment: agent.environment,
-              workspace: agent.workspace
+              environment: agent.environment
             })
           )
         })

@@ -255,6 +255,7 @@ export const make = Effect.gen(function* () {
         return yield* unavailable(failure)
       }
       runs.skipTo(to.session, copied)
+      yield* operations.begin(to)
       return (yield* sessions.bySession(to.session)) ?? to
     })
 
@@ -292,6 +293,7 @@ export const make = Effect.gen(function* () {
               record.label === undefined ? "Checkpoint branch" : `${record.label} (checkpoint)`
             )
             const made = yield* operations.make(organizationId, {
+              copied: true,
               key: `agent:${agent}:dashboard:${randomUUID()}`,
               label,
               parentKey: record.key,
@@ -336,6 +338,7 @@ export const make = Effect.gen(function* () {
             const checkpoints = yield* Checkpoints.list(sessions, record)
             // The fork stands before the old log is put away, so that a failure changes nothing.
             const made = yield* operations.make(organizationId, {
+              copied: true,
               key: `agent:${record.agentId ?? "main"}:dashboard:${randomUUID()}`,
               entry: { ...cloned(Rows.entryOf(record), checkpoint), compactionCheckpoints: checkpoints }
             })

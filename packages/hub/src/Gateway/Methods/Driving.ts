@@ -86,7 +86,7 @@ export const make = Effect.gen(function* () {
         const label = params.label?.trim() === "" ? undefined : params.label
         const record = yield* patching.upsert(organizationId, key, {
           ...(label === undefined ? {} : { label }),
-          ...(params.model === undefined ? {} : { model: params.model }),
+          ...(params.model === undefined || params.model.trim() === "" ? {} : { model: params.model }),
           ...(parentKey === undefined ? {} : { parentKey })
         })
         const text = params.task !== undefined && params.task.trim() !== "" ? params.task : params.message
