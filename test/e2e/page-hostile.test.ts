@@ -113,7 +113,7 @@ scenes("hostile input", (scene) => {
       )
       await page.getByText("red words link").waitFor()
       await unfold(page)
-      await page.locator(".diff .path").getByText("/a⟦U+202E⟧txt.exe").waitFor()
+      await page.locator(".diff .path").getByText("/a\\u202etxt.exe").waitFor()
       const title = await page
         .getByRole("heading", { name: /^Bidi .*txt\.exe.*red$/ })
         .first()

@@ -69,14 +69,14 @@ export interface Devices {
 
 const noRequest = (requestId: string) =>
   new Failure({
-    message: `no device waits under ${Visible.text(requestId)}`,
+    message: `no device waits under ${Visible.line(requestId)}`,
     next: "`devices list` shows those that wait; a device that asks again has the same id",
     exitCode: ExitCode.notFound
   })
 
 const noDevice = (deviceId: string) =>
   new Failure({
-    message: `no device ${Visible.text(deviceId)} is known`,
+    message: `no device ${Visible.line(deviceId)} is known`,
     next: "`devices list` shows them",
     exitCode: ExitCode.notFound
   })

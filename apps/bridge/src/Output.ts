@@ -2,6 +2,8 @@
  * What commands print. With `--json` each value is one line of JSON on standard output and nothing else goes there;
  * without it, sentences. Progress and failures go to standard error. Colour: {@link isColoured}.
  */
+import * as Ansi from "@causeway/protocol/Ansi"
+import * as Visible from "@causeway/protocol/Visible"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -42,10 +44,17 @@ export class Output extends Context.Tag("@causeway/app-bridge/Output")<
     readonly terminal: Option.Option<QrCode.Options>
     /** One value for programs; nothing without `--json`. */
     readonly value: (value: { readonly [key: string]: unknown }) => Effect.Effect<void>
-    /** One line for people; nothing with `--json`. */
+    /**
+     * Lines for people; nothing with `--json`. Whatever words of others are in them, they drive no terminal: so do those of
+     * `progress` and `failure`.
+     */
     readonly line: (text: string, tone?: Tone) => Effect.Effect<void>
-    /** Text as it is, whoever reads: what `export` writes. */
-    readonly raw: (text: string) => Effect.Effect<void>
+    /** What a tool wrote, in its colours where these are shown. */
+    readonly output: (text: string) => Effect.Effect<void>
+    /** Lines that were made here, as they are: a picture, help. */
+    readonly drawing: (lines: ReadonlyArray<string>) => Effect.Effect<void>
+    /** Lines of JSON, whoever reads: as they are in a file, and driving no terminal on one. */
+    readonly jsonLines: (text: string) => Effect.Effect<void>
     /** Progress for people, on standard error. */
     readonly progress: (text: string) => Effect.Effect<void>
     /** A heading, where it is read. */
@@ -79,18 +88,22 @@ export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> 
                 colorFgBg: process.env["COLORFGBG"]
               })
             }),
-      value: (value) => (json ? out(`${JSON.stringify(value)}\n`) : Effect.void),
-      line: (text, tone = "plain") => (json ? Effect.void : out(`${paint(process.stdout, text, tone)}\n`)),
-      raw: out,
+      value: (value) => (json ? out(`${Visible.json(JSON.stringify(value))}\n`) : Effect.void),
+      line: (text, tone = "plain") =>
+        json ? Effect.void : out(`${paint(process.stdout, Visible.text(text), tone)}\n`),
+      output: (text) =>
+        json ? Effect.void : out(`${isColoured(process.stdout) ? Ansi.coloured(text) : Ansi.plain(text)}\n`),
+      drawing: (lines) => out(`${lines.join("\n")}\n`),
+      jsonLines: (text) => out(json || process.stdout.isTTY ? Visible.json(text) : text),
       strong: (text) => paint(process.stdout, text, "strong"),
-      progress: (text) => (json ? Effect.void : err(`${paint(process.stderr, text, "dim")}\n`)),
+      progress: (text) => (json ? Effect.void : err(`${paint(process.stderr, Visible.text(text), "dim")}\n`)),
       failure: ({ message, next, exitCode }) =>
         json
           ? out(
-              `${JSON.stringify({ event: "error", message, ...(next === undefined ? {} : { next }), exit_code: exitCode })}\n`
+              `${Visible.json(JSON.stringify({ event: "error", message, ...(next === undefined ? {} : { next }), exit_code: exitCode }))}\n`
             )
           : err(
-              `${paint(process.stderr, `error: ${message}`, "bad")}\n${next === undefined ? "" : `  ${next}\n`}`
+              `${paint(process.stderr, `error: ${Visible.text(message)}`, "bad")}\n${next === undefined ? "" : `  ${Visible.text(next)}\n`}`
             )
     })
   })

@@ -32,5 +32,5 @@ export const draw = (url: string): Effect.Effect<void, never, Output> =>
       )
       return
     }
-    yield* Effect.forEach(lines.value, (line) => output.line(line))
+    yield* output.drawing(lines.value)
   })

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The program: reads its command line, runs the command that it means, and says how that failed. */
+import * as Visible from "@causeway/protocol/Visible"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -22,7 +23,10 @@ const json = (end === -1 ? argv : argv.slice(0, end)).includes("--json")
 /** Logs go to standard error, one line each. */
 const logging = (level: LogLevel.LogLevel) =>
   Layer.merge(
-    Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger)),
+    Logger.replace(
+      Logger.defaultLogger,
+      Logger.withConsoleError(Logger.map(Logger.logfmtLogger, Visible.text))
+    ),
     Logger.minimumLogLevel(level)
   )
 
@@ -31,10 +35,10 @@ const program = Effect.gen(function* () {
   const meaning = yield* Parse.parse(commands, Flags.globals, argv)
   switch (meaning._tag) {
     case "Version":
-      return yield* output.raw(`${version}\n`)
+      return yield* output.drawing([version])
     case "Help": {
       const lines = Help.render(NAME, Flags.globals, meaning.command, meaning.path, output.strong)
-      return yield* output.raw(`${lines.join("\n")}\n`)
+      return yield* output.drawing(lines)
     }
     case "Run": {
       const level = yield* Either.mapLeft(

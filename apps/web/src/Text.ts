@@ -1,55 +1,17 @@
-/** Text as people may safely see it: what terminals obey is taken out, what turns reading order around is made visible. */
+/** Text as people may safely see it, and figures in words. */
+import * as Visible from "@causeway/protocol/Visible"
 
-// Built from text: the patterns consist of the control characters that they look for.
-const escapes = new RegExp(
-  [
-    String.raw`\u001b\[[0-?]*[ -/]*[@-~]`,
-    String.raw`\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)?`,
-    String.raw`\u001b[PX^_][^\u001b]*(?:\u001b\\)?`,
-    String.raw`\u001b[@-Z\\-_a-z]`,
-    String.raw`\u009b[0-?]*[ -/]*[@-~]`
-  ].join("|"),
-  "g"
-)
-// biome-ignore lint/complexity/useRegexLiterals: see above.
-const controls = new RegExp(String.raw`[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]`, "g")
-const turning = /[\u202a-\u202e\u2066-\u2069]/g
+/** Line ends are `\n`; what shows nothing, drives a terminal or turns the reading order around is written out. */
+export const clean = (text: string): string => Visible.text(text.replace(/\r\n?/g, "\n"))
 
-/** Without terminal escapes and control characters; line ends are `\n`; overrides of the reading order are spelled out. */
-export const clean = (text: string): string =>
-  text
-    .replace(escapes, "")
-    .replace(/\r\n?/g, "\n")
-    .replace(controls, "")
-    .replace(turning, (mark) => `⟦U+${mark.charCodeAt(0).toString(16).toUpperCase()}⟧`)
-
-/** What shows nothing and may change what a text means; joiners and selectors inside of emoji are left. */
-const unseen =
-  /(?:(?!\ufe0f)(?!(?<=\p{Extended_Pictographic}|\ufe0f|[\u{1f3fb}-\u{1f3ff}])\u200d)[\p{Default_Ignorable_Code_Point}\u2028\u2029])+/gu
-/** Marks that are spelled out one by one. */
-const SPELLED = 8
-
-/** What is going to be run or written, and names of files: {@link clean}, and nothing in it is invisible. */
-export const exact = (text: string): string =>
-  clean(text).replace(unseen, (run) => {
-    const marks = [...run]
-    return marks.length > SPELLED
-      ? `⟦${marks.length} invisible characters⟧`
-      : marks
-          .map((mark) => `⟦U+${mark.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}⟧`)
-          .join("")
-  })
+/** What is going to be run or written, and names of files: as {@link clean} shows it, a carriage return included. */
+export const exact = (text: string): string => Visible.text(text)
 
 /** A name or a command on one line, as {@link exact} shows it. */
-export const exactLine = (text: string, max = 200): string => line(exact(text.slice(0, max * 4)), max)
+export const exactLine = (text: string, max = 200): string => Visible.line(text, max)
 
-/** One line of at most `max` characters. */
-export const line = (text: string, max = 200): string => {
-  const whole = clean(text.slice(0, max * 4))
-    .replace(/\s+/g, " ")
-    .trim()
-  return whole.length <= max ? whole : `${whole.slice(0, max - 1)}…`
-}
+/** One line of at most `max` characters, cut after a whole one. */
+export const line = (text: string, max = 200): string => Visible.line(text, max)
 
 export const seconds = (millis: number): string =>
   millis < 1000

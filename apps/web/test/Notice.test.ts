@@ -41,7 +41,7 @@ describe("Notice", () => {
     const asking = session({ approvals: [approval("r1")] })
     expect(Notice.ofApproval(session(), asking)).toEqual({
       title: "Waits for approval",
-      body: "Work: Bash⟦U+202E⟧",
+      body: "Work: Bash\\u202e",
       tag: "session_1:approval",
       url: "#/session/session_1"
     })

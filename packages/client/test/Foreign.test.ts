@@ -113,7 +113,7 @@ describe("an answer that is not the hub's", () => {
         "Sessions.get: the hub did not answer (somebody in between answered 302 and points to https://portal.example; is the hub's address right?)"
       )
       expect(yield* words(foreign(403, "\u001b[31mno\u202e way"))).toBe(
-        'Sessions.get: the hub did not answer (somebody in between answered 403 with "[31mno way")'
+        'Sessions.get: the hub did not answer (somebody in between answered 403 with "\\u001b[31mno\\u202e way")'
       )
       expect(yield* words({ status: 200, body: '{"id":' })).toBe(
         "Sessions.get: the hub did not answer (the answer 200 was cut or changed on its way)"

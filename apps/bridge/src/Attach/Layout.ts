@@ -1,4 +1,5 @@
 /** Items of a conversation as rows. Pure; what was laid out once is kept for as long as the item is. */
+import * as Ansi from "@causeway/protocol/Ansi"
 import type * as Conversation from "@causeway/transcript/Conversation"
 import type * as Live from "@causeway/transcript/Live"
 import { array, object, string } from "@causeway/transcript/Read"
@@ -150,8 +151,43 @@ const approvalWords: { readonly [state: string]: string } = {
   cancelled: "no longer asked"
 }
 
+/** What a tool wrote, as characters with their colours. */
+const written = (text: string): ReadonlyArray<Ansi.Span> =>
+  Ansi.spans(text).map((span) => ({ ...span, text: clean(span.text) }))
+
+/** A row of a wrapped text in the colours of its characters, from `at` on; wrapping leaves out white space only. */
+const coloured = (
+  row: string,
+  spans: ReadonlyArray<Ansi.Span>,
+  place: { span: number; at: number },
+  tone: Row.Tone
+): Row.Row => {
+  const out: Array<{ text: string; style: Ansi.Style }> = []
+  for (const character of row) {
+    while (place.span < spans.length && !(spans[place.span]?.text.startsWith(character, place.at) ?? false)) {
+      place.at++
+      if (place.at >= (spans[place.span]?.text.length ?? 0)) {
+        place.span++
+        place.at = 0
+      }
+    }
+    const style = spans[place.span]?.style ?? Ansi.unstyled
+    place.at += character.length
+    const last = out.at(-1)
+    if (last?.style === style) last.text += character
+    else out.push({ text: character, style })
+  }
+  return out.map(({ style, text }) =>
+    style === Ansi.unstyled ? Row.segment(text, tone) : { ...Row.segment(text, tone), style }
+  )
+}
+
 const outcomeRows = (outcome: Conversation.Outcome, folded: boolean, columns: number): Array<Row.Row> => {
-  const text = clean(clipped(outcome.text)).trimEnd()
+  const spans = written(clipped(outcome.text))
+  const text = spans
+    .map((span) => span.text)
+    .join("")
+    .trimEnd()
   const tone: Row.Tone = outcome.isError ? "bad" : "dim"
   if (text === "") return []
   const lines = text.split("\n")
@@ -159,12 +195,24 @@ const outcomeRows = (outcome: Conversation.Outcome, folded: boolean, columns: nu
     const more = lines.length > 1 ? ` (+${lines.length - 1} lines, Ctrl-O)` : ""
     return [
       Row.fit(
-        [Row.segment("  | ", "dim"), Row.segment(lines[0] ?? "", tone), Row.segment(more, "dim")],
+        [
+          Row.segment("  | ", "dim"),
+          ...coloured(lines[0] ?? "", spans, { span: 0, at: 0 }, tone),
+          Row.segment(more, "dim")
+        ],
         columns
       )
     ]
   }
-  const rows = marked("  | ", text, tone, columns, "dim").slice(0, RESULT_ROWS_MAX)
+  const place = { span: 0, at: 0 }
+  const rows = wrap(text, columns - 4)
+    .slice(0, RESULT_ROWS_MAX)
+    .map(
+      (line, n): Row.Row => [
+        Row.segment(n === 0 ? "  | " : "    ", "dim"),
+        ...coloured(line, spans, place, tone)
+      ]
+    )
   return rows.length < RESULT_ROWS_MAX ? rows : [...rows, Row.row("  | … the log has the rest", "dim")]
 }
 

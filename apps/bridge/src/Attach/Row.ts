@@ -1,4 +1,5 @@
 /** Rows of the screen: clean text in tones, cut to the width that they are for. */
+import type * as Ansi from "@causeway/protocol/Ansi"
 import { truncate, width } from "./Text.ts"
 
 export type Tone = "plain" | "dim" | "strong" | "good" | "warn" | "bad" | "you" | "code" | "cursor"
@@ -6,6 +7,8 @@ export type Tone = "plain" | "dim" | "strong" | "good" | "warn" | "bad" | "you" 
 export interface Segment {
   readonly text: string
   readonly tone: Tone
+  /** Of what a tool wrote: its own colours, over those of the tone. */
+  readonly style?: Ansi.Style
 }
 
 export type Row = ReadonlyArray<Segment>

@@ -37,7 +37,7 @@ const connection = (model: Model.Model): Row.Row => {
       ]
     }
     case "Offline":
-      return [segment(`offline: ${state.error}`, "bad")]
+      return [segment(`offline: ${cleanLine(state.error)}`, "bad")]
   }
 }
 

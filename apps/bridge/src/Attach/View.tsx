@@ -3,6 +3,7 @@
  * `attach` loads.
  */
 import { Writable } from "node:stream"
+import type * as Ansi from "@causeway/protocol/Ansi"
 import { Box, render, Text } from "ink"
 import { memo } from "react"
 import type { Row, Segment, Tone } from "./Row.ts"
@@ -12,6 +13,10 @@ type Style = {
   readonly bold?: boolean
   readonly dimColor?: boolean
   readonly inverse?: boolean
+  readonly backgroundColor?: string
+  readonly italic?: boolean
+  readonly underline?: boolean
+  readonly strikethrough?: boolean
 }
 
 const styles: { readonly [T in Tone]: Style } = {
@@ -27,7 +32,25 @@ const styles: { readonly [T in Tone]: Style } = {
 }
 
 /** Attributes are no colours: they stay. */
-const withoutColour = ({ color: _, ...style }: Style): Style => style
+const withoutColour = ({ color: _, backgroundColor: __, ...style }: Style): Style => style
+
+const colourOf = (colour: Ansi.Colour): string =>
+  typeof colour === "number" ? `ansi256(${colour})` : `rgb(${colour.join(", ")})`
+
+const styleOf = ({ style, tone }: Segment): Style =>
+  style === undefined
+    ? styles[tone]
+    : {
+        ...styles[tone],
+        ...(style.foreground === undefined ? {} : { color: colourOf(style.foreground), dimColor: false }),
+        ...(style.background === undefined ? {} : { backgroundColor: colourOf(style.background) }),
+        ...(style.bold ? { bold: true, dimColor: false } : {}),
+        ...(style.dim ? { dimColor: true } : {}),
+        ...(style.italic ? { italic: true } : {}),
+        ...(style.underline ? { underline: true } : {}),
+        ...(style.strike ? { strikethrough: true } : {}),
+        ...(style.inverse ? { inverse: true } : {})
+      }
 
 const Line = memo(
   ({ row, colour }: { readonly row: Row; readonly colour: boolean }) => (
@@ -35,7 +58,7 @@ const Line = memo(
       {row.length === 0
         ? " "
         : row.map((segment, n) => {
-            const style = styles[segment.tone]
+            const style = styleOf(segment)
             return (
               // biome-ignore lint/suspicious/noArrayIndexKey: a segment is its place in the row
               <Text key={n} {...(colour ? style : withoutColour(style))}>
@@ -50,7 +73,12 @@ const Line = memo(
     before.row.length === after.row.length &&
     before.row.every((segment: Segment, n) => {
       const other = after.row[n]
-      return other !== undefined && other.text === segment.text && other.tone === segment.tone
+      return (
+        other !== undefined &&
+        other.text === segment.text &&
+        other.tone === segment.tone &&
+        other.style === segment.style
+      )
     })
 )
 

@@ -35,7 +35,7 @@ const list = Command.make("list", "Devices that are approved, and those that wai
           created_at: iso(request.createdAt)
         })
         yield* output.line(
-          `waiting   ${request.requestId}  ${Visible.text(request.name ?? request.clientId)} (${Visible.text(request.platform)}) wants ${Visible.text(request.role)}: ${Visible.text(request.scopes.join(", "))}`,
+          `waiting   ${request.requestId}  ${Visible.line(request.name ?? request.clientId)} (${Visible.line(request.platform)}) wants ${Visible.line(request.role)}: ${Visible.line(request.scopes.join(", "))}`,
           "warn"
         )
       }
@@ -50,7 +50,7 @@ const list = Command.make("list", "Devices that are approved, and those that wai
           last_seen_at: iso(device.lastSeenAt)
         })
         yield* output.line(
-          `approved  ${device.deviceId}  ${Visible.text(device.name ?? device.clientId)} (${Visible.text(device.platform)})`
+          `approved  ${device.deviceId}  ${Visible.line(device.name ?? device.clientId)} (${Visible.line(device.platform)})`
         )
       }
       if (waiting.length + approved.length === 0) {

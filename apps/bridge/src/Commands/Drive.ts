@@ -113,7 +113,7 @@ const answer = (found: Api.Session, approval: Api.PendingApproval, response: Jso
       sequence_num: sequenceNum
     })
     yield* output.line(
-      `${behavior === "allow" ? "allowed" : "denied"} ${Visible.text(approval.tool_name)} (${approval.tool_use_id})`,
+      `${behavior === "allow" ? "allowed" : "denied"} ${Visible.line(approval.tool_name)} (${Visible.line(approval.tool_use_id)})`,
       behavior === "allow" ? "good" : "warn"
     )
   })
@@ -139,7 +139,7 @@ export const approve = Command.make(
       const suggestions = request["permission_suggestions"]
       if (always && !(Array.isArray(suggestions) && suggestions.length > 0)) {
         return yield* new Failure({
-          message: `the agent suggests no rule for ${Visible.text(approval.tool_name)}`,
+          message: `the agent suggests no rule for ${Visible.line(approval.tool_name)}`,
           next: "approve it without --always"
         })
       }

@@ -14,49 +14,63 @@ import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
 import * as Session from "../Session.ts"
 
-const text = (value: unknown): string => {
-  if (typeof value === "string") return value
-  if (!Array.isArray(value)) return ""
-  return value
-    .map((block: unknown) => {
-      if (typeof block !== "object" || block === null) return ""
-      const fields = block as JsonObject
-      switch (fields["type"]) {
-        case "text":
-          return String(fields["text"] ?? "")
-        case "thinking":
-          return `(thinking) ${String(fields["thinking"] ?? "")}`
-        case "tool_use":
-          return `${String(fields["name"])} ${JSON.stringify(fields["input"])}`
-        case "tool_result":
-          return `-> ${text(fields["content"])}`
-        default:
-          return `[${String(fields["type"])}]`
+/** Words, or what a tool wrote. */
+interface Part {
+  readonly text: string
+  readonly isOutput: boolean
+}
+
+const words = (text: string): ReadonlyArray<Part> => (text === "" ? [] : [{ text, isOutput: false }])
+
+const partsOf = (value: unknown): ReadonlyArray<Part> => {
+  if (typeof value === "string") return words(value)
+  if (!Array.isArray(value)) return []
+  return value.flatMap((block: unknown): ReadonlyArray<Part> => {
+    if (typeof block !== "object" || block === null) return []
+    const fields = block as JsonObject
+    switch (fields["type"]) {
+      case "text":
+        return words(String(fields["text"] ?? ""))
+      case "thinking":
+        return words(`(thinking) ${String(fields["thinking"] ?? "")}`)
+      case "tool_use":
+        return words(`${String(fields["name"])} ${JSON.stringify(fields["input"])}`)
+      case "tool_result": {
+        const text = partsOf(fields["content"])
+          .map((part) => part.text)
+          .join("\n")
+        return [{ text: `-> ${text}`, isOutput: true }]
       }
-    })
-    .join("\n")
+      default:
+        return words(`[${String(fields["type"])}]`)
+    }
+  })
 }
 
 const member = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? (value as JsonObject)[name] : undefined
 
-/** What an event says, in one paragraph. */
-const describe = (event: Received): string => {
+/** What an event says. */
+const describe = (event: Received): ReadonlyArray<Part> => {
   const { payload } = event
   switch (event.event_type) {
     case "user":
     case "assistant":
-      return text(member(payload["message"], "content"))
+      return partsOf(member(payload["message"], "content"))
     case "result":
-      return `${String(payload["subtype"])}${payload["is_error"] === true ? ` (failed): ${String(payload["result"] ?? "")}` : ""}`
+      return words(
+        `${String(payload["subtype"])}${payload["is_error"] === true ? ` (failed): ${String(payload["result"] ?? "")}` : ""}`
+      )
     case "system":
-      return String(payload["subtype"] ?? "")
+      return words(String(payload["subtype"] ?? ""))
     case "control_request":
-      return `${String(member(payload["request"], "subtype"))} ${String(member(payload["request"], "tool_name") ?? "")}`
+      return words(
+        `${String(member(payload["request"], "subtype"))} ${String(member(payload["request"], "tool_name") ?? "")}`
+      )
     case "bridge_error":
-      return String(payload["message"] ?? payload["error"] ?? "")
+      return words(String(payload["message"] ?? payload["error"] ?? ""))
     default:
-      return ""
+      return []
   }
 }
 
@@ -86,16 +100,20 @@ export const logs = Command.make(
       yield* (follow ? events : Stream.takeUntil(events, (event) => event.sequence_num >= last)).pipe(
         Stream.runForEach((event) =>
           output.json
-            ? output.raw(
+            ? output.jsonLines(
                 `{"sequence_num":${event.sequence_num},"uuid":${JSON.stringify(event.event_id)},"source":"${event.source}",` +
                   `"created_at":${JSON.stringify(event.created_at)},"payload":${event.payloadText}}\n`
               )
             : Effect.zipRight(
                 output.line(
-                  `${event.sequence_num} ${event.created_at} ${event.source} ${Visible.text(event.event_type)}`,
+                  `${event.sequence_num} ${event.created_at} ${event.source} ${Visible.line(event.event_type)}`,
                   "dim"
                 ),
-                describe(event) === "" ? Effect.void : output.line(Visible.text(describe(event)))
+                Effect.forEach(
+                  describe(event),
+                  ({ isOutput, text }) => (isOutput ? output.output(text) : output.line(text)),
+                  { discard: true }
+                )
               )
         )
       )

@@ -82,7 +82,7 @@ const answer = (sessionId: SessionId, uuid: EventUuid, from: number) =>
             return Effect.zipRight(
               output.value({ event: "approval_requested", tool_use_id: toolUseId, tool_name: toolName }),
               output.progress(
-                `${Visible.text(toolName)} waits for your approval: approve ${sessionId} ${toolUseId}`
+                `${Visible.line(toolName)} waits for your approval: approve ${sessionId} ${Visible.line(toolUseId)}`
               )
             )
           }
@@ -154,7 +154,7 @@ export const send = Command.make(
         text: end.text,
         result: end.result
       })
-      yield* output.line(Visible.text(end.text))
+      yield* output.line(end.text)
       if (end._tag === "failed") {
         return yield* new Failure({
           message: end.reason === "failed" ? "the turn failed" : `the turn was ${end.reason}`,

@@ -97,11 +97,11 @@ const show = Command.make(
       ]
       for (const [name, value] of rows) {
         if (value !== null && value !== undefined)
-          yield* output.line(`${name.padEnd(14)}${Visible.text(String(value))}`)
+          yield* output.line(`${name.padEnd(14)}${Visible.line(String(value))}`)
       }
       for (const approval of found.pending_approvals ?? []) {
         yield* output.line(
-          `approval      ${approval.tool_use_id} ${Visible.text(approval.tool_name)} ${Visible.text(JSON.stringify(approval.input))}`,
+          `approval      ${Visible.line(approval.tool_use_id)} ${Visible.line(approval.tool_name)} ${Visible.line(JSON.stringify(approval.input))}`,
           "warn"
         )
       }
@@ -119,7 +119,7 @@ const rename = Command.make(
       const { id } = yield* Session.find(session, { _tag: "open" })
       yield* sessions.updateTitle(id, title).pipe(Effect.mapError(Remote.failure))
       yield* output.value({ event: "renamed", session_id: id, title })
-      yield* output.line(`${id} is now called ${Visible.text(title)}`)
+      yield* output.line(`${id} is now called ${Visible.line(title)}`)
     }).pipe(Remote.withHub(flags))
 )
 
@@ -177,7 +177,7 @@ const exportTranscript = Command.make(
           `mended so that a model takes it: ${words} (--verbatim writes the log as it is)`
         )
       }
-      if (Option.isNone(out)) return yield* Stream.runForEach(lines, output.raw)
+      if (Option.isNone(out)) return yield* Stream.runForEach(lines, output.jsonLines)
       const count = yield* lines.pipe(
         Stream.rechunk(256),
         Stream.broadcast(2, 16),

@@ -85,7 +85,7 @@ const list = Command.make("list", "Access tokens, without their secrets", Flags.
         revoked_at: iso(record.revokedAt)
       })
       yield* output.line(
-        `${record.id}  …${record.hint}  ${state.padEnd(32)} ${iso(record.createdAt) ?? ""}  ${Visible.text(record.name)}`
+        `${record.id}  …${record.hint}  ${state.padEnd(32)} ${iso(record.createdAt) ?? ""}  ${Visible.line(record.name)}`
       )
     }
   }).pipe(withDatabase(stateDir))

@@ -1,6 +1,7 @@
 // biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
 // biome-ignore-all lint/a11y/noNoninteractiveTabindex: what scrolls is scrolled by keyboard, too.
 /** Code, output and other text that keeps its lines. */
+import * as Ansi from "@causeway/protocol/Ansi"
 import { Check, Copy } from "lucide-react"
 import { memo, useEffect, useMemo, useState } from "react"
 import * as Text from "../Text.ts"
@@ -85,18 +86,56 @@ export const CopyButton = ({ text }: { readonly text: string }) => {
   )
 }
 
+const channel = (colour: Ansi.Colour): string | undefined =>
+  typeof colour !== "number"
+    ? `rgb(${colour.join(" ")})`
+    : colour < 16
+      ? // The theme's.
+        undefined
+      : colour < 232
+        ? `rgb(${[36, 6, 1].map((base) => [0, 95, 135, 175, 215, 255][Math.floor((colour - 16) / base) % 6]).join(" ")})`
+        : `rgb(${Array(3)
+            .fill(8 + (colour - 232) * 10)
+            .join(" ")})`
+
+const classOf = (style: Ansi.Style): string =>
+  [
+    ...(typeof style.foreground === "number" && style.foreground < 16 ? [`fg${style.foreground}`] : []),
+    ...(typeof style.background === "number" && style.background < 16 ? [`bg${style.background}`] : []),
+    ...(["bold", "dim", "italic", "underline", "strike", "inverse"] as const).filter((each) => style[each])
+  ].join(" ")
+
+/** What a tool wrote, in its colours. */
+const Coloured = ({ text }: { readonly text: string }) =>
+  Ansi.spans(text).map(({ style, text }, key) => {
+    const className = classOf(style)
+    const color = style.foreground === undefined ? undefined : channel(style.foreground)
+    const backgroundColor = style.background === undefined ? undefined : channel(style.background)
+    return className === "" && color === undefined && backgroundColor === undefined ? (
+      text
+    ) : (
+      <span key={key} className={`ansi ${className}`} style={{ color, backgroundColor }}>
+        {text}
+      </span>
+    )
+  })
+
 /** A text as it is, of any length; what `scrolls` by itself is reached by keyboard, too. */
 export const Long = ({
   text,
   className,
-  scrolls = true
+  scrolls = true,
+  isOutput = false
 }: {
   readonly text: string
   readonly className: string
   readonly scrolls?: boolean
+  /** Whether a tool wrote it, with colours. */
+  readonly isOutput?: boolean
 }) => {
   const [whole, setWhole] = useState(false)
-  const shown = Text.clean(whole ? text : text.slice(0, LONG))
+  const part = whole ? text : text.slice(0, LONG)
+  const shown = isOutput ? <Coloured text={part} /> : Text.clean(part)
   return (
     <>
       {scrolls ? (

@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
 /** One item of the conversation. */
+import * as Ansi from "@causeway/protocol/Ansi"
 import type { Item, ToolCall } from "@causeway/transcript/Conversation"
 import * as Preview from "@causeway/transcript/Preview"
 import { object, string } from "@causeway/transcript/Read"
@@ -213,9 +214,13 @@ const Tool = ({
             <div className="outcome">
               <div className="codebar">
                 <span>{call.result.isError ? "error" : "output"}</span>
-                <CopyButton text={call.result.text} />
+                <CopyButton text={Ansi.plain(call.result.text)} />
               </div>
-              <Long text={call.result.text} className={`code result${call.result.isError ? " bad" : ""}`} />
+              <Long
+                text={call.result.text}
+                className={`code result${call.result.isError ? " bad" : ""}`}
+                isOutput
+              />
             </div>
           )}
         </>
@@ -303,7 +308,7 @@ const body = (shown: Visible.Shown, context: Context): ReactNode => {
     case "tool_result":
       return (
         <Fold className={`tool${item.outcome.isError ? " bad" : ""}`} summary="Result of an earlier call">
-          {() => <Long text={item.outcome.text} className="code" />}
+          {() => <Long text={item.outcome.text} className="code" isOutput />}
         </Fold>
       )
     case "plan":

@@ -2,10 +2,12 @@
  * One HTTP call: who is calling, the request, the bound on its time, and the answer with its text read. Every service
  * of this package calls through here, so headers, refreshes and scrubbing are in one place. Source: spec 1 §1.
  */
+
 import * as Wire from "@causeway/protocol/Headers"
 import type { EnvironmentId, SessionId } from "@causeway/protocol/Ids"
 import { pathSegment } from "@causeway/protocol/Ids"
 import * as TransportFailure from "@causeway/protocol/TransportFailure"
+import * as Visible from "@causeway/protocol/Visible"
 import { extractErrorDetail } from "@causeway/protocol/WireError"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
@@ -78,7 +80,7 @@ const redact = (text: string, secret: Redacted.Redacted): string => {
 /** Takes a secret out of words that somebody else wrote. */
 export const scrub = (text: string, secret: Redacted.Redacted): string => {
   const clean = redact(text, secret)
-  return clean.length > DETAIL_MAX ? `${clean.slice(0, DETAIL_MAX)}…` : clean
+  return Visible.clip(clean, DETAIL_MAX)
 }
 
 /** Longest `Retry-After` that is believed of the hub, and of somebody in between. */

@@ -5,7 +5,9 @@
  * a log; every other one is an outage, whatever its status: a proxy's 404 while the hub restarts, a portal's redirect, a
  * page. A success is believed where it is JSON or empty; from where the mark was seen once, only with the mark.
  */
+
 import { HUB_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
+import * as Visible from "@causeway/protocol/Visible"
 
 export interface Seen {
   readonly status: number
@@ -69,15 +71,8 @@ export const of = (config: object): Hubs => {
 
 const WORDS_MAX = 80
 
-/** Plain words of somebody unknown: one line, printable. */
-const plain = (text: string): string => {
-  const words = text
-    .slice(0, 10_000)
-    .replace(/[^\x20-\x7e\u00a1-\u024f]+/g, " ")
-    .replace(/\s+/g, " ")
-    .trim()
-  return words.length > WORDS_MAX ? `${words.slice(0, WORDS_MAX)}…` : words
-}
+/** Words of somebody unknown: one line, nothing hidden in it. */
+const plain = (text: string): string => Visible.line(text, WORDS_MAX)
 
 const named = (what: string, words: string): string => (words === "" ? what : `${what} "${words}"`)
 

@@ -4,7 +4,9 @@
  *
  * One fiber reads; the log never waits for it. What happened while the hub was away is told by nobody.
  */
+
 import { compatSessionId } from "@causeway/protocol/Ids"
+import * as Visible from "@causeway/protocol/Visible"
 import { Bus } from "@causeway/store/Bus"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
@@ -35,8 +37,10 @@ const DAY_SECONDS = 24 * 60 * 60
 
 /** One line, without what could turn it round or hide in it, of at most `max` characters. */
 export const plain = (text: string, max: number): string => {
-  const line = [...text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ").trim()]
-  return line.length <= max ? line.join("") : `${line.slice(0, max - 1).join("")}…`
+  const line = Visible.bare(text.slice(0, max * 8))
+    .replace(/\s+/g, " ")
+    .trim()
+  return Visible.clip(line, max)
 }
 
 /** What an event of a session's log is worth telling; undefined for most. */

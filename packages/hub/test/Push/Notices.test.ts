@@ -1,4 +1,5 @@
 import * as Payload from "@causeway/protocol/Payload"
+import * as Visible from "@causeway/protocol/Visible"
 import type { ReadableEvent } from "@causeway/transcript/Read"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import { describe, expect, it } from "@effect/vitest"
@@ -73,7 +74,9 @@ describe("news", () => {
     ([parts, max]) => {
       const line = Notices.plain(parts.join(""), max)
       expect([...line].length).toBeLessThanOrEqual(max)
-      expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+      expect(line).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u)
+      // Joined emoji are whole; nothing else is hidden in it.
+      expect(Visible.text(line)).toBe(line)
     }
   )
 })

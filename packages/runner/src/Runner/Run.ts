@@ -1,5 +1,7 @@
 /** A run: one prompt given to an agent, from its launch to its result. Source: spec 3 §1. */
+
 import { EventUuid, SessionId } from "@causeway/protocol/Ids"
+import * as Visible from "@causeway/protocol/Visible"
 import type * as SessionRow from "@causeway/transcript/SessionRow"
 import * as Usage from "@causeway/transcript/Usage"
 import * as Schema from "effect/Schema"
@@ -66,12 +68,7 @@ export const info = (run: Run, row: SessionRow.SessionRow): RunInfo => {
   const line = run.query.replaceAll(/\s+/g, " ").trim()
   return {
     ...run,
-    summary:
-      line.length > SUMMARY_MAX
-        ? `${Array.from(line)
-            .slice(0, SUMMARY_MAX - 1)
-            .join("")}…`
-        : line,
+    summary: Visible.clip(line, SUMMARY_MAX),
     title: run.title ?? row.title,
     modelId,
     modelFamily: families.find((each) => modelId?.toLowerCase().includes(each)) ?? null,
