@@ -69,9 +69,33 @@ const bodyOf = (incoming: IncomingMessage): Promise<Buffer> =>
     incoming.on("error", reject)
   })
 
-/** A proxy of the hub at `target`, for the life of the scope. */
-export const make = (target: { readonly port: number }): Effect.Effect<Proxy, never, Scope.Scope> =>
+/** How a proxy changes what it passes on. Default: not at all. */
+export interface Manner {
+  /** Path under which it serves the hub, `/tools/causeway`; everything else is not its. */
+  readonly base?: string
+  /** Whether the hub gets that path too. */
+  readonly keepsBase?: boolean
+  /** What `Host` becomes. */
+  readonly host?: string
+  /** Headers that it sets. */
+  readonly headers?: { readonly [name: string]: string }
+}
+
+/** A proxy of the hub at `target`, for the life of the scope. The port may become known later. */
+export const make = (
+  target: { readonly port: number },
+  manner: Manner = {}
+): Effect.Effect<Proxy, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const { base = "", headers: set = {}, host, keepsBase = false } = manner
+    /** The path that the hub gets; undefined where this proxy serves nothing. */
+    const pathOf = (url: string): string | undefined =>
+      base === "" ? url : url.startsWith(`${base}/`) ? (keepsBase ? url : url.slice(base.length)) : undefined
+    const headersOf = (incoming: IncomingMessage) => ({
+      ...incoming.headers,
+      ...(host === undefined ? {} : { host }),
+      ...set
+    })
     let rule: Rule = () => pass
     const seen: Proxy["seen"] = []
     const sockets = new Set<Socket>()
@@ -87,8 +111,8 @@ export const make = (target: { readonly port: number }): Effect.Effect<Proxy, ne
           host: "127.0.0.1",
           port: target.port,
           method: incoming.method,
-          path: incoming.url,
-          headers: incoming.headers,
+          path: pathOf(incoming.url ?? "/"),
+          headers: headersOf(incoming),
           agent: false
         },
         (answer) => {
@@ -125,7 +149,7 @@ export const make = (target: { readonly port: number }): Effect.Effect<Proxy, ne
       bodyOf(incoming).then(
         (body) => {
           const asked = { method: incoming.method ?? "", path: incoming.url ?? "", bytes: body.length }
-          const action = rule(asked)
+          const action = pathOf(asked.path) === undefined ? page(404, "404 Not Found") : rule(asked)
           seen.push({ ...asked, action: action._tag })
           if (action._tag === "Cut") return response.destroy()
           if (action._tag === "Answer") {
@@ -140,7 +164,7 @@ export const make = (target: { readonly port: number }): Effect.Effect<Proxy, ne
     server.on("connection", kept)
     server.on("upgrade", (incoming, socket, head) => {
       const asked = { method: "UPGRADE", path: incoming.url ?? "", bytes: 0 }
-      const action = rule(asked)
+      const action = pathOf(asked.path) === undefined ? page(404, "404 Not Found") : rule(asked)
       seen.push({ ...asked, action: action._tag })
       socket.on("error", () => socket.destroy())
       if (action._tag === "Answer") {
@@ -151,10 +175,8 @@ export const make = (target: { readonly port: number }): Effect.Effect<Proxy, ne
       }
       if (action._tag !== "Pass" && action._tag !== "Hold") return socket.destroy()
       const upstream = connect(target.port, "127.0.0.1", () => {
-        const lines = [`${incoming.method} ${incoming.url} HTTP/1.1`]
-        for (let n = 0; n < incoming.rawHeaders.length; n += 2) {
-          lines.push(`${incoming.rawHeaders[n]}: ${incoming.rawHeaders[n + 1]}`)
-        }
+        const lines = [`${incoming.method} ${pathOf(asked.path)} HTTP/1.1`]
+        for (const [name, value] of Object.entries(headersOf(incoming))) lines.push(`${name}: ${value}`)
         upstream.write(`${lines.join("\r\n")}\r\n\r\n`)
         upstream.write(head)
         socket.pipe(upstream)

@@ -43,6 +43,10 @@ export const serving = {
     value: "URL",
     description: "Where others reach it (CAUSEWAY_PUBLIC_URL)"
   }),
+  trustedProxy: Flag.repeated("trusted-proxy", {
+    value: "ADDRESS",
+    description: "A proxy, or its network, that is believed; repeated"
+  }),
   pushContact: Flag.text("push-contact", {
     value: "ADDRESS",
     description: "Your e-mail or https address, for push services"

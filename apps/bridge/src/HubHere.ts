@@ -22,6 +22,7 @@ import { Output } from "./Output.ts"
 import * as PageAddress from "./PageAddress.ts"
 import * as PushContact from "./PushContact.ts"
 import * as StateDirectory from "./StateDirectory.ts"
+import * as TrustedProxies from "./TrustedProxies.ts"
 import { version } from "./version.ts"
 
 // --- A hub of this process ---------------------------------------------------
@@ -31,6 +32,7 @@ export interface Flags {
   readonly host: Option.Option<string>
   readonly port: Option.Option<number>
   readonly publicUrl: Option.Option<string>
+  readonly trustedProxy: ReadonlyArray<string>
   readonly pushContact: Option.Option<string>
   readonly databaseUrl: Option.Option<string>
 }
@@ -106,6 +108,7 @@ export const serve = (flags: Flags, stateDir: string, directory?: string) =>
     const held = yield* StateDirectory.becomeHub(stateDir, { directory })
     const filename = yield* database(flags.databaseUrl, stateDir)
     const publicUrl = yield* publicAddress(flags.publicUrl)
+    const trustedProxies = yield* TrustedProxies.named(flags.trustedProxy)
     const pushContact = yield* PushContact.named(flags.pushContact)
     yield* StateDirectory.reserve(filename)
     const context = yield* Layer.build(
@@ -114,6 +117,7 @@ export const serve = (flags: Flags, stateDir: string, directory?: string) =>
         host: Option.getOrElse(flags.host, () => DEFAULTS.host),
         port: Option.getOrElse(flags.port, () => DEFAULTS.port),
         ...(Option.isSome(publicUrl) ? { publicUrl: publicUrl.value } : {}),
+        trustedProxies,
         page,
         gateway: {
           version,
@@ -213,6 +217,7 @@ const named = (flags: Flags): ReadonlyArray<string> =>
     Option.as(flags.host, "--host"),
     Option.as(flags.port, "--port"),
     Option.as(flags.publicUrl, "--public-url"),
+    flags.trustedProxy.length === 0 ? Option.none() : Option.some("--trusted-proxy"),
     Option.as(flags.pushContact, "--push-contact"),
     Option.as(flags.databaseUrl, "--database-url")
   ].flatMap(Option.toArray)

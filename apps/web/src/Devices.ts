@@ -33,6 +33,8 @@ export interface Listing {
 export interface Code {
   readonly code: string
   readonly expiresAt: number
+  /** Where others open the page; null where the hub was not told. */
+  readonly page: string | null
 }
 
 export interface Devices {
@@ -96,7 +98,9 @@ export const make = (gateway: Pick<Gateway.Gateway, "call">, own: () => string):
       call("device.code.create", {}, (json) => {
         const code = name(json["code"])
         const expiresAt = amount(json["expiresAtMs"])
-        return code === null || expiresAt === null ? undefined : { code, expiresAt }
+        return code === null || expiresAt === null
+          ? undefined
+          : { code, expiresAt, page: string(json["page"]) }
       })
   }
 }

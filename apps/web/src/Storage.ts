@@ -17,6 +17,22 @@ export interface Storage {
 
 type Kept = Pick<globalThis.Storage, "getItem" | "setItem" | "removeItem">
 
+/**
+ * The name under which the page at `path` (`/`, `/tools/causeway/`) keeps something: pages of one origin share what is kept,
+ * and under other paths there may be other hubs.
+ */
+export const nameOf = (path: string, key: string): string => (path === "/" ? key : `${path}${key}`)
+
+/** The storage of the page at `path` alone. */
+export const under = (path: string, open: () => Kept) => (): Kept => {
+  const kept = open()
+  return {
+    getItem: (key) => kept.getItem(nameOf(path, key)),
+    setItem: (key, value) => kept.setItem(nameOf(path, key), value),
+    removeItem: (key) => kept.removeItem(nameOf(path, key))
+  }
+}
+
 /** Where the page asks whether anything is kept at all. */
 const PROBE = "probe"
 

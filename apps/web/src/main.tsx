@@ -18,9 +18,12 @@ import { SignIn } from "./ui/SignIn.tsx"
 
 const root = createRoot(document.getElementById("app") ?? document.body)
 
+/** Where this page is, with the path under which a proxy serves the hub. */
+const here = new URL(".", location.href)
+
 /** For this browser, all tabs of it; and for this tab alone. */
-const storage = Storage.make(() => localStorage)
-const ofTab = Storage.make(() => sessionStorage)
+const storage = Storage.make(Storage.under(here.pathname, () => localStorage))
+const ofTab = Storage.make(Storage.under(here.pathname, () => sessionStorage))
 const credentials = Credentials.make(storage, (bytes) => crypto.getRandomValues(new Uint8Array(bytes)))
 
 const after = (millis: number, then: () => void): (() => void) => {
@@ -67,7 +70,7 @@ const enter = (ticket: Credentials.Ticket | null): void => {
   const made = Model.make({
     gateway: {
       open: (on) => {
-        const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/gateway`)
+        const socket = new WebSocket(new URL("gateway", here).href.replace(/^http/, "ws"))
         socket.onmessage = (event) => {
           if (typeof event.data === "string") on.message(event.data)
         }
@@ -136,7 +139,7 @@ document.addEventListener("visibilitychange", () => {
 Seen.follow(window)
 // Another tab has signed out, or in.
 addEventListener("storage", (event) => {
-  if (event.key !== Credentials.GRANT) return
+  if (event.key !== Storage.nameOf(here.pathname, Credentials.GRANT)) return
   if (event.newValue === null) signIn(null)
   else if (model === undefined) enter(null)
 })

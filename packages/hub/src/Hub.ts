@@ -32,10 +32,12 @@ import * as Auth from "./Auth/Auth.ts"
 import * as CodeSessionRoutes from "./CodeSessions/Routes.ts"
 import * as Streams from "./CodeSessions/Streams.ts"
 import * as Config from "./Config.ts"
+import { TrustedProxies } from "./Forwarded.ts"
 import * as GatewayConfig from "./Gateway/Config.ts"
 import type { Gateway } from "./Gateway/Gateway.ts"
 import * as GatewayLayer from "./Gateway/Layer.ts"
 import * as IngressRoutes from "./Ingress/Routes.ts"
+import * as Networks from "./Networks.ts"
 import * as OpsRoutes from "./Ops/Routes.ts"
 import * as Page from "./Page/Page.ts"
 import { PublicUrl } from "./PublicUrl.ts"
@@ -60,8 +62,10 @@ export class Hub extends Context.Tag("@causeway/hub/Hub")<
 export interface Options extends Partial<Config.HubConfig> {
   /** SQLite file, or `:memory:`. */
   readonly filename: string
-  /** Where others reach this hub; default: the address that each of them used. */
+  /** Where others reach this hub, base path included; default: the address that each of them used. */
   readonly publicUrl?: string
+  /** Proxies whose word of who asks, and how, counts; default: nobody's. */
+  readonly trustedProxies?: Networks.Networks
   /** Directory of the page's files; default: no page. */
   readonly page?: string
   readonly gateway?: GatewayOptions
@@ -208,5 +212,6 @@ export const layer = (
     Layer.provide(Config.layer(options)),
     Layer.provide(options.page === undefined ? Page.layerNone : Page.layer(options.page)),
     Layer.provide(Layer.succeed(PublicUrl, options.publicUrl)),
+    Layer.provide(Layer.succeed(TrustedProxies, options.trustedProxies ?? Networks.none)),
     Layer.provide(NodeContext.layer)
   )

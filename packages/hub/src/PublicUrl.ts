@@ -1,29 +1,42 @@
-/** The address under which others reach this hub: it stands in work secrets and in the answers to `…/bridge`. */
+/**
+ * The address under which others reach this hub, base path included. It stands in work secrets and in the answers to
+ * `…/bridge`, its origin is that of the page, and its path is taken off requests that still have it.
+ */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Forwarded from "./Forwarded.ts"
 
 /**
- * The configured address, without a trailing slash. Default: none; then each caller is told the address that it used
- * (its `Host` header), so that a hub behind any name works without being told its own.
+ * The address that this hub was told to have. Default: none; then each caller is told the address that it used, so that a
+ * hub behind any name works without being told its own.
  */
 export class PublicUrl extends Context.Reference<PublicUrl>()("@causeway/hub/PublicUrl", {
   defaultValue: (): string | undefined => undefined
 }) {}
 
-/** Header values as both doors have them. */
-export interface Headers {
-  readonly [name: string]: string | ReadonlyArray<string> | undefined
-}
+/** The address to tell a caller. */
+export const of = (configured: string | undefined, { host, prefix, scheme }: Forwarded.Caller): string =>
+  configured === undefined ? `${scheme}://${host ?? "127.0.0.1"}${prefix}` : configured.replace(/\/+$/, "")
 
-const first = (value: string | ReadonlyArray<string> | undefined): string | undefined =>
-  typeof value === "string" ? value : value?.[0]
+/** Tells each caller where it reaches this hub. */
+export const tell: Effect.Effect<(arrived: Forwarded.Arrived) => string> = Effect.gen(function* () {
+  const configured = yield* PublicUrl
+  const trusted = yield* Forwarded.TrustedProxies
+  return (arrived) => of(configured, Forwarded.read(arrived, trusted))
+})
 
-/** A host, with or without a port, as a URL may hold it. */
-const authority = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?$/
+const parsed = (configured: string | undefined): URL | undefined =>
+  configured !== undefined && URL.canParse(configured) ? new URL(configured) : undefined
 
-/** The address to tell the sender of these headers. */
-export const of = (configured: string | undefined, headers: Headers): string => {
-  if (configured !== undefined) return configured.replace(/\/+$/, "")
-  const host = first(headers["host"]) ?? ""
-  const scheme = first(headers["x-forwarded-proto"]) === "https" ? "https" : "http"
-  return `${scheme}://${authority.test(host) ? host : "127.0.0.1"}`
-}
+/** The origin of the page where this hub was told its address. */
+export const originOf = (configured: string | undefined): string | undefined => parsed(configured)?.origin
+
+/** The path of the address, `/tools/causeway`; "" where it has none. */
+export const basePath = (configured: string | undefined): string =>
+  parsed(configured)?.pathname.replace(/\/+$/, "") ?? ""
+
+/** The rest of a path behind the base path; undefined where it does not stand there. "" is the base path itself. */
+export const within = (base: string, path: string): string | undefined =>
+  base !== "" && path.startsWith(base) && (path.length === base.length || path[base.length] === "/")
+    ? path.slice(base.length)
+    : undefined

@@ -25,6 +25,7 @@ import type * as Scope from "effect/Scope"
 import * as BareDoor from "./BareDoor.ts"
 import { Config } from "./Config.ts"
 import * as OwnEnvelope from "./OwnEnvelope.ts"
+import * as PublicUrl from "./PublicUrl.ts"
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 
@@ -46,7 +47,8 @@ export class NodeServer extends Context.Tag("@causeway/hub/NodeServer")<
   NodeServer,
   {
     readonly server: HttpServer
-    /** Takes the upgrade requests of one path until the scope closes; those of other paths are refused with 404. */
+    /** Takes the upgrade requests of one path, with or without the base path before it, until the scope closes; those of
+     * other paths are refused with 404. */
     readonly onUpgrade: (path: string, handler: UpgradeHandler) => Effect.Effect<void, never, Scope.Scope>
     /** Completes when the server begins to stop. Streams and long polls race with it. */
     readonly stopping: Effect.Effect<void>
@@ -84,6 +86,7 @@ export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
   NodeServer,
   Effect.gen(function* () {
     const config = yield* Config
+    const base = PublicUrl.basePath(yield* PublicUrl.PublicUrl)
     const stopping = yield* Deferred.make<void>()
     const upgrades = new Map<string, UpgradeHandler>()
     // Keep-alive probes find peers that are gone without a word.
@@ -100,7 +103,8 @@ export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
     server.on("upgrade", (request, socket, head) => {
       socket.on("error", () => socket.destroy())
       const path = (request.url ?? "").split("?", 1)[0] ?? ""
-      const handler = upgrades.get(path)
+      const behind = PublicUrl.within(base, path)
+      const handler = upgrades.get(path) ?? (behind === undefined ? undefined : upgrades.get(behind || "/"))
       if (handler === undefined) {
         OwnEnvelope.refuse(socket, WireError.NotFound.of("nothing is upgraded at this path"))
       } else handler(request, socket, head)
@@ -196,18 +200,48 @@ const refuse = (
   }
 }
 
+/** Where a request leads, the query included; `moved`: to the same with a slash at its end, without which nothing beside it is found. */
+type Routed =
+  | { readonly _tag: "Here"; readonly url: string; readonly match: BareDoor.Match }
+  | { readonly _tag: "Moved"; readonly location: string }
+
+/**
+ * Finds the route of a request. A proxy may have taken the base path off or not: what is no route as it stands is looked up
+ * behind it.
+ */
+const find = (table: BareDoor.Table, base: string, method: string, url: string): Routed => {
+  const mark = url.indexOf("?")
+  const path = mark === -1 ? url : url.slice(0, mark)
+  const query = mark === -1 ? "" : url.slice(mark)
+  const match = table.match(method, path)
+  const behind = match._tag === "NotFound" ? PublicUrl.within(base, path) : undefined
+  if (behind === undefined) return { _tag: "Here", url, match }
+  if (behind === "" && (method === "GET" || method === "HEAD")) {
+    return { _tag: "Moved", location: `${base}/${query}` }
+  }
+  const rest = behind === "" ? "/" : behind
+  return { _tag: "Here", url: `${rest}${query}`, match: table.match(method, rest) }
+}
+
 /** Answers every request by the table, and the rest with the errors that both doors share. */
 const handler =
   (
     table: BareDoor.Table,
+    base: string,
     config: { readonly bodyLimitBytes: number },
     runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   ) =>
   (incoming: IncomingMessage, response: ServerResponse): void => {
-    const url = incoming.url ?? "/"
+    const routed = find(table, base, incoming.method ?? "GET", incoming.url ?? "/")
+    if (routed._tag === "Moved") {
+      send(response, { status: 308, body: "", headers: { location: routed.location } })
+      return
+    }
+    const { match, url } = routed
+    // HttpApi's door routes by it once more.
+    incoming.url = url
     const mark = url.indexOf("?")
     const path = mark === -1 ? url : url.slice(0, mark)
-    const match = table.match(incoming.method ?? "GET", path)
     if (match._tag !== "Found") {
       refuse(incoming, response, match)
       return
@@ -272,7 +306,8 @@ export const serve = (
       fiber.addObserver(() => fibers.delete(fiber))
       return fiber
     }
-    const onRequest = handler(BareDoor.table(routes), config, runFork)
+    const base = PublicUrl.basePath(yield* PublicUrl.PublicUrl)
+    const onRequest = handler(BareDoor.table(routes), base, config, runFork)
     yield* Effect.acquireRelease(
       Effect.sync(() => server.on("request", onRequest)),
       // After the server has closed only requests without a connection can be left.

@@ -86,7 +86,7 @@ const watch = (page: Page, hub: string, { problems, sockets }: Profile): void =>
   page.on("popup", (popup) => problems.push(`popup: ${popup.url()}`))
 }
 
-/** Opens a browser profile that may talk to the hub at `hub` alone. */
+/** Opens a browser profile that may talk to the hub at `hub` alone, under its path where it has one. */
 export const open = (browser: Browser, hub: string, options: BrowserContextOptions = {}) =>
   Effect.acquireRelease(
     Effect.promise(async (): Promise<Profile> => {
@@ -94,14 +94,20 @@ export const open = (browser: Browser, hub: string, options: BrowserContextOptio
       // A bound for a machine under load, not an expectation.
       context.setDefaultTimeout(60_000)
       const profile: Profile = { context, problems: [], sockets: [] }
-      const { port } = new URL(hub)
+      const { pathname, port } = new URL(hub)
+      const base = pathname.replace(/\/$/, "")
       context.on("page", (page) => watch(page, hub, profile))
       // Those of the service worker, too.
       context.on("request", (request) => {
         const url = new URL(request.url())
         if (url.protocol === "data:" || url.protocol === "blob:") return
         const own = url.hostname === "127.0.0.1" && url.port === port
-        if (!own || request.method() !== "GET" || !isStatic(url.pathname))
+        if (
+          !own ||
+          request.method() !== "GET" ||
+          !url.pathname.startsWith(base) ||
+          !isStatic(url.pathname.slice(base.length))
+        )
           profile.problems.push(`request: ${request.method()} ${request.url()}`)
       })
       return profile

@@ -30,7 +30,7 @@ export const begin = async (
 
 /** Goes to a part of the page by its address. */
 export const go = async (page: Page, fragment: string): Promise<void> => {
-  await page.goto(`${new URL(page.url()).origin}/${fragment}`)
+  await page.goto(`${new URL(".", page.url()).href}${fragment}`)
 }
 
 /** Opens a session by its address. */

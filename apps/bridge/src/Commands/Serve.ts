@@ -208,6 +208,8 @@ const eventValue = (event: BridgeEvent.BridgeEvent) => ({
 
 interface Ready {
   readonly url: string
+  /** Where other machines reach it, where that is known. */
+  readonly others?: string | undefined
   readonly token?: Redacted.Redacted
   readonly code?: Devices.Code
   readonly sessionId?: SessionId
@@ -221,6 +223,7 @@ const announce = (ready: Ready) =>
       event: "ready",
       url: ready.url,
       gateway_url: ready.url.replace(/^http/, "ws"),
+      ...(ready.others === undefined ? {} : { public_url: ready.others }),
       ...(ready.token === undefined ? {} : { token: Redacted.value(ready.token) }),
       ...(ready.code === undefined
         ? {}
@@ -241,6 +244,7 @@ const announceHub = (hub: HubHere.RunningHub, more: Pick<Ready, "sessionId" | "e
     const code = output.json ? yield* hub.code("printed at the start") : undefined
     yield* announce({
       url: hub.url,
+      others: Option.getOrUndefined(hub.others),
       ...(hub.made ? { token: hub.token } : {}),
       ...(code === undefined ? {} : { code }),
       ...more

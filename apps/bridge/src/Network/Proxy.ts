@@ -2,7 +2,8 @@
  * Which proxy a call goes through, by the variables that other programs obey too: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`
  * and `NO_PROXY`, in small letters first. This machine itself is always reached directly.
  */
-import { BlockList, isIP } from "node:net"
+import { isIP } from "node:net"
+import * as Networks from "@causeway/hub/Networks"
 import * as Either from "effect/Either"
 
 export type Variables = { readonly [name: string]: string | undefined }
@@ -26,20 +27,6 @@ const proxy = (name: string, value: string | undefined): Either.Either<URL | und
     : Either.left(`${name} names a proxy of another kind (${url.protocol}); http: and https: are understood`)
 }
 
-const addresses = (entries: ReadonlyArray<string>): BlockList => {
-  const list = new BlockList()
-  for (const entry of entries) {
-    const [address = "", prefix] = entry.replace(/^\[|\]$/g, "").split("/")
-    const family = isIP(address)
-    if (family === 0) continue
-    const type = family === 6 ? "ipv6" : "ipv4"
-    const bits = prefix === undefined ? (family === 6 ? 128 : 32) : Number(prefix)
-    if (Number.isInteger(bits) && bits >= 0 && bits <= (family === 6 ? 128 : 32))
-      list.addSubnet(address, bits, type)
-  }
-  return list
-}
-
 const portOf = (url: URL): string =>
   url.port !== "" ? url.port : /^(https|wss):$/.test(url.protocol) ? "443" : "80"
 
@@ -48,7 +35,7 @@ const isExcepted = (value: string): ((url: URL) => boolean) => {
     .toLowerCase()
     .split(/[\s,]+/)
     .filter((entry) => entry !== "")
-  const listed = addresses(["127.0.0.0/8", "::1", ...entries])
+  const listed = Networks.among(["127.0.0.0/8", "::1", ...entries])
   return (url) => {
     const host = url.hostname
       .toLowerCase()
@@ -56,7 +43,7 @@ const isExcepted = (value: string): ((url: URL) => boolean) => {
       .replace(/\.$/, "")
     const family = isIP(host)
     if (family !== 0) {
-      if (listed.check(host, family === 6 ? "ipv6" : "ipv4")) return true
+      if (listed.has(host)) return true
     } else if (host === "localhost" || host.endsWith(".localhost")) return true
     return entries.some((entry) => {
       if (entry === "*") return true

@@ -34,7 +34,8 @@ const Invitation = ({ code, again }: { readonly code: Devices.Code; readonly aga
   const now = useNow(1000)
   const [copied, setCopied] = useState<boolean | null>(null)
   const field = useRef<HTMLInputElement>(null)
-  const address = Route.toCode(`${location.origin}${location.pathname}`, code.code)
+  const page = new URL(code.page ?? ".", location.href)
+  const address = Route.toCode(page.href, code.code)
   const left = code.expiresAt - now
   if (left <= 0) {
     return (
@@ -85,10 +86,10 @@ const Invitation = ({ code, again }: { readonly code: Devices.Code; readonly aga
           This browser does not let the page copy: select the address and copy it by hand.
         </p>
       ) : null}
-      {isLoopback(location.hostname) ? (
+      {isLoopback(page.hostname) ? (
         <p className="note warn">
-          A phone cannot reach this address: {location.hostname} means each machine itself. Open this page by
-          the machine's name or address in your network, and make a code there.
+          A phone cannot reach this address: {page.hostname} means each machine itself. Open this page by the
+          machine's name or address in your network, and make a code there.
         </p>
       ) : null}
       <p className="note">

@@ -7,6 +7,7 @@ import { Sessions } from "@causeway/store/Sessions"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { Auth } from "../Auth/Auth.ts"
 import { wired } from "../Failure.ts"
@@ -17,7 +18,7 @@ export const layer = HttpApiBuilder.group(CausewayApi, "codeSessions", (handlers
   Effect.gen(function* () {
     const auth = yield* Auth
     const sessions = yield* Sessions
-    const publicUrl = yield* PublicUrl.PublicUrl
+    const tellAddress = yield* PublicUrl.tell
     return handlers
       .handle("create", () => answeredAtTheBareDoor)
       .handle("teleportEvents", () => answeredAtTheBareDoor)
@@ -30,10 +31,10 @@ export const layer = HttpApiBuilder.group(CausewayApi, "codeSessions", (handlers
           }
           const epoch = yield* sessions.nextEpoch(key, { token: true }).pipe(wired)
           const issued = yield* auth.issueIngress(key.session, organizationId, epoch)
-          const { headers } = yield* HttpServerRequest.HttpServerRequest
+          const { headers, remoteAddress } = yield* HttpServerRequest.HttpServerRequest
           return {
             worker_jwt: Redacted.value(issued.token),
-            api_base_url: PublicUrl.of(publicUrl, headers),
+            api_base_url: tellAddress({ peer: Option.getOrUndefined(remoteAddress), headers }),
             expires_in: issued.expiresInSeconds,
             worker_epoch: epoch
           }

@@ -27,7 +27,9 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { WebSocketServer } from "ws"
 import * as Viewing from "../CodeSessions/Viewing.ts"
+import { TrustedProxies } from "../Forwarded.ts"
 import * as OwnEnvelope from "../OwnEnvelope.ts"
+import * as PublicUrl from "../PublicUrl.ts"
 import { NodeServer } from "../Server.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import { eventNames, GatewayConnections } from "./Connections.ts"
@@ -36,7 +38,7 @@ import { health } from "./Health.ts"
 import * as Keys from "./Keys.ts"
 import { GatewayMethods } from "./Methods.ts"
 import { holds } from "./Scopes.ts"
-import { type Served, serve } from "./Socket.ts"
+import { originOf, type Served, serve } from "./Socket.ts"
 
 /** Paths that are upgraded. Clients are given the hub's bare address. */
 export const PATHS = ["/", "/gateway"] as const
@@ -114,11 +116,16 @@ export const make = (options: GatewayOptions) =>
         )
       })
 
+    const origins = originOf({
+      publicOrigin: PublicUrl.originOf(yield* PublicUrl.PublicUrl),
+      trusted: yield* TrustedProxies
+    })
     const requests = yield* FiberSet.make<void>()
     const served: Served = {
       run: (request) => Effect.asVoid(FiberSet.run(requests, request)),
       connections,
       handshake,
+      originOf: origins,
       methods: methods.byName,
       sources: { bus, follow: viewing.follow },
       stopping: () => stopping,
@@ -206,7 +213,7 @@ export const make = (options: GatewayOptions) =>
     const unauthenticated = new Map<string, number>()
 
     const onUpgrade: Parameters<NodeServer["Type"]["onUpgrade"]>[1] = (request, socket, head) => {
-      const address = request.socket.remoteAddress ?? ""
+      const address = origins(request).remoteAddress ?? ""
       const pending = unauthenticated.get(address) ?? 0
       if (pending >= MAX_PREAUTH_CONNECTIONS) {
         OwnEnvelope.refuse(

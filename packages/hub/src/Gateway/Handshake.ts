@@ -23,6 +23,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { Auth } from "../Auth/Auth.ts"
+import * as PublicUrl from "../PublicUrl.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import { GatewayConnections } from "./Connections.ts"
 import * as Device from "./Device.ts"
@@ -52,10 +53,12 @@ const refuse = (
 
 /** Where a connection comes from. */
 export interface Origin {
+  /** Of the caller: a trusted proxy's word counts. */
   readonly remoteAddress: string | undefined
   /** From this machine, with no proxy in between. */
   readonly local: boolean
   readonly originHeader: string | undefined
+  /** The host that the caller named, with or without a port. */
   readonly hostHeader: string | undefined
 }
 
@@ -93,7 +96,9 @@ export const isWebchat = (client: ConnectParams["client"]): boolean =>
 export const originRefusal = (
   params: ConnectParams,
   origin: Origin,
-  allowed: ReadonlyArray<string>
+  allowed: ReadonlyArray<string>,
+  /** Of the address that this hub was told to have. */
+  own: string | undefined
 ): string | undefined => {
   const header = origin.originHeader
   if (header === undefined && !isPage(params) && !isWebchat(params.client)) return undefined
@@ -105,11 +110,13 @@ export const originRefusal = (
   }
   if (url === undefined || url.host === "") return "origin missing or invalid"
   const normal = url.origin.toLowerCase()
+  if (normal === own) return undefined
   if (allowed.includes("*") || allowed.some((each) => each.toLowerCase() === normal)) return undefined
   const host = url.hostname.replace(/^\[|\]$/g, "")
   if (origin.local && (host === "localhost" || loopback(host))) return undefined
   // The page that this hub itself served.
-  return origin.hostHeader !== undefined && url.host.toLowerCase() === origin.hostHeader.toLowerCase()
+  const asked = `${url.protocol}//${origin.hostHeader ?? ""}`
+  return URL.canParse(asked) && url.host !== "" && new URL(asked).host === url.host
     ? undefined
     : "origin not allowed"
 }
@@ -299,6 +306,7 @@ export const make = Effect.gen(function* () {
   const configuration = yield* GatewayConfiguration
   const connections = yield* GatewayConnections
   const attempts = new Attempts()
+  const publicOrigin = PublicUrl.originOf(yield* PublicUrl.PublicUrl)
 
   const onlyOrganization = Effect.flatMap(organizations.list, (all) => {
     const first = all[0]
@@ -473,7 +481,7 @@ export const make = Effect.gen(function* () {
       }
       const role = params.role ?? "operator"
       if (role !== "operator" && role !== "node") return yield* refuse("invalid role")
-      const foreign = originRefusal(params, origin, config.allowedOrigins)
+      const foreign = originRefusal(params, origin, config.allowedOrigins, publicOrigin)
       if (foreign !== undefined) {
         return yield* refuse(
           "origin not allowed (open the Control UI from the gateway host or allow it in gateway.controlUi.allowedOrigins)",

@@ -26,6 +26,8 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { WebSocket } from "ws"
+import * as Forwarded from "../Forwarded.ts"
+import type { Networks } from "../Networks.ts"
 import { Connection, type Connections, closeReason } from "./Connections.ts"
 import { toShape } from "./Failure.ts"
 import { type Admitted, type Handshake, loopback, type Origin } from "./Handshake.ts"
@@ -47,6 +49,7 @@ const isRequest = (value: unknown): value is RequestFrame => checkFrame(value).l
 export interface Served {
   readonly connections: Connections
   readonly handshake: Handshake["Type"]
+  readonly originOf: (request: IncomingMessage) => Origin
   readonly methods: ReadonlyMap<string, Method>
   readonly sources: Watches.Sources
   /** `hello-ok` for who was let in. */
@@ -60,20 +63,32 @@ export interface Served {
   readonly stopping: () => boolean
 }
 
-/** Where a request comes from. A proxy's headers make it remote. */
-export const originOf = (request: IncomingMessage): Origin => {
-  const { headers, socket } = request
-  const proxied =
-    headers["x-forwarded-for"] !== undefined ||
-    headers["x-real-ip"] !== undefined ||
-    headers["forwarded"] !== undefined
-  return {
-    remoteAddress: socket.remoteAddress,
-    local: loopback(socket.remoteAddress) && !proxied,
-    originHeader: headers.origin,
-    hostHeader: headers.host
-  }
+/** Whether a host is this machine's own name for itself. */
+const isOwnName = (host: string): boolean => {
+  const name = host.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")
+  return /^(.*\.)?localhost$/i.test(name) || loopback(name)
 }
+
+/**
+ * Tells where requests come from. Local is what this machine sent to itself: a proxy's headers, a host that others use, or
+ * the page of the public address show somebody in between, who may be asked by anybody.
+ */
+export const originOf =
+  ({ publicOrigin, trusted }: { readonly publicOrigin: string | undefined; readonly trusted: Networks }) =>
+  ({ headers, socket }: IncomingMessage): Origin => {
+    const caller = Forwarded.read({ peer: socket.remoteAddress, headers }, trusted)
+    const ofOthers = publicOrigin !== undefined && !isOwnName(new URL(publicOrigin).host)
+    return {
+      remoteAddress: caller.address,
+      local:
+        loopback(socket.remoteAddress) &&
+        !caller.proxied &&
+        (headers.host === undefined || isOwnName(headers.host)) &&
+        !(ofOthers && headers.origin === publicOrigin),
+      originHeader: headers.origin,
+      hostHeader: caller.host
+    }
+  }
 
 type Inbound = { readonly _tag: "Frame"; readonly text: string } | { readonly _tag: "Closed" }
 
@@ -94,7 +109,7 @@ export const serve = (
   Effect.gen(function* () {
     const inbox = yield* Mailbox.make<Inbound>()
     const challenge = randomUUID()
-    const origin = originOf(request)
+    const origin = served.originOf(request)
     let authenticated = false
 
     const close = (code: number, reason: string) => Effect.sync(() => ws.close(code, closeReason(reason)))

@@ -101,5 +101,5 @@ export const docsPage = (spec: OpenApi.OpenAPISpec): string => {
     )
     .join("")
   const title = escape(spec.info.title)
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}: API</title><meta name="viewport" content="width=device-width, initial-scale=1"><style>${style}</style></head><body><h1>${title}</h1><p>The same as <a href="/openapi.json">/openapi.json</a>, to read.</p>${sections}<h2>Schemas</h2>${schemas}</body></html>`
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}: API</title><meta name="viewport" content="width=device-width, initial-scale=1"><style>${style}</style></head><body><h1>${title}</h1><p>The same as <a href="openapi.json">/openapi.json</a>, to read.</p>${sections}<h2>Schemas</h2>${schemas}</body></html>`
 }

@@ -6,6 +6,7 @@ import { CausewayApi } from "@causeway/protocol/Api"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as PublicUrl from "../PublicUrl.ts"
 import * as Operations from "./Operations.ts"
 
@@ -15,14 +16,17 @@ const queryOf = (url: string): { readonly [name: string]: string } =>
 export const layer = HttpApiBuilder.group(CausewayApi, "work", (handlers) =>
   Effect.gen(function* () {
     const operations = yield* Operations.make
-    const publicUrl = yield* PublicUrl.PublicUrl
+    const tellAddress = yield* PublicUrl.tell
     return handlers
       .handle("poll", ({ path, urlParams, request }) =>
         operations.poll({
           environmentId: path.environmentId,
           query: urlParams,
           workerId: request.headers[Operations.WORKER_ID_HEADER],
-          apiBaseUrl: PublicUrl.of(publicUrl, request.headers),
+          apiBaseUrl: tellAddress({
+            peer: Option.getOrUndefined(request.remoteAddress),
+            headers: request.headers
+          }),
           authorize: Effect.void
         })
       )

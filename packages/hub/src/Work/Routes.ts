@@ -24,7 +24,7 @@ const parseBody = (text: string): Effect.Effect<unknown, WireError.BadRequest> =
 export const make = Effect.gen(function* () {
   const authorize = yield* WorkAccess.make
   const operations = yield* Operations.make
-  const publicUrl = yield* PublicUrl.PublicUrl
+  const tellAddress = yield* PublicUrl.tell
 
   const call = (request: BareDoor.BareRequest, operation: WorkAccess.Operation): WorkAccess.Call => ({
     operation,
@@ -44,7 +44,7 @@ export const make = Effect.gen(function* () {
         environmentId: who.environmentId,
         query,
         workerId: single(request.headers[Operations.WORKER_ID_HEADER]),
-        apiBaseUrl: PublicUrl.of(publicUrl, request.headers),
+        apiBaseUrl: tellAddress({ peer: request.incoming.socket.remoteAddress, headers: request.headers }),
         authorize: authorize(who)
       })
       return BareDoor.json(200, item)

@@ -8,7 +8,9 @@ import type { GatewayRecord } from "@causeway/store/GatewaySessions"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as PublicUrl from "../../PublicUrl.ts"
 import { type Connection, GatewayConnections } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
 import { answer, type Method, method } from "../Method.ts"
@@ -19,6 +21,11 @@ export const make = Effect.gen(function* () {
   const devices = yield* GatewayDevices
   const codes = yield* DeviceCodes
   const connections = yield* GatewayConnections
+  /** Where others open the page, with a slash at its end, where this hub was told. */
+  const page = Option.map(
+    Option.fromNullable(yield* PublicUrl.PublicUrl),
+    (url) => `${url.replace(/\/+$/, "")}/`
+  )
 
   const showDevice = (device: DeviceRecord, caller: Connection) =>
     Rows.compact({
@@ -105,7 +112,11 @@ export const make = Effect.gen(function* () {
           ttl: params.ttlSeconds === undefined ? undefined : Duration.seconds(params.ttlSeconds),
           label: params.label
         })
-        return answer({ code: Redacted.value(code), expiresAtMs: expiresAt })
+        return answer({
+          code: Redacted.value(code),
+          expiresAtMs: expiresAt,
+          ...(Option.isNone(page) ? {} : { page: page.value })
+        })
       })
   })
 

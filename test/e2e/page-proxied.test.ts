@@ -1,0 +1,123 @@
+/** The page and the commands behind a proxy, under a path of its own: what people see who open `https://host/tools/causeway/`. */
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Program from "../support/Program.ts"
+import * as Proxy from "../support/Proxy.ts"
+import * as Browser from "./support/Browser.ts"
+import * as Person from "./support/Person.ts"
+
+const place = Effect.acquireRelease(
+  Effect.promise(() => mkdtemp(join(tmpdir(), "causeway-proxied-"))),
+  (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
+)
+
+const BASE = "/tools/causeway"
+
+/** `up` behind a proxy that serves it under {@link BASE}. */
+const stage = (manner: Proxy.Manner) =>
+  Effect.gen(function* () {
+    const directory = yield* place
+    const target = { port: 0 }
+    const proxy = yield* Proxy.make(target, { base: BASE, ...manner })
+    const url = `${proxy.url}${BASE}`
+    const program = yield* Program.start(
+      [
+        "up",
+        "--agent",
+        "scripted",
+        "--json",
+        "--port",
+        "0",
+        "--state-dir",
+        directory,
+        "--public-url",
+        `${url}/`
+      ],
+      { cwd: directory }
+    )
+    const ready = yield* program.line((line) => line["event"] === "ready")
+    target.port = Number(new URL(String(ready["url"])).port)
+    return { directory, program, proxy, ready, url }
+  })
+
+const manners: ReadonlyArray<readonly [string, Proxy.Manner]> = [
+  ["that takes the path off and rewrites Host", { host: "backend:8080" }],
+  ["that keeps the path", { keepsBase: true, headers: { "x-forwarded-for": "203.0.113.5" } }]
+]
+
+describe.skipIf(Browser.path === undefined)("the page behind a proxy", () => {
+  for (const [name, manner] of manners) {
+    it.scopedLive(`${name} works whole: a turn, links, and once the hub is gone`, () =>
+      Effect.gen(function* () {
+        const { program, ready, url } = yield* stage(manner)
+        expect(ready["public_url"]).toBe(url)
+        const browser = yield* Browser.launch
+        const { context, problems, sockets } = yield* Browser.open(browser, url)
+        const page = yield* Effect.promise(() => context.newPage())
+        yield* Effect.promise(async () => {
+          await page.goto(`${url}/#code=${String(ready["code"])}`)
+          await page.getByRole("navigation").locator("a.entry").first().click()
+          await Person.ask(page, "hello", "echo: hello")
+          expect(new Set(sockets)).toEqual(new Set([`${url.replace(/^http/, "ws")}/gateway`]))
+
+          // Installed as an app, it is this hub's and opens it.
+          const manifest: string = await page.evaluate(
+            "fetch(document.querySelector('link[rel=manifest]').href).then((answer) => answer.text())"
+          )
+          const { scope, start_url } = JSON.parse(manifest)
+          const at = `${url}/manifest.webmanifest`
+          expect([new URL(scope, at).href, new URL(start_url, at).href]).toEqual([`${url}/`, `${url}/`])
+          expect(await page.evaluate("navigator.serviceWorker.ready.then(({ scope }) => scope)")).toBe(
+            `${url}/`
+          )
+          // Other pages of this origin have their own.
+          const names: ReadonlyArray<string> = await page.evaluate("Object.keys(localStorage)")
+          expect(names.filter((each) => !each.startsWith(`${BASE}/`))).toEqual([])
+
+          await Person.go(page, "#/devices")
+          await page.getByRole("button", { name: "Add a device" }).click()
+          const invitation = await page.getByLabel("Address").inputValue()
+          expect(invitation).toMatch(/#code=[0-9A-Z-]{34}$/)
+          expect(invitation.startsWith(`${url}/#`)).toBe(true)
+          await Browser.shot(page, `proxied-${manner.keepsBase === true ? "kept" : "taken"}`)
+          await page.getByRole("button", { name: "Close" }).first().click()
+        })
+        yield* program.kill("SIGKILL")
+        yield* program.ended
+        yield* Effect.promise(async () => {
+          await page.reload()
+          await page.getByText("The hub is not reached.").waitFor()
+        })
+        expect(problems).toEqual([])
+      })
+    )
+  }
+})
+
+describe("commands behind a proxy", () => {
+  for (const [name, manner] of manners) {
+    it.scopedLive(`${name} reach the hub by its public address`, () =>
+      Effect.gen(function* () {
+        const { directory, ready, url } = yield* stage(manner)
+        const env = {
+          CAUSEWAY_TOKEN: String(ready["token"]),
+          CAUSEWAY_STATE_DIR: join(directory, "elsewhere")
+        }
+        const bridge = yield* Program.start(
+          ["connect", "--hub", url, "--agent", "scripted", "--dir", directory, "--title", "second", "--json"],
+          { env }
+        )
+        const { session_id: session } = yield* bridge.line(({ event }) => event === "ready")
+        const sent = yield* Program.run(["send", String(session), "hello", "--wait", "--hub", `${url}/`], {
+          env
+        })
+        expect(sent.stdout).toContain("echo: hello")
+        const listed = yield* Program.run(["devices", "list", "--hub", url], { env })
+        expect(listed.stderr).not.toContain("did not answer")
+      })
+    )
+  }
+})
