@@ -21,6 +21,7 @@ import * as Network from "./Network/Network.ts"
 import { Output } from "./Output.ts"
 import * as PageAddress from "./PageAddress.ts"
 import * as PushContact from "./PushContact.ts"
+import * as Sqlite from "./Sqlite.ts"
 import * as StateDirectory from "./StateDirectory.ts"
 import * as TrustedProxies from "./TrustedProxies.ts"
 import { version } from "./version.ts"
@@ -105,6 +106,7 @@ export interface RunningHub {
 /** Serves a hub until the scope closes; its token and address are in the state directory. */
 export const serve = (flags: Flags, stateDir: string, directory?: string) =>
   Effect.gen(function* () {
+    yield* Sqlite.loaded
     const held = yield* StateDirectory.becomeHub(stateDir, { directory })
     const filename = yield* database(flags.databaseUrl, stateDir)
     const publicUrl = yield* publicAddress(flags.publicUrl)
@@ -147,7 +149,7 @@ export const serve = (flags: Flags, stateDir: string, directory?: string) =>
     // Last: whoever reads an address here finds the token as well.
     yield* held
       .note({ url: hub.url, others: Option.getOrUndefined(others) })
-      .pipe(Effect.mapError(({ message }) => new Failure({ message, next: "check its permissions" })))
+      .pipe(Effect.mapError(({ message }) => new Failure({ message })))
     const codes = yield* DeviceCodes.make.pipe(Effect.provide(context))
     const running: RunningHub = {
       url: hub.url,

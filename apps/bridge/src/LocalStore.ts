@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import { ExitCode, Failure } from "./Failure.ts"
+import * as Sqlite from "./Sqlite.ts"
 import * as StateDirectory from "./StateDirectory.ts"
 
 /** Runs on the database of the state directory. */
@@ -16,6 +17,7 @@ export const withDatabase =
   <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     Effect.gen(function* () {
       const directory = yield* StateDirectory.open(stateDir)
+      yield* Sqlite.loaded
       const filename = StateDirectory.databaseFile(directory)
       yield* StateDirectory.reserve(filename)
       const store = Layer.mergeAll(

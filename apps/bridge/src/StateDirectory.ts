@@ -3,10 +3,11 @@
  * here), `hub.lock` and `hub.json` (who runs the hub, and where), `hub.db`, `journal.db`, and a pointer for each directory. The
  * directory is 0700, each file 0600.
  */
-import { existsSync, statSync } from "node:fs"
-import { mkdir, open as openFile, readFile, rename, writeFile } from "node:fs/promises"
+import { constants, existsSync, statSync } from "node:fs"
+import { access, mkdir, open as openFile, readFile, rename, writeFile } from "node:fs/promises"
 import { homedir } from "node:os"
 import { dirname, join, resolve } from "node:path"
+import * as FileFailure from "@causeway/protocol/FileFailure"
 import * as FileLock from "@causeway/store/FileLock"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -64,31 +65,31 @@ export const open = (option: Option.Option<string>): Effect.Effect<string, Failu
     yield* Effect.tryPromise({
       try: async () => {
         await make(path)
+        await access(path, constants.R_OK | constants.W_OK | constants.X_OK).catch((cause: unknown) => {
+          const owner = statSync(path).uid
+          throw owner === process.getuid?.()
+            ? cause
+            : new Error(`it belongs to another user (${owner}), and this one may not write to it`, { cause })
+        })
       },
       catch: (cause) =>
         new Failure({
-          message: `the state directory ${path} cannot be used: ${describe(cause)}`,
+          message: `the state directory ${path} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
           next: "name another one with --state-dir or CAUSEWAY_STATE_DIR"
         })
     })
     return path
   })
 
-const describe = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
-
-const notThere = (cause: unknown): boolean =>
-  typeof cause === "object" && cause !== null && (cause as { readonly code?: unknown }).code === "ENOENT"
+/** A file of the state directory that cannot be used, in words that say what to do. */
+const unusable = (path: string) => (cause: unknown) =>
+  new Failure({ message: FileFailure.describe(path, cause) })
 
 const read = (path: string): Effect.Effect<Option.Option<string>, Failure> =>
   Effect.tryPromise({ try: () => readFile(path, "utf8"), catch: (cause) => cause }).pipe(
     Effect.map(Option.some),
     Effect.catchAll((cause) =>
-      notThere(cause)
-        ? Effect.succeed(Option.none())
-        : new Failure({
-            message: `${path} cannot be read: ${describe(cause)}`,
-            next: "check its permissions"
-          })
+      FileFailure.codeOf(cause) === "ENOENT" ? Effect.succeed(Option.none()) : unusable(path)(cause)
     )
   )
 
@@ -96,8 +97,7 @@ const read = (path: string): Effect.Effect<Option.Option<string>, Failure> =>
 export const reserve = (path: string): Effect.Effect<void, Failure> =>
   Effect.tryPromise({
     try: async () => (await openFile(path, "a", 0o600)).close(),
-    catch: (cause) =>
-      new Failure({ message: `${path} cannot be opened: ${describe(cause)}`, next: "check its permissions" })
+    catch: unusable(path)
   })
 
 /** Replaces a file in one step, 0600. */
@@ -108,8 +108,7 @@ const write = (path: string, text: string): Effect.Effect<void, Failure> =>
       await writeFile(next, text, { mode: 0o600 })
       await rename(next, path)
     },
-    catch: (cause) =>
-      new Failure({ message: `${path} cannot be written: ${describe(cause)}`, next: "check its permissions" })
+    catch: unusable(path)
   })
 
 // --- The access token --------------------------------------------------------
@@ -143,10 +142,7 @@ export const becomeHub = (
   about: FileLock.About
 ): Effect.Effect<FileLock.Held, FileLock.LockHeld | Failure, Scope.Scope> =>
   FileLock.hold(hubLock(stateDir), about).pipe(
-    Effect.catchTag(
-      "LockFailed",
-      (error) => new Failure({ message: error.message, next: "check its permissions" })
-    )
+    Effect.catchTag("LockFailed", ({ message }) => new Failure({ message }))
   )
 
 export const databaseFile = (stateDir: string): string => join(stateDir, "hub.db")

@@ -44,6 +44,15 @@ export class JournalTooNew extends Schema.TaggedError<JournalTooNew>()("JournalT
   }
 }
 
+/** The file is a database of another program; nothing was changed. */
+export class JournalForeign extends Schema.TaggedError<JournalForeign>()("JournalForeign", {
+  file: Schema.String
+}) {
+  override get message(): string {
+    return `${this.file} is another program's database: move it away, or use another --state-dir`
+  }
+}
+
 /** The journal cannot be read or written (disk full, no permission, damaged). */
 export class JournalFailed extends Schema.TaggedError<JournalFailed>()("JournalFailed", {
   operation: Schema.String,
@@ -399,6 +408,13 @@ const make = (file: string) =>
       Effect.zipRight(sql`PRAGMA synchronous = FULL`, sql`PRAGMA busy_timeout = ${sql.literal("5000")}`)
     )
     const found = yield* run("open")(version)
+    const tables = yield* run("open")(
+      sql<{ readonly name: string }>`SELECT name FROM sqlite_master
+        WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`
+    )
+    if (tables.length > 0 && !tables.some(({ name }) => name === "claims")) {
+      return yield* new JournalForeign({ file })
+    }
     if (found > JOURNAL_VERSION) return yield* new JournalTooNew({ file, found, known: JOURNAL_VERSION })
     if (found < JOURNAL_VERSION) {
       // Two processes may find the file empty at once: the later one begins again, and finds everything there.
@@ -761,7 +777,7 @@ export const KEPT_AT = `on the agent's machine (${JOURNAL_FILE} in the state dir
 /** Opens the journal of a state directory, making both (0700, 0600) where they are missing. */
 export const layer = (options: {
   readonly stateDirectory: string
-}): Layer.Layer<Journal, JournalFailed | JournalTooNew, FileSystem.FileSystem | Path.Path> =>
+}): Layer.Layer<Journal, JournalFailed | JournalForeign | JournalTooNew, FileSystem.FileSystem | Path.Path> =>
   Layer.scoped(
     Journal,
     Effect.gen(function* () {

@@ -95,7 +95,10 @@ export type Services =
 /** The services of the store over one SQLite file. */
 export const layerStore = (options: {
   readonly filename: string
-}): Layer.Layer<Services, Database.DatabaseTooNew | Database.DatabaseUnusable | SqlError> =>
+}): Layer.Layer<
+  Services,
+  Database.DatabaseForeign | Database.DatabaseTooNew | Database.DatabaseUnusable | SqlError
+> =>
   Bootstrap.layer.pipe(
     Layer.provideMerge(
       Layer.mergeAll(
@@ -184,6 +187,7 @@ const serving = Layer.scoped(
 
 export type HubError =
   | DatabaseInUse
+  | Database.DatabaseForeign
   | Database.DatabaseTooNew
   | Database.DatabaseUnusable
   | PlatformError

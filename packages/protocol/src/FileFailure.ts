@@ -17,6 +17,7 @@ const sentences: { readonly [code: string]: ((file: string) => string) | undefin
   files: (file) => `${file} cannot be opened, too many files are open: allow more (ulimit -n)`,
   open: (file) => `${file} cannot be opened: check that its directory is there and writable`,
   denied: (file) => `${file} may not be used: check its permissions`,
+  directory: (file) => `${file} is a directory, and a file is kept there: move it away`,
   damaged: (file) => `${file} is damaged: move it away, or bring a copy of it back`,
   busy: (file) => `${file} is in use by another process: it is tried again`
 }
@@ -35,6 +36,7 @@ const kinds: { readonly [code: string]: string | undefined } = {
   SQLITE_CANTOPEN: "open",
   ENOENT: "open",
   ENOTDIR: "open",
+  EISDIR: "directory",
   EACCES: "denied",
   EPERM: "denied",
   SQLITE_PERM: "denied",

@@ -11,6 +11,8 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -28,10 +30,23 @@ export class DatabaseTooNew extends Schema.TaggedError<DatabaseTooNew>()("Databa
   }
 }
 
+/** The file is a database of another program; nothing was changed. */
+export class DatabaseForeign extends Schema.TaggedError<DatabaseForeign>()("DatabaseForeign", {}) {
+  override get message(): string {
+    return "the database is another program's: move it away, or use another --state-dir"
+  }
+}
+
+/** Tables of ours, of the first version on. A file that has others, and not these, is not touched. */
+const OURS = ["schema_version", "organizations"] as const
+
 /** Brings the schema to the newest version, one numbered step a transaction. */
-export const migrate: Effect.Effect<void, DatabaseTooNew | SqlError, SqlClient.SqlClient> = Effect.gen(
-  function* () {
+export const migrate: Effect.Effect<void, DatabaseForeign | DatabaseTooNew | SqlError, SqlClient.SqlClient> =
+  Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
+    const tables = yield* sql<{ readonly name: string }>`SELECT name FROM sqlite_master
+      WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> ${OURS[0]}`
+    if (tables.length > 0 && !tables.some(({ name }) => name === OURS[1])) return yield* new DatabaseForeign()
     yield* sql`CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL)`
     const rows = yield* sql<{
       readonly version: number | null
@@ -48,8 +63,7 @@ export const migrate: Effect.Effect<void, DatabaseTooNew | SqlError, SqlClient.S
         })
       )
     }
-  }
-)
+  })
 
 /** The database file cannot be opened. */
 export class DatabaseUnusable extends Schema.TaggedError<DatabaseUnusable>()("DatabaseUnusable", {
@@ -60,6 +74,45 @@ export class DatabaseUnusable extends Schema.TaggedError<DatabaseUnusable>()("Da
     return `cannot open the database: ${this.detail}`
   }
 }
+
+/**
+ * That SQLite itself works here: its binding is a compiled module, made for one version of Node. Answers with SQLite's
+ * version; the failure is the loader's.
+ */
+export const binding: Effect.Effect<string, { readonly detail: string }> = Layer.build(
+  SqliteClient.layer({ filename: ":memory:", disableWAL: true })
+).pipe(
+  Effect.map(Context.get(SqlClient.SqlClient)),
+  Effect.flatMap((sql) => sql<{ readonly version: string }>`SELECT sqlite_version() AS version`),
+  Effect.map(([row]) => row?.version ?? ""),
+  Effect.scoped,
+  Effect.catchAllCause((cause) => {
+    const error = Cause.squash(cause)
+    return Effect.fail({ detail: error instanceof Error ? error.message : String(error) })
+  })
+)
+
+/** Looks whether a database file is whole. Nothing is written. */
+export const check = (filename: string): Effect.Effect<void, DatabaseUnusable> =>
+  Layer.build(SqliteClient.layer({ filename, readonly: true, disableWAL: true })).pipe(
+    Effect.map(Context.get(SqlClient.SqlClient)),
+    Effect.flatMap((sql) => sql<{ readonly quick_check: string }>`PRAGMA quick_check(1)`),
+    Effect.map(([row]) => row?.quick_check ?? "it does not answer"),
+    Effect.filterOrFail(
+      (found) => found === "ok",
+      (found) => ({ code: "SQLITE_CORRUPT", message: found })
+    ),
+    Effect.scoped,
+    Effect.asVoid,
+    Effect.catchAllCause((cause) => {
+      const error = Cause.squash(cause)
+      const inner = error instanceof Error && error.cause instanceof Error ? error.cause : error
+      return new DatabaseUnusable({
+        filename,
+        detail: inner instanceof Error ? inner.message : String(inner)
+      })
+    })
+  )
 
 /** Statements kept prepared. The log's statements come in one variant a number of rows. */
 const PREPARED = 2000
@@ -105,7 +158,10 @@ const transactions = (sql: SqlClient.SqlClient): SqlClient.SqlClient["withTransa
 /** An open, migrated database. `filename` may be `:memory:`. */
 export const layerSqlite = (options: {
   readonly filename: string
-}): Layer.Layer<SqlClient.SqlClient | DatabaseHealth, DatabaseTooNew | DatabaseUnusable> => {
+}): Layer.Layer<
+  SqlClient.SqlClient | DatabaseHealth,
+  DatabaseForeign | DatabaseTooNew | DatabaseUnusable
+> => {
   const unusable = (cause: unknown) =>
     new DatabaseUnusable({
       filename: options.filename,

@@ -8,6 +8,7 @@
  */
 import { existsSync } from "node:fs"
 import { open, readFile, rename, rm, writeFile } from "node:fs/promises"
+import * as FileFailure from "@causeway/protocol/FileFailure"
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Clock from "effect/Clock"
@@ -69,13 +70,13 @@ export class LockHeld extends Data.TaggedError("LockHeld")<{
   }
 }
 
-/** The lock's file or its record cannot be used. */
+/** The lock's file or its record cannot be used; `detail` says which and what to do. */
 export class LockFailed extends Data.TaggedError("LockFailed")<{
   readonly file: string
   readonly detail: string
 }> {
   override get message(): string {
-    return `${this.file} cannot be used: ${this.detail}`
+    return this.detail
   }
 }
 
@@ -90,8 +91,6 @@ export interface Held {
   /** Adds to what the record says. */
   readonly note: (about: About) => Effect.Effect<void, LockFailed>
 }
-
-const detailOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 const codeOf = (cause: unknown): unknown =>
   typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
@@ -121,10 +120,16 @@ const writeRecord = (place: Place, holder: Holder): Effect.Effect<void, LockFail
   Effect.tryPromise({
     try: async () => {
       const draft = `${place.record}.${process.pid}.tmp`
-      await writeFile(draft, `${JSON.stringify(holder)}\n`, { mode: 0o600 })
-      await rename(draft, place.record)
+      try {
+        await writeFile(draft, `${JSON.stringify(holder)}\n`, { mode: 0o600 })
+        await rename(draft, place.record)
+      } catch (cause) {
+        await rm(draft, { force: true })
+        throw cause
+      }
     },
-    catch: (cause) => new LockFailed({ file: place.record, detail: detailOf(cause) })
+    catch: (cause) =>
+      new LockFailed({ file: place.record, detail: FileFailure.describe(place.record, cause) })
   })
 
 /**
@@ -136,7 +141,9 @@ const create = (file: string): Effect.Effect<void, LockFailed> =>
     catch: (cause) => cause
   }).pipe(
     Effect.catchAll((cause) =>
-      codeOf(cause) === "EEXIST" ? Effect.void : new LockFailed({ file, detail: detailOf(cause) })
+      codeOf(cause) === "EEXIST"
+        ? Effect.void
+        : new LockFailed({ file, detail: FileFailure.describe(file, cause) })
     )
   )
 
@@ -146,7 +153,9 @@ const connection = (place: Place): Effect.Effect<Connection, LockFailed, Scope.S
     Effect.flatMap((sql) => sql.reserve),
     Effect.tap((connection) => connection.execute("PRAGMA busy_timeout = 0", [], undefined)),
     Effect.catchAllDefect(Effect.fail),
-    Effect.mapError((cause) => new LockFailed({ file: place.file, detail: detailOf(cause) }))
+    Effect.mapError(
+      (cause) => new LockFailed({ file: place.file, detail: FileFailure.describe(place.file, cause) })
+    )
   )
 
 const isBusy = (cause: unknown): boolean => String(codeOf(cause)).startsWith("SQLITE_BUSY")
@@ -158,7 +167,7 @@ const attempt = (place: Place, connection: Connection, statement: string) =>
     Effect.catchAll((error) =>
       isBusy(error.cause)
         ? Effect.succeed(false)
-        : new LockFailed({ file: place.file, detail: detailOf(error.cause) })
+        : new LockFailed({ file: place.file, detail: FileFailure.describe(place.file, error) })
     )
   )
 

@@ -73,7 +73,7 @@ export const stopForSessions = (
   })
 
 /**
- * What a session's queued work waits for, in words for people; null when nothing stands in its way or a worker has it.
+ * What a session's queued work waits for, as a sentence for people; null when nothing stands in its way or a worker has it.
  * Source: spec 5 §3.5 and §3.7.
  */
 export const waitingFor = (
@@ -122,7 +122,7 @@ export const waitingFor = (
     return row.held >= most
       ? `room in its environment ${row.name}, which runs ${row.held} of ${most} sessions`
       : null
-  })
+  }).pipe(Effect.map((waits) => (waits === null ? null : `The message waits for ${waits}.`)))
 
 // --- The queue ---
 

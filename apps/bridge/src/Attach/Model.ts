@@ -781,9 +781,7 @@ export const update = (before: Model, message: Message, now: number): Step => {
     case "Accepted": {
       const accepted = advance(model, message.uuid, "accepted")
       return [
-        message.waitingFor === null
-          ? accepted
-          : say(accepted, `the message waits for ${cleanLine(message.waitingFor)}`, "warn"),
+        message.waitingFor === null ? accepted : say(accepted, cleanLine(message.waitingFor), "warn"),
         none
       ]
     }

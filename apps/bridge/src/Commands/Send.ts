@@ -144,7 +144,7 @@ export const send = Command.make(
         ...(waitingFor === undefined ? {} : { waiting_for: waitingFor })
       })
       yield* output.progress(`accepted by the hub as number ${sequenceNum}`)
-      if (waitingFor !== undefined) yield* output.progress(`waits for ${waitingFor}`)
+      if (waitingFor !== undefined) yield* output.progress(Visible.text(waitingFor))
       if (!wait) return
       const end = yield* answer(id, uuid as EventUuid, sequenceNum - 1)
       yield* output.value({

@@ -38,7 +38,7 @@ const list = Command.make(
   ({ all, limit, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
-      const most = Option.getOrElse(limit, () => Number.POSITIVE_INFINITY)
+      const most = Option.getOrElse(limit, () => Number.MAX_SAFE_INTEGER - 1)
       // One more than is shown tells whether any are left out.
       const count = yield* Session.list({
         archived: all ? "all" : "false",
@@ -85,7 +85,7 @@ const show = Command.make(
         ["id", found.id],
         ["title", found.title],
         ["status", statusOf(found)],
-        ["waiting for", found.waiting_for],
+        ["waits", found.waiting_for],
         ["environment", found.environment_id],
         ["model", found.model],
         ["created", found.created_at],

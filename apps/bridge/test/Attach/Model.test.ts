@@ -150,9 +150,11 @@ describe("sending", () => {
     expect(
       screen(play(model, { _tag: "NotSent", uuid: id, refused: true, reason: "archived" }).model)
     ).toContain("  refused: archived")
-    expect(screen(play(model, { _tag: "Accepted", uuid: id, waitingFor: "a machine" }).model)).toContain(
-      "the message waits for a machine"
-    )
+    expect(
+      screen(
+        play(model, { _tag: "Accepted", uuid: id, waitingFor: "The message waits for a machine." }).model
+      )
+    ).toContain("The message waits for a machine.")
   })
 
   it("does not show a message again that has left the window", () => {
