@@ -3,6 +3,9 @@
  *
  * A terminal that closes (SIGHUP, and then errors of every write to it) ends what was printing to it, in order. What
  * serves others goes on without its terminal, as under `nohup`, until a signal tells it to stop.
+ *
+ * An error that nobody took (an event of some emitter without a listener, a promise that nobody awaits) ends the program in
+ * order and is told; where it says that the system was short of something for a moment, what serves others goes on.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -24,6 +27,22 @@ export class Shutdown extends Context.Tag("@causeway/app-bridge/Shutdown")<
     readonly detach: Effect.Effect<void>
   }
 >() {}
+
+/** The system had no room, or the other side has gone: whoever asked was told, and the next one may be served. */
+const PASSING: ReadonlySet<unknown> = new Set([
+  "EMFILE",
+  "ENFILE",
+  "EAGAIN",
+  "ENOMEM",
+  "ENOBUFS",
+  "EPIPE",
+  "EIO",
+  "ECONNRESET",
+  "ECONNABORTED"
+])
+
+const codeOf = (error: unknown): unknown =>
+  typeof error === "object" && error !== null && "code" in error ? error.code : undefined
 
 /** Runs `program`, whose value is the exit code. */
 export const run = (program: Effect.Effect<number, never, Shutdown>): void => {
@@ -54,6 +73,22 @@ export const run = (program: Effect.Effect<number, never, Shutdown>): void => {
   // Progress and logs that nobody sees; what they tell of goes on.
   process.stderr.on("error", () => undefined)
 
+  /** Set by an error that nobody took: then the exit code says so. */
+  let fault = false
+  const onFault = (error: unknown): void => {
+    const passes = detached && PASSING.has(codeOf(error))
+    const what = passes ? "an error that nobody took; it goes on" : "a defect, please report it"
+    process.stderr.write(`causeway: ${what}\n${error instanceof Error ? error.stack : String(error)}\n`)
+    if (passes) return
+    // The second one in the middle of the end: there is no order left to keep.
+    if (fault) process.exit(ExitCode.failed)
+    fault = true
+    if (awaited) Deferred.unsafeDone(signalled, Exit.succeed("SIGTERM"))
+    else cancel()
+  }
+  process.on("uncaughtException", onFault)
+  process.on("unhandledRejection", onFault)
+
   const requested = Effect.suspend(() => {
     awaited = true
     return Deferred.await(signalled)
@@ -64,8 +99,9 @@ export const run = (program: Effect.Effect<number, never, Shutdown>): void => {
   const cancel = Effect.runCallback(Effect.provideService(program, Shutdown, { requested, detach }), {
     onExit: (exit) => {
       process.exitCode = Exit.match(exit, {
-        onSuccess: (code) => code,
+        onSuccess: (code) => (fault ? ExitCode.failed : code),
         onFailure: (cause) => {
+          if (fault) return ExitCode.failed
           if (Cause.isInterruptedOnly(cause)) return unread ? 0 : ExitCode.interrupted
           process.stderr.write(`causeway: a defect, please report it\n${Cause.pretty(cause)}\n`)
           return ExitCode.failed

@@ -151,6 +151,17 @@ describe("a body too large for somebody in between", () => {
     })
   })
 
+  it.effect("a line too slow for what is sent gets it in parts that it can carry", () => {
+    // Answers what is small; what is larger takes longer than an attempt may.
+    const { net: quick, log } = make({ allows: Number.POSITIVE_INFINITY, takesParts: true })
+    const net = Scripted.make((asked) => (asked.bytes.length > 30_000 ? Effect.never : quick.handler(asked)))
+    const lines = [lineOf("a", noise(200_000, "a"))]
+    return Effect.gen(function* () {
+      expect((yield* appending(net, lines)).ends).toEqual(["stored"])
+      expect(log).toEqual(lines.map(({ text }) => text))
+    })
+  })
+
   it.effect("what a filter dislikes goes packed", () => {
     const { net, log } = make({ allows: 1_000_000, dislikes: "/etc/passwd", takesParts: true })
     const lines = [lineOf("a", "cat /etc/passwd"), lineOf("b", "and on")]

@@ -44,9 +44,11 @@ export const launch = Effect.acquireRelease(
   (browser) => Effect.promise(() => browser.close())
 )
 
-/** Files that the hub serves to the page. All else goes through the gateway's socket. */
+/** Files that the hub serves to the page, and what tells whether it answers at all. All else goes through the gateway's socket. */
 const isStatic = (path: string): boolean =>
-  path === "/" || /^\/(?:chunks\/)?[\w.-]+\.(?:js|css|svg|png|webmanifest|html)$/.test(path)
+  path === "/" ||
+  path === "/health" ||
+  /^\/(?:chunks\/)?[\w.-]+\.(?:js|css|svg|png|webmanifest|html)$/.test(path)
 
 /** A browser of its own, as one person has it, and what went wrong in it. */
 export interface Profile {

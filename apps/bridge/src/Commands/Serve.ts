@@ -35,6 +35,7 @@ import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import * as HubHere from "../HubHere.ts"
 import * as Network from "../Network/Network.ts"
+import * as OpenFiles from "../OpenFiles.ts"
 import { Output } from "../Output.ts"
 import * as PageAddress from "../PageAddress.ts"
 import * as PassEnv from "../PassEnv.ts"
@@ -122,6 +123,12 @@ const attach = (
     }
     const offered = yield* Agents.further(flags.offer)
     yield* Effect.forEach([choice.agent, ...offered], (agent) => Agents.installed(agent, dir))
+    const capacity = yield* OpenFiles.capacity(flags.capacity)
+    yield* Option.match(capacity.says, {
+      onNone: () => Effect.void,
+      // Programs read nothing before the line that says ready.
+      onSome: (says) => (output.json ? Effect.logWarning(says) : output.progress(says))
+    })
     const passEnv = yield* PassEnv.names(flags.passEnv)
     const checkout = yield* Effect.provide(Checkout.read(dir), Git.layer(process.env))
     yield* Sqlite.loaded
@@ -140,7 +147,7 @@ const attach = (
         baseUrl: to.url,
         apiBaseUrl: own ? to.url : undefined,
         workerType: "causeway",
-        maxSessions: flags.capacity,
+        maxSessions: capacity.sessions,
         spawnMode: flags.spawn,
         perpetual: flags.perpetual,
         agent: choice.agent,

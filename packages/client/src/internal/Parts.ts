@@ -71,7 +71,11 @@ export const make = (call: Pick<Call.Call, "send">) => {
   const unanswered = (load: Load, error: HubUnreachable): Hope => {
     const tooLarge = isForeign(error, 413)
     if (load.inParts) {
-      if (!tooLarge) return "later"
+      if (!tooLarge) {
+        // A line too slow for the part.
+        if (error.reason === "Timeout") partBytes = Math.max(partBytes / 2, PART_MIN_BYTES)
+        return "later"
+      }
       if (partBytes <= PART_MIN_BYTES) return "none"
       partBytes = Math.max(partBytes / 2, PART_MIN_BYTES)
       return "another way"

@@ -41,6 +41,7 @@ export interface Scripted {
   readonly asked: Array<Asked>
   /** Requests whose signal was aborted. */
   readonly aborted: Array<Asked>
+  readonly handler: Handler
   /** Waits until this many requests have come. */
   readonly arrived: (count: number) => Effect.Effect<void>
   readonly layer: Layer.Layer<HttpClient.HttpClient>
@@ -107,7 +108,7 @@ export const make = (handler: Handler): Scripted => {
       onSuccess: (reply) => Effect.succeed(HttpClientResponse.fromWeb(request, response(reply)))
     })
   })
-  return { asked, aborted, arrived, layer: Layer.succeed(HttpClient.HttpClient, client) }
+  return { asked, aborted, handler, arrived, layer: Layer.succeed(HttpClient.HttpClient, client) }
 }
 
 /** A hub that takes no body in parts, as published ones. */

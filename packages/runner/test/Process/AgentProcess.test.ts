@@ -24,6 +24,7 @@ import * as TestClock from "effect/TestClock"
 import * as AgentProcess from "../../src/Process/AgentProcess.ts"
 import * as ProcessRegistry from "../../src/Process/ProcessRegistry.ts"
 import * as ProcessTable from "../../src/Process/ProcessTable.ts"
+import * as KilledHost from "../support/KilledHost.ts"
 import * as Scripted from "../support/Scripted.ts"
 
 const grace = { endOfInput: "200 millis", terminate: "200 millis" } as const
@@ -257,6 +258,38 @@ describe("a program that is just being replaced", () => {
       const starting = yield* Effect.fork(node("", { command: "/nowhere/agent" }))
       yield* Effect.yieldNow()
       yield* Fiber.interrupt(starting).pipe(Effect.timeout("5 seconds"))
+    })
+  )
+})
+
+/** A process with no room for one more open file: it asks for an agent, then again while room comes. */
+const crowded = `
+  import { closeSync, openSync } from "node:fs"
+  import * as Effect from "effect/Effect"
+  import * as AgentProcess from "${KilledHost.source("Process/AgentProcess.ts")}"
+  const agent = Effect.scoped(Effect.map(AgentProcess.spawn({
+    agent: "test", command: process.execPath, args: ["-e", ""], cwd: "/", env: {} }), ({ pid }) => pid > 0))
+  const open = []
+  const fill = () => { try { for (;;) open.push(openSync("/dev/null", "r")) } catch {} }
+  fill()
+  const refused = await Effect.runPromise(Effect.flip(agent))
+  fill()
+  const starting = Effect.runPromise(agent)
+  setImmediate(() => { for (const each of open) closeSync(each) })
+  console.log(JSON.stringify([refused.reason, refused.message, await starting]))`
+
+describe("a process that may open no more files (ulimit -n)", () => {
+  it.scopedLive("lives, says what to do, and starts the agent once there is room", () =>
+    Effect.gen(function* () {
+      const root = yield* Scripted.directory
+      const [reason, message, started] = (yield* KilledHost.run(root, crowded, [], "ulimit -n 64")) as [
+        string,
+        string,
+        boolean
+      ]
+      expect(reason).toBe("Unknown")
+      expect(message).toContain("too many files are open (EMFILE); allow more (ulimit -n")
+      expect(started).toBe(true)
     })
   )
 })

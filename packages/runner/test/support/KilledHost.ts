@@ -12,8 +12,16 @@ const modules = fileURLToPath(new URL("../../../../node_modules", import.meta.ur
 /** Path of a module of this package, for the script's imports. */
 export const source = (path: string): string => fileURLToPath(new URL(`../../src/${path}`, import.meta.url))
 
-/** Runs `script` with `args` until it prints a line that begins with `[`, kills it by SIGKILL, and answers that line. */
-export const run = (root: string, script: string, args: ReadonlyArray<string>): Effect.Effect<unknown> =>
+/**
+ * Runs `script` with `args` until it prints a line that begins with `[`, kills it by SIGKILL, and answers that line. `before`
+ * is a line of `sh` that comes before it, such as a limit.
+ */
+export const run = (
+  root: string,
+  script: string,
+  args: ReadonlyArray<string>,
+  before = ":"
+): Effect.Effect<unknown> =>
   Effect.promise(async () => {
     writeFileSync(join(root, "host.ts"), script)
     const build = await rolldown({
@@ -31,7 +39,8 @@ export const run = (root: string, script: string, args: ReadonlyArray<string>): 
       paths: { "better-sqlite3": join(modules, "better-sqlite3/lib/index.js") }
     })
     await build.close()
-    const host = spawn(process.execPath, [join(root, "host.mjs"), ...args], {
+    const program = [process.execPath, join(root, "host.mjs"), ...args]
+    const host = spawn("/bin/sh", ["-c", `${before}; exec "$@"`, "host", ...program], {
       stdio: ["ignore", "pipe", "inherit"]
     })
     const said = await new Promise<string>((resolve, reject) => {
