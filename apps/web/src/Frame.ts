@@ -1,8 +1,11 @@
 /** Frames of a session's log, and of what travels beside it. Source: spec 5 §1 (Viewer). */
 import { amount, name, object, type ReadableEvent, string } from "@causeway/transcript/Read"
 
-/** How far a person's message has come: stored, on the host, taken by the agent, answered. */
-export type Delivery = "accepted" | "received" | "processing" | "processed"
+/**
+ * How far a person's message has come: stored, on the host, taken by the agent, answered; or taken back before its turn
+ * (where the agent had begun it, it says so later).
+ */
+export type Delivery = "accepted" | "received" | "withdrawn" | "processing" | "processed"
 
 export type Frame =
   | { readonly _tag: "Event"; readonly event: ReadableEvent }
@@ -15,7 +18,8 @@ export type Frame =
 const statuses: ReadonlyMap<string, Delivery> = new Map([
   ["DELIVERY_STATUS_RECEIVED", "received"],
   ["DELIVERY_STATUS_PROCESSING", "processing"],
-  ["DELIVERY_STATUS_PROCESSED", "processed"]
+  ["DELIVERY_STATUS_PROCESSED", "processed"],
+  ["DELIVERY_STATUS_WITHDRAWN", "withdrawn"]
 ])
 
 /** The frame that an object `{event, data}` is; undefined where it is of a kind unknown here, or broken. */

@@ -48,7 +48,13 @@ export const empty: SessionView = {
   stopping: false
 }
 
-const order: { readonly [D in Delivery]: number } = { accepted: 0, received: 1, processing: 2, processed: 3 }
+const order: { readonly [D in Delivery]: number } = {
+  accepted: 0,
+  received: 1,
+  withdrawn: 2,
+  processing: 3,
+  processed: 4
+}
 
 /** The view after some frames. Events that were seen change nothing; a delivery never goes back. */
 export const steps = (view: SessionView, frames: ReadonlyArray<Frame>): SessionView => {

@@ -14,6 +14,7 @@ import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import * as FileFailure from "@causeway/protocol/FileFailure"
 import { EnvironmentId, EventUuid, SessionId, sessionBody } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as ProcessTable from "@causeway/runner/Process/ProcessTable"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
@@ -210,7 +211,9 @@ export class Journal extends Context.Tag("@causeway/bridge/Journal")<
 
     /**
      * Enters client events that follow `cursor` and answers with those whose uuid is new, in order. A payload without
-     * a uuid gets its event's. One whose uuid was seen under another event counts as processed.
+     * a uuid gets its event's. One whose uuid was seen under another event counts as processed. A message that an event
+     * after it takes back, before the agent has begun it, is withdrawn in the same transaction: it is neither answered
+     * with here nor unanswered later.
      */
     readonly receive: (
       id: SessionId,
@@ -265,7 +268,7 @@ const schema = [
     kept_at INTEGER NOT NULL
   )`,
   // `uuid` is null for an event that repeats another's. `state` and `reported`: 0 nothing, 1 received, 2 processing,
-  // 3 processed.
+  // 3 processed, 4 withdrawn (reported as processed; the hub knows better).
   `CREATE TABLE IF NOT EXISTS inbox (
     session TEXT NOT NULL,
     seq INTEGER NOT NULL,
@@ -286,7 +289,7 @@ const migrations: ReadonlyArray<string> = [
 ]
 
 const rank: { readonly [D in Delivery]: number } = { received: 1, processing: 2, processed: 3 }
-const byRank: ReadonlyArray<Delivery> = ["received", "received", "processing", "processed"]
+const byRank: ReadonlyArray<Delivery> = ["received", "received", "processing", "processed", "processed"]
 
 /** Why a line is kept that nobody refused. */
 const NOT_SENT = "the session ended before it was sent"
@@ -595,7 +598,11 @@ const make = (file: string) =>
               yield* set(session, settingsIn(output.payload))
               continue
             }
-            yield* sql`UPDATE inbox SET state = max(state, ${rank[output.state]})
+            // What the agent had begun before it heard of the withdrawal was not taken back, and the hub is told so.
+            yield* sql`UPDATE inbox SET
+                reported = CASE WHEN state = 4 AND ${rank[output.state]} = 2 THEN 1 ELSE reported END,
+                state = CASE WHEN state = 4 AND ${rank[output.state]} = 2 THEN 2
+                  ELSE max(state, ${rank[output.state]}) END
               WHERE session = ${session} AND uuid = ${output.uuid}`
           }
         }
@@ -674,10 +681,27 @@ const make = (file: string) =>
 
     // --- Inbox ---
 
+    /** Takes messages back that no agent has begun; answers with what is left of `fresh`. */
+    const withdraw = (session: string, seq: number, payload: Identified, fresh: Array<Identified>) =>
+      Effect.gen(function* () {
+        const withdrawal = Withdrawal.of(payload)
+        if (withdrawal === undefined) return fresh
+        const waiting = yield* sql<{
+          readonly seq: number
+          readonly uuid: string
+        }>`SELECT seq, uuid FROM inbox
+          WHERE session = ${session} AND seq < ${seq} AND (state < 3 OR reported < state)
+            AND CASE WHEN state = 1 THEN json_extract(payload, '$.type') = 'user' ELSE 0 END`
+        for (const message of waiting) {
+          if (!Withdrawal.covers(withdrawal, message.uuid)) continue
+          yield* sql`UPDATE inbox SET state = 4 WHERE session = ${session} AND seq = ${message.seq}`
+        }
+        return fresh.filter(({ type, uuid }) => type !== "user" || !Withdrawal.covers(withdrawal, uuid))
+      })
     const receive = (id: SessionId, events: ReadonlyArray<Incoming>) =>
       Effect.gen(function* () {
         const session = sessionBody(id)
-        const fresh: Array<Identified> = []
+        let fresh: Array<Identified> = []
         // The write comes first: a transaction that reads first can find itself behind another process's.
         yield* sql`UPDATE sessions SET cursor = cursor WHERE session = ${session}`
         const rows = yield* sql<{
@@ -693,6 +717,7 @@ const make = (file: string) =>
             VALUES (${session}, ${event.sequenceNum}, ${event.eventId}, ${payload.uuid}, ${payload.text}, 1)
             ON CONFLICT DO NOTHING RETURNING seq`
           if (entered.length === 1) {
+            fresh = yield* withdraw(session, event.sequenceNum, payload, fresh)
             fresh.push(payload)
             yield* set(session, settingsIn(payload))
           } else {
@@ -724,11 +749,12 @@ const make = (file: string) =>
       Effect.gen(function* () {
         const session = sessionBody(id)
         for (const { eventId, status } of told) {
-          yield* sql`UPDATE inbox SET reported = max(reported, ${rank[status]}),
-              payload = CASE WHEN state = 3 AND ${rank[status]} = 3 THEN '' ELSE payload END
+          yield* sql`UPDATE inbox SET reported = CASE WHEN ${rank[status]} = 3 THEN max(reported, state, 3)
+                ELSE max(reported, ${rank[status]}) END,
+              payload = CASE WHEN state >= 3 AND ${rank[status]} = 3 THEN '' ELSE payload END
             WHERE session = ${session} AND event_id = ${eventId}`
         }
-        yield* sql`DELETE FROM inbox WHERE session = ${session} AND state = 3 AND reported = 3 AND seq <= (
+        yield* sql`DELETE FROM inbox WHERE session = ${session} AND state >= 3 AND reported >= 3 AND seq <= (
           SELECT seq FROM inbox WHERE session = ${session} ORDER BY seq DESC LIMIT 1 OFFSET ${REMEMBERED_EVENTS})`
       }).pipe(atomically("reported"))
 

@@ -16,6 +16,7 @@ import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { WorkerStatus } from "@causeway/protocol/CodeSessionsApi"
 import { type EnvironmentId, EventUuid, type SessionId, toCompat, type WorkId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import type { AgentOutput } from "@causeway/runner/Agent"
 import * as Array from "effect/Array"
 import type * as Chunk from "effect/Chunk"
@@ -362,6 +363,23 @@ export const make = (
 
     // --- Down ---
 
+    /** Messages that nobody has taken yet are not given any more. */
+    const takeBack = (withdrawals: ReadonlyArray<Withdrawal.Withdrawal>) =>
+      withdrawals.length === 0
+        ? Effect.void
+        : Effect.flatMap(Queue.takeAll(inbound), (left) =>
+            Queue.offerAll(
+              inbound,
+              Array.filter(
+                left,
+                ({ type, uuid }) =>
+                  type !== "user" ||
+                  uuid === undefined ||
+                  !withdrawals.some((withdrawal) => Withdrawal.covers(withdrawal, uuid))
+              )
+            )
+          )
+
     const take = (received: Chunk.Chunk<CodeSession.Received>) =>
       Effect.gen(function* () {
         const events: Array<Incoming> = []
@@ -391,6 +409,7 @@ export const make = (
             )
           )
         }
+        yield* takeBack(given.flatMap((payload) => Withdrawal.of(payload) ?? []))
         yield* Queue.offerAll(inbound, given)
         yield* Queue.offerAll(
           changes,

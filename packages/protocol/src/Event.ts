@@ -28,17 +28,23 @@ export interface LogEvent {
 export const WorkerDeliveryStatus = Schema.Literal("received", "processing", "processed")
 export type WorkerDeliveryStatus = typeof WorkerDeliveryStatus.Type
 
+/** How far a client event has come: what its worker reports, or that it was taken back before the agent began it. */
+export const DeliveryState = Schema.Literal(...WorkerDeliveryStatus.literals, "withdrawn")
+export type DeliveryState = typeof DeliveryState.Type
+
 /** The same as viewers are told. */
 export const DeliveryStatus = Schema.Literal(
   "DELIVERY_STATUS_RECEIVED",
   "DELIVERY_STATUS_PROCESSING",
-  "DELIVERY_STATUS_PROCESSED"
+  "DELIVERY_STATUS_PROCESSED",
+  /** Ours: only viewers that ask for it are told so. */
+  "DELIVERY_STATUS_WITHDRAWN"
 )
 export type DeliveryStatus = typeof DeliveryStatus.Type
 
 /** `received` → `DELIVERY_STATUS_RECEIVED`, and so on. */
-export const deliveryStatus = (status: WorkerDeliveryStatus): DeliveryStatus =>
-  `DELIVERY_STATUS_${status.toUpperCase() as Uppercase<WorkerDeliveryStatus>}`
+export const deliveryStatus = (status: DeliveryState): DeliveryStatus =>
+  `DELIVERY_STATUS_${status.toUpperCase() as Uppercase<DeliveryState>}`
 
 /** One event as `client_event` frames and `logs --json` show it. Times are ISO 8601. */
 export const ClientEvent = Schema.Struct({

@@ -202,7 +202,7 @@ export const make = (
         const write = (to: Connection) =>
           Queue.take(writes).pipe(
             Effect.flatMap((payload) =>
-              to.send(mended(payload)).pipe(
+              (delivery.writing(payload) ? to.send(mended(payload)) : Effect.void).pipe(
                 Effect.matchEffect({
                   onFailure: () => Effect.never,
                   onSuccess: () => {

@@ -2,12 +2,14 @@
  * What was given to an agent and how far it has come; what the agent is doing. Pure bookkeeping: no process, no clock.
  *
  * Invariants: a uuid is taken once; an entry moves only forward (`received`, `processing`, `processed`) and leaves when
- * it is processed; a prompt is processed by the result that names it, or by being given up in words. An agent begins turns
- * by itself (a background task has ended): of one that names its prompts, a result without a name answers none.
+ * it is processed; a prompt is processed by the result that names it, by being taken back before its turn, or by being
+ * given up in words. One that was taken back is written to no process that has not got it yet. An agent begins turns by
+ * itself (a background task has ended): of one that names its prompts, a result without a name answers none.
  */
 
 import { EventUuid } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import type { AgentOutput, AgentStatus, DeliveryState } from "./Agent.ts"
 import * as Tasks from "./Tasks.ts"
 import { uuid5 } from "./Uuid5.ts"
@@ -54,6 +56,10 @@ interface Entry {
   attempts: number
   /** Given to an earlier process already. */
   again: boolean
+  /** Prompts: written to the running process. */
+  sent: boolean
+  /** A person has taken it back; it is with the agent, which has not said yet whether it had begun it. */
+  withdrawn: boolean
 }
 
 /** What follows from an event: what to tell the reader, and what to write to the agent. */
@@ -69,6 +75,8 @@ export interface Delivery {
   readonly give: (payload: Payload.Payload, again?: boolean) => Step
   /** A process is ready: what it must be given (again), oldest first. */
   readonly connected: () => Step
+  /** A payload is about to be written to the process; false where it was taken back meanwhile. */
+  readonly writing: (payload: Payload.Payload) => boolean
   /** A payload was written to the process. */
   readonly written: (payload: Payload.Payload) => Step
   /** A line of the process. */
@@ -116,6 +124,8 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
   let names = false
   /** The agent tells when it begins a prompt. */
   let tellsBeginning = false
+  /** Requests of our own that take back one prompt each, by request id: their answers are not for the log. */
+  const recalls = new Map<string, EventUuid>()
   let turnRuns = false
   let stated: string | undefined
   let turns = 0
@@ -198,8 +208,19 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
     if (uuid === undefined || given.has(uuid)) return nothing
     given.add(uuid)
     const kind = kindOf(payload)
-    open.set(uuid, { payload, uuid, kind, state: "received", attempts: 0, again })
-    if (kind !== "answer") return { outputs: [], writes: [payload] }
+    const withdrawal = kind === "request" ? Withdrawal.of(payload) : undefined
+    const outputs = withdrawal === undefined ? [] : takeBack(withdrawal)
+    open.set(uuid, {
+      payload,
+      uuid,
+      kind,
+      state: "received",
+      attempts: 0,
+      again,
+      sent: false,
+      withdrawn: false
+    })
+    if (kind !== "answer") return { outputs, writes: [payload] }
     // An answer is held until its question is there: after a restart the agent asks again.
     const response = payload.json["response"]
     const requestId = text(member(response, "request_id"))
@@ -229,6 +250,23 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
     for (const key of [requestId, toolUseId]) if (key !== undefined) answers.set(key, uuid)
     const write = asking === undefined ? undefined : answerTo(asking, toolUseId)
     return { outputs: [], writes: write === undefined ? [] : [write] }
+  }
+
+  /** What no process has is done with; of what the agent has, it says itself whether it had begun it. */
+  const takeBack = (withdrawal: Withdrawal.Withdrawal): ReadonlyArray<AgentOutput> =>
+    prompts()
+      .filter(({ state, uuid }) => state === "received" && Withdrawal.covers(withdrawal, uuid))
+      .flatMap((entry) => {
+        entry.withdrawn = true
+        return entry.sent ? [] : finish(entry)
+      })
+
+  const writing = (payload: Payload.Payload): boolean => {
+    if (payload.type !== "user" || payload.uuid === undefined) return true
+    const entry = open.get(payload.uuid)
+    if (entry === undefined) return false
+    entry.sent = true
+    return true
   }
 
   const written = (payload: Payload.Payload): Step => {
@@ -388,6 +426,11 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
         const requestId = text(member(json["response"], "request_id"))
         if (requestId !== undefined && replied.has(requestId)) return nothing
         const dropped = member(member(json["response"], "response"), "cancelled")
+        const recalled = requestId === undefined ? undefined : recalls.get(requestId)
+        if (requestId !== undefined && recalled !== undefined) {
+          recalls.delete(requestId)
+          return { outputs: decided(recalled, dropped), writes: [] }
+        }
         const entry = Array.from(open.values()).find(
           ({ kind, payload }) => kind === "request" && payload.json["request_id"] === requestId
         )
@@ -395,9 +438,9 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
           outputs: [
             ...speak(payload),
             ...(entry === undefined ? [] : finish(entry)),
-            ...(Array.isArray(dropped) ? cancelled(dropped) : [])
+            ...(entry === undefined ? [] : settled(entry.payload, dropped))
           ],
-          writes: []
+          writes: entry === undefined ? [] : recall(entry.payload)
         }
       }
       default:
@@ -410,13 +453,23 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
     const taken = all.filter(({ state }) => state === "processing")
     const worked = taken.length > 0 || !turnRuns || tellsBeginning ? taken : all.slice(0, 1)
     for (const entry of worked) entry.attempts++
-    for (const entry of all) entry.again = true
+    for (const entry of all) {
+      entry.again = true
+      entry.sent = false
+    }
     for (const [requestId, toolUseId] of asks) orphans.set(requestId, toolUseId)
     asks.clear()
     tasks.clear()
     turnRuns = false
     stated = undefined
-    return nothing
+    recalls.clear()
+    // The process that might have begun them is gone, and no other gets them.
+    return {
+      outputs: all
+        .filter(({ state, withdrawn }) => withdrawn && state === "received")
+        .flatMap((entry) => finish(entry)),
+      writes: []
+    }
   }
 
   const isBusy = (): boolean => turnRuns || asks.size > 0 || prompts().length > 0
@@ -445,14 +498,42 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
     writes: []
   })
 
+  /** The agent has taken these out of its queue; its own line says so. */
   const cancelled = (uuids: ReadonlyArray<unknown>): ReadonlyArray<AgentOutput> =>
-    giveUp(
-      prompts()
-        .map(({ uuid }) => uuid)
-        .filter((uuid) => uuids.includes(uuid)),
-      "cancelled",
-      "taken out of the queue before its turn"
-    ).outputs
+    prompts()
+      .filter(({ uuid }) => uuids.includes(uuid))
+      .flatMap(finish)
+
+  /** Whether the agent had begun the prompt that it was to give back: then it is on its way to a result. */
+  const decided = (uuid: EventUuid, wasCancelled: unknown): ReadonlyArray<AgentOutput> => {
+    const entry = open.get(uuid)
+    if (entry === undefined) return []
+    if (wasCancelled === true) return finish(entry)
+    entry.withdrawn = false
+    return deliver(entry, "processing")
+  }
+
+  /** What the answer to a person's request says of the prompts in the queue. */
+  const settled = (request: Payload.Payload, dropped: unknown): ReadonlyArray<AgentOutput> => {
+    const withdrawal = Withdrawal.of(request)
+    if (withdrawal?._tag === "One") return dropped === undefined ? [] : decided(withdrawal.uuid, dropped)
+    return Array.isArray(dropped) ? cancelled(dropped) : []
+  }
+
+  /** Asks for each prompt that an interrupt should have taken out of the queue and did not: older agents leave it there. */
+  const recall = (request: Payload.Payload): ReadonlyArray<Payload.Payload> =>
+    Withdrawal.of(request)?._tag !== "All"
+      ? []
+      : prompts()
+          .filter(({ state, withdrawn }) => withdrawn && state === "received")
+          .map(({ uuid }) => {
+            const requestId = `recall_${uuid}`
+            recalls.set(requestId, uuid)
+            return Payload.make({
+              ...Withdrawal.one(requestId, uuid),
+              uuid: uuid5(agentSessionId, `${runId()} ${requestId}`)
+            })
+          })
 
   return {
     give,
@@ -462,6 +543,7 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
         .filter(({ kind }) => kind !== "answer")
         .map(({ payload }) => payload)
     }),
+    writing,
     written,
     line,
     disconnected,

@@ -19,6 +19,20 @@ const interrupt = (name: string) =>
     request_id: `r${name}`,
     request: { subtype: "interrupt" }
   })
+const withdrawal = (name: string) =>
+  payload({
+    type: "control_request",
+    uuid: `withdrawal-${name}`,
+    request_id: `w${name}`,
+    request: { subtype: "interrupt", cancel_queued: true }
+  })
+const recall = (name: string, of: string) =>
+  payload({
+    type: "control_request",
+    uuid: `recall-${name}-${of}`,
+    request_id: `c${name}${of}`,
+    request: { subtype: "cancel_async_message", message_uuid: `prompt-${of}` }
+  })
 const answer = (name: string, by: string) =>
   payload({
     type: "control_response",
@@ -35,6 +49,8 @@ type Event =
 const given = FastCheck.oneof(
   id.map(prompt),
   id.map(interrupt),
+  id.map(withdrawal),
+  FastCheck.tuple(id, id).map(([name, of]) => recall(name, of)),
   FastCheck.tuple(id, id).map(([name, by]) => answer(name, by))
 ).map((payload): Event => ({ _tag: "Give", payload }))
 
@@ -64,6 +80,22 @@ const line = FastCheck.oneof(
       type: "user",
       uuid: `result-${name}`,
       message: { content: [{ type: "tool_result", tool_use_id: `tool ${name}` }] }
+    })
+  ),
+  FastCheck.tuple(id, FastCheck.subarray([...ids])).map(([name, cancelled]) =>
+    payload({
+      type: "control_response",
+      response: {
+        subtype: "success",
+        request_id: `w${name}`,
+        response: { still_queued: [], cancelled: cancelled.map((each) => `prompt-${each}`) }
+      }
+    })
+  ),
+  FastCheck.tuple(id, id, FastCheck.boolean()).map(([name, of, cancelled]) =>
+    payload({
+      type: "control_response",
+      response: { subtype: "success", request_id: `c${name}${of}`, response: { cancelled } }
     })
   ),
   FastCheck.option(id).map((name) =>
@@ -100,7 +132,7 @@ const run = (all: ReadonlyArray<Event>) => {
   }
   const write = () => {
     const next = pending.shift()
-    if (next === undefined) return
+    if (next === undefined || !delivery.writing(next)) return
     written.push(next)
     take(delivery.written(next))
   }
@@ -177,6 +209,64 @@ describe("Delivery", () => {
     for (const [uuid, states] of deliveries(outputs)) {
       if (states.includes("processed")) expect(again).not.toContain(uuid)
     }
+  })
+
+  it.prop(
+    "gives what a person has taken back to no process that has not got it, however often one crashes",
+    [events],
+    ([all]) => {
+      const { apply, delivery, outputs, written } = run([])
+      const withdrawn = new Set<string>()
+      for (const event of [
+        ...all,
+        { _tag: "Crash" } as const,
+        ...all.map(() => ({ _tag: "Write" }) as const)
+      ]) {
+        if (event._tag === "Give" && event.payload.type === "control_request") {
+          const request = event.payload.json["request"] as Payload.JsonObject
+          const begun = (uuid: string) => (deliveries(outputs).get(uuid) ?? []).includes("processing")
+          const open = delivery.connected().writes.filter(({ type }) => type === "user")
+          for (const { uuid } of open) {
+            if (uuid === undefined || begun(uuid)) continue
+            if (request["cancel_queued"] === true || request["message_uuid"] === uuid) withdrawn.add(uuid)
+          }
+        }
+        const before = written.length
+        apply(event)
+        for (const each of written.slice(before)) {
+          // One that the agent says it had begun was not taken back.
+          const states = deliveries(outputs).get(String(each.uuid)) ?? []
+          if (!states.includes("processing")) expect(withdrawn.has(String(each.uuid))).toBe(false)
+        }
+      }
+    }
+  )
+
+  it("asks for each prompt that an older agent keeps in its queue after the interrupt", () => {
+    const delivery = Delivery.make("conversation", () => "run")
+    for (const name of ["a", "b"]) {
+      delivery.give(prompt(name))
+      delivery.writing(prompt(name))
+    }
+    delivery.line(payload({ ...prompt("a").json, type: "user", uuid: "prompt-a", isReplay: true }))
+    expect(delivery.give(withdrawal("x")).writes).toHaveLength(1)
+    const { writes } = delivery.line(
+      payload({ type: "control_response", response: { subtype: "success", request_id: "wx", response: {} } })
+    )
+    expect(writes.map(({ json }) => json["request"])).toEqual([
+      { subtype: "cancel_async_message", message_uuid: "prompt-b" }
+    ])
+    const { outputs } = delivery.line(
+      payload({
+        type: "control_response",
+        response: {
+          subtype: "success",
+          request_id: String(writes[0]?.json["request_id"]),
+          response: { cancelled: true }
+        }
+      })
+    )
+    expect(outputs).toEqual([{ _tag: "Delivery", uuid: "prompt-b", state: "processed" }])
   })
 
   it.prop("writes one answer to each asking of a question, the first that was given", [events], ([all]) => {

@@ -264,6 +264,13 @@ export class GatewaySessions extends Context.Tag("@causeway/store/GatewaySession
     >
     /** The event of this uuid. */
     readonly byUuid: (sid: number, uuid: string) => Effect.Effect<StoredEvent | undefined, StoreUnavailable>
+    /** A worker's answers to a request, after `after`, oldest first. */
+    readonly responses: (
+      sid: number,
+      options: { readonly after: number; readonly requestId: string; readonly limit: number }
+    ) => Effect.Effect<ReadonlyArray<StoredEvent>, StoreUnavailable>
+    /** People's messages that no agent has answered and nobody has taken back, oldest first. */
+    readonly openPrompts: (sid: number) => Effect.Effect<ReadonlyArray<StoredEvent>, StoreUnavailable>
     /** The last person's message. */
     readonly lastPrompt: (sid: number) => Effect.Effect<StoredEvent | undefined, StoreUnavailable>
     /** People's messages, newest first. */
@@ -460,7 +467,14 @@ export const make = Effect.gen(function* () {
         SELECT uuid, seq FROM events WHERE sid = ${options.to} AND transcript = 1 AND source = 'worker'
         ORDER BY seq DESC LIMIT 1`
       // A log that was copied has no run of its own: what the copy ends with was answered elsewhere.
-      const idle: SessionRow.SessionRow = { ...row, activity: "idle", status: "idle", prompted: false }
+      const idle: SessionRow.SessionRow = {
+        ...row,
+        activity: "idle",
+        status: "idle",
+        prompted: false,
+        begun: false,
+        open: []
+      }
       yield* sql`UPDATE sessions SET last_seq = ${row.lastSeq}, worker_head = ${head?.uuid ?? null},
           worker_head_seq = ${head?.seq ?? 0}, title = ${idle.title}, status = ${idle.status},
           projection = ${SessionRow.toJson(idle)}
@@ -678,6 +692,20 @@ export const make = Effect.gen(function* () {
       })
     ),
     byUuid: guarded((sid, uuid) => Effect.map(events("sid = ? AND uuid = ?", [sid, uuid]), first)),
+    responses: guarded((sid, { after, limit, requestId }) =>
+      events(
+        `sid = ? AND seq > ? AND type = 'control_response' AND source = 'worker'
+          AND json_extract(payload, '$.response.request_id') = ? ORDER BY seq LIMIT ?`,
+        [sid, after, requestId, limit]
+      )
+    ),
+    openPrompts: guarded((sid) =>
+      events(
+        `sid = ? AND source = 'client' AND type = 'user' AND (delivery IS NULL OR delivery <> 'processed')
+          AND (delivery IS NULL OR delivery <> 'withdrawn') ORDER BY seq LIMIT 1000`,
+        [sid]
+      )
+    ),
     lastPrompt: guarded((sid) =>
       Effect.map(
         events("sid = ? AND source = 'client' AND type = 'user' ORDER BY seq DESC LIMIT 1", [sid]),

@@ -6,7 +6,7 @@
  * disturbs no other. Sequence numbers are dense per session; a uuid is stored once, for ever. The session's row is
  * computed by `SessionRow.step` in the same transaction. Source: spec 5 §3.1 and §3.3.
  */
-import type { Source, WorkerDeliveryStatus } from "@causeway/protocol/Event"
+import type { DeliveryState, Source, WorkerDeliveryStatus } from "@causeway/protocol/Event"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import type { Payload } from "@causeway/protocol/Payload"
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -43,7 +43,7 @@ export interface StoredEvent {
   readonly transcript: boolean
   readonly compaction: boolean
   readonly createdAt: number
-  readonly delivery: WorkerDeliveryStatus | undefined
+  readonly delivery: DeliveryState | undefined
   readonly deliveredAt: number | undefined
   /** The JSON text as it arrived. */
   readonly payload: string
@@ -76,6 +76,8 @@ export interface Appended {
   readonly createdAt: number
   /** Its uuid was in the log already: nothing was stored. */
   readonly duplicate: boolean
+  /** The messages that it took back, see `Withdrawal`. */
+  readonly withdrawn?: ReadonlyArray<string>
 }
 
 export type AppendError =
@@ -99,8 +101,8 @@ export interface ReadOptions extends SessionKey {
   readonly after: number
   readonly limit: number
   /**
-   * `all`; `worker`: what people sent to the worker (`user` and `control_*` of source client); `unprocessed`: of those,
-   * what no worker has reported as processed; `transcript`: see `Payload.isTranscript`.
+   * `all`; `worker`: what people sent to the worker (`user` and `control_*` of source client) and did not take back;
+   * `unprocessed`: of those, what no worker has reported as processed; `transcript`: see `Payload.isTranscript`.
    */
   readonly select?: "all" | "worker" | "unprocessed" | "transcript"
 }
@@ -110,7 +112,7 @@ export interface DeliveryChange {
   readonly no: number
   readonly seq: number
   readonly uuid: string
-  readonly delivery: WorkerDeliveryStatus
+  readonly delivery: DeliveryState
   readonly deliveredAt: number
 }
 
@@ -137,7 +139,8 @@ export class Log extends Context.Tag("@causeway/store/Log")<
     ) => Effect.Effect<StoredEvent | undefined, SessionUnknown | StoreUnavailable>
     /**
      * Records how far client events have come, on behalf of a worker of this epoch. A state never goes back
-     * (`received` → `processing` → `processed`); unknown uuids are ignored. Wakes the session.
+     * (`received` → `processing` → `processed`); unknown uuids are ignored. What was taken back stays so, but where the
+     * agent had begun it before it heard of that: then it says so (`processing`). Wakes the session.
      */
     readonly deliver: (
       request: SessionKey & {
@@ -241,7 +244,7 @@ interface EventColumns {
   readonly transcript: number
   readonly compaction: number
   readonly created_at: number
-  readonly delivery: WorkerDeliveryStatus | null
+  readonly delivery: DeliveryState | null
   readonly delivered_at: number | null
   readonly payload: string
 }
@@ -264,11 +267,13 @@ const COLUMNS = "seq, uuid, source, type, transcript, compaction, created_at, de
 const FOR_WORKER =
   "source = 'client' AND type IN ('user', 'control_request', 'control_response', 'control_cancel_request')"
 
+const NOT_WITHDRAWN = "(delivery IS NULL OR delivery <> 'withdrawn')"
+
 /** Each is written so that a partial index of the schema serves it. */
 const selections: { readonly [S in NonNullable<ReadOptions["select"]>]: string } = {
   all: "",
-  worker: `AND ${FOR_WORKER}`,
-  unprocessed: `AND ${FOR_WORKER} AND (delivery IS NULL OR delivery <> 'processed')`,
+  worker: `AND ${FOR_WORKER} AND ${NOT_WITHDRAWN}`,
+  unprocessed: `AND ${FOR_WORKER} AND (delivery IS NULL OR delivery <> 'processed') AND ${NOT_WITHDRAWN}`,
   transcript: "AND transcript = 1"
 }
 
@@ -409,7 +414,8 @@ export const make = Effect.gen(function* () {
         const changed = yield* sql<{ readonly seq: number }>`UPDATE events
           SET delivery = ${status}, delivered_at = ${now}, delivery_no = ${no + 1}
           WHERE sid = ${row.sid} AND uuid = ${uuid} AND source = 'client' AND ${ranks[status]} >
-            CASE delivery WHEN 'received' THEN 1 WHEN 'processing' THEN 2 WHEN 'processed' THEN 3 ELSE 0 END
+            CASE delivery WHEN 'received' THEN 1 WHEN 'processing' THEN 2 WHEN 'processed' THEN 3
+              WHEN 'withdrawn' THEN ${status === "processing" ? 1 : 3} ELSE 0 END
           RETURNING seq`
         no += changed.length
       }
@@ -429,7 +435,7 @@ export const make = Effect.gen(function* () {
       readonly delivery_no: number
       readonly seq: number
       readonly uuid: string
-      readonly delivery: WorkerDeliveryStatus
+      readonly delivery: DeliveryState
       readonly delivered_at: number
     }>`SELECT delivery_no, seq, uuid, delivery, delivered_at FROM events
       WHERE sid = ${sid} AND delivery_no > ${key.after} AND delivery_no IS NOT NULL ORDER BY delivery_no LIMIT ${key.limit}`

@@ -544,7 +544,7 @@ describe("reading", () => {
         Effect.gen(function* () {
           const log = yield* Log.Log
           const key = yield* session([user("p")])
-          const ranks = { received: 1, processing: 2, processed: 3 } as const
+          const ranks = { received: 1, processing: 2, processed: 3, withdrawn: 0 } as const
           let best = 0
           let changes = 0
           for (const status of statuses) {

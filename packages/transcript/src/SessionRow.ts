@@ -6,6 +6,7 @@
  */
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { PendingApproval, Session, SessionStatus } from "@causeway/protocol/SessionsApi"
+import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as Approvals from "./Approvals.ts"
 import * as Author from "./Author.ts"
 import {
@@ -23,11 +24,14 @@ import {
 } from "./Read.ts"
 import { ERROR_MAX, errorText, isFailure, wasStopped } from "./Result.ts"
 import * as Title from "./Title.ts"
+import { promptOf, promptsOf } from "./Turns.ts"
 import * as Usage from "./Usage.ts"
 
 /** Longest texts that a row keeps, in UTF-16 units. */
 export const LAST_MESSAGE_MAX = 240
 export const FIRST_PROMPT_MAX = 240
+/** Open prompts that a row remembers. */
+const OPEN_MAX = 128
 /** Requests to set something whose answer is awaited. */
 const SETTINGS_MAX = 8
 
@@ -55,6 +59,12 @@ export interface SessionRow {
   readonly activity: Activity
   /** Whether people's messages wait for a first worker. */
   readonly prompted: boolean
+  /** Whether the agent works on a turn, as far as it has said. */
+  readonly begun: boolean
+  /** People's messages that no result has answered and nobody has taken back, oldest first. */
+  readonly open: ReadonlyArray<string>
+  /** Whether the agent says of results which prompts they answer. */
+  readonly names: boolean
   readonly archivedAt: number | null
   readonly model: string | null
   readonly permissionMode: string | null
@@ -106,6 +116,9 @@ export const initial: SessionRow = {
   status: "pending",
   activity: "pending",
   prompted: false,
+  begun: false,
+  open: [],
+  names: false,
   archivedAt: null,
   model: null,
   permissionMode: null,
@@ -191,6 +204,16 @@ const onPrompt = (row: Draft, json: JsonObject): void => {
   else row.activity = "running"
 }
 
+/** Messages that were taken back before the agent began a turn leave it with nothing to do. */
+const onWithdrawal = (row: Draft, json: JsonObject): void => {
+  const withdrawal = Withdrawal.of({ type: "control_request", json })
+  if (withdrawal === undefined) return
+  row.open = row.open.filter((uuid) => !Withdrawal.covers(withdrawal, uuid))
+  if (row.begun || row.open.length > 0 || row.approvals.pending.length > 0) return
+  row.prompted = false
+  if (row.activity === "running") row.activity = "idle"
+}
+
 const onAssistant = (row: Draft, json: JsonObject, at: number): void => {
   const message = object(json["message"])
   let toolCalls = 0
@@ -206,6 +229,7 @@ const onAssistant = (row: Draft, json: JsonObject, at: number): void => {
     }
   }
   if (!main) return
+  row.begun = true
   row.answerId = id
   const text = textOf(message["content"])
   if (text !== null) row.lastMessage = { role: "assistant", text: preview(text, LAST_MESSAGE_MAX), at }
@@ -232,6 +256,11 @@ const onResult = (row: Draft, json: JsonObject, at: number): void => {
   row.numTurns += 1
   row.lastError = isFailure(json) && !wasStopped(json) ? { text: errorText(json), at } : null
   row.activity = (amount(json["queued_turn_count"]) ?? 0) > 0 ? "running" : "idle"
+  row.begun = false
+  const answered = promptsOf(json)
+  row.names = row.names || answered.length > 0
+  // Of an agent that names its prompts, a result without a name is of a turn that it began by itself.
+  row.open = row.names ? row.open.filter((uuid) => !answered.includes(uuid)) : row.open.slice(1)
 }
 
 const onSystem = (row: Draft, json: JsonObject): void => {
@@ -239,6 +268,7 @@ const onSystem = (row: Draft, json: JsonObject): void => {
     case "init":
       // Told at the start of every turn.
       row.activity = "running"
+      row.begun = true
       row.model = name(json["model"]) ?? row.model
       row.permissionMode = name(json["permissionMode"]) ?? row.permissionMode
       row.agentSessionId = agentSession(json["session_id"]) ?? row.agentSessionId
@@ -249,7 +279,10 @@ const onSystem = (row: Draft, json: JsonObject): void => {
       return
     case "session_state_changed": {
       const state = json["state"]
-      if (state === "idle" || state === "running" || state === "requires_action") row.activity = state
+      if (state === "idle" || state === "running" || state === "requires_action") {
+        row.activity = state
+        row.begun = state !== "idle"
+      }
       return
     }
     case "compact_boundary": {
@@ -299,7 +332,10 @@ export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
   if (next.activity === "requires_action" && next.approvals.pending.length < row.approvals.pending.length) {
     next.activity = "running"
   }
-  if (fromWorker && Approvals.tellsOfEnd(json)) next.activity = "idle"
+  if (fromWorker && Approvals.tellsOfEnd(json)) {
+    next.activity = "idle"
+    next.begun = false
+  }
   switch (json["type"]) {
     case "session_update":
       onSessionUpdate(next, json, at)
@@ -314,6 +350,9 @@ export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
       setTitle(next, Title.suggested(json["summary"]), "suggested")
       break
     case "user":
+      if (promptOf(event) !== null && !row.open.includes(event.uuid)) {
+        next.open = [...row.open, event.uuid].slice(-OPEN_MAX)
+      }
       onUser(next, json, event, at)
       break
     case "assistant":
@@ -333,7 +372,10 @@ export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
       }
       break
     case "control_request":
-      if (!fromWorker) onSettingRequested(next, json)
+      if (!fromWorker) {
+        onSettingRequested(next, json)
+        onWithdrawal(next, json)
+      }
       break
     case "control_response":
       if (fromWorker) onSettingAnswered(next, json)

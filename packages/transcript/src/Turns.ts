@@ -2,9 +2,10 @@
  * Which result answers which prompt.
  *
  * A result that names its prompts (`user_message_uuid`, `user_message_uuids`) answers those; one that names none answers
- * the oldest prompt that is open. A prompt also ends when it is dropped from the queue, or when the bridge reports that
- * the agent swallowed it. Source: spec 4 §1 (Interrupt, queue, duplicates; Result and usage) and §3.3.
+ * the oldest prompt that is open. A prompt also ends when a person takes it back before its turn, when it is dropped from
+ * the queue, or when the bridge reports that the agent swallowed it. Source: spec 4 §1 (Interrupt, queue, duplicates; Result and usage) and §3.3.
  */
+import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import {
   array,
   isSubagent,
@@ -34,9 +35,9 @@ export type Answer =
       readonly _tag: "failed"
       /**
        * `failed`: the turn failed, and `text` says why; `stopped`: a person stopped it, and `text` is what the agent had
-       * said; `dropped`: the agent never took it.
+       * said; `withdrawn`: a person took it back before its turn; `dropped`: the agent never took it.
        */
-      readonly reason: "failed" | "stopped" | "dropped"
+      readonly reason: "failed" | "stopped" | "withdrawn" | "dropped"
       readonly text: string
       readonly result: JsonObject | null
       readonly seq: number
@@ -47,6 +48,8 @@ export interface Following {
   readonly prompt: string
   /** Prompts that no result has answered, oldest first. */
   readonly open: ReadonlyArray<string>
+  /** Whether the agent has begun a turn. */
+  readonly begun: boolean
   /** What the agent said last in this turn. */
   readonly said: string | null
   readonly answer: Answer
@@ -56,6 +59,7 @@ export interface Following {
 export const follow = (prompt: string): Following => ({
   prompt,
   open: [],
+  begun: false,
   said: null,
   answer: { _tag: "pending" }
 })
@@ -94,7 +98,7 @@ const onResult = (state: Following, event: ReadableEvent, json: JsonObject): Fol
   const named = promptsOf(json)
   const answered = named.length > 0 ? named : state.open.slice(0, 1)
   const open = state.open.filter((uuid) => !answered.includes(uuid))
-  if (!answered.includes(state.prompt)) return { ...state, open, said: null }
+  if (!answered.includes(state.prompt)) return { ...state, open, begun: false, said: null }
   const { seq } = event
   const answer: Answer = isFailure(json)
     ? {
@@ -105,7 +109,25 @@ const onResult = (state: Following, event: ReadableEvent, json: JsonObject): Fol
         seq
       }
     : { _tag: "answered", text: string(json["result"]) ?? state.said ?? "", result: json, seq }
-  return { ...state, open, said: null, answer }
+  return { ...state, open, begun: false, said: null, answer }
+}
+
+/** The state once the prompt is known to be taken back. */
+export const withdrawn = (state: Following, seq = 0): Following =>
+  state.answer._tag !== "pending"
+    ? state
+    : {
+        ...state,
+        answer: { _tag: "failed", reason: "withdrawn", text: "withdrawn before its turn", result: null, seq }
+      }
+
+/** The prompt whose turn runs, the oldest, is not taken back: it is stopped. */
+const onWithdrawal = (state: Following, withdrawal: Withdrawal.Withdrawal, seq: number): Following => {
+  const isTaken = (uuid: string, at: number) =>
+    !(state.begun && at === 0) && Withdrawal.covers(withdrawal, uuid)
+  const open = state.open.filter((uuid, at) => !isTaken(uuid, at))
+  const at = state.open.indexOf(state.prompt)
+  return at < 0 || !isTaken(state.prompt, at) ? { ...state, open } : withdrawn({ ...state, open }, seq)
 }
 
 /** The state after an event. Once the prompt is answered or failed nothing changes it. */
@@ -116,10 +138,14 @@ export const step = (state: Following, event: ReadableEvent): Following => {
   if (prompt !== null) {
     return state.open.includes(prompt) ? state : { ...state, open: [...state.open, prompt].slice(-OPEN_MAX) }
   }
-  if (event.source !== "worker") return state
+  if (event.source !== "worker") {
+    const withdrawal = Withdrawal.of({ type: string(json["type"]) ?? "", json })
+    return withdrawal === undefined ? state : onWithdrawal(state, withdrawal, event.seq)
+  }
+  if (json["type"] === "system" && json["subtype"] === "init") return { ...state, begun: true }
   if (json["type"] === "assistant" && !isSubagent(json)) {
     const text = textOf(object(json["message"])["content"])
-    return text === null ? state : { ...state, said: text }
+    return { ...state, begun: true, said: text ?? state.said }
   }
   if (json["type"] === "result" && !isSubagent(json)) return onResult(state, event, json)
   const reported = json["type"] === "bridge_error" ? promptsOf(json) : droppedBy(event, json)

@@ -4,9 +4,17 @@ import type { DeliveryStatus } from "@causeway/protocol/Event"
 /**
  * `sending`: the hub has not answered; `unknown`: it has not for so long that nobody tries any more, and it may have the
  * message or not; `refused`: it will never take it; `accepted`: it is in the log; then on the host, taken by the agent,
- * answered.
+ * answered. `withdrawn`: taken back before its turn, unless the agent had begun it and says so later.
  */
-export type Stage = "sending" | "unknown" | "refused" | "accepted" | "received" | "processing" | "processed"
+export type Stage =
+  | "sending"
+  | "unknown"
+  | "refused"
+  | "accepted"
+  | "received"
+  | "withdrawn"
+  | "processing"
+  | "processed"
 
 const rank: { readonly [S in Stage]: number } = {
   sending: 0,
@@ -14,8 +22,9 @@ const rank: { readonly [S in Stage]: number } = {
   refused: 0,
   accepted: 1,
   received: 2,
-  processing: 3,
-  processed: 4
+  withdrawn: 3,
+  processing: 4,
+  processed: 5
 }
 
 /** The stage after news of `to`: news that are late change nothing. */
@@ -33,6 +42,8 @@ export const ofStatus = (status: DeliveryStatus): Stage => {
       return "processing"
     case "DELIVERY_STATUS_PROCESSED":
       return "processed"
+    case "DELIVERY_STATUS_WITHDRAWN":
+      return "withdrawn"
   }
 }
 
@@ -42,6 +53,7 @@ export const words: { readonly [S in Stage]: string } = {
   refused: "refused",
   accepted: "accepted",
   received: "on the host",
+  withdrawn: "withdrawn",
   processing: "taken by the agent",
   processed: "answered"
 }

@@ -24,7 +24,8 @@ import * as Session from "../Session.ts"
 const deliveryWords: { readonly [status: string]: string } = {
   DELIVERY_STATUS_RECEIVED: "on the host",
   DELIVERY_STATUS_PROCESSING: "taken by the agent",
-  DELIVERY_STATUS_PROCESSED: "answered"
+  DELIVERY_STATUS_PROCESSED: "answered",
+  DELIVERY_STATUS_WITHDRAWN: "withdrawn"
 }
 
 /** Sends the payload again, under its uuid, until the hub has answered. */
@@ -90,7 +91,14 @@ const answer = (sessionId: SessionId, uuid: EventUuid, from: number) =>
         return Effect.void
       }),
       Stream.mapAccum(Turns.follow(uuid), (state, frame) => {
-        const next = frame._tag === "Event" ? Turns.step(state, readable(frame.event)) : state
+        const next =
+          frame._tag === "Event"
+            ? Turns.step(state, readable(frame.event))
+            : frame._tag === "Delivery" &&
+                frame.update.event_id === uuid &&
+                frame.update.status === "DELIVERY_STATUS_WITHDRAWN"
+              ? Turns.withdrawn(state)
+              : state
         return [next, next.answer] as const
       }),
       Stream.filter((answer) => answer._tag !== "pending"),

@@ -38,6 +38,7 @@ import { Markdown } from "./Markdown.tsx"
 const deliveryWords: { readonly [D in Delivery]: string } = {
   accepted: "accepted",
   received: "on the host",
+  withdrawn: "withdrawn",
   processing: "taken by the agent",
   processed: "answered"
 }

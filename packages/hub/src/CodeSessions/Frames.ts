@@ -1,5 +1,5 @@
 /** Frames of the event streams, for every door to write in its own way. Source: spec 5 §1. */
-import { type DeliveryUpdate, deliveryStatus, type WorkerDeliveryStatus } from "@causeway/protocol/Event"
+import { type DeliveryState, type DeliveryUpdate, deliveryStatus } from "@causeway/protocol/Event"
 import { EventUuid } from "@causeway/protocol/Ids"
 import type { Ephemeral } from "@causeway/store/Bus"
 import type { StoredEvent } from "@causeway/store/Log"
@@ -27,11 +27,11 @@ export const ephemeral = (message: Ephemeral): Frame => ({
   )},"source":"worker","created_at":"${iso(message.createdAt)}","ephemeral":true,"payload":${message.payload}}`
 })
 
-/** How far a client event has come. */
-export const delivery = (uuid: string, status: WorkerDeliveryStatus, at: number): Frame => {
+/** How far a client event has come. `own`: for a viewer that knows our words; to others what was taken back is done with. */
+export const delivery = (uuid: string, status: DeliveryState, at: number, own: boolean): Frame => {
   const update: DeliveryUpdate = {
     event_id: EventUuid.make(uuid),
-    status: deliveryStatus(status),
+    status: deliveryStatus(status === "withdrawn" && !own ? "processed" : status),
     timestamp: iso(at)
   }
   return { event: "delivery_update", data: JSON.stringify(update) }

@@ -69,7 +69,9 @@ export const make = Effect.gen(function* () {
           const frames: Array<Frame> = []
           for (const change of changes) {
             if (change.seq <= after) {
-              frames.push(Frames.delivery(change.uuid, change.delivery, change.deliveredAt))
+              frames.push(
+                Frames.delivery(change.uuid, change.delivery, change.deliveredAt, viewer.updates !== false)
+              )
             }
           }
           if (events[0] !== undefined && events[0].seq > after + 1) frames.push(Frames.truncated)
@@ -83,7 +85,8 @@ export const make = Effect.gen(function* () {
             const change = newest.get(event.seq)
             const state = change?.delivery ?? event.delivery
             const at = change?.deliveredAt ?? event.deliveredAt
-            if (state !== undefined && at !== undefined) frames.push(Frames.delivery(event.uuid, state, at))
+            if (state !== undefined && at !== undefined)
+              frames.push(Frames.delivery(event.uuid, state, at, viewer.updates !== false))
           }
           if (frames.length > 0) yield* viewer.write(frames)
           after = events.at(-1)?.seq ?? after

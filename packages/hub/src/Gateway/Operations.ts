@@ -9,10 +9,11 @@ import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import { EventUuid, type OrganizationId } from "@causeway/protocol/Ids"
 import * as MessageContent from "@causeway/protocol/MessageContent"
 import * as Payload from "@causeway/protocol/Payload"
+import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as Environments from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
-import { Log } from "@causeway/store/Log"
+import { Log, type StoredEvent } from "@causeway/store/Log"
 import { Sessions } from "@causeway/store/Sessions"
 import { type JsonObject, string } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
@@ -39,6 +40,9 @@ import * as Thinking from "./Thinking.ts"
 
 /** How long an interrupted run may take to end: looked at every 100 ms for 15 s. */
 export const interruptWait = Schedule.spaced("100 millis").pipe(Schedule.upTo("15 seconds"))
+
+/** How long an agent may take to say whether it had begun a message that is taken back: looked at every 50 ms for 3 s. */
+export const withdrawWait = Schedule.spaced("50 millis").pipe(Schedule.upTo("3 seconds"))
 
 /** Words that stop a run instead of being sent. */
 const stopWords = new Set([
@@ -75,6 +79,14 @@ export interface Sent {
   readonly cached: boolean
   /** Releases the events of the message; to be run once the sender was answered. */
   readonly release: Effect.Effect<void>
+}
+
+/** What became of a person's event. */
+export interface Written {
+  readonly uuid: string
+  readonly duplicate: boolean
+  /** The messages that it took back. */
+  readonly withdrawn: ReadonlyArray<string>
 }
 
 export interface Aborted {
@@ -116,7 +128,10 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
       request: SendRequest,
       connection: Connection
     ) => Effect.Effect<Sent, Failure>
-    /** Stops one run of a session, or all of them that the caller may stop. */
+    /**
+     * Stops one run of a session, or all of them that the caller may stop. A run whose turn has begun is interrupted; a
+     * message that waits is withdrawn, and never runs. All that is stopped is stopped by one write to the log.
+     */
     readonly abort: (
       record: GatewayRecord,
       options: {
@@ -126,13 +141,18 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
         readonly stopReason: string
       }
     ) => Effect.Effect<Aborted, Failure>
-    /** Stops whatever runs and waits for it to end. Answers whether anything did. */
+    /** Stops whatever runs, withdraws whatever waits, and waits for the end of the turn. Answers whether anything did. */
     readonly interrupt: (record: GatewayRecord, by: Connection) => Effect.Effect<boolean, Failure>
+    /**
+     * Takes one message back before its turn. Fails where it is not there; false where it is too late, or where the agent
+     * has not answered in time (3 s) and may have begun it.
+     */
+    readonly withdraw: (record: GatewayRecord, uuid: string) => Effect.Effect<boolean, Failure>
     /** Writes a person's event to the log. */
     readonly append: (
       record: GatewayRecord,
       json: JsonObject & { readonly type: string }
-    ) => Effect.Effect<{ readonly uuid: string; readonly duplicate: boolean }, Failure>
+    ) => Effect.Effect<Written, Failure>
     /** Archives a session's log; its key is free again. Answers with its locator. */
     readonly archive: (
       record: GatewayRecord,
@@ -298,22 +318,27 @@ export const make = Effect.gen(function* () {
       )
     )
 
-  const append: Operations["Type"]["append"] = (record, json) =>
+  /** Stored as one, or not at all. */
+  const appendAll = (
+    record: GatewayRecord,
+    all: ReadonlyArray<JsonObject & { readonly type: string }>
+  ): Effect.Effect<ReadonlyArray<Written>, Failure> =>
     Effect.gen(function* () {
-      const payload = Payload.make({ uuid: randomUUID(), ...json })
-      const problem = MessageContent.problemOf(payload)
-      if (problem !== undefined) return yield* invalid(problem)
+      const payloads = all.map((json) => Payload.make({ uuid: randomUUID(), ...json }))
+      for (const payload of payloads) {
+        const problem = MessageContent.problemOf(payload)
+        if (problem !== undefined) return yield* invalid(problem)
+      }
       return yield* log.append({
         session: record.session,
         organizationId: record.organizationId,
         source: "client",
-        payloads: [payload]
+        payloads
       })
     }).pipe(
-      Effect.map(([appended]) => ({
-        uuid: appended?.uuid ?? "",
-        duplicate: appended?.duplicate ?? false
-      })),
+      Effect.map((appended) =>
+        appended.map(({ duplicate, uuid, withdrawn }) => ({ uuid, duplicate, withdrawn: withdrawn ?? [] }))
+      ),
       Effect.catchTags({
         SessionUnknown: () => invalid(`session not found: ${record.key}`),
         SessionArchived: () => invalid(`session not found: ${record.key}`),
@@ -324,6 +349,11 @@ export const make = Effect.gen(function* () {
         TokenSuperseded: Effect.die,
         LogBusy: () => unavailable("too much is being written at once; try again in a moment")
       })
+    )
+
+  const append: Operations["Type"]["append"] = (record, json) =>
+    Effect.flatMap(appendAll(record, [json]), ([written]) =>
+      written === undefined ? Effect.dieMessage("an append without an answer") : Effect.succeed(written)
     )
 
   const rememberRun = (record: GatewayRecord, run: JsonObject, more: JsonObject = {}) =>
@@ -339,7 +369,7 @@ export const make = Effect.gen(function* () {
 
   const endRun: Operations["Type"]["endRun"] = (run, end) =>
     Effect.gen(function* () {
-      runs.remove(run)
+      runs.end(run)
       idempotency.set(outcomeKey(run.session, run.id), end.outcome, end.at)
       const record = yield* sessions.bySession(run.session)
       if (record === undefined) return
@@ -457,23 +487,24 @@ export const make = Effect.gen(function* () {
       }
       runs.add(run)
       return yield* Effect.gen(function* () {
-        if (thinking !== undefined) {
-          yield* append(record, {
-            type: "control_request",
-            request_id: randomUUID(),
-            request: { subtype: "set_max_thinking_tokens", max_thinking_tokens: thinking }
-          })
+        const setting = {
+          type: "control_request",
+          request_id: randomUUID(),
+          request: { subtype: "set_max_thinking_tokens", max_thinking_tokens: thinking }
         }
-        const appended = yield* append(record, {
-          type: "user",
-          uuid,
-          message: { role: "user", content },
-          parent_tool_use_id: null,
-          timestamp: new Date(now).toISOString()
-        })
+        const written = yield* appendAll(record, [
+          ...(thinking === undefined ? [] : [setting]),
+          {
+            type: "user",
+            uuid,
+            message: { role: "user", content },
+            parent_tool_use_id: null,
+            timestamp: new Date(now).toISOString()
+          }
+        ])
         yield* Deferred.succeed(stored, true)
         const told = dropped.length === 0 ? {} : { settingsDropped: dropped }
-        if (appended.duplicate) {
+        if (written.at(-1)?.duplicate === true) {
           runs.remove(run)
           return { payload: { runId, status: "in_flight" }, cached: true, release }
         }
@@ -498,25 +529,103 @@ export const make = Effect.gen(function* () {
     )
   }
 
-  /** Runs of a session; one that only the log knows (from before a restart) included. */
+  /** Runs of a session; those that only the log knows (of other APIs, or from before a restart) included. */
   const runsOf = (record: GatewayRecord): Effect.Effect<ReadonlyArray<Run>, StoreUnavailable> =>
     Effect.gen(function* () {
-      const tracked = runs.ofSession(record.session)
-      if (tracked.length > 0 || !Rows.hasRunInLog(record)) return tracked
-      const prompt = yield* sessions.lastPrompt(record.sid)
-      if (prompt === undefined) return []
-      const run = unowned(record, prompt, {
-        now: yield* Clock.currentTimeMillis,
-        startedAt: prompt.createdAt
+      const now = yield* Clock.currentTimeMillis
+      const track = (prompt: StoredEvent, startedAt: number | undefined) => {
+        const known = runs.ofPrompt(record.session, prompt.uuid) !== undefined
+        if (!known && !runs.hasEnded(record.session, prompt.uuid)) {
+          runs.add(unowned(record, prompt, { now, startedAt }))
+        }
+      }
+      const row = Rows.projectionOf(record)
+      // What somebody stopped before is on its way out.
+      const isStopped = Rows.isStopped(Rows.entryOf(record), row)
+      for (const prompt of yield* sessions.openPrompts(record.sid)) {
+        const begun = prompt.delivery === "processing" || (row.begun && row.open[0] === prompt.uuid)
+        const isOver = !row.open.includes(prompt.uuid) || (begun && isStopped)
+        if (!isOver) track(prompt, begun ? prompt.createdAt : undefined)
+      }
+      if (runs.ofSession(record.session).length === 0 && Rows.hasRunInLog(record)) {
+        const last = yield* sessions.lastPrompt(record.sid)
+        if (last !== undefined) track(last, last.createdAt)
+      }
+      return runs.ofSession(record.session)
+    })
+
+  /**
+   * What stops these runs of all that a session has: all of them by one interrupt, which takes back what waits; some of
+   * them by taking each back, and by an interrupt where one may have begun.
+   */
+  const stopping = (record: GatewayRecord, some: ReadonlyArray<Run>, all: ReadonlyArray<Run>) =>
+    Effect.gen(function* () {
+      if (some.length === all.length) return [Withdrawal.all(randomUUID())]
+      const open = yield* sessions.openPrompts(record.sid)
+      const begun = open.filter(({ delivery }) => delivery === "processing")
+      const waiting = new Set(open.filter((prompt) => !begun.includes(prompt)).map(({ uuid }) => uuid))
+      const turn = begun.length > 0 ? begun : open.slice(0, 1)
+      const interrupts = some.some(
+        ({ promptUuid }) =>
+          turn.some(({ uuid }) => uuid === promptUuid) || !open.some(({ uuid }) => uuid === promptUuid)
+      )
+      return [
+        ...some.flatMap(({ promptUuid }) =>
+          waiting.has(promptUuid) ? [Withdrawal.one(randomUUID(), promptUuid)] : []
+        ),
+        ...(interrupts
+          ? [{ type: "control_request", request_id: randomUUID(), request: { subtype: "interrupt" } }]
+          : [])
+      ]
+    })
+
+  /** Tells everyone that a run was stopped, and forgets it. */
+  const stop = (record: GatewayRecord, run: Run, stopReason: string) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const timedOut = stopReason === "timeout"
+      notifier.chat(run, run.seq + 1, {
+        state: "aborted",
+        stopReason,
+        ...(run.text === ""
+          ? {}
+          : {
+              message: {
+                role: "assistant",
+                content: [{ type: "text", text: run.text }],
+                timestamp: now
+              }
+            })
       })
-      runs.add(run)
-      return [run]
+      notifier.agent(
+        run,
+        "lifecycle",
+        {
+          phase: "end",
+          status: "cancelled",
+          aborted: true,
+          stopReason,
+          startedAt: run.startedAt ?? run.createdAt,
+          endedAt: now
+        },
+        now
+      )
+      yield* endRun(run, {
+        status: timedOut ? "timeout" : "killed",
+        at: now,
+        outcome: {
+          ok: true,
+          payload: { status: "timeout", runId: run.id, stopReason, endedAt: now }
+        }
+      })
+      const after = yield* sessions.bySession(record.session)
+      if (after !== undefined) yield* notifier.phase(after, { phase: "end", runId: run.id })
     })
 
   const abort: Operations["Type"]["abort"] = (record, options) =>
     Effect.gen(function* () {
       const all = yield* runsOf(record)
-      let stopping = all
+      let stopped = all
       if (options.runId !== undefined) {
         const run = runs.get(record.session, options.runId)
         if (run === undefined) {
@@ -525,58 +634,45 @@ export const make = Effect.gen(function* () {
             : yield* invalid("runId does not match sessionKey")
         }
         if (!mayStop(run, options.by)) return yield* invalid("unauthorized")
-        stopping = [run]
+        stopped = [run]
       } else {
-        stopping = all.filter((run) => mayStop(run, options.by))
-        if (stopping.length === 0 && all.length > 0) return yield* invalid("unauthorized")
+        stopped = all.filter((run) => mayStop(run, options.by))
+        if (stopped.length === 0 && all.length > 0) return yield* invalid("unauthorized")
       }
-      if (stopping.length === 0) return { aborted: false, runIds: [] }
-      yield* append(record, {
-        type: "control_request",
-        request_id: randomUUID(),
-        request: { subtype: "interrupt" }
-      })
-      const now = yield* Clock.currentTimeMillis
-      for (const run of stopping) {
-        const timedOut = options.stopReason === "timeout"
-        notifier.chat(run, run.seq + 1, {
-          state: "aborted",
-          stopReason: options.stopReason,
-          ...(run.text === ""
-            ? {}
-            : {
-                message: {
-                  role: "assistant",
-                  content: [{ type: "text", text: run.text }],
-                  timestamp: now
-                }
-              })
-        })
-        notifier.agent(
-          run,
-          "lifecycle",
-          {
-            phase: "end",
-            status: "cancelled",
-            aborted: true,
-            stopReason: options.stopReason,
-            startedAt: run.startedAt ?? run.createdAt,
-            endedAt: now
-          },
-          now
-        )
-        yield* endRun(run, {
-          status: timedOut ? "timeout" : "killed",
-          at: now,
-          outcome: {
-            ok: true,
-            payload: { status: "timeout", runId: run.id, stopReason: options.stopReason, endedAt: now }
-          }
-        })
-        const after = yield* sessions.bySession(record.session)
-        if (after !== undefined) yield* notifier.phase(after, { phase: "end", runId: run.id })
+      if (stopped.length === 0) return { aborted: false, runIds: [] }
+      yield* appendAll(record, yield* stopping(record, stopped, all))
+      yield* Effect.forEach(stopped, (run) => stop(record, run, options.stopReason), { discard: true })
+      return { aborted: true, runIds: stopped.map((run) => run.id) }
+    })
+
+  const withdraw: Operations["Type"]["withdraw"] = (record, uuid) =>
+    Effect.gen(function* () {
+      const look = sessions.byUuid(record.sid, uuid)
+      const before = yield* look
+      if (before === undefined || before.source !== "client" || before.type !== "user") {
+        return yield* invalid(`no such message in ${record.key}: ${uuid}`)
       }
-      return { aborted: true, runIds: stopping.map((run) => run.id) }
+      if (before.delivery === "withdrawn") return true
+      if (before.delivery === "processing" || before.delivery === "processed") return false
+      const requestId = randomUUID()
+      const { withdrawn } = yield* append(record, Withdrawal.one(requestId, uuid))
+      if (!withdrawn.includes(uuid)) return false
+      if (before.delivery === "received") {
+        // It is with a worker, whose agent may have begun it at this moment: it says so, or that it has let go of it.
+        const decided = Effect.gen(function* () {
+          if ((yield* look)?.delivery !== "withdrawn") return true
+          const answers = yield* sessions.responses(record.sid, { after: before.seq, requestId, limit: 1 })
+          return answers.length > 0
+        })
+        const isDecided = yield* Effect.repeat(decided, {
+          schedule: withdrawWait,
+          until: (done) => done
+        }).pipe(Effect.flatMap(() => decided))
+        if (!isDecided || (yield* look)?.delivery !== "withdrawn") return false
+      }
+      const run = runs.ofPrompt(record.session, uuid)
+      if (run !== undefined) yield* stop(record, run, "withdrawn")
+      return true
     })
 
   const isRunning = (record: GatewayRecord): boolean => {
@@ -587,7 +683,7 @@ export const make = Effect.gen(function* () {
   const interrupt: Operations["Type"]["interrupt"] = (record, by) =>
     Effect.gen(function* () {
       const fresh = (yield* sessions.bySession(record.session)) ?? record
-      if (runs.ofSession(record.session).length === 0 && !isRunning(fresh)) return false
+      if ((yield* runsOf(fresh)).length === 0 && !isRunning(fresh)) return false
       const { aborted } = yield* abort(fresh, { by, stopReason: "rpc" })
       const stopped = Effect.map(
         sessions.bySession(record.session),
@@ -635,6 +731,7 @@ export const make = Effect.gen(function* () {
     send,
     abort,
     interrupt,
+    withdraw,
     append,
     archive,
     chooseEnvironment,

@@ -81,11 +81,16 @@ export const unowned = (
   seq: 0
 })
 
+/** Ended runs whose messages are remembered. */
+const ENDED_MAX = 10_000
+
 const place = (session: string, id: string): string => `${session}\n${id}`
 
 export class Runs {
   /** By session and id. */
   private readonly all = new Map<string, Run>()
+  /** Messages of runs that have ended, of which the log may not tell yet: session and uuid. */
+  private readonly ended = new Set<string>()
   private readonly skips = new Map<string, number>()
   private readonly told = new Set<string>()
   private readonly bySessionBody = new Map<string, Array<Run>>()
@@ -119,6 +124,23 @@ export class Runs {
   current(session: string): Run | undefined {
     const runs = this.ofSession(session).filter((run) => run.promptSeq !== undefined)
     return runs.find((run) => run.startedAt !== undefined) ?? runs[0]
+  }
+
+  /** Whether the run of a message has ended, as this process has told it. */
+  hasEnded(session: string, uuid: string): boolean {
+    return this.ended.has(place(session, uuid))
+  }
+
+  /** Forgets a run that has ended. */
+  end(run: Run): void {
+    this.ended.add(place(run.session, run.promptUuid))
+    if (this.ended.size > ENDED_MAX) {
+      for (const oldest of this.ended) {
+        this.ended.delete(oldest)
+        break
+      }
+    }
+    this.remove(run)
   }
 
   hasKey(organizationId: OrganizationId, key: string): boolean {

@@ -186,6 +186,9 @@ export const DeliveriesList = Schema.Struct({
   limit: opt(Schema.Int.pipe(Schema.between(1, 100)))
 })
 
+/** A message that waits, by the uuid of its event, in the session of this key or id. */
+export const MessagesWithdraw = Schema.Struct({ key: NonEmpty, uuid: NonEmpty })
+
 /** Open approvals: of one session, else of all. */
 export const ApprovalsList = Schema.Struct({ key: opt(NonEmpty) })
 

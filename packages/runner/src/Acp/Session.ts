@@ -481,6 +481,11 @@ export const make = (options: SessionOptions): Effect.Effect<Session, never, Sco
             )
           )
         }
+        case "cancel_async_message": {
+          const at = queue.findIndex(({ uuid }) => uuid === request["message_uuid"])
+          if (at >= 0) queue.splice(at, 1)
+          return reply(requestId, Either.right({ cancelled: at >= 0 }))
+        }
         case "set_model":
           return change((settings) => Settings.setModel(settings, asText(request["model"])))
         case "set_permission_mode":

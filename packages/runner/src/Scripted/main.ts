@@ -326,6 +326,12 @@ const control = (requestId: string, request: Json): void => {
       })
       return
     }
+    case "cancel_async_message": {
+      const at = waiting.findIndex(({ uuid }) => uuid === request["message_uuid"])
+      if (at >= 0) waiting.splice(at, 1)
+      reply(requestId, { cancelled: at >= 0 })
+      return
+    }
     case "set_model":
       model =
         typeof request["model"] === "string" && request["model"] !== "default"

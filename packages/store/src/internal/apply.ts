@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto"
 import type { Source } from "@causeway/protocol/Event"
 import type { EnvironmentId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as Approvals from "@causeway/transcript/Approvals"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -97,8 +98,18 @@ interface Draft {
   readonly known: Map<string, Known>
   /** Answers that the log holds, of the requests that this batch answers. */
   readonly answers: Array<{ readonly uuid: string; readonly known: Known; readonly json: Payload.JsonObject }>
+  /** What people take back in this batch, in order. */
+  readonly withdrawals: Array<Taking>
   changed: boolean
   forWorker: boolean
+}
+
+/** A withdrawal, the messages that were open when it came, and those that it was found to take back. */
+interface Taking {
+  readonly covered: ReadonlyArray<string>
+  /** The oldest open one, where the agent was at work: it is likely to be the one that it worked on. */
+  readonly atWork: string | undefined
+  readonly taken: Array<string>
 }
 
 type EventValues = readonly [
@@ -171,6 +182,7 @@ const readSessions = (bodies: ReadonlyArray<string>, cache: RowCache) =>
           workerSeenAt: columns.worker_seen_at,
           known: new Map(),
           answers: [],
+          withdrawals: [],
           changed: false,
           forWorker: false
         })
@@ -345,6 +357,16 @@ const carryOut = (
     draft.lastSeq = seq
     draft.changed = true
     draft.known.set(uuid, { seq, createdAt: now })
+    const withdrawal = request.source === "client" ? Withdrawal.of(payload) : undefined
+    const taking: Taking | undefined =
+      withdrawal === undefined
+        ? undefined
+        : {
+            covered: draft.row.open.filter((message) => Withdrawal.covers(withdrawal, message)),
+            atWork: draft.row.begun ? draft.row.open[0] : undefined,
+            taken: []
+          }
+    if (taking !== undefined) draft.withdrawals.push(taking)
     if (request.source === "worker") {
       draft.workerSeenAt = now
       if (transcript) {
@@ -375,7 +397,9 @@ const carryOut = (
       now,
       payload.text
     ])
-    return { seq, uuid, createdAt: now, duplicate: false }
+    const appended = { seq, uuid, createdAt: now, duplicate: false }
+    // Filled in once the batch stands in the log.
+    return taking === undefined ? appended : { ...appended, withdrawn: taking.taken }
   })
 
 // --- Writing ---
@@ -388,6 +412,38 @@ const writeEvents = (values: ReadonlyArray<EventValues>) =>
          VALUES ${placeholders(some.length, 9)}`,
         some.flat()
       )
+    }
+  })
+
+/**
+ * Marks the messages that were taken back, so that no worker reads them any more. One that an agent has begun stays as it
+ * is; one that it has begun without having said so yet comes back with its next report.
+ */
+const writeWithdrawals = (drafts: ReadonlyArray<Draft>, now: number) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    for (const { columns, withdrawals } of drafts) {
+      if (withdrawals.every(({ covered }) => covered.length === 0)) continue
+      const open = yield* sql<{
+        readonly uuid: string
+        readonly delivery: string | null
+      }>`SELECT uuid, delivery
+        FROM events WHERE sid = ${columns.sid} AND source = 'client' AND type = 'user'
+          AND (delivery IS NULL OR delivery <> 'processed')`
+      const states = new Map(open.map(({ delivery, uuid }) => [uuid, delivery]))
+      const isToldAtWork = open.some(({ delivery }) => delivery === "processing")
+      for (const { atWork, covered, taken } of withdrawals) {
+        for (const uuid of covered) {
+          const state = states.get(uuid)
+          if ((state !== null && state !== "received") || (uuid === atWork && !isToldAtWork)) continue
+          states.set(uuid, "withdrawn")
+          taken.push(uuid)
+          yield* sql`UPDATE sessions SET delivery_no = delivery_no + 1 WHERE sid = ${columns.sid}`
+          yield* sql`UPDATE events SET delivery = 'withdrawn', delivered_at = ${now},
+              delivery_no = (SELECT delivery_no FROM sessions WHERE sid = ${columns.sid})
+            WHERE sid = ${columns.sid} AND uuid = ${uuid}`
+        }
+      }
     }
   })
 
@@ -448,6 +504,7 @@ export const apply = (
     if (changed.length === 0) return { outcomes, sessions: [], environments: [] }
     yield* writeEvents(values)
     yield* writeSessions(changed, now, cache)
+    yield* writeWithdrawals(changed, now)
     const waking = changed.filter((draft) => draft.forWorker && draft.columns.environment_id !== null)
     const ended = changed.filter(
       (draft) => draft.columns.archived_at === null && draft.row.archivedAt !== null

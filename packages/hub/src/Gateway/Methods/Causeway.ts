@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
+import { sessionBody } from "@causeway/protocol/Ids"
 import * as Offers from "@causeway/protocol/Offers"
 import * as Environments from "@causeway/store/Environments"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
@@ -161,6 +162,26 @@ export const make = Effect.gen(function* () {
             sentAt: event.createdAt,
             deliveredAt: event.deliveredAt ?? null
           }))
+        })
+      })
+  })
+
+  const withdraw = method("causeway.messages.withdraw", {
+    scope: "operator.write",
+    params: Params.MessagesWithdraw,
+    handle: (params, { organizationId }) =>
+      Effect.gen(function* () {
+        const id = yield* sessions.bySession(Rows.bodyOf(sessionBody(params.key)))
+        const record =
+          id?.organizationId === organizationId ? id : yield* existing(organizationId, params.key)
+        const withdrawn = yield* operations.withdraw(record, params.uuid)
+        const message = yield* sessions.byUuid(record.sid, params.uuid)
+        return answer({
+          ok: true,
+          key: record.key,
+          uuid: params.uuid,
+          withdrawn,
+          status: message?.delivery ?? "accepted"
         })
       })
   })
@@ -379,6 +400,7 @@ export const make = Effect.gen(function* () {
     models,
     replay,
     deliveries,
+    withdraw,
     approvals,
     approvalsAnswer,
     environmentsList,

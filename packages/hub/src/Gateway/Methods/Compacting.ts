@@ -7,9 +7,12 @@ import type { OrganizationId } from "@causeway/protocol/Ids"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
 import { Sessions } from "@causeway/store/Sessions"
 import { type JsonObject, string } from "@causeway/transcript/Read"
+import * as Turns from "@causeway/transcript/Turns"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import { connectionStatus } from "../../Sessions/View.ts"
 import * as Checkpoints from "../Checkpoints.ts"
 import { invalid, unavailable } from "../Failure.ts"
 import { payloadOf } from "../Messages.ts"
@@ -19,6 +22,12 @@ import { Operations } from "../Operations.ts"
 import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
 import { GatewayRuns } from "../Runs.ts"
+
+/** How long a worker may take to come to a session, and then to take the request: looked at every 250 ms for 15 s. */
+export const takeWait = Schedule.spaced("250 millis").pipe(Schedule.upTo("15 seconds"))
+
+/** A worker that only writes, and never registers, is there for this long after its last line. */
+const WRITER_MILLIS = 90_000
 
 /** How long an agent may take to compact: looked at every 250 ms for 5 min. */
 export const compactWait = Schedule.spaced("250 millis").pipe(Schedule.upTo("5 minutes"))
@@ -59,13 +68,17 @@ export const make = Effect.gen(function* () {
 
   // --- Compact ---
 
-  /** The first boundary after `seq`, or how the agent's turn after it ended without one. */
-  const outcome = (record: GatewayRecord, seq: number) =>
+  /** The first boundary after `seq`, or how the turn of this prompt ended without one. */
+  const outcome = (record: GatewayRecord, seq: number, prompt: string) =>
     Effect.gen(function* () {
       const [boundary] = yield* sessions.boundaries(record.sid, 1)
       if (boundary !== undefined && boundary.seq > seq) return { _tag: "Compacted" } as const
       const events = yield* sessions.events(record.sid, { after: seq, limit: 1000 })
-      const end = events.find((event) => event.type === "result" && event.source === "worker")
+      const end = events.find((event) => {
+        if (event.type !== "result" || event.source !== "worker") return false
+        const answered = Turns.promptsOf(payloadOf(event))
+        return answered.length === 0 || answered.includes(prompt)
+      })
       return end === undefined
         ? undefined
         : ({
@@ -74,20 +87,67 @@ export const make = Effect.gen(function* () {
           } as const)
     })
 
+  const isAttached = (record: GatewayRecord) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const session = yield* store.get(record).pipe(Effect.option)
+      if (Option.isNone(session)) return false
+      const { workerEpoch, workerSeenAt } = session.value
+      const isWriting = workerEpoch === 0 && workerSeenAt !== undefined && now - workerSeenAt < WRITER_MILLIS
+      return connectionStatus(session.value, now) === "connected" || isWriting
+    })
+
+  /** Asks for a worker where none is there. Nothing is written to the log for one that may never come. */
+  const attached = (record: GatewayRecord): Effect.Effect<void, Failure> =>
+    Effect.gen(function* () {
+      if (yield* isAttached(record)) return
+      if (record.environmentId !== undefined) {
+        yield* sessions.assignEnvironment(record.sid, record.environmentId, true)
+      }
+      const waitsFor = sessions.waitingFor(record.sid)
+      const missing = yield* waitsFor
+      const come = isAttached(record)
+      if (missing === null && record.environmentId !== undefined) {
+        const is = yield* Effect.repeat(come, { schedule: takeWait, until: (there) => there }).pipe(
+          Effect.zipRight(come)
+        )
+        if (is) return
+      }
+      return yield* unavailable(
+        `${record.key} cannot be compacted now: it waits for ${
+          missing ?? (yield* waitsFor) ?? "its worker"
+        }. Nothing was asked of it; compact again when it is there, or by maxLines, which needs no agent.`
+      )
+    })
+
   const byAgent = (record: GatewayRecord, caller: Parameters<Method["handle"]>[1]) =>
     Effect.gen(function* () {
       if (record.lastSeq === 0) {
         return answer({ ok: true, key: record.key, compacted: false, reason: "no transcript" })
       }
+      yield* attached(record)
       yield* operations.interrupt(record, caller.connection)
       const before = (yield* sessions.bySession(record.session)) ?? record
-      const sent = yield* operations.send(
-        before,
-        { message: "/compact", runId: randomUUID() },
-        caller.connection
-      )
+      const runId = randomUUID()
+      const prompt = operations.promptUuid(record.session, runId)
+      const sent = yield* operations.send(before, { message: "/compact", runId }, caller.connection)
       yield* sent.release
-      const look = outcome(record, before.lastSeq)
+      const look = outcome(record, before.lastSeq, prompt)
+      const giveUp = operations.abort(record, { runId, by: undefined, stopReason: "timeout" })
+      const isTaken = Effect.gen(function* () {
+        if ((yield* sessions.byUuid(record.sid, prompt))?.delivery !== undefined) return true
+        const events = yield* sessions.events(record.sid, { after: before.lastSeq, limit: 100 })
+        return events.some(({ source }) => source === "worker")
+      })
+      const taken = yield* Effect.repeat(isTaken, { schedule: takeWait, until: (is) => is }).pipe(
+        Effect.zipRight(isTaken)
+      )
+      if (!taken) {
+        yield* giveUp
+        return yield* unavailable(
+          `no worker has taken the request of ${record.key} within 15 s; it was withdrawn and will not run`
+        )
+      }
       const seen = yield* Effect.repeat(look, {
         schedule: compactWait,
         until: (found) => found !== undefined
@@ -95,8 +155,14 @@ export const make = Effect.gen(function* () {
       const changed = (compacted: boolean) =>
         notifier.changed(caller.organizationId, record.key, { reason: "compact", compacted })
       if (seen === undefined) {
+        yield* giveUp
         return answer(
-          { ok: false, key: record.key, compacted: false, reason: "the agent has not compacted in time" },
+          {
+            ok: false,
+            key: record.key,
+            compacted: false,
+            reason: "the agent has not compacted within 5 min; it was told to stop"
+          },
           changed(false)
         )
       }
