@@ -35,6 +35,8 @@ export interface Session {
   readonly contextTokens: number | null
   readonly costUsd: number | null
   readonly turns: number
+  /** Whether it asked for a git worktree of its own. */
+  readonly worktree: boolean
 }
 
 export interface Environment {
@@ -102,7 +104,8 @@ const session = (value: unknown): ReadonlyArray<Session> => {
       permissionMode: string(json["permission_mode"]),
       contextTokens: usage === null ? null : Usage.contextTokens(usage),
       costUsd: amount(json["total_cost_usd"]),
-      turns: amount(json["num_turns"]) ?? 0
+      turns: amount(json["num_turns"]) ?? 0,
+      worktree: Boolean(object(json["session_context"])["worktree"])
     }
   ]
 }

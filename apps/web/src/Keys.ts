@@ -74,6 +74,14 @@ export const isEscape = (
   >
 ): boolean => key.key === "Escape" && !isComposing(key) && !isModified(key)
 
+/** Whether the end of what is read is meant: End, or what a Mac has for it. */
+export const isEnd = (key: Key): boolean =>
+  !isComposing(key) &&
+  !isTextField(key.target) &&
+  !key.altKey &&
+  !key.shiftKey &&
+  (key.key === "End" || (key.key === "ArrowDown" && key.metaKey))
+
 /**
  * Keeps the keys of input methods from all of the page: no handler sees them, no form is submitted by the Enter that ends a
  * composition, and no dialog is closed by the Escape that gives one up. Answers how to end it.

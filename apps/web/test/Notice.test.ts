@@ -21,6 +21,7 @@ const session = (more: Partial<Hub.Session> = {}): Hub.Session => ({
   contextTokens: null,
   costUsd: null,
   turns: 1,
+  worktree: false,
   ...more
 })
 const approval = (requestId: string): Hub.Pending => ({

@@ -11,6 +11,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { dollars } from "../Attach/Layout.ts"
 import * as Argument from "../Cli/Argument.ts"
 import * as Command from "../Cli/Command.ts"
 import * as Flag from "../Cli/Flag.ts"
@@ -92,7 +93,7 @@ const show = Command.make(
         ["updated", found.updated_at],
         ["events", found.last_sequence_num],
         ["turns", found.num_turns],
-        ["cost (USD)", found.total_cost_usd],
+        ["cost", typeof found.total_cost_usd === "number" ? dollars(found.total_cost_usd) : null],
         ["last message", found.last_message]
       ]
       for (const [name, value] of rows) {

@@ -233,6 +233,13 @@ export const Composer = ({
           ))}
         </div>
       )}
+      {kind === undefined || names.length > 0 ? null : (
+        <p className="note offer" role="status">
+          {kind === "file"
+            ? "No files are known here yet: write the path. Files that the agent names are offered."
+            : "Commands are offered once the agent has begun."}
+        </p>
+      )}
       <Attached all={attached} remove={(one) => setAttached(attached.filter((other) => other !== one))} />
       {reading === 0 ? null : (
         <div className="note" role="status">

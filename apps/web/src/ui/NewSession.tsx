@@ -11,6 +11,26 @@ export const modes: ReadonlyArray<readonly [mode: string, words: string]> = [
   ["bypassPermissions", "Allow everything"]
 ]
 
+/** Whether an agent in this mode does all that it wants without asking. */
+export const isUnasked = (mode: string): boolean => mode === "bypassPermissions"
+
+/** Asks whether somebody means it. */
+export const Sure = ({
+  isSure,
+  setSure
+}: {
+  readonly isSure: boolean
+  readonly setSure: (isSure: boolean) => void
+}) => {
+  const id = useId()
+  return (
+    <label className="check" htmlFor={id}>
+      <input id={id} type="checkbox" checked={isSure} onChange={(event) => setSure(event.target.checked)} />
+      The agent may run any command and change any file without asking. I want that.
+    </label>
+  )
+}
+
 export const NewSession = ({ close }: { readonly close: () => void }) => {
   const model = useModel()
   const state = useModelState()
@@ -31,11 +51,14 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
   const [worktree, setWorktree] = useState(false)
   const [name, setName] = useState("")
   const [mode, setMode] = useState("")
+  const [isSure, setSure] = useState(false)
+  const asks = isUnasked(mode)
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<string | null>(null)
   const blank = (text: string): string | null => (text.trim() === "" ? null : text.trim())
   const submit = (event: FormEvent): void => {
     event.preventDefault()
+    if (asks && !isSure) return
     setBusy(true)
     store.set("place", chosen)
     void model
@@ -105,6 +128,7 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
             </select>
           </div>
         </div>
+        {asks ? <Sure isSure={isSure} setSure={setSure} /> : null}
         <label htmlFor={`${id}-model`}>Model (optional)</label>
         <input
           id={`${id}-model`}
@@ -149,7 +173,7 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
           <button type="button" onClick={close}>
             Cancel
           </button>
-          <button type="submit" className="primary" disabled={busy || chosen === ""}>
+          <button type="submit" className="primary" disabled={busy || chosen === "" || (asks && !isSure)}>
             Start session
           </button>
         </div>

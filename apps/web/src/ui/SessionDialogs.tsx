@@ -2,7 +2,7 @@
 import { useState } from "react"
 import type { Open } from "../Model.ts"
 import { Dialog } from "./Dialog.tsx"
-import { modes } from "./NewSession.tsx"
+import { isUnasked, modes, Sure } from "./NewSession.tsx"
 import { useModel, useModelState } from "./use.ts"
 
 export const SettingsDialog = ({ open, close }: { readonly open: Open; readonly close: () => void }) => {
@@ -11,14 +11,20 @@ export const SettingsDialog = ({ open, close }: { readonly open: Open; readonly 
   const { row } = open.view
   const listed = state.sessions.find((session) => session.id === open.id)
   const [name, setName] = useState(row.model ?? listed?.model ?? "")
-  const mode = row.permissionMode ?? listed?.permissionMode ?? ""
+  const modeNow = row.permissionMode ?? listed?.permissionMode ?? ""
+  const [mode, setMode] = useState(modeNow)
+  const [isSure, setSure] = useState(false)
+  const asks = isUnasked(mode) && mode !== modeNow
   return (
     <Dialog title="Model and permissions" close={close}>
       <form
         className="fields"
         onSubmit={(event) => {
           event.preventDefault()
-          if (name.trim() !== "") model.setModel(name.trim())
+          if (asks && !isSure) return
+          const wanted = name.trim()
+          if (wanted !== "" && wanted !== (row.model ?? listed?.model)) model.setModel(wanted)
+          if (mode !== "" && mode !== modeNow) model.setMode(mode)
           close()
         }}
       >
@@ -35,7 +41,7 @@ export const SettingsDialog = ({ open, close }: { readonly open: Open; readonly 
           ))}
         </datalist>
         <label htmlFor="set-mode">Permissions</label>
-        <select id="set-mode" value={mode} onChange={(event) => model.setMode(event.target.value)}>
+        <select id="set-mode" value={mode} onChange={(event) => setMode(event.target.value)}>
           {modes.some(([value]) => value === mode) ? null : (
             <option value={mode}>{mode === "" ? "not told" : mode}</option>
           )}
@@ -45,10 +51,14 @@ export const SettingsDialog = ({ open, close }: { readonly open: Open; readonly 
             </option>
           ))}
         </select>
-        <p className="note">A change holds once the agent has confirmed it.</p>
+        {asks ? <Sure isSure={isSure} setSure={setSure} /> : null}
+        <p className="note">Both are changed with Done, and hold once the agent has confirmed them.</p>
         <div className="actions">
           <span className="grow" />
-          <button type="submit" className="primary">
+          <button type="button" onClick={close}>
+            Cancel
+          </button>
+          <button type="submit" className="primary" disabled={asks && !isSure}>
             Done
           </button>
         </div>

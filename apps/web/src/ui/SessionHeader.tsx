@@ -1,7 +1,8 @@
 /** What a session is, how it is connected, what it costs, and what can be done with the whole of it. */
-import { Archive, ChevronLeft, Download, Pencil, Pin, PinOff, Settings2 } from "lucide-react"
+import { Archive, ChevronLeft, Download, FolderGit2, Pencil, Pin, PinOff, Settings2 } from "lucide-react"
 import { type ReactNode, type RefObject, useMemo } from "react"
 import type { Open } from "../Model.ts"
+import * as Place from "../Place.ts"
 import * as Route from "../Route.ts"
 import * as Text from "../Text.ts"
 import { ConnectionLine } from "./Connection.tsx"
@@ -36,6 +37,31 @@ const Action = ({
     {children}
   </button>
 )
+
+/** Where the agent works. */
+const Where = ({ open }: { readonly open: Open }) => {
+  const { sessions, environments } = useModelState()
+  const listed = sessions.find((session) => session.id === open.id)
+  const environment = environments.find(({ id }) => id === listed?.environmentId)
+  const place = Place.of(open.id, open.view.row.workingDirectory, listed, environment)
+  if (place === null) return null
+  const directory = place.directory === null ? "a worktree that is made when it begins" : place.directory
+  const where = `${place.machine === null ? "" : `${place.machine}:`}${directory}`
+  return (
+    <span className="where" title={Text.exactLine(where, 400)}>
+      <FolderGit2 size={13} aria-hidden="true" />
+      {place.isWorktree ? <span>worktree</span> : null}
+      <span className="path" translate="no">
+        <bdi dir="ltr">{Text.exactLine(directory, 200)}</bdi>
+      </span>
+      {place.branch === null ? null : (
+        <bdi className="branch" translate="no" title="Branch">
+          {Text.exactLine(place.branch, 120)}
+        </bdi>
+      )}
+    </span>
+  )
+}
 
 /** What the agent is set to, and how full and how dear its session is. Of a log that is read in part, not all is known. */
 const Facts = ({ open, change }: { readonly open: Open; readonly change: () => void }) => {
@@ -75,6 +101,7 @@ const Facts = ({ open, change }: { readonly open: Open; readonly change: () => v
       {worked === 0 || open.start > 0 ? null : (
         <span title="Time that the agent has worked">{Text.seconds(worked)}</span>
       )}
+      <Where open={open} />
     </div>
   )
 }

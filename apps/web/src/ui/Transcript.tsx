@@ -6,6 +6,7 @@ import { ArrowDown, CircleAlert, FileDiff, ShieldQuestion } from "lucide-react"
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react"
 import * as Attachment from "../Attachment.ts"
 import * as Images from "../Images.ts"
+import * as Keys from "../Keys.ts"
 import type { Open } from "../Model.ts"
 import * as Model from "../Model.ts"
 import * as Text from "../Text.ts"
@@ -59,6 +60,14 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
     const element = scroller.current
     if (element !== null) element.scrollTop = element.scrollHeight
   }, [])
+  const byHand = useRef(false)
+  /** Goes to the end and stays there. */
+  const follow = (): void => {
+    byHand.current = false
+    stick.current = true
+    setAtEnd(true)
+    toEnd()
+  }
   useLayoutEffect(() => {
     if (stick.current) toEnd()
   })
@@ -116,7 +125,6 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
   })
 
   // Only people leave the end: while much comes in, the end itself has moved on before its scrolling is told of.
-  const byHand = useRef(false)
   const onHand = () => {
     byHand.current = true
   }
@@ -190,6 +198,11 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
         onPointerDown={onHand}
         onKeyDown={(event) => {
           if (/^(?:PageUp|Home|ArrowUp)$/.test(event.key)) onHand()
+          // The browser's own end is where the document ended before what is there was drawn.
+          if (Keys.isEnd(event.nativeEvent)) {
+            event.preventDefault()
+            follow()
+          }
         }}
         tabIndex={0}
         role="region"
@@ -289,15 +302,7 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
         )}
       </div>
       {atEnd ? null : (
-        <button
-          type="button"
-          className="toend"
-          onClick={() => {
-            stick.current = true
-            setAtEnd(true)
-            toEnd()
-          }}
-        >
+        <button type="button" className="toend" onClick={follow}>
           <ArrowDown size={15} aria-hidden="true" /> Latest
         </button>
       )}
