@@ -220,4 +220,25 @@ scenes("driving", (scene) => {
     await settings.click()
     expect(await mode.inputValue()).toBe("acceptEdits")
   })
+
+  scene(
+    "takes a queued message back, which then never runs",
+    async ({ page, hub }) => {
+      await Person.begin(page, hub.environmentId)
+      await Person.ask(page, "hello", "echo: hello")
+      await Person.send(page, "!slow 40 50")
+      await page
+        .locator(".live")
+        .getByText(/word0 word1/)
+        .waitFor()
+      await Person.send(page, "not this one")
+      await Person.send(page, "but this one")
+      const queued = page.getByRole("log").locator(".message").filter({ hasText: "not this one" })
+      await queued.getByRole("button", { name: "Withdraw" }).click()
+      await queued.getByText("withdrawn", { exact: true }).waitFor()
+      await Person.said(page, "echo: but this one").waitFor()
+      expect(await Person.said(page, "echo: not this one").count()).toBe(0)
+    },
+    { viewport: { width: 1280, height: 2000 } }
+  )
 })

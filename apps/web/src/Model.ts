@@ -122,6 +122,8 @@ export interface Model {
   readonly send: (text: string, attachments: ReadonlyArray<JsonObject>, steer: boolean) => void
   readonly retry: (uuid: string) => void
   readonly discard: (uuid: string) => void
+  /** Takes a message back that waits for the agent. */
+  readonly withdraw: (session: string, uuid: string) => void
   readonly stop: () => void
   readonly setModel: (model: string) => void
   readonly setMode: (mode: string) => void
@@ -601,11 +603,20 @@ export const make = (world: World): Model => {
       const id = state.open?.id
       if (id === undefined) return
       const add = () => outbox.add({ uuid: world.uuid(), session: id, text, attachments })
-      if (steer) void control({ subtype: "interrupt" }, "not interrupted").then(add)
+      // Whoever steers away does not want what was asked for before.
+      if (steer) void control({ subtype: "interrupt", cancel_queued: true }, "not interrupted").then(add)
       else add()
     },
     retry: outbox.retry,
     discard: outbox.discard,
+    withdraw: (session, uuid) => {
+      void gateway.call("causeway.messages.withdraw", { key: session, uuid }).then((result) => {
+        if (!result.ok) setOpen(session, { notice: `not withdrawn: ${result.message}` })
+        else if (result.value["withdrawn"] !== true) {
+          setOpen(session, { notice: "The agent has begun with it already: Stop ends its turn." })
+        }
+      })
+    },
     stop: () => void control({ subtype: "interrupt" }, "not stopped"),
     setModel: (model) => void control({ subtype: "set_model", model }, "model not changed"),
     setMode: (mode) => void control({ subtype: "set_permission_mode", mode }, "mode not changed"),

@@ -34,6 +34,7 @@ import * as Visible from "../Visible.ts"
 import { Code, CopyButton, Long } from "./Code.tsx"
 import { Diff } from "./Diff.tsx"
 import { Markdown } from "./Markdown.tsx"
+import { useModel } from "./use.ts"
 
 const deliveryWords: { readonly [D in Delivery]: string } = {
   accepted: "accepted",
@@ -242,6 +243,16 @@ const figures = (item: Extract<Item, { kind: "turn" }>, costUsd: number | null):
     .filter((part) => part !== null)
     .join(" · ")
 
+/** For a message that the agent has not begun with. */
+const Withdraw = ({ session, uuid }: { readonly session: string; readonly uuid: string }) => {
+  const model = useModel()
+  return (
+    <button type="button" className="quiet" onClick={() => model.withdraw(session, uuid)}>
+      Withdraw
+    </button>
+  )
+}
+
 const body = (shown: Visible.Shown, context: Context): ReactNode => {
   const { item, delivery, words } = shown
   switch (item.kind) {
@@ -283,6 +294,9 @@ const body = (shown: Visible.Shown, context: Context): ReactNode => {
                 <Check size={13} aria-hidden="true" />
               )}
               <span>{deliveryWords[delivery]}</span>
+              {delivery === "accepted" || delivery === "received" ? (
+                <Withdraw session={context.session} uuid={item.uuid} />
+              ) : null}
             </div>
           )}
         </div>

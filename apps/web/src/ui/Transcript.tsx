@@ -281,6 +281,9 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
                     <button type="button" className="quiet" onClick={() => model.retry(entry.uuid)}>
                       Send again
                     </button>
+                    <button type="button" className="quiet" onClick={() => model.discard(entry.uuid)}>
+                      Discard
+                    </button>
                   </div>
                 )}
               </div>
