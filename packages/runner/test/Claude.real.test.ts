@@ -351,11 +351,17 @@ describe.runIf(wanted)("the real Claude CLI", () => {
             if (each._tag === "Delivery" && each.state === "processed") open.delete(each.uuid)
             return open.size === 0
           })
-          for (const each of [slow, second, third]) {
-            const results = talk
+          const results = (uuid: string | undefined) =>
+            talk
               .lines()
-              .filter(({ type, json }) => type === "result" && json["user_message_uuid"] === each.uuid)
-            expect(results.map(({ json }) => json["is_error"])).toEqual([true])
+              .filter(({ type, json }) => type === "result" && json["user_message_uuid"] === uuid)
+              .map(({ json }) => json["is_error"])
+          expect(results(slow.uuid)).toEqual([true])
+          // Taken back before its turn: it has none, and the agent says so in its answer to the interrupt.
+          for (const { uuid } of [second, third]) {
+            expect(results(uuid)).toEqual([])
+            const says = talk.lines().filter(({ type }) => type === "control_response")
+            expect(JSON.stringify(says.map(({ json }) => json["response"]))).toContain(uuid)
           }
           expect(yield* SubscriptionRef.get(session.status)).toBe("idle")
 
