@@ -43,7 +43,7 @@ export interface Ended {
 const FRAME = "16 millis"
 /** How often the hub is asked what no event tells: whether the agent's side is there. */
 const ASK = "10 seconds"
-/** Sessions that the picker shows. */
+/** Sessions asked for at once; the picker shows all that are open. */
 const LISTED = 200
 
 /** How long leaving waits for the hub to take what a person has said. */
@@ -77,7 +77,6 @@ export const run = (
     // --- Work that goes on beside the loop ---
 
     const list = Session.list({ limit: LISTED }).pipe(
-      Stream.take(LISTED),
       Stream.runCollect,
       Effect.provideService(Sessions.Sessions, sessions),
       Effect.matchEffect({

@@ -7,7 +7,6 @@ import * as Visible from "@causeway/protocol/Visible"
 import * as Repair from "@causeway/transcript/Repair"
 import * as Repairs from "@causeway/transcript/Repairs"
 import * as FileSystem from "@effect/platform/FileSystem"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -168,10 +167,16 @@ const exportTranscript = Command.make(
       const files = yield* FileSystem.FileSystem
       const teleport = yield* Teleport.Teleport
       const { id } = yield* Session.find(session, { _tag: "read" })
-      const entries = Stream.mapError(teleport.events(id), Remote.failure)
+      const { entries, truncated } = yield* Effect.mapError(teleport.transcript(id), Remote.failure)
+      if (truncated) {
+        yield* output.progress(`the transcript is longer: its first ${entries.length} entries are exported`)
+      }
       const { lines, repairs } = verbatim
-        ? { lines: Stream.map(entries, (entry) => `${entry.text}\n`), repairs: Repairs.none }
-        : mended(Chunk.toReadonlyArray(yield* Stream.runCollect(entries)))
+        ? {
+            lines: Stream.fromIterable(entries.map((entry) => `${entry.text}\n`)),
+            repairs: Repairs.none
+          }
+        : mended(entries)
       const words = Repairs.describe(repairs)
       if (words !== null) {
         yield* output.progress(
@@ -204,6 +209,7 @@ const exportTranscript = Command.make(
         session_id: id,
         entries: count,
         out: out.value,
+        truncated,
         ...(verbatim ? {} : { repaired: repairs })
       })
       yield* output.progress(`${count} entries written to ${out.value}`)
