@@ -81,6 +81,23 @@ describe("one hub on a state directory", () => {
     })
   )
 
+  it.scopedLive("a start while the hub ends waits for that, and is the next hub", () =>
+    Effect.gen(function* () {
+      const { state, directory } = yield* machine
+      const first = yield* up(state, directory("a"))
+      yield* ready(first)
+      yield* first.kill("SIGTERM")
+      const next = yield* Effect.forEach(["a", "b"], (name) => up(state, directory(name)), {
+        concurrency: "unbounded"
+      })
+      const lines = yield* Effect.forEach(next, ready, { concurrency: "unbounded" })
+      expect((yield* first.ended).code).toBe(0)
+      for (const line of lines) {
+        expect(answered(yield* ask(state, line["session_id"]))).toMatchObject({ event: "answered" })
+      }
+    })
+  )
+
   it.scopedLive("a second hub says who runs where and what to do, and changes nothing", () =>
     Effect.gen(function* () {
       const { state, directory } = yield* machine

@@ -101,10 +101,12 @@ export interface RunningHub {
   readonly pushNotice: Option.Option<string>
   /** Makes a one-time code that lets one device in. */
   readonly code: (label: string) => Effect.Effect<Devices.Code, Failure, Output>
+  /** To be said when the end begins: whoever starts from now on waits for it, and does not attach to what goes away. */
+  readonly ending: Effect.Effect<void>
 }
 
 /** Serves a hub until the scope closes; its token and address are in the state directory. */
-export const serve = (flags: Flags, stateDir: string, directory?: string) =>
+const serve = (flags: Flags, stateDir: string, directory?: string) =>
   Effect.gen(function* () {
     yield* Sqlite.loaded
     const held = yield* StateDirectory.becomeHub(stateDir, { directory })
@@ -157,6 +159,7 @@ export const serve = (flags: Flags, stateDir: string, directory?: string) =>
       made,
       others,
       pushNotice: PushContact.notice(pushContact, publicUrl),
+      ending: Effect.ignore(held.note({ url: undefined, others: undefined })),
       code: (label) =>
         codes
           .create({ organizationId: hub.organizationId, label })
@@ -167,14 +170,27 @@ export const serve = (flags: Flags, stateDir: string, directory?: string) =>
 
 // --- A hub that runs already -------------------------------------------------
 
+type Listening = FileLock.Holder & { readonly url: string }
+
+/** Somebody is the hub here and does not answer: it starts, or it ends. */
+class Between extends Data.TaggedError("Between")<{ readonly holder: Option.Option<FileLock.Holder> }> {}
+
+/** How long a start or an end of another may take: 30 s, looked at every 100 ms. */
+const patience = Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurs(300))
+
+/** The hub that listens here; none where nobody is the hub. Waits for one that starts or ends. */
+const listening = (stateDir: string): Effect.Effect<Option.Option<Listening>, Between> =>
+  Effect.gen(function* () {
+    const holder = yield* StateDirectory.runningHub(stateDir)
+    if (Option.isNone(holder)) return Option.none()
+    const { url } = holder.value
+    return url === undefined ? yield* new Between({ holder }) : Option.some({ ...holder.value, url })
+  }).pipe(Effect.retry(patience))
+
 /** The hub of this state directory, run by another process. */
-const runningHub = (
-  holder: FileLock.Holder,
-  stateDir: string
-): Effect.Effect<RunningHub, StillStarting | Failure> =>
+const runningHub = (holder: Listening, stateDir: string): Effect.Effect<RunningHub, Failure> =>
   Effect.gen(function* () {
     const { url } = holder
-    if (url === undefined) return yield* new StillStarting({ holder: Option.some(holder) })
     const token = yield* StateDirectory.readToken(stateDir)
     if (Option.isNone(token)) {
       return yield* new Failure({
@@ -191,20 +207,13 @@ const runningHub = (
       others: Option.fromNullable(holder.others),
       // That hub's own start has said it.
       pushNotice: Option.none(),
+      ending: Effect.void,
       code: (label) =>
         Devices.withDevices(flags, ({ devices }) => devices.code({ ttl: DeviceCodes.DEFAULT_TTL, label }))
     }
   })
 
-/** Somebody is about to be the hub here, and does not say yet where it listens. */
-class StillStarting extends Data.TaggedError("StillStarting")<{
-  readonly holder: Option.Option<FileLock.Holder>
-}> {}
-
-/** How long another start may take until it listens: 30 s, looked at every 100 ms. */
-const starting = Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurs(300))
-
-export const runsAlready = (stateDir: string, holder: Option.Option<FileLock.Holder>) =>
+const runsAlready = (stateDir: string, holder: Option.Option<FileLock.Holder>) =>
   new Failure({
     message: `a hub of ${stateDir} runs already: ${Option.match(holder, {
       onNone: () => "a process that has not said who it is",
@@ -224,16 +233,25 @@ const named = (flags: Flags): ReadonlyArray<string> =>
     Option.as(flags.databaseUrl, "--database-url")
   ].flatMap(Option.toArray)
 
+/** Several may find that nobody is the hub, and one of them becomes it: the others look again. */
+const again = { while: (error: { readonly _tag: string }) => error._tag === "LockHeld", times: 3 }
+
+/** A hub that this process serves until the scope closes; refused where another one runs. */
+export const serveAlone = (flags: Flags, stateDir: string) =>
+  Effect.gen(function* () {
+    const other = yield* listening(stateDir)
+    if (Option.isSome(other)) return yield* runsAlready(stateDir, other)
+    return yield* serve(flags, stateDir)
+  }).pipe(
+    Effect.retry(again),
+    Effect.mapError((error) => (error._tag === "Failure" ? error : runsAlready(stateDir, error.holder)))
+  )
+
 /** The hub of this state directory: the one that runs, or else one that is served from here until the scope closes. */
 export const findOrServe = (flags: Flags, stateDir: string, directory: string) =>
   Effect.gen(function* () {
-    const holder = yield* StateDirectory.runningHub(stateDir)
-    if (Option.isNone(holder)) {
-      const hub = yield* serve(flags, stateDir, directory).pipe(
-        Effect.catchTag("LockHeld", ({ holder }) => new StillStarting({ holder }))
-      )
-      return { hub, own: true }
-    }
+    const holder = yield* listening(stateDir)
+    if (Option.isNone(holder)) return { hub: yield* serve(flags, stateDir, directory), own: true }
     const hub = yield* runningHub(holder.value, stateDir)
     const output = yield* Output
     yield* output.progress(
@@ -245,6 +263,6 @@ export const findOrServe = (flags: Flags, stateDir: string, directory: string) =
     }
     return { hub, own: false }
   }).pipe(
-    Effect.retry({ while: (error) => error._tag === "StillStarting", schedule: starting }),
-    Effect.catchTag("StillStarting", ({ holder }) => runsAlready(stateDir, holder))
+    Effect.retry(again),
+    Effect.mapError((error) => (error._tag === "Failure" ? error : runsAlready(stateDir, error.holder)))
   )

@@ -329,7 +329,7 @@ const serveAll = (flags: HubHere.Flags & AttachingFlags & { readonly stateDir: O
     )
     yield* showWaysIn(hub, stateDir)
     yield* output.line(`  session ${sessionId}`, "dim")
-    yield* untilStopped(failed)
+    yield* Effect.ensuring(untilStopped(failed), hub.ending)
   }).pipe(Effect.scoped)
 
 const serveFlags = { ...Flags.common, ...Flags.serving, ...Flags.attaching }
@@ -346,13 +346,11 @@ export const hub = Command.make("hub", "Run a hub alone", { ...Flags.common, ...
     yield* detach
     const output = yield* Output
     const stateDir = yield* StateDirectory.open(flags.stateDir)
-    const hub = yield* HubHere.serve(flags, stateDir).pipe(
-      Effect.catchTag("LockHeld", ({ holder }) => HubHere.runsAlready(stateDir, holder))
-    )
+    const hub = yield* HubHere.serveAlone(flags, stateDir)
     yield* announceHub(hub)
     yield* output.line(`The hub listens on ${hub.url}. Open this page:`)
     yield* showWaysIn(hub, stateDir)
-    yield* untilStopped(Effect.never)
+    yield* Effect.ensuring(untilStopped(Effect.never), hub.ending)
   }).pipe(Effect.scoped)
 )
 
