@@ -110,6 +110,10 @@ const sentence = (
   }
 }
 
+/** With the code, by which people find what others wrote of it. */
+const named = (words: string, code: string): string =>
+  words.includes(";") ? words.replace(";", ` (${code});`) : `${words} (${code})`
+
 /** Describes what a transport failed with. `url` is what was called. */
 export const describe = (error: unknown, url: string): Described => {
   const all = chain(error)
@@ -130,7 +134,7 @@ export const describe = (error: unknown, url: string): Described => {
   for (const each of all) {
     const code = text(each["code"])
     const words = code === undefined ? undefined : sentence(code, host, place, all)
-    if (words !== undefined) return { code, words }
+    if (code !== undefined && words !== undefined) return { code, words: named(words, code) }
   }
   const said = all
     .flatMap(({ message }) => text(message) ?? [])
