@@ -17,6 +17,8 @@ export const layer = (options: {
   /** Variables that agents get although their kind is left out. */
   readonly passEnv?: ReadonlyArray<string> | undefined
   readonly idleStop?: Duration.DurationInput | undefined
+  /** The scripted agent stands in for one that is not installed, and says so. */
+  readonly standsIn?: boolean | undefined
 }) =>
   AgentSessions.layerWith({ idleStop: options.idleStop }).pipe(
     Layer.provide(ProcessRegistry.layer(join(options.stateDir, "agents"))),
@@ -27,6 +29,7 @@ export const layer = (options: {
         hubUrl: options.hubUrl,
         scriptedAgentPath: fileURLToPath(new URL("./scripted-agent.js", import.meta.url)),
         scriptedDirectory: join(options.stateDir, "scripted"),
+        scriptedStandsIn: options.standsIn,
         acpDirectory: join(options.stateDir, "acp")
       })
     )

@@ -41,6 +41,8 @@ export const onPath = (name: string): Effect.Effect<Option.Option<string>> =>
 export interface Choice {
   readonly agent: string
   readonly guessed: boolean
+  /** It is the scripted agent, and nobody asked for that: it stands in for one that is not installed. */
+  readonly standsIn: boolean
 }
 
 /** An agent as a person names it. */
@@ -88,12 +90,22 @@ export const installed = (agent: string, cwd: string): Effect.Effect<void, Failu
     })
   })
 
-/** `--agent`, then `CAUSEWAY_AGENT`, then `claude` where it is on the path, else `scripted`. */
-export const choose = (option: Option.Option<string>): Effect.Effect<Choice, Failure> =>
+/**
+ * `--agent`, then `CAUSEWAY_AGENT`, then `claude` where it is on the path. Else the scripted agent stands in, where a person
+ * is there to read that it does; what starts unattended (a service, cron, a script) is refused: it would answer people as if
+ * it were the agent.
+ */
+export const choose = (option: Option.Option<string>, attended: boolean): Effect.Effect<Choice, Failure> =>
   Effect.gen(function* () {
     const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_AGENT")).pipe(Effect.orDie)
     const named = Option.orElse(option, () => variable)
-    if (Option.isSome(named)) return { agent: yield* checked(named.value), guessed: false }
-    const claude = yield* onPath("claude")
-    return { agent: Option.isSome(claude) ? "claude" : "scripted", guessed: true }
+    if (Option.isSome(named)) {
+      return { agent: yield* checked(named.value), guessed: false, standsIn: false }
+    }
+    if (Option.isSome(yield* onPath("claude"))) return { agent: "claude", guessed: true, standsIn: false }
+    if (attended) return { agent: "scripted", guessed: true, standsIn: true }
+    return yield* new Failure({
+      message: "no agent is installed here: claude is not on the path (PATH), and none was named",
+      next: "set PATH for what starts it, or name an agent: --agent claude, acp:COMMAND, or scripted to try things out"
+    })
   })

@@ -96,9 +96,9 @@ export const attaching = {
       value: "MINUTES",
       least: 0,
       most: YEAR_MINUTES,
-      description: "End an agent idle for so long (default 0: never)"
+      description: "End an agent idle for so long (default 30; 0: never)"
     }),
-    0
+    30
   ),
   perpetual: Flag.toggle("perpetual", "Keep the session at shutdown, for the next start"),
   passEnv: Flag.repeated("pass-env", {

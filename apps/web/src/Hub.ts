@@ -58,6 +58,8 @@ export interface Offers {
   readonly worktrees: boolean
   /** Whether sessions are taken beside the machine's own. */
   readonly sessions: boolean
+  /** No agent is installed there: a scripted one answers in its place. */
+  readonly standIn: boolean
 }
 
 export interface Page<A> {
@@ -117,11 +119,12 @@ const time = (value: unknown): string | null => {
 }
 
 const offers = (value: unknown): Offers => {
-  const { agents, worktrees, sessions } = object(value)
+  const { agents, worktrees, sessions, standIn } = object(value)
   return {
     agents: array(agents).flatMap((agent) => name(agent) ?? []),
     worktrees: worktrees === true,
-    sessions: sessions !== false
+    sessions: sessions !== false,
+    standIn: standIn === true
   }
 }
 

@@ -152,7 +152,8 @@ export const make = Effect.gen(function* () {
       const offers: Offers.Offers = {
         agents: offered.map(({ name }) => name),
         worktrees: furtherSessions && (yield* worktrees.canBeMadeOf(config.dir)),
-        sessions: furtherSessions
+        sessions: furtherSessions,
+        standIn: config.standsIn === true
       }
       const registrar = yield* Effect.provide(Registrar.make(config, offers, emit), services)
 
@@ -226,6 +227,7 @@ export const make = Effect.gen(function* () {
           .work(environmentId, {
             ...config.poll,
             blockMs: config.poll?.blockMs ?? 25_000,
+            makeRoom: true,
             onFailure: ({ error, attempt }) =>
               connectivity.saw({ polls: false }, error.message, Registrar.pollDelay(attempt)),
             onRecovery: connectivity.saw({ polls: true }, "waiting for the session's work"),
@@ -330,6 +332,7 @@ export const make = Effect.gen(function* () {
           orderly: (yield* Ref.get(started)) && _tag !== "Failed",
           perpetual: config.perpetual,
           held,
+          asleep: hands.asleep(),
           environmentId: yield* Ref.get(environment),
           polling: yield* Ref.get(pollFiber),
           journal,

@@ -56,6 +56,8 @@ export type BridgeEvent = Data.TaggedEnum<{
   LineWentThrough: { readonly sessionId: SessionId; readonly bytes: number }
   /** The bridge holds the session no more. `unsent`: agent lines that the hub had not confirmed. */
   SessionEnded: { readonly sessionId: SessionId; readonly why: string; readonly unsent: number }
+  /** A session with nothing to do that made room for another; its next message wakes it. */
+  SessionAsleep: { readonly sessionId: SessionId }
   /** Work that waits because this bridge runs as many sessions as it may. */
   AtCapacity: { readonly sessionId: SessionId; readonly maxSessions: number }
   /** Work that cannot be done here. */
@@ -87,8 +89,10 @@ export const describe = (event: BridgeEvent): string =>
       `session ${sessionId}: the line of ${bytes} bytes that was stuck has reached the hub`,
     SessionEnded: ({ sessionId, why, unsent }) =>
       `session ${sessionId} ended: ${why}${unsent === 0 ? "" : `; ${unsent} lines could not be sent and are kept in the journal`}`,
+    SessionAsleep: ({ sessionId }) =>
+      `session ${sessionId} sleeps, to make room for another; its next message wakes it`,
     AtCapacity: ({ sessionId, maxSessions }) =>
-      `session ${sessionId} waits: ${maxSessions} of ${maxSessions} sessions are running here`,
+      `session ${sessionId} waits: all ${maxSessions} places here are busy; --capacity makes more`,
     WorkRefused: ({ sessionId, why }) => `session ${sessionId} cannot be worked on here: ${why}`,
     SavedSessionDropped: ({ sessionId, why }) => `saved session ${sessionId} is not taken up again: ${why}`,
     Warning: ({ message }) => message,

@@ -56,6 +56,8 @@ export interface Config {
    * Further agents that a session may ask for (`session_context.agent`) beside `agent`; default none. One that asks for
    * another is not served, and its people are told with each prompt.
    */
+  /** The agent stands in for one that is not installed: people are told. */
+  readonly standsIn?: boolean
   readonly agents?: ReadonlyArray<string>
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined

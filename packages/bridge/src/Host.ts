@@ -94,7 +94,7 @@ export const failureReport = (
 ]
 
 /** Waits for something to do; leaves it in the journal, where whoever serves next finds it. */
-const awaitWork = (link: Link) =>
+export const awaitWork = (link: Link) =>
   Effect.flatMap(link.unanswered, (waiting) =>
     waiting.length > 0 ? Effect.void : Effect.asVoid(Queue.take(link.inbound))
   )
@@ -214,10 +214,12 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
             ).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
             return { agent, scope }
           })
+          yield* Ref.set(link.atWork, Effect.succeed(true))
           const { agent: opened, scope } = yield* restore(
             Effect.retry(Effect.uninterruptible(open), { schedule: restart, while: mayStart })
           )
 
+          yield* Ref.set(link.atWork, opened.isAtWork)
           const listen = Effect.scoped(
             Effect.gen(function* () {
               const lines = yield* Mailbox.fromStream(opened.output, { capacity: BUFFERED })
@@ -257,11 +259,14 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
         })
       )
 
+    /** Nothing is at work while there is nothing to do; what comes meanwhile is in the journal. */
+    const rest = (link: Link) => Effect.zipRight(Ref.set(link.atWork, Effect.succeed(false)), awaitWork(link))
+
     return (link) =>
       Effect.gen(function* () {
         const first = yield* Ref.make(!link.record.launched)
         // A session of its own is ready before the first word; one that comes back idle starts when it is needed.
-        if (!(link.home && (yield* Ref.get(first)))) yield* awaitWork(link)
+        if (!(link.home && (yield* Ref.get(first)))) yield* rest(link)
         while (true) {
           yield* live(link, first).pipe(
             Effect.catchAll((error) =>
@@ -274,7 +279,7 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
               })
             )
           )
-          yield* awaitWork(link)
+          yield* rest(link)
         }
       }).pipe(Effect.annotateLogs({ session: link.sessionId }))
   })

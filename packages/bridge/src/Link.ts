@@ -100,6 +100,13 @@ export interface Link {
   readonly launched: Effect.Effect<void>
   /** What the hub is told that the agent is doing. */
   readonly setStatus: (status: WorkerStatus) => Effect.Effect<void>
+  /**
+   * Asks whether whoever serves the session is at work. Set by it; undefined while nobody who tells serves, and such a
+   * session is never put to sleep.
+   */
+  readonly atWork: Ref.Ref<Effect.Effect<boolean> | undefined>
+  /** When anything last came up or down, in milliseconds since the epoch. */
+  readonly lastActive: Effect.Effect<number>
   /** Whether an attachment's stream stands. */
   readonly attached: SubscriptionRef.SubscriptionRef<boolean>
   /** Whether a prompt waits for its result. */
@@ -221,6 +228,9 @@ export const make = (
     const toState = yield* Queue.sliding<void>(1)
     const status = yield* Ref.make<WorkerStatus>("idle")
     const attached = yield* SubscriptionRef.make(false)
+    const atWork = yield* Ref.make<Effect.Effect<boolean> | undefined>(undefined)
+    const lastActive = yield* Ref.make(yield* Clock.currentTimeMillis)
+    const touch = Effect.flatMap(Clock.currentTimeMillis, (now) => Ref.set(lastActive, now))
     const writing = yield* Ref.make(false)
     const ingressUrl = ingressUrlOf(options.sessionIngressUrl, sessionId)
 
@@ -250,6 +260,7 @@ export const make = (
 
     const write = (outputs: ReadonlyArray<AgentOutput>) =>
       Effect.gen(function* () {
+        yield* touch
         const durable = outputs.filter((output) => !isEphemeral(output)).map(outgoing)
         if (durable.length > 0) {
           yield* insist(journal.record(sessionId, durable))
@@ -396,6 +407,7 @@ export const make = (
           }
         }
         if (events.length === 0) return
+        yield* touch
         const fresh = yield* insist(journal.receive(sessionId, events))
         yield* Metric.incrementBy(Metrics.clientEvents, fresh.length)
         const [others, given] = Array.partition(fresh, ({ type }) => forAgent.has(type))
@@ -557,6 +569,8 @@ export const make = (
         Effect.flatMap(Ref.getAndSet(status, next), (before) =>
           before === next ? Effect.void : Effect.asVoid(Queue.offer(toState, undefined))
         ),
+      atWork,
+      lastActive: Ref.get(lastActive),
       attached,
       isTurnOpen: Effect.map(insist(journal.unanswered(sessionId)), (waiting) =>
         waiting.some(({ type }) => type === "user")

@@ -19,7 +19,7 @@ describe("the agents that a bridge offers", () => {
       expect(offered.map((each) => each.agent)).toEqual([...new Set(agents)])
       expect(new Set(names).size).toBe(names.length)
       expect(names.join()).not.toContain("s3cret")
-      const offers = { agents: names, worktrees: true, sessions: false }
+      const offers = { agents: names, worktrees: true, sessions: false, standIn: true }
       expect(Offers.fromMetadata(Offers.toMetadata(offers))).toEqual(offers)
       for (const { name, agent } of offered) {
         expect(AgentChoice.chosen(offered, AgentChoice.entered(offered, name))).toEqual(Either.right(agent))

@@ -14,6 +14,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Host from "../src/Host.ts"
@@ -68,6 +69,8 @@ const opening = (options: {
       launched: Effect.void,
       setStatus: () => Effect.void,
       attached: yield* SubscriptionRef.make(true),
+      atWork: yield* Ref.make<Effect.Effect<boolean> | undefined>(undefined),
+      lastActive: Effect.succeed(0),
       isTurnOpen: Effect.succeed(true)
     }
     const serve = yield* Host.make().pipe(

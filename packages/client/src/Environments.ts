@@ -54,6 +54,8 @@ export interface PollOptions {
   readonly blockMs?: number
   /** Offer again what was not acknowledged for this long; default 5,000 ms. */
   readonly reclaimOlderThanMs?: number
+  /** The poller puts idle sessions to sleep for what it is offered beyond its places. */
+  readonly makeRoom?: boolean
 }
 
 export interface BeatOptions {
@@ -334,7 +336,8 @@ export const make = Effect.gen(function* () {
     const blockMs = options.blockMs ?? 999
     const parameters = Call.query({
       block_ms: blockMs,
-      reclaim_older_than_ms: options.reclaimOlderThanMs ?? 5_000
+      reclaim_older_than_ms: options.reclaimOlderThanMs ?? 5_000,
+      make_room: options.makeRoom === true ? "true" : undefined
     })
     const answer = yield* work(
       environmentId,

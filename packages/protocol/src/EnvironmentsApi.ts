@@ -193,7 +193,9 @@ export class WorkApi extends HttpApiGroup.make("work")
       .setUrlParams(
         Schema.Struct({
           block_ms: Schema.optional(QueryInt(1, 25_000)),
-          reclaim_older_than_ms: Schema.optional(QueryInt(0, 3_600_000))
+          reclaim_older_than_ms: Schema.optional(QueryInt(0, 3_600_000)),
+          /** Idle sessions hold no place: the poller puts one to sleep where it is offered more than it has room for. */
+          make_room: Schema.optional(Schema.Literal("true", "false"))
         })
       )
       .addSuccess(Schema.NullOr(WorkItem))

@@ -11,6 +11,8 @@ export interface Offers {
   readonly worktrees: boolean
   /** Whether it takes sessions beside its own. */
   readonly sessions: boolean
+  /** No agent is installed there: the scripted one stands in for it. */
+  readonly standIn: boolean
 }
 
 /** No name of an agent has it. */
@@ -19,7 +21,8 @@ const SEPARATOR = ","
 export const toMetadata = (offers: Offers): { readonly [name: string]: string } => ({
   agents: offers.agents.join(SEPARATOR),
   worktrees: String(offers.worktrees),
-  sessions: String(offers.sessions)
+  sessions: String(offers.sessions),
+  stand_in: String(offers.standIn)
 })
 
 /** Of metadata that says nothing of it: no agents are named, no worktrees, and sessions are taken. */
@@ -28,6 +31,7 @@ export const fromMetadata = (metadata: JsonObject): Offers => {
   return {
     agents: typeof agents === "string" ? agents.split(SEPARATOR).filter((name) => name !== "") : [],
     worktrees: metadata["worktrees"] === "true",
-    sessions: metadata["sessions"] !== "false"
+    sessions: metadata["sessions"] !== "false",
+    standIn: metadata["stand_in"] === "true"
   }
 }

@@ -135,10 +135,16 @@ const initial: ReadonlyArray<string> = [
   `CREATE INDEX work_by_environment ON work (environment_id, created_at, id)`
 ]
 
+/** Whether an environment's poller puts idle sessions to sleep, so that they hold no place. */
+const placesStep: ReadonlyArray<string> = [
+  `ALTER TABLE environments ADD COLUMN makes_room INTEGER NOT NULL DEFAULT 0`
+]
+
 /** Step n stands at index n − 1. */
 export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   initial,
   gatewayStep,
   gettingInStep,
-  overviewStep
+  overviewStep,
+  placesStep
 ]

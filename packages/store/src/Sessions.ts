@@ -4,7 +4,7 @@
 
 import { randomUUID } from "node:crypto"
 import type { AgentSettings } from "@causeway/protocol/AgentSettings"
-import { EventUuid, type OrganizationId } from "@causeway/protocol/Ids"
+import { EnvironmentId, EventUuid, type OrganizationId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -281,7 +281,14 @@ export const make = Effect.gen(function* () {
     }).pipe(
       sql.withTransaction,
       unavailable,
-      Effect.tap(() => signal({ sessions: [key.session], environments: [] }))
+      // One that has nothing to do any more makes room for another.
+      Effect.tap(({ environmentId, workerStatus }) =>
+        signal({
+          sessions: [key.session],
+          environments:
+            workerStatus === "idle" && environmentId !== undefined ? [EnvironmentId.make(environmentId)] : []
+        })
+      )
     )
 
   const checkEpoch = (key: SessionKey & { readonly workerEpoch: number }) =>

@@ -4,7 +4,8 @@
  * An item is `queued` until a poller acknowledges it (`starting`), `active` from its first heartbeat, `stopping` once a
  * stop was asked for while a worker held it, and `stopped` for good. A queued item that was offered is kept back for a
  * short while, then offered again; one in another state is held while its lease lasts, then offered again under a new
- * epoch. An item counts against its environment's `max_sessions` while it is held or kept back. What cannot be offered
+ * epoch. An item counts against its environment's `max_sessions` while it is held or kept back, unless its session is idle
+ * and the poller puts idle sessions to sleep. What cannot be offered
  * waits; nothing is given to another environment. Source: spec 5 §2 and §3.
  */
 
@@ -73,6 +74,18 @@ export const stopForSessions = (
   })
 
 /**
+ * Whether an item holds its place: always, but for an idle session of an environment whose poller puts such to sleep. A
+ * condition on `work`.
+ */
+const HOLDS = `NOT EXISTS (SELECT 1 FROM sessions idle JOIN environments host ON host.id = work.environment_id
+  WHERE idle.sid = work.sid AND host.makes_room = 1 AND coalesce(idle.worker_status, 'idle') = 'idle'
+    AND (idle.status = 'idle'
+      OR (idle.status = 'pending' AND coalesce(json_extract(idle.projection, '$.prompted'), 0) = 0)))`
+
+/** An offer that is not taken within this time is not being taken: 2 s. */
+const OFFER_PATIENCE_MILLIS = 2_000
+
+/**
  * What a session's queued work waits for, as a sentence for people; null when nothing stands in its way or a worker has it.
  * Source: spec 5 §3.5 and §3.7.
  */
@@ -92,12 +105,14 @@ export const waitingFor = (
       readonly environment_archived_at: number | null
       readonly last_seen_at: number | null
       readonly max_sessions: number | null
-      readonly held: number
+      readonly busy: number
+      readonly offered_at: number | null
     }>`
       SELECT s.archived_at, s.connection_status, w.state, w.lease_expires_at, s.environment_id, e.name,
         e.archived_at AS environment_archived_at, e.last_seen_at, e.max_sessions,
-        (SELECT count(*) FROM work h WHERE h.environment_id = s.environment_id AND h.state <> 'stopped'
-          AND h.state <> 'queued' AND h.lease_expires_at > ${nowMillis}) AS held
+        (SELECT count(*) FROM work WHERE work.environment_id = s.environment_id AND work.state <> 'stopped'
+          AND work.state <> 'queued' AND work.lease_expires_at > ${nowMillis} AND ${sql.literal(HOLDS)}) AS busy,
+        w.offered_at
       FROM sessions s LEFT JOIN environments e ON e.id = s.environment_id
         LEFT JOIN work w ON w.sid = s.sid AND w.state <> 'stopped'
       WHERE s.sid = ${sid}`
@@ -119,8 +134,14 @@ export const waitingFor = (
       return `its environment ${row.name}, which is offline (last seen ${new Date(row.last_seen_at).toISOString()})`
     }
     const most = row.max_sessions ?? 1
-    return row.held >= most
-      ? `room in its environment ${row.name}, which runs ${row.held} of ${most} sessions`
+    if (row.busy >= most) {
+      return `a place in its environment ${row.name}: all ${most} are busy, and it takes the first that becomes free`
+    }
+    // It was offered and not taken: what keeps the places busy is known there alone (tasks in the background, say).
+    return row.state === "queued" &&
+      row.offered_at !== null &&
+      nowMillis - row.offered_at >= OFFER_PATIENCE_MILLIS
+      ? `a place in its environment ${row.name}: none of its ${most} can be given up now`
       : null
   }).pipe(Effect.map((waits) => (waits === null ? null : `The message waits for ${waits}.`)))
 
@@ -242,6 +263,8 @@ export class WorkQueue extends Context.Tag("@causeway/store/WorkQueue")<
       readonly reclaimOlderThanMillis: number
       /** Value of `Anthropic-Worker-ID`. */
       readonly workerId: string | undefined
+      /** The poller puts an idle session to sleep for what it is offered: idle ones hold no place. */
+      readonly makesRoom?: boolean
     }) => Effect.Effect<Polled, EnvironmentUnknown | EnvironmentArchived | StoreUnavailable>
     /**
      * `queued` → `starting`, leased for {@link LEASE_DEFAULT_SECONDS}. Idempotent while the same offer holds. Refused where
@@ -371,11 +394,14 @@ export const make = Effect.gen(function* () {
       return row
     })
 
-  /** Items that are held by a lease, other than this one. */
+  const holds = sql.literal(HOLDS)
+
+  /** Items that are held by a lease and hold their place, other than this one. */
   const heldBeside = (environmentId: string, workId: string, now: number) =>
     Effect.map(
       sql<{ readonly held: number }>`SELECT count(*) AS held FROM work WHERE environment_id = ${environmentId}
-        AND id <> ${workId} AND state <> 'stopped' AND state <> 'queued' AND lease_expires_at > ${now}`,
+        AND id <> ${workId} AND state <> 'stopped' AND state <> 'queued' AND lease_expires_at > ${now}
+        AND ${holds}`,
       (rows) => rows[0]?.held ?? 0
     )
 
@@ -406,7 +432,7 @@ export const make = Effect.gen(function* () {
         stop_requested_at = coalesce(stop_requested_at, ${now}) WHERE id = ${row.id}`
       if (row.sid === null) return
       const missed = yield* sql`SELECT 1 FROM events WHERE sid = ${row.sid} AND source = 'client'
-        AND delivery IS NULL AND type IN ('user', 'control_response') AND created_at >= ${row.offered_at ?? row.created_at}
+        AND delivery IS NULL AND type IN ('user', 'control_request', 'control_response') AND created_at >= ${row.offered_at ?? row.created_at}
         LIMIT 1`
       if (missed.length > 0) yield* ensureWork(row.sid, now)
     })
@@ -425,6 +451,7 @@ export const make = Effect.gen(function* () {
     readonly environmentId: EnvironmentId
     readonly reclaimOlderThanMillis: number
     readonly workerId: string | undefined
+    readonly makesRoom?: boolean
   }) {
     const { environmentId, reclaimOlderThanMillis } = options
     const now = yield* Clock.currentTimeMillis
@@ -446,9 +473,10 @@ export const make = Effect.gen(function* () {
         readonly archived_at: number | null
         readonly max_sessions: number
         readonly last_poll_at: number | null
+        readonly makes_room: number
         readonly waiting: number
         readonly due: number | null
-      }>`SELECT e.archived_at, e.max_sessions, e.last_poll_at,
+      }>`SELECT e.archived_at, e.max_sessions, e.last_poll_at, e.makes_room,
           EXISTS (SELECT 1 FROM work w WHERE ${available}) AS waiting, (${due}) AS due
         FROM environments e WHERE e.id = ${environmentId}`
       const row = rows[0]
@@ -472,7 +500,8 @@ export const make = Effect.gen(function* () {
       while (true) {
         const counts = yield* sql<{ readonly held: number }>`SELECT count(*) AS held FROM work
           WHERE environment_id = ${environmentId} AND state <> 'stopped' AND (
-            (state = 'queued' AND offered_at > ${stale}) OR (state <> 'queued' AND lease_expires_at > ${now}))`
+            (state = 'queued' AND offered_at > ${stale}) OR (state <> 'queued' AND lease_expires_at > ${now}
+              AND ${holds}))`
         // Round robin: an item that was offered in vain goes behind those that wait longer.
         const rows = yield* sql<Row>`SELECT ${columns} FROM work w WHERE ${available}
           ORDER BY max(w.created_at, coalesce(w.offered_at, 0)), w.created_at, w.id LIMIT 1`
@@ -513,6 +542,10 @@ export const make = Effect.gen(function* () {
     const looked = yield* environment
     if (looked.last_poll_at === null || looked.last_poll_at <= now - LAST_SEEN_MILLIS) {
       yield* sql`UPDATE environments SET last_poll_at = ${now}, last_seen_at = ${now} WHERE id = ${environmentId}`
+    }
+    const makesRoom = options.makesRoom === true ? 1 : 0
+    if (looked.makes_room !== makesRoom) {
+      yield* sql`UPDATE environments SET makes_room = ${makesRoom} WHERE id = ${environmentId}`
     }
     const offer = looked.waiting === 0 ? undefined : yield* sql.withTransaction(take)
     if (offer !== undefined) {

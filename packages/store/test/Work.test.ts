@@ -564,13 +564,61 @@ describe("waitingFor", () => {
         yield* world.taken()
         expect(yield* waiting(sid(world, 0))).toBeNull()
         expect(yield* waiting(sid(world, 1))).toMatch(
-          /^The message waits for room in its environment .*, which runs 1 of 1 sessions\.$/
+          /^The message waits for a place in its environment .*: all 1 are busy, .*\.$/
         )
         yield* TestClock.adjust(90_000)
         expect(yield* waiting(sid(world, 1))).toContain("offline (last seen 1970-01-01T00:00:00.003Z)")
         const environments = yield* Environments.Environments
         yield* environments.archive(world)
         expect(yield* waiting(sid(world, 1))).toContain("removed")
+      })
+    )
+  )
+})
+
+describe("idle sessions", () => {
+  it.effect("hold no place where the poller puts them to sleep, and their place where it does not", () =>
+    provide(
+      Effect.gen(function* () {
+        const world = yield* setup(1, 3)
+        const sql = yield* SqlClient.SqlClient
+        const status = (of: number, to: string) =>
+          sql`UPDATE sessions SET status = ${to}, worker_status = ${to} WHERE sid = ${sid(world, of)}`
+        const offered = (makesRoom: boolean) =>
+          Effect.map(
+            world.queue.poll({
+              environmentId: world.environmentId,
+              reclaimOlderThanMillis: 5_000,
+              workerId: undefined,
+              makesRoom
+            }),
+            ({ offer }) => offer?.item
+          )
+        yield* inOrder(world.sids)
+        yield* world.taken()
+        yield* status(0, "idle")
+        expect(yield* offered(false)).toBeUndefined()
+        yield* status(0, "running")
+        expect(yield* offered(true)).toBeUndefined()
+        const waiting = Effect.flatMap(Clock.currentTimeMillis, (now) => Work.waitingFor(sid(world, 1), now))
+        expect(yield* waiting).toContain("all 1 are busy")
+        yield* status(0, "idle")
+        const second = yield* offered(true)
+        expect(second?.session).toBe("s1")
+        expect(yield* waiting).toBeNull()
+        // Kept back, it holds the place; not taken, who waits for it is told.
+        expect(yield* offered(true)).toBeUndefined()
+        yield* TestClock.adjust(2_000)
+        expect(yield* waiting).toContain("none of its 1 can be given up now")
+        if (second === undefined) return
+        const taken = yield* world.queue.acknowledge({
+          environmentId: world.environmentId,
+          workId: second.id,
+          workerId: undefined
+        })
+        expect(taken.state).toBe("starting")
+        yield* status(1, "requires_action")
+        expect(yield* offered(true)).toBeUndefined()
       })
     )
   )

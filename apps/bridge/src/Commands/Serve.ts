@@ -77,8 +77,7 @@ const directory = (dir: string): Effect.Effect<string, Failure> =>
 const bridgeLayer = (
   to: { readonly url: string; readonly token: Redacted.Redacted },
   stateDir: string,
-  idleStop: Option.Option<Duration.Duration>,
-  passEnv: ReadonlyArray<string>
+  agents: Pick<Parameters<typeof AgentLayer.layer>[0], "idleStop" | "passEnv" | "standsIn">
 ) =>
   Bridge.layer.pipe(
     Layer.provideMerge(
@@ -95,15 +94,18 @@ const bridgeLayer = (
     Layer.provideMerge(Journal.layer({ stateDirectory: stateDir })),
     Layer.provideMerge(Pointer.layer({ stateDirectory: stateDir })),
     Layer.provideMerge(Worktrees.layer({ root: join(stateDir, "worktrees"), environment: process.env })),
-    Layer.provideMerge(
-      AgentLayer.layer({ stateDir, hubUrl: to.url, passEnv, idleStop: Option.getOrUndefined(idleStop) })
-    ),
+    Layer.provideMerge(AgentLayer.layer({ ...agents, stateDir, hubUrl: to.url })),
     Layer.provide(NodeContext.layer)
   )
+
+/** Whether a person reads what is printed and may answer: none does of a service, of cron or of a script. */
+const attended = (output: typeof Output.Service): boolean =>
+  Option.isSome(output.terminal) && process.stdin.isTTY === true
 
 /** Attaches a directory until the scope closes. */
 const attach = (
   flags: AttachingFlags,
+  choice: Agents.Choice,
   to: { readonly url: string; readonly token: Redacted.Redacted },
   stateDir: string,
   /** Whether the hub is this process: then it is not gone out for. */
@@ -112,15 +114,8 @@ const attach = (
   Effect.gen(function* () {
     const output = yield* Output
     const dir = yield* directory(flags.dir)
-    const idle = flags.idleStop === 0 ? Option.none() : Option.some(Duration.minutes(flags.idleStop))
-    const choice = yield* Agents.choose(flags.agent)
-    if (choice.guessed) {
-      yield* output.progress(
-        choice.agent === "claude"
-          ? "agent: claude"
-          : "agent: scripted, for trying things out (claude is not on the path; --agent names another)"
-      )
-    }
+    const idleStop = flags.idleStop === 0 ? undefined : Duration.minutes(flags.idleStop)
+    if (choice.guessed && !choice.standsIn) yield* output.progress("agent: claude")
     const offered = yield* Agents.further(flags.offer)
     yield* Effect.forEach([choice.agent, ...offered], (agent) => Agents.installed(agent, dir))
     const capacity = yield* OpenFiles.capacity(flags.capacity)
@@ -133,9 +128,9 @@ const attach = (
     const checkout = yield* Effect.provide(Checkout.read(dir), Git.layer(process.env))
     yield* Sqlite.loaded
     const report = yield* makeReport
-    const services = yield* Layer.build(bridgeLayer(to, stateDir, idle, passEnv)).pipe(
-      Effect.mapError((error) => new Failure({ message: error.message }))
-    )
+    const services = yield* Layer.build(
+      bridgeLayer(to, stateDir, { idleStop, passEnv, standsIn: choice.standsIn })
+    ).pipe(Effect.mapError((error) => new Failure({ message: error.message })))
     const serve = yield* Host.make().pipe(Effect.provide(services))
     const handle = yield* Context.get(services, Bridge.Bridge)
       .start({
@@ -152,6 +147,7 @@ const attach = (
         perpetual: flags.perpetual,
         agent: choice.agent,
         agents: offered,
+        standsIn: choice.standsIn,
         model: Option.getOrUndefined(flags.model),
         permissionMode: Option.getOrUndefined(flags.permissionMode),
         serve,
@@ -223,6 +219,7 @@ interface Ready {
   readonly code?: Devices.Code
   readonly sessionId?: SessionId
   readonly environmentId?: string
+  readonly choice?: Agents.Choice
 }
 
 const announce = (ready: Ready) =>
@@ -242,12 +239,16 @@ const announce = (ready: Ready) =>
           }),
       ...(ready.sessionId === undefined ? {} : { session_id: ready.sessionId }),
       ...(ready.environmentId === undefined ? {} : { environment_id: ready.environmentId }),
+      ...(ready.choice === undefined ? {} : { agent: ready.choice.agent, stand_in: ready.choice.standsIn }),
       pid: process.pid
     })
   })
 
 /** The line that programs read first. */
-const announceHub = (hub: HubHere.RunningHub, more: Pick<Ready, "sessionId" | "environmentId"> = {}) =>
+const announceHub = (
+  hub: HubHere.RunningHub,
+  more: Pick<Ready, "sessionId" | "environmentId" | "choice"> = {}
+) =>
   Effect.gen(function* () {
     const output = yield* Output
     const code = output.json ? yield* hub.code("printed at the start") : undefined
@@ -312,16 +313,22 @@ const untilStopped = (failed: Bridge.Handle["failed"]) =>
     yield* output.progress("shutting down (once more to end at once)")
   })
 
+/** What stands in the ready line where no agent was found and none was named. */
+const STANDS_IN =
+  "No agent is installed here (claude is not on the path): a scripted stand-in answers, which understands nothing. Install claude, or name an agent with --agent."
+
 const serveAll = (flags: HubHere.Flags & AttachingFlags & { readonly stateDir: Option.Option<string> }) =>
   Effect.gen(function* () {
     yield* detach
     const output = yield* Output
     const stateDir = yield* StateDirectory.open(flags.stateDir)
     const dir = yield* directory(flags.dir)
+    const choice = yield* Agents.choose(flags.agent, attended(output))
     const { hub, own } = yield* HubHere.findOrServe(flags, stateDir, dir)
-    const { failed, sessionId, environmentId, ready } = yield* attach(flags, hub, stateDir, own)
-    yield* announceHub(hub, { sessionId, environmentId })
+    const { failed, sessionId, environmentId, ready } = yield* attach(flags, choice, hub, stateDir, own)
+    yield* announceHub(hub, { sessionId, environmentId, choice })
     yield* ready
+    if (choice.standsIn) yield* output.line(STANDS_IN, "warn")
     yield* output.line(
       own
         ? "Causeway is ready. Open this page:"
@@ -362,9 +369,11 @@ export const connect = Command.make(
     Effect.gen(function* () {
       yield* detach
       const output = yield* Output
+      // Whoever talks to it sits elsewhere and would take a stand-in for the agent.
+      const choice = yield* Agents.choose(flags.agent, false)
       const to = yield* Remote.address(flags)
-      const { failed, sessionId, environmentId, ready } = yield* attach(flags, to, to.stateDir, false)
-      yield* announce({ url: to.url, sessionId, environmentId })
+      const { failed, sessionId, environmentId, ready } = yield* attach(flags, choice, to, to.stateDir, false)
+      yield* announce({ url: to.url, sessionId, environmentId, choice })
       yield* ready
       yield* output.line(`${resolve(flags.dir)} is attached to ${to.url} as session ${sessionId}`)
       yield* untilStopped(failed)

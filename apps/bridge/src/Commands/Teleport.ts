@@ -97,7 +97,7 @@ export const teleport = Command.make(
       const to = yield* Remote.address(flags)
       const cwd = resolve(dir)
       const found = yield* Session.find(session, { _tag: "read" })
-      const choice = yield* Agents.choose(agent)
+      const choice = yield* Agents.choose(agent, false)
       const branch = yield* checkOut(cwd, found, anyRepository)
       const teleporter = yield* Teleport.Teleport
       yield* output.progress("reading the transcript")

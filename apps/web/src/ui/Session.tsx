@@ -26,6 +26,7 @@ export const SessionPane = ({ open, seq }: { readonly open: Open; readonly seq: 
     row.title ??
     listed?.title ??
     (isKnown ? "New session" : "Session")
+  const place = state.environments.find(({ id }) => id === listed?.environmentId)
   const gone = open.connection._tag === "ended" && open.connection.reason === "not-found"
   const busy = row.status === "running" || row.status === "requires_action"
   // A session that nobody has asked for takes the focus from nothing.
@@ -56,6 +57,13 @@ export const SessionPane = ({ open, seq }: { readonly open: Open; readonly seq: 
       ) : (
         <Transcript open={open} seq={seq} />
       )}
+      {place?.offers.standIn === true ? (
+        <p className="notice" role="note">
+          <span>
+            No agent is installed on this machine: a scripted stand-in answers, which understands nothing.
+          </span>
+        </p>
+      ) : null}
       {open.notice === null ? null : (
         <p className="notice" role="status">
           <span>{Text.line(open.notice, 400)}</span>

@@ -39,6 +39,7 @@ import { Journal, type JournalFailed, type SessionRecord } from "../Journal.ts"
 import * as Link from "../Link.ts"
 import * as Metrics from "../Metrics.ts"
 import { Worktrees } from "../Worktrees.ts"
+import * as Capacity from "./Capacity.ts"
 import type { Connectivity } from "./Connectivity.ts"
 import * as Insist from "./Insist.ts"
 import { type Registrar, untilAnswered } from "./Registrar.ts"
@@ -46,6 +47,12 @@ import * as Supervised from "./Supervised.ts"
 
 /** Time for work that is on its way to arrive before it is asked for: an offer comes again after 5 s. */
 const REOFFER = Duration.seconds(10)
+
+/** How often it is looked whether a place has become free. */
+const ROOM_CHECK = Duration.millis(250)
+
+/** For how long an offer is kept for a place to become free: 4 s, of the 5 s after which it is offered again. */
+const whileOffered = Schedule.spaced(ROOM_CHECK).pipe(Schedule.upTo("4 seconds"))
 
 /** An attachment that ended within this time was not stable. */
 const UNSTABLE_MILLIS = 10_000
@@ -61,7 +68,9 @@ export interface Held {
   readonly link: Link.OwnedLink
   readonly scope: Scope.CloseableScope
   /** What serves it; interrupting it ends the agent and waits for its last lines. */
-  readonly serving: Fiber.RuntimeFiber<void>
+  readonly serving: Ref.Ref<Fiber.RuntimeFiber<void>>
+  /** The home session alone: its agent was ended to make room, and takes a place again when it is needed. */
+  readonly asleep: Ref.Ref<boolean>
   /** The one attachment that works, and what follows it. */
   readonly attaching: FiberHandle.FiberHandle
   /** Attachments follow each other. */
@@ -93,7 +102,12 @@ export interface HeldSessions {
       readonly worktree?: boolean
     }
   ) => Effect.Effect<Held, JournalFailed>
-  /** Answers an offer: attaches the session, anew if it is held already; leaves it alone at capacity. */
+  /** Sessions that were put to sleep to make room, and have not come back. */
+  readonly asleep: () => ReadonlyArray<SessionId>
+  /**
+   * Answers an offer: attaches the session, anew if it is held already. At capacity the session that is idle for longest is
+   * put to sleep for it; it is left alone while every place is busy.
+   */
   readonly accept: (work: Poller.Work) => Effect.Effect<void>
   /** Asks for the work of a session in hand; lets it go where the hub will not offer it again. */
   readonly askAgain: (held: Held) => Effect.Effect<void>
@@ -162,6 +176,8 @@ export const make = (options: {
     const held = new Map<string, Held>()
     /** Body of the home session's id; also when it was let go, and may come back. */
     let homeBody: string | undefined
+    /** Sessions that sleep, by the body of their ids. */
+    const slept = new Map<string, SessionId>()
     /** Sessions that were left to other workers, by the body of their ids. */
     const yielded = yield* Scope.extend(FiberMap.make<string>(), scope)
 
@@ -203,6 +219,14 @@ export const make = (options: {
       )
     }
 
+    /** Serves a link in a fiber of its own. */
+    const served = (link: Link.OwnedLink, serve: Host.Serve) =>
+      Effect.scoped(serve(link)).pipe(
+        Supervised.supervised({ what: `the work on ${link.sessionId}`, sessionId: link.sessionId, emit }),
+        Effect.interruptible,
+        Effect.forkDaemon
+      )
+
     const open = (entered: SessionRecord): Effect.Effect<Held, JournalFailed> =>
       Effect.gen(function* () {
         const agent = AgentChoice.chosen(offered, entered.agent)
@@ -224,11 +248,8 @@ export const make = (options: {
         const entry: Held = {
           link,
           scope: own,
-          serving: yield* Effect.scoped(serve(link)).pipe(
-            Supervised.supervised({ what: `the work on ${link.sessionId}`, sessionId: link.sessionId, emit }),
-            Effect.interruptible,
-            Effect.forkDaemon
-          ),
+          serving: yield* Ref.make(yield* served(link, serve)),
+          asleep: yield* Ref.make(false),
           attaching: yield* Scope.extend(FiberHandle.make(), own),
           turn: yield* Effect.makeSemaphore(1),
           attachment: yield* Ref.make(Option.none<Link.Attachment>()),
@@ -236,6 +257,7 @@ export const make = (options: {
           lease: yield* Scope.extend(FiberHandle.make<never, Link.Detached>(), scope)
         }
         held.set(sessionBody(record.sessionId), entry)
+        slept.delete(sessionBody(record.sessionId))
         return entry
       }).pipe(Effect.uninterruptible)
 
@@ -278,16 +300,25 @@ export const make = (options: {
     const forget = (id: SessionId) => Effect.zipRight(ingress.clear(id), credentials.forgetIngressToken(id))
 
     /** Ends the agent, then closes the link. `settle` answers with how many lines stay unsent. */
-    const letGo = (entry: Held, why: string, settle: Effect.Effect<number, JournalFailed>) =>
+    const letGo = (
+      entry: Held,
+      why: string,
+      settle: Effect.Effect<number, JournalFailed>,
+      asleep: boolean = false
+    ) =>
       Effect.gen(function* () {
         const { sessionId, home } = entry.link
         if (held.get(sessionBody(sessionId)) !== entry) return
         held.delete(sessionBody(sessionId))
-        yield* Fiber.interrupt(entry.serving)
+        yield* Effect.flatMap(Ref.get(entry.serving), Fiber.interrupt)
         yield* Scope.close(entry.scope, Exit.void)
         yield* forget(sessionId)
         const unsent = yield* settle
-        yield* emit(BridgeEvent.SessionEnded({ sessionId, why, unsent }))
+        yield* emit(
+          asleep
+            ? BridgeEvent.SessionAsleep({ sessionId })
+            : BridgeEvent.SessionEnded({ sessionId, why, unsent })
+        )
         if (home) yield* connectivity.saw({ home: false, homeless: true }, why)
       }).pipe(Effect.uninterruptible, complain("session not let go in order", entry.link.sessionId))
 
@@ -299,22 +330,88 @@ export const make = (options: {
         if (entry.link.home) yield* options.onHomeEnded
       })
 
-    const parked = (entry: Held, why: string) => {
+    const parked = (entry: Held, why: string, asleep: boolean = false) => {
       const { sessionId } = entry.link
-      return letGo(entry, why, Effect.zipRight(journal.park(sessionId), journal.unconfirmed(sessionId)))
+      return letGo(
+        entry,
+        why,
+        Effect.zipRight(journal.park(sessionId), journal.unconfirmed(sessionId)),
+        asleep
+      )
     }
 
     const stopWork = (sessionId: SessionId, { environmentId, workId }: Link.Attachment) =>
       environments.stop(environmentId, workId, { force: true }).pipe(complain("work not stopped", sessionId))
 
     /** Lets a session go that may come back. Its work item is stopped; a message that comes makes another. */
-    const release = (entry: Held, why: string) =>
+    const release = (entry: Held, why: string, asleep: boolean = false) =>
       Effect.gen(function* () {
         const attachment = yield* Ref.get(entry.attachment)
         yield* FiberHandle.clear(entry.lease)
-        yield* parked(entry, why)
+        yield* parked(entry, why, asleep)
         if (Option.isSome(attachment)) yield* stopWork(entry.link.sessionId, attachment.value)
       })
+
+    // --- Places ---
+
+    /** Sessions that hold a place, and whether they may be put to sleep. */
+    const places = Effect.gen(function* () {
+      const all: Array<Capacity.Place<Held>> = []
+      for (const entry of held.values()) {
+        if (yield* Ref.get(entry.asleep)) continue
+        const { sessionId, atWork, lastActive } = entry.link
+        const works = yield* Ref.get(atWork)
+        const isBusy =
+          works === undefined ||
+          (yield* works) ||
+          (yield* journal.unanswered(sessionId)).length > 0 ||
+          (yield* journal.unconfirmed(sessionId)) > 0
+        all.push({ session: entry, isBusy, lastActive: yield* lastActive })
+      }
+      return all
+    })
+
+    /** The agent of the home session ends, and the session stays: it takes a place again once there is something to do. */
+    const sleepAtHome = (entry: Held) =>
+      Effect.gen(function* () {
+        yield* Ref.set(entry.asleep, true)
+        yield* Effect.flatMap(Ref.get(entry.serving), Fiber.interrupt)
+        const { record } = entry.link
+        const woken: Host.Serve = (link) =>
+          Effect.gen(function* () {
+            yield* Host.awaitWork(link)
+            yield* Effect.repeat(room, { until: (room) => room, schedule: Schedule.spaced(ROOM_CHECK) })
+            yield* Ref.set(entry.asleep, false)
+            return yield* servingOf(record, AgentChoice.chosen(offered, record.agent))(link)
+          }).pipe(Effect.orDie)
+        yield* Ref.set(entry.serving, yield* served(entry.link, woken))
+        yield* emit(BridgeEvent.SessionAsleep({ sessionId: record.sessionId }))
+      }).pipe(Effect.uninterruptible)
+
+    /**
+     * Puts a session to sleep. What was written to it in the moment in which it was let go has either reached the journal,
+     * and its work is asked for again, or has not, and the hub queues it.
+     */
+    const sleep = (entry: Held) =>
+      Effect.gen(function* () {
+        const { home, sessionId } = entry.link
+        if (home) return yield* sleepAtHome(entry)
+        slept.set(sessionBody(sessionId), sessionId)
+        yield* release(entry, "it sleeps", true)
+        const left = (yield* journal.unanswered(sessionId)).length + (yield* journal.unconfirmed(sessionId))
+        if (left > 0) yield* aside(askAgain(entry))
+      })
+
+    const making = yield* Effect.makeSemaphore(1)
+    /** Whether there is a place, after one was made where that can be done. */
+    const room = Effect.gen(function* () {
+      const taken = yield* places
+      if (taken.length < config.maxSessions) return true
+      const idle = Capacity.sleeper(taken, config.maxSessions)
+      if (idle === undefined) return false
+      yield* sleep(idle)
+      return (yield* places).length < config.maxSessions
+    }).pipe(making.withPermits(1))
 
     /**
      * Leaves a session to a worker that is attached to it. An offer would fence that worker, so the lease is kept, and
@@ -465,7 +562,13 @@ export const make = (options: {
           const why = "this bridge works on its own session alone"
           return yield* emit(BridgeEvent.WorkRefused({ sessionId: toCompat(work.sessionId), why }))
         }
-        if (known === undefined && held.size >= config.maxSessions) {
+        // The offer holds for a while: a turn may end meanwhile.
+        const taken =
+          known !== undefined ||
+          (yield* Effect.repeat(room, { until: (room) => room, schedule: whileOffered }).pipe(
+            Effect.zipRight(room)
+          ))
+        if (!taken) {
           const { maxSessions } = config
           return yield* emit(BridgeEvent.AtCapacity({ sessionId: work.sessionId, maxSessions }))
         }
@@ -499,6 +602,7 @@ export const make = (options: {
 
     return {
       all: () => [...held.values()],
+      asleep: () => [...slept.values()],
       find: (id) => held.get(sessionBody(id)),
       take,
       accept,

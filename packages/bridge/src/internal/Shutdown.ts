@@ -55,6 +55,8 @@ export interface Options {
   readonly orderly: boolean
   readonly perpetual: boolean
   readonly held: ReadonlyArray<Held>
+  /** Sessions that sleep: nothing of them is to be ended or sent. */
+  readonly asleep: ReadonlyArray<SessionId>
   readonly environmentId: EnvironmentId
   readonly polling: Fiber.RuntimeFiber<void> | undefined
   readonly journal: Journal["Type"]
@@ -116,7 +118,9 @@ export const run = (options: Options): Effect.Effect<ReadonlyArray<Unfinished>> 
 
     // No more work; no more words.
     if (options.polling !== undefined) yield* Fiber.interrupt(options.polling)
-    yield* each((one, id) => step("agents", id, AGENTS_UNTIL, Fiber.interrupt(one.serving)))
+    yield* each((one, id) =>
+      step("agents", id, AGENTS_UNTIL, Effect.flatMap(Ref.get(one.serving), Fiber.interrupt))
+    )
 
     // What was said, and the result of a turn that nobody will end.
     const flushed = new Set<Held>()
@@ -146,7 +150,19 @@ export const run = (options: Options): Effect.Effect<ReadonlyArray<Unfinished>> 
     // The sessions. One whose lines are here still is left as it is: the next start sends them.
     if (orderly && perpetual) yield* each((_, id) => step("archive", id, 1, journal.park(id)))
     const archived = new Set<Held>()
+    const left = new Set(options.asleep)
     if (leaves) {
+      yield* Effect.forEach(
+        options.asleep,
+        (id) =>
+          Effect.gen(function* () {
+            if (!(yield* step("archive", id, 1, Effect.zipRight(sessions.archive(id), journal.end(id)))))
+              return
+            left.delete(id)
+            yield* step("worktree", id, 1, options.cleared(id))
+          }),
+        { concurrency: 16, discard: true }
+      )
       yield* each((one, id) =>
         Effect.gen(function* () {
           if (!flushed.has(one)) return
@@ -159,7 +175,7 @@ export const run = (options: Options): Effect.Effect<ReadonlyArray<Unfinished>> 
     }
 
     // The environment, unless a session of it is to be taken up again.
-    if (leaves && held.every((one) => archived.has(one))) {
+    if (leaves && left.size === 0 && held.every((one) => archived.has(one))) {
       yield* step("pointer", undefined, 1, options.removePointer)
       yield* step("deregister", undefined, 1, environments.deregister(options.environmentId))
     }

@@ -35,7 +35,8 @@ export const LIST_DEFAULT = 100
 /** Query of a poll. Without `block_ms` it does not wait. */
 export const PollQuery = Schema.Struct({
   block_ms: Schema.optional(QueryInt(1, BLOCK_MAX_MILLIS)),
-  reclaim_older_than_ms: Schema.optional(QueryInt(0, 3_600_000))
+  reclaim_older_than_ms: Schema.optional(QueryInt(0, 3_600_000)),
+  make_room: Schema.optional(Schema.Literal("true", "false"))
 })
 export type PollQuery = typeof PollQuery.Type
 
@@ -119,7 +120,12 @@ export const make = Effect.gen(function* () {
         const subscription = yield* bus.subscribe(`environment:${environmentId}`)
         const deadline = (yield* Clock.currentTimeMillis) + (call.query.block_ms ?? 0)
         while (true) {
-          const { offer, due } = yield* queue.poll({ environmentId, reclaimOlderThanMillis, workerId })
+          const { offer, due } = yield* queue.poll({
+            environmentId,
+            reclaimOlderThanMillis,
+            workerId,
+            makesRoom: call.query.make_room === "true"
+          })
           if (offer !== undefined) {
             yield* Metrics.workOffered
             return yield* withSecret(offer, call.apiBaseUrl)

@@ -5,7 +5,7 @@
 
 import { randomUUID } from "node:crypto"
 import type { Source } from "@causeway/protocol/Event"
-import type { EnvironmentId } from "@causeway/protocol/Ids"
+import { EnvironmentId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as Approvals from "@causeway/transcript/Approvals"
@@ -102,6 +102,8 @@ interface Draft {
   readonly withdrawals: Array<Taking>
   changed: boolean
   forWorker: boolean
+  /** The session has nothing to do any more: its place can be given to another. */
+  rested: boolean
 }
 
 /** A withdrawal, the messages that were open when it came, and those that it was found to take back. */
@@ -184,7 +186,8 @@ const readSessions = (bodies: ReadonlyArray<string>, cache: RowCache) =>
           answers: [],
           withdrawals: [],
           changed: false,
-          forWorker: false
+          forWorker: false,
+          rested: false
         })
       }
     }
@@ -379,6 +382,7 @@ const carryOut = (
         draft.answers.push({ uuid, known: { seq, createdAt: now }, json: payload.json })
       }
     }
+    const { status } = draft.row
     draft.row = SessionRow.step(draft.row, {
       seq,
       uuid,
@@ -386,6 +390,7 @@ const carryOut = (
       createdAt: now,
       payload
     })
+    draft.rested = draft.row.status === "idle" && (draft.rested || status !== "idle")
     values.push([
       draft.columns.sid,
       seq,
@@ -509,10 +514,14 @@ export const apply = (
     const ended = changed.filter(
       (draft) => draft.columns.archived_at === null && draft.row.archivedAt !== null
     )
+    const rested = changed.flatMap(({ columns, rested }) =>
+      rested && columns.environment_id !== null ? [EnvironmentId.make(columns.environment_id)] : []
+    )
     const environments =
       waking.length === 0 && ended.length === 0
-        ? []
+        ? rested
         : [
+            ...rested,
             ...(yield* Work.ensure(
               waking.map((draft) => draft.columns.sid),
               now
