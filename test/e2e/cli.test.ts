@@ -180,4 +180,33 @@ describe("the command line", () => {
       }
     })
   )
+
+  it.scopedLive(
+    "answers nobody with a stand-in where no agent is installed and nobody sits at the terminal",
+    () =>
+      Effect.gen(function* () {
+        const state = yield* machine
+        const { url } = yield* up(state)
+        const alone = join(state, "alone")
+        for (const args of [
+          ["up", "--port", "0", "--state-dir", alone],
+          ["--port", "0", "--state-dir", alone],
+          ["up", "--json", "--port", "0", "--state-dir", alone],
+          ["connect", "--hub", url, "--state-dir", state, "--dir", state],
+          ["teleport", "latest", "--state-dir", state]
+        ]) {
+          const ended = yield* Program.run(args, { env: { PATH: "/nowhere" } })
+          expect({ args, code: ended.code, said: ended.stdout + ended.stderr }).toEqual({
+            args,
+            code: 1,
+            said: expect.stringMatching(/no agent is installed here: claude is not on the path[\s\S]*--agent/)
+          })
+        }
+        const named = yield* Program.start(
+          ["up", "--json", "--port", "0", "--state-dir", alone, "--dir", state],
+          { env: { PATH: "/nowhere", CAUSEWAY_AGENT: "scripted" } }
+        )
+        expect(yield* named.line(isReady)).toMatchObject({ agent: "scripted", stand_in: false })
+      })
+  )
 })

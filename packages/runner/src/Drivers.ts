@@ -14,6 +14,8 @@ export interface DriversOptions extends HostOptions {
   readonly scriptedAgentPath?: string | undefined
   /** Where the scripted agent keeps its conversations. */
   readonly scriptedDirectory?: string | undefined
+  /** It stands in for an agent that is not installed: each of its answers says so. */
+  readonly scriptedStandsIn?: boolean | undefined
   /** The Node that runs the scripted agent; the one of this process by default. */
   readonly nodePath?: string | undefined
   /** The Claude CLI; `claude` on the path by default. */
@@ -62,6 +64,7 @@ const resolve = (
           Scripted.make({
             scriptPath: options.scriptedAgentPath,
             directory: options.scriptedDirectory,
+            standsIn: options.scriptedStandsIn === true,
             nodePath: options.nodePath ?? process.execPath,
             ...hostOf(options)
           })

@@ -99,4 +99,15 @@ describe("a session with the scripted agent", () => {
         expect(yield* session.isAtWork).toBe(false)
       }).pipe(Effect.provide(layer))
   )
+
+  it.scopedLive("says above each answer that it stands in for an agent that is not installed", () =>
+    Effect.gen(function* () {
+      const { session, talk } = yield* open()
+      const prompt = Talk.prompt("are you there?")
+      yield* session.input(prompt)
+      expect(String((yield* talk.result(prompt)).json["result"])).toMatch(
+        /^No agent is installed on this machine\. .*\n\necho: are you there\?$/
+      )
+    }).pipe(Effect.provide(Scripted.layer({ scriptedAgentPath, scriptedStandsIn: true })))
+  )
 })

@@ -21,6 +21,8 @@ export interface ScriptedOptions extends Environment.HostOptions {
   readonly nodePath: string
   /** Where it keeps its conversations. */
   readonly directory: string
+  /** It stands in for an agent that is not installed: each of its answers says so. */
+  readonly standsIn?: boolean | undefined
   readonly grace?: Grace | undefined
 }
 
@@ -45,6 +47,7 @@ export const make = (options: ScriptedOptions): Driver => {
               "--config-dir",
               options.directory,
               "--include-partial-messages",
+              ...(options.standsIn === true ? ["--stand-in"] : []),
               ...(spec.model === undefined ? [] : ["--model", spec.model]),
               ...(spec.permissionMode === undefined ? [] : ["--permission-mode", spec.permissionMode]),
               ...(spec.mayBypass === true ? ["--allow-dangerously-skip-permissions"] : [])

@@ -25,6 +25,8 @@ export interface Surroundings {
   readonly permissionMode: () => string
   /** What it is set to. */
   readonly settings: () => Json
+  /** It stands in for an agent that is not installed, and says so above each answer. */
+  readonly standsIn: boolean
   /** Runs a task beside the turns; its end is told, and begins a turn. */
   readonly background: (toolUseId: string, millis: number) => string
   /** Moves to a permission mode by itself. */
@@ -38,6 +40,10 @@ export interface Surroundings {
   /** Ends the process at once: by exit code, or by SIGKILL. */
   readonly die: (how: number | "SIGKILL") => Promise<never>
 }
+
+/** What stands above each answer of one that stands in. */
+const STANDS_IN =
+  "No agent is installed on this machine. This is a scripted stand-in, which understands nothing: install claude, or name an agent with --agent."
 
 /** The turn was interrupted; `whilePending` when a permission request was open. */
 class Interrupted {
@@ -153,9 +159,10 @@ export const run = async (
   /** Text, streamed by pieces where partial messages are wanted, then whole. `pace` is awaited before each piece. */
   const answer = async (
     place: string,
-    pieces: ReadonlyArray<string>,
+    words: ReadonlyArray<string>,
     pace: (index: number) => Promise<void> | undefined
   ): Promise<string> => {
+    const pieces = around.standsIn ? [`${STANDS_IN}\n\n`, ...words] : words
     const text = pieces.join("")
     if (has(place)) {
       keep(place, {})

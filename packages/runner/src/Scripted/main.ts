@@ -4,6 +4,7 @@
  *
  *     scripted-agent (--session-id UUID | --resume UUID [--fork-session]) [--config-dir DIR] [--model NAME]
  *                    [--permission-mode MODE] [--allow-dangerously-skip-permissions] [--include-partial-messages]
+ *                    [--stand-in]
  *
  * It imports nothing but Node, so that it starts at once.
  */
@@ -30,7 +31,8 @@ const { values: flags } = parseArgs({
     model: { type: "string" },
     "permission-mode": { type: "string" },
     "allow-dangerously-skip-permissions": { type: "boolean" },
-    "include-partial-messages": { type: "boolean" }
+    "include-partial-messages": { type: "boolean" },
+    "stand-in": { type: "boolean" }
   },
   strict: false
 })
@@ -201,6 +203,7 @@ const around: Turn.Surroundings = {
     max_thinking_tokens: thinkingTokens,
     flag_settings: flagSettings
   }),
+  standsIn: flags["stand-in"] === true,
   moveTo,
   background,
   say,
