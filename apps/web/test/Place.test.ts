@@ -10,7 +10,7 @@ const environment: Hub.Environment = {
   branch: "main",
   online: true,
   lastSeenAt: null,
-  offers: { agents: [], worktrees: true, sessions: true }
+  offers: { agents: [], worktrees: true, sessions: true, standIn: false }
 }
 const ID = "session_0af1"
 

@@ -42,7 +42,8 @@ describe("the agents that a bridge offers", () => {
     expect(Offers.fromMetadata({ worker_type: "x", agents: 7, worktrees: true })).toEqual({
       agents: [],
       worktrees: false,
-      sessions: true
+      sessions: true,
+      standIn: false
     })
   })
 })

@@ -421,7 +421,7 @@ describe("Bridge", () => {
             )
         })
         expect(fakes.metadata.map((each) => Offers.fromMetadata(each ?? {}))).toEqual([
-          { agents: ["model", "acp:gemini", "claude"], worktrees: false, sessions: true }
+          { agents: ["model", "acp:gemini", "claude"], worktrees: false, sessions: true, standIn: false }
         ])
         const wishes = { none: undefined, own: "model", known: "claude", command: "acp:gemini" }
         for (const [id, agent] of Object.entries(wishes)) {
