@@ -1,5 +1,6 @@
 import { EnvironmentId, EventUuid, SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, it } from "@effect/vitest"
@@ -117,6 +118,53 @@ describe("Journal", () => {
         })
       )
     }).pipe(Effect.provide(NodeContext.layer))
+  )
+
+  it.scopedLive(
+    "what was taken back comes back after no restart; what the agent had begun was not taken back",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporary
+        const stop: Journal.Incoming = {
+          eventId: EventUuid.make("stop"),
+          sequenceNum: 4,
+          payload: Payload.make({ ...Withdrawal.all("r"), uuid: "stop" })
+        }
+        yield* withJournal(directory, (journal) =>
+          Effect.gen(function* () {
+            yield* journal.enter(newSession())
+            yield* journal.receive(session, [incoming(1, "begun"), incoming(2, "late")])
+            yield* journal.record(session, [
+              { _tag: "Delivery", uuid: EventUuid.make("begun"), state: "processing" }
+            ])
+            // One that comes together with its withdrawal is not even handed on.
+            expect(
+              uuids(yield* journal.receive(session, [incoming(3, "waiting"), stop, incoming(5, "next")]))
+            ).toEqual(["stop", "next"])
+            expect(uuids(yield* journal.unanswered(session))).toEqual(["begun", "stop", "next"])
+            // The agent had taken it a moment before.
+            yield* journal.record(session, [
+              { _tag: "Delivery", uuid: EventUuid.make("late"), state: "processing" },
+              { _tag: "Delivery", uuid: EventUuid.make("waiting"), state: "processed" }
+            ])
+          })
+        )
+        yield* withJournal(directory, (journal) =>
+          Effect.gen(function* () {
+            expect(uuids(yield* journal.unanswered(session))).toEqual(["begun", "late", "stop", "next"])
+            const reports = yield* journal.reports(session, 10)
+            expect(reports.map(({ eventId, status }) => [eventId, status])).toEqual([
+              ["begun", "processing"],
+              ["late", "processing"],
+              ["waiting", "processed"],
+              ["stop", "received"],
+              ["next", "received"]
+            ])
+            yield* journal.reported(session, reports)
+            expect(yield* journal.reports(session, 10)).toEqual([])
+          })
+        )
+      }).pipe(Effect.provide(NodeContext.layer))
   )
 
   it.scopedLive("a payload without a uuid gets its event's", () =>

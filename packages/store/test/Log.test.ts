@@ -1,5 +1,6 @@
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"
@@ -531,6 +532,47 @@ describe("reading", () => {
           expect(yield* log.deliveries({ ...key, after: 0, limit: 10 })).toMatchObject([
             { no: 1, uuid: "p1", delivery: "processed" },
             { no: 2, uuid: "p2", delivery: "processing" }
+          ])
+        })
+      )
+  )
+
+  it.effect(
+    "a message that was taken back is read by no worker any more, but one that the agent had begun",
+    () =>
+      provide(
+        Effect.gen(function* () {
+          const log = yield* Log.Log
+          const sessions = yield* Sessions.Sessions
+          const key = yield* session([user("begun"), user("waiting"), user("late")])
+          const workerEpoch = yield* sessions.nextEpoch(key, { token: true })
+          const deliver = (uuid: string, status: (typeof deliveryStatuses)[number]) =>
+            log.deliver({ ...key, workerEpoch, updates: [{ uuid, status }] })
+          yield* deliver("begun", "processing")
+          yield* deliver("late", "received")
+          const [stop] = yield* log.append(
+            client(key, Payload.make({ ...Withdrawal.all("r"), uuid: "stop" }))
+          )
+          expect(stop?.withdrawn).toEqual(["waiting", "late"])
+          yield* log.append(client(key, user("next")))
+          const given = Effect.map(whole(key, "worker", 10), (all) => all.map(({ uuid }) => uuid))
+          expect(yield* given).toEqual(["begun", "stop", "next"])
+          // A worker that had it already says that it is done with it, or that it was at work on it.
+          yield* deliver("waiting", "received")
+          yield* deliver("waiting", "processed")
+          yield* deliver("late", "processing")
+          expect((yield* whole(key, "all", 10)).map(({ uuid, delivery }) => [uuid, delivery])).toEqual([
+            ["begun", "processing"],
+            ["waiting", "withdrawn"],
+            ["late", "processing"],
+            ["stop", undefined],
+            ["next", undefined]
+          ])
+          const told = yield* log.deliveries({ ...key, after: 0, limit: 10 })
+          expect(told.map(({ uuid, delivery }) => [uuid, delivery])).toEqual([
+            ["begun", "processing"],
+            ["waiting", "withdrawn"],
+            ["late", "processing"]
           ])
         })
       )
