@@ -73,6 +73,12 @@ describe("the real Claude Code CLI", () => {
         ANTHROPIC_API_KEY: "dummy",
         DISABLE_AUTOUPDATER: "1",
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+        // Started in a terminal of Claude Code itself.
+        CLAUDECODE: "1",
+        CLAUDE_CODE_CHILD_SESSION: "1",
+        CLAUDE_CODE_SESSION_ID: "11111111-1111-4111-8111-111111111111",
+        CLAUDE_CODE_SSE_PORT: "1",
+        CLAUDE_CODE_ENTRYPOINT: "cli",
         PATH: `${dirname(claude ?? "")}${delimiter}${process.env["PATH"] ?? ""}`
       }
       const causeway = (...args: ReadonlyArray<string>) =>

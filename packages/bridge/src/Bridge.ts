@@ -12,11 +12,11 @@ import * as Environments from "@causeway/client/Environments"
 import type * as Ingress from "@causeway/client/Ingress"
 import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
+import * as Elapsed from "@causeway/protocol/Elapsed"
 import { type EnvironmentId, type SessionId, sameSession } from "@causeway/protocol/Ids"
 import type * as Offers from "@causeway/protocol/Offers"
 import * as Payload from "@causeway/protocol/Payload"
 import type { AgentOutput } from "@causeway/runner/Agent"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -289,7 +289,7 @@ export const make = Effect.gen(function* () {
       }
 
       const polling = Effect.gen(function* () {
-        let registeredAt = yield* Clock.currentTimeMillis
+        let registeredAt = yield* Elapsed.millis
         while (true) {
           const end = yield* Effect.either(pollOnce)
           if (end._tag === "Right") continue
@@ -306,7 +306,7 @@ export const make = Effect.gen(function* () {
             return yield* connectivity.giveUp("protocol", message, "check the hub's version")
           }
           yield* connectivity.saw({ polls: false }, message)
-          const since = (yield* Clock.currentTimeMillis) - registeredAt
+          const since = (yield* Elapsed.millis) - registeredAt
           if (error._tag === "EnvironmentUnauthorized" && since < Duration.toMillis(SECRET_GRACE)) {
             return yield* connectivity.giveUp(
               "credentials_rejected",
@@ -316,7 +316,7 @@ export const make = Effect.gen(function* () {
           }
           const again = yield* Effect.either(registerAgain)
           if (again._tag === "Left") return yield* cannotRegister(again.left)
-          registeredAt = yield* Clock.currentTimeMillis
+          registeredAt = yield* Elapsed.millis
         }
       })
 

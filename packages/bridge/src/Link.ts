@@ -143,14 +143,17 @@ const answered = (
     .slice(0, entries.findLastIndex(({ json }) => json["type"] === "assistant") + 1)
     .flatMap(({ json, text }) => Option.toArray(Either.getRight(Payload.fromJson(json, text))))
 
-const Claims = Schema.parseJson(Schema.Struct({ exp: Schema.Number }))
+const Claims = Schema.parseJson(Schema.Struct({ exp: Schema.Number, iat: Schema.optional(Schema.Number) }))
 
 /** How long a token lives from `now`, read from its claims without trusting them: only to choose when to refresh. */
 export const lifeOf = (token: Redacted.Redacted, now: number): Duration.Duration =>
   Option.fromNullable(Redacted.value(token).split(".")[1]).pipe(
     Option.flatMap((claims) => Either.getRight(Encoding.decodeBase64UrlString(claims))),
     Option.flatMap(Schema.decodeOption(Claims)),
-    Option.map(({ exp }) => Duration.millis(Math.max(exp * 1000 - now, 0))),
+    // From when it was issued, by the clock that issued it: this machine's may be another, or be set meanwhile.
+    Option.map(({ exp, iat }) =>
+      Duration.millis(Math.max(exp * 1000 - (iat === undefined ? now : iat * 1000), 0))
+    ),
     Option.getOrElse(() => TOKEN_LIFE)
   )
 

@@ -1,4 +1,6 @@
 /** Work from the hub, as a stream. Source: spec 1 §5. */
+
+import * as Elapsed from "@causeway/protocol/Elapsed"
 import { type EnvironmentId, SessionId, type WorkId } from "@causeway/protocol/Ids"
 import * as WorkSecret from "@causeway/protocol/WorkSecret"
 import * as Clock from "effect/Clock"
@@ -285,12 +287,12 @@ export const make = Effect.gen(function* () {
       }
 
       const next = Effect.gen(function* () {
-        const begun = yield* Clock.currentTimeMillis
+        const begun = yield* Elapsed.millis
         const offered = yield* pollUntilAnswered(environmentId, options, onAnswered)
         if (Option.isSome(offered)) return yield* accepted(environmentId, offered.value, options)
         // A hub that held the poll has done the waiting; one that answered at once is not asked in a hot loop.
         const interval = idleMillis * (1 + 2 * (yield* Random.next))
-        const wait = interval - ((yield* Clock.currentTimeMillis) - begun)
+        const wait = interval - ((yield* Elapsed.millis) - begun)
         if (wait > 0) yield* Effect.sleep(Duration.millis(Math.ceil(wait)))
         return Option.none<Work>()
       })

@@ -106,6 +106,30 @@ describe("work", () => {
     )
   })
 
+  it.effect.prop(
+    "is asked for at its pace while the clock on the wall is set back and forth",
+    [
+      FastCheck.array(FastCheck.integer({ min: -4_000_000, max: 4_000_000 }), { minLength: 3, maxLength: 20 })
+    ],
+    ([jumps]) => {
+      const net = hub([{ body: "null" }])
+      let looked = 0
+      return VirtualTime.runJumping(
+        polling(net, (poller) =>
+          Effect.gen(function* () {
+            const fiber = yield* Effect.fork(Stream.runDrain(poller.work(environmentId)))
+            yield* Effect.sleep("2 minutes")
+            // At least one in 3 s, whatever the clock says.
+            expect(net.asked.length).toBeGreaterThanOrEqual(20)
+            yield* Fiber.interrupt(fiber)
+          })
+        ),
+        () => jumps[looked++ % jumps.length] ?? 0
+      )
+    },
+    { fastCheck: { numRuns: 6 } }
+  )
+
   it.effect("does not ask in a hot loop", () => {
     const net = hub([{ body: "null" }])
     return polling(net, (poller) =>

@@ -7,10 +7,10 @@
 import { randomUUID } from "node:crypto"
 import type * as Environments from "@causeway/client/Environments"
 import type * as Sessions from "@causeway/client/Sessions"
+import * as Elapsed from "@causeway/protocol/Elapsed"
 import type { EnvironmentId, SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -89,7 +89,7 @@ export const run = (options: Options): Effect.Effect<ReadonlyArray<Unfinished>> 
     const leaves = orderly && !perpetual
     const unfinished: Array<Unfinished> = []
     const bound = Duration.toMillis(options.timeout ?? SHUTDOWN_TIMEOUT)
-    const begun = yield* Clock.currentTimeMillis
+    const begun = yield* Elapsed.millis
 
     const note = (step: ShutdownStep, sessionId: SessionId | undefined, detail: string) =>
       Effect.suspend(() => {
@@ -107,7 +107,7 @@ export const run = (options: Options): Effect.Effect<ReadonlyArray<Unfinished>> 
       effect: Effect.Effect<unknown, E>
     ): Effect.Effect<boolean> =>
       Effect.gen(function* () {
-        const left = Math.max(begun + bound * until - (yield* Clock.currentTimeMillis), 0)
+        const left = Math.max(begun + bound * until - (yield* Elapsed.millis), 0)
         const outcome = yield* Effect.exit(Effect.timeoutOption(Effect.disconnect(effect), left))
         if (Exit.isSuccess(outcome) && Option.isSome(outcome.value)) return true
         yield* note(name, sessionId, Exit.isFailure(outcome) ? messageOf(outcome.cause) : "no time left")

@@ -6,6 +6,7 @@
  * buffers has to let through; the stream is tried all the while, and used again when it delivers as it goes.
  */
 import { BLOCK_PARAMETER, SESSION_UPDATES_PARAMETER } from "@causeway/protocol/CodeSessionsApi"
+import * as Elapsed from "@causeway/protocol/Elapsed"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -206,7 +207,7 @@ export const follow = <E, R>(options: Follow<E, R>): Stream.Stream<Sse.Frame, E,
 
       /** What there is; `None` when the hub has ended the answer. */
       const asked: Effect.Effect<Option.Option<E>, Lost, R> = Effect.gen(function* () {
-        const begun = yield* Clock.currentTimeMillis
+        const begun = yield* Elapsed.millis
         const opening = yield* opened("ask")
         if (Either.isLeft(opening)) return Option.some(opening.left)
         let came = 0
@@ -223,7 +224,7 @@ export const follow = <E, R>(options: Follow<E, R>): Stream.Stream<Sse.Frame, E,
           yield* Diagnostics.record("worker_stream_held_back", annotations)
           yield* told({ _tag: "Connected", polling: true })
         }
-        const wait = ASK_EVERY_MILLIS - ((yield* Clock.currentTimeMillis) - begun)
+        const wait = ASK_EVERY_MILLIS - ((yield* Elapsed.millis) - begun)
         if (came === 0 && wait > 0) yield* Effect.sleep(Duration.millis(wait))
         return Option.none()
       })

@@ -11,7 +11,8 @@ interface Sleeper {
   readonly wake: () => void
 }
 
-const make = (): Clock.Clock => {
+/** `wall`: by how much the clock on the wall is wrong each time that somebody looks at it. */
+const make = (wall: () => number): Clock.Clock => {
   let now = 0
   const sleepers = new Set<Sleeper>()
   let ticking = false
@@ -36,10 +37,10 @@ const make = (): Clock.Clock => {
 
   return {
     [Clock.ClockTypeId]: Clock.ClockTypeId,
-    unsafeCurrentTimeMillis: () => now,
-    unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
-    currentTimeMillis: Effect.sync(() => now),
-    currentTimeNanos: Effect.sync(() => BigInt(now) * 1_000_000n),
+    unsafeCurrentTimeMillis: () => now + wall(),
+    unsafeCurrentTimeNanos: () => BigInt(Math.floor(now)) * 1_000_000n,
+    currentTimeMillis: Effect.sync(() => now + wall()),
+    currentTimeNanos: Effect.sync(() => BigInt(Math.floor(now)) * 1_000_000n),
     sleep: (duration) =>
       Effect.async<void>((resume) => {
         const sleeper: Sleeper = { at: now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
@@ -52,4 +53,15 @@ const make = (): Clock.Clock => {
 
 /** Runs an effect in its own virtual time, from 0. */
 export const run = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => Effect.withClock(effect, make()))
+  Effect.suspend(() =>
+    Effect.withClock(
+      effect,
+      make(() => 0)
+    )
+  )
+
+/** The same, with a clock on the wall that is set forth and back while the program looks at it. */
+export const runJumping = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  wall: () => number
+): Effect.Effect<A, E, R> => Effect.suspend(() => Effect.withClock(effect, make(wall)))
