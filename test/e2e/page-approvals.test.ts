@@ -1,5 +1,5 @@
 /** Approvals in a real browser: what will be done, every way to answer, and that the first answer wins where all can see it. */
-import { readFile } from "node:fs/promises"
+import { readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { expect } from "@effect/vitest"
 import type * as Hand from "./support/Hand.ts"
@@ -45,6 +45,39 @@ scenes("approvals", (scene) => {
     },
     { viewport: { width: 1280, height: 2000 } }
   )
+
+  scene("show what an overwrite destroys, and which file is new", async ({ page, hub, shot }) => {
+    await writeFile(join(hub.directory, "old.txt"), "one\ntwo\nthree\n")
+    await writeFile(join(hub.directory, "picture.bin"), Buffer.from([1, 0, 2]))
+    await Person.begin(page, hub.environmentId)
+    const card = page.getByRole("article", { name: "The agent wants to use Write" })
+    const deny = async () => {
+      await card.getByRole("button", { name: "Deny" }).click()
+      await card.waitFor({ state: "detached" })
+    }
+    await Person.send(page, "!write old.txt changed")
+    await card.locator(".remove").getByText("two").waitFor()
+    expect(await card.locator(".count").textContent()).toBe("+1 −3")
+    await shot("overwrite")
+    // As it stood in the file when it was asked, also in the inbox.
+    await page.getByRole("link", { name: /Approvals/ }).click()
+    const inbox = page.getByRole("listitem").filter({ has: card })
+    await inbox.locator(".remove").getByText("three").waitFor()
+    expect(await inbox.locator(".count").textContent()).toBe("+1 −3")
+    await page.goBack()
+    await deny()
+    expect(await readFile(join(hub.directory, "old.txt"), "utf8")).toBe("one\ntwo\nthree\n")
+
+    await Person.send(page, "!write new.txt first")
+    await card.getByText("a new file").waitFor()
+    expect(await card.locator(".count").textContent()).toBe("+1 −0")
+    await deny()
+
+    await Person.send(page, "!write picture.bin text")
+    await card.getByText("the file holds no text: what is overwritten cannot be shown").waitFor()
+    expect(await card.locator(".count").textContent()).toBe("+1 −?")
+    await deny()
+  })
 
   scene("carry all that was asked back to the agent, however long", async ({ page, hub }) => {
     const id = await hub.hand.session("Long request")

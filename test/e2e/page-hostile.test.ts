@@ -111,7 +111,12 @@ scenes("hostile input", (scene) => {
           image("image/png", `AAAA" onerror="window.ran=10`)
         ])
       )
-      await page.getByText("red words link").waitFor()
+      // Colours are shown as colours, all else of a terminal is written out.
+      const output = page.locator(".result", { hasText: "words" })
+      await output.locator(".ansi.fg1").getByText("red", { exact: true }).waitFor()
+      expect(await output.textContent()).toBe(
+        "red words \\u001b]8;;https://example.com\\u0007link\\u001b]8;;\\u0007\n[image]\n[image]\n[image]"
+      )
       await unfold(page)
       await page.locator(".diff .path").getByText("/a\\u202etxt.exe").waitFor()
       const title = await page

@@ -1,32 +1,15 @@
 /** Changes of files that tools make, as lines to look at. */
-import { array, object, string } from "@causeway/transcript/Read"
+import * as FileChange from "@causeway/transcript/FileChange"
 import { diffLines } from "diff"
 
-/** One replacement in one file; `before` is empty where a file is written anew. */
-export interface Edit {
-  readonly path: string
-  readonly before: string
-  readonly after: string
-}
+/** One replacement in one file. */
+export type Edit = FileChange.Change
 
 /** What a call's input changes; none where it is no change of files that this page knows. */
-export const of = (input: unknown): ReadonlyArray<Edit> => {
-  const members = object(input)
-  const path = string(members["file_path"]) ?? string(members["path"]) ?? string(members["notebook_path"])
-  if (path === null) return []
-  const one = (value: unknown): ReadonlyArray<Edit> => {
-    const edit = object(value)
-    const before = string(edit["old_string"]) ?? string(edit["old_text"])
-    const after = string(edit["new_string"]) ?? string(edit["new_text"])
-    return before === null || after === null ? [] : [{ path, before, after }]
-  }
-  const several = array(members["edits"]).flatMap(one)
-  if (several.length > 0) return several
-  const single = one(members)
-  if (single.length > 0) return single
-  const content = string(members["content"]) ?? string(members["new_source"])
-  return content === null ? [] : [{ path, before: "", after: content }]
-}
+export const { of } = FileChange
+
+/** Whether what goes is known: it is all that stands there, or what the agent says it replaces. */
+export const isKnown = (edit: Edit): boolean => edit.isWhole || edit.before !== ""
 
 /** `skip` stands for unchanged lines that are left out; its text says how many. */
 export interface Line {
@@ -57,7 +40,10 @@ const clip = (line: Line): Line =>
       }
 
 /** The lines of an edit; `whole`: all of them, and each to its end. Texts that are too large or too different to compare are shown as removed and added whole. */
-export const lines = ({ before, after }: Edit, whole = false): ReadonlyArray<Line> => {
+export const lines = (
+  { before, after }: Pick<Edit, "before" | "after">,
+  whole = false
+): ReadonlyArray<Line> => {
   // A last line without an end is the same line wherever it stands; only where the two differ in that, it is a change.
   const ended = before.endsWith("\n") || after.endsWith("\n")
   const ending = (text: string): string => (ended || text === "" ? text : `${text}\n`)
@@ -93,14 +79,10 @@ export const lines = ({ before, after }: Edit, whole = false): ReadonlyArray<Lin
 }
 
 /** Whether `shown` leaves something out that is not merely unchanged. */
-export const isClipped = (shown: ReadonlyArray<Line>, edit: Edit): boolean =>
+export const isClipped = (shown: ReadonlyArray<Line>, edit: Pick<Edit, "before" | "after">): boolean =>
   shown.length > LINES_MAX ||
   [edit.before, edit.after].some(
     (text) => text.length > LINE_MAX && text.split("\n").some((one) => one.length > LINE_MAX)
   )
 
-/** Lines added and removed. */
-export const count = (all: ReadonlyArray<Line>): { readonly added: number; readonly removed: number } => ({
-  added: all.filter((line) => line.kind === "add").length,
-  removed: all.filter((line) => line.kind === "remove").length
-})
+export { count } from "@causeway/transcript/LineDiff"

@@ -2,6 +2,7 @@
  * The state of the page and what people do with it, without a document: what is shown is a function of a `State`, and every
  * change makes another one. The log of a session decides; what was only asked for is never shown as done.
  */
+import * as FileChange from "@causeway/transcript/FileChange"
 import { array, type JsonObject, object, string } from "@causeway/transcript/Read"
 import type { Credentials, Ticket } from "./Credentials.ts"
 import * as Devices from "./Devices.ts"
@@ -634,12 +635,17 @@ export const make = (world: World): Model => {
     },
     request: async (session, seq) => {
       if (seq < 1) return null
-      const found = await Watcher.read(world.gateway, gateway, session, seq - 1, seq)
-      const frame = found.ok ? found.value.find((each) => each._tag === "Event") : undefined
-      const request = frame?._tag === "Event" ? object(frame.event.payload.json["request"]) : {}
-      return "input" in request
-        ? { input: request["input"], suggestions: array(request["permission_suggestions"]) }
-        : null
+      // With what was told of its file right before it.
+      const found = await Watcher.read(world.gateway, gateway, session, Math.max(0, seq - 4), seq)
+      const events = found.ok
+        ? found.value.flatMap((each) => (each._tag === "Event" ? [each.event] : []))
+        : []
+      const asked = events.find((event) => event.seq === seq)
+      if (asked === undefined || !("input" in object(asked.payload.json["request"]))) return null
+      const files = new Map(
+        events.flatMap((event) => FileChange.told(event) ?? []).map((file) => [file.toolUseId, file])
+      )
+      return SessionView.requestOf(asked, (id) => files.get(id))
     },
     earlier,
     rename: async (id, title) => {

@@ -1,8 +1,9 @@
 /** What the page knows of the session it shows: the projections of its log, and what only travels beside the log. */
 import * as Approvals from "@causeway/transcript/Approvals"
 import * as Conversation from "@causeway/transcript/Conversation"
+import * as FileChange from "@causeway/transcript/FileChange"
 import * as Live from "@causeway/transcript/Live"
-import { array, object } from "@causeway/transcript/Read"
+import { array, object, type ReadableEvent } from "@causeway/transcript/Read"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as Turns from "@causeway/transcript/Turns"
 import * as Attachment from "./Attachment.ts"
@@ -13,6 +14,21 @@ import * as Images from "./Images.ts"
 export interface Request {
   readonly input: unknown
   readonly suggestions: ReadonlyArray<unknown>
+  /** What stands in the file that it changes. */
+  readonly before?: FileChange.Before | null
+}
+
+/** The request that an event is, with what the events before it told of its file. */
+export const requestOf = (
+  event: ReadableEvent,
+  fileOf: (toolUseId: string) => FileChange.Before | undefined
+): Request => {
+  const request = object(event.payload.json["request"])
+  return {
+    input: request["input"],
+    suggestions: array(request["permission_suggestions"]),
+    before: fileOf(String(request["tool_use_id"])) ?? null
+  }
 }
 
 export interface SessionView {
@@ -77,6 +93,7 @@ export const steps = (view: SessionView, frames: ReadonlyArray<Frame>): SessionV
     deliveries ??= new Map(view.deliveries)
     deliveries.set(uuid, status)
   }
+  const files = new Map<string, FileChange.Before>()
   const pending = new Set(events)
   for (const frame of frames) {
     if (frame._tag === "Delivery") deliver(frame.uuid, frame.status)
@@ -109,14 +126,15 @@ export const steps = (view: SessionView, frames: ReadonlyArray<Frame>): SessionV
         )
       }
       if (event.source === "worker") live = Live.step(live, event.payload.json)
+      const told = FileChange.told(event)
+      if (told !== null) files.set(told.toolUseId, told)
       const approval = Approvals.requestOf(event)
       if (approval !== null) {
-        const request = object(event.payload.json["request"])
         requests ??= new Map(view.requests)
-        requests.set(approval.requestId, {
-          input: request["input"],
-          suggestions: array(request["permission_suggestions"])
-        })
+        requests.set(
+          approval.requestId,
+          requestOf(event, (id) => files.get(id) ?? view.conversation.files.get(id))
+        )
       }
       // The log itself proves what a result says it answered, whether or not its delivery was told.
       if (event.source === "worker" && event.payload.json["type"] === "result") {

@@ -9,9 +9,11 @@ const text = FastCheck.array(FastCheck.constantFrom("a", "b", "c", "", "long lin
 describe("Edit", () => {
   it("knows the changes that tools make", () => {
     expect(Edit.of({ file_path: "/a", old_string: "x", new_string: "y" })).toEqual([
-      { path: "/a", before: "x", after: "y" }
+      { path: "/a", before: "x", after: "y", isWhole: false }
     ])
-    expect(Edit.of({ file_path: "/a", content: "new" })).toEqual([{ path: "/a", before: "", after: "new" }])
+    expect(Edit.of({ file_path: "/a", content: "new" })).toEqual([
+      { path: "/a", before: "", after: "new", isWhole: false }
+    ])
     expect(Edit.of({ file_path: "/a", edits: [{ old_string: "1", new_string: "2" }, null] })).toHaveLength(1)
     expect(Edit.of({ command: "ls" })).toEqual([])
   })
@@ -21,7 +23,7 @@ describe("Edit", () => {
   })
 
   it.prop("tells every added and removed line", [text, text], ([before, after]) => {
-    const lines = Edit.lines({ path: "/a", before, after })
+    const lines = Edit.lines({ before, after })
     const { added, removed } = Edit.count(lines)
     const size = (whole: string) => (whole === "" ? 0 : whole.replace(/\n$/, "").split("\n").length)
     expect(added - removed).toBe(size(after) - size(before))
@@ -29,26 +31,26 @@ describe("Edit", () => {
   })
 
   it("counts a last line that only got another one after it as unchanged", () => {
-    const lines = Edit.lines({ path: "a", before: "a\nb", after: "a\nb\nc" })
+    const lines = Edit.lines({ before: "a\nb", after: "a\nb\nc" })
     expect(lines).toEqual([
       { kind: "same", text: "a" },
       { kind: "same", text: "b" },
       { kind: "add", text: "c" }
     ])
-    expect(Edit.count(Edit.lines({ path: "a", before: "a", after: "a\n" }))).toEqual({ added: 1, removed: 1 })
+    expect(Edit.count(Edit.lines({ before: "a", after: "a\n" }))).toEqual({ added: 1, removed: 1 })
   })
 
   it("leaves out what is unchanged and far away, and bounds what is huge", () => {
     const many = Array.from({ length: 50 }, (_, i) => `line ${i}`).join("\n")
-    const lines = Edit.lines({ path: "/a", before: many, after: `${many}\nmore` })
+    const lines = Edit.lines({ before: many, after: `${many}\nmore` })
     expect(lines.length).toBeLessThan(10)
     expect(lines.some((line) => line.kind === "skip")).toBe(true)
-    const huge = Edit.lines({ path: "/a", before: "", after: "x\n".repeat(200_000) })
+    const huge = Edit.lines({ before: "", after: "x\n".repeat(200_000) })
     expect(huge).toHaveLength(Edit.LINES_MAX + 1)
   })
 
   it("clips a line that no person reads", () => {
-    const edit = { path: "a.js", before: "", after: "x".repeat(1_000_000) }
+    const edit = { before: "", after: "x".repeat(1_000_000) }
     const shown = Edit.lines(edit)
     const [line] = shown
     expect(line?.text.length).toBeLessThan(Edit.LINE_MAX + 60)

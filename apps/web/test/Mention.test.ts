@@ -16,6 +16,7 @@ const call = (name: string, input: unknown, output?: string, isError = false): I
   input,
   completed: output !== undefined,
   unfinished: false,
+  before: null,
   result: output === undefined ? null : { text: output, isError, at: 1 },
   durationMs: null,
   approval: null

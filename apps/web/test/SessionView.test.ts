@@ -60,7 +60,8 @@ describe("SessionView", () => {
     const open = SessionView.steps(SessionView.empty, turn.slice(0, 3))
     expect(open.requests.get("r1")).toEqual({
       input: { content: "x".repeat(50_000) },
-      suggestions: [{ type: "addRules" }]
+      suggestions: [{ type: "addRules" }],
+      before: null
     })
     expect(SessionView.steps(open, turn.slice(3)).requests.size).toBe(0)
   })

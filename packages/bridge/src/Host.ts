@@ -14,6 +14,7 @@ import {
   type AgentStatus,
   type AgentUnavailable
 } from "@causeway/runner/Agent"
+import * as FileBefore from "@causeway/runner/FileBefore"
 import * as Repairs from "@causeway/transcript/Repairs"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
@@ -123,6 +124,22 @@ export const within =
       }
     })
 
+/** What an agent said, and before each request to change a file what stands in it. */
+const withFiles = (
+  directory: string,
+  outputs: ReadonlyArray<AgentOutput>
+): Effect.Effect<ReadonlyArray<AgentOutput>> =>
+  Effect.map(
+    Effect.forEach(outputs, (output) =>
+      output._tag !== "Line"
+        ? Effect.succeed([output])
+        : Effect.map(FileBefore.of(directory, output.payload), (before) =>
+            before === null ? [output] : [line(before), output]
+          )
+    ),
+    (all) => all.flat()
+  )
+
 /** Serves links with agents. */
 export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSessions> =>
   Effect.gen(function* () {
@@ -230,7 +247,7 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
                   yield* link.launched
                   yield* Ref.set(first, false)
                 }
-                yield* link.write(outputs)
+                yield* link.write(yield* withFiles(record.cwd, outputs))
                 if (done) return
               }
             })

@@ -71,6 +71,15 @@ export const PendingApproval = Schema.Struct({
   request_id: Schema.String,
   tool_name: Schema.String,
   input: Schema.Unknown,
+  /** What it does to a file; `added` and `removed` (lines) are null where what stands there could not be read. */
+  change: Schema.optional(
+    Schema.Struct({
+      path: Schema.String,
+      state: Schema.String,
+      added: Schema.NullOr(Schema.Int),
+      removed: Schema.NullOr(Schema.Int)
+    })
+  ),
   /** Position of the request in the log; what was asked stands there whole, `input` may be shortened. */
   sequence_num: Schema.optional(Schema.Int),
   created_at: Schema.String

@@ -7,6 +7,7 @@
  * keyed by its `tool_use_id`; an agent that asks again (after a crash) under a new `request_id` opens it anew. Source:
  * spec 3 (preface and §7), spec 4 §1 (Permissions).
  */
+import * as FileChange from "./FileChange.ts"
 import {
   amount,
   array,
@@ -48,6 +49,8 @@ export interface Approval {
   readonly requiresUserInteraction: boolean
   /** The subagent that asks, where one does. */
   readonly agentId: string | null
+  /** What the request does to the file that it names, where the agent's side has told. */
+  readonly change?: Pick<FileChange.Told, "path" | "state" | "counts">
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   /** Position of the request in the log. */
@@ -73,7 +76,12 @@ export interface Settled {
 export interface Approvals {
   readonly pending: ReadonlyArray<Approval>
   readonly settled: ReadonlyArray<Settled>
+  /** Told of files whose requests follow. */
+  readonly told?: ReadonlyArray<FileChange.Told>
 }
+
+/** Files that are told of before their requests, at most. */
+const TOLD_MAX = 8
 
 export const empty: Approvals = { pending: [], settled: [] }
 
@@ -213,7 +221,14 @@ const open = (approvals: Approvals, approval: Approval): Approvals => {
   if (again?.requestId === approval.requestId) return approvals
   if (before !== undefined && before.outcome !== "cancelled") return approvals
   const others = again === undefined ? approvals.pending : approvals.pending.filter((p) => p !== again)
-  const kept = again === undefined ? approval : { ...approval, createdAt: again.createdAt }
+  const change = approvals.told?.findLast((told) => told.toolUseId === approval.toolUseId) ?? again?.change
+  const kept = {
+    ...approval,
+    ...(again === undefined ? {} : { createdAt: again.createdAt }),
+    ...(change === undefined
+      ? {}
+      : { change: { path: change.path, state: change.state, counts: change.counts } })
+  }
   return {
     pending: [...others, kept].slice(-PENDING_MAX),
     settled: before === undefined ? approvals.settled : approvals.settled.filter((s) => s !== before)
@@ -277,6 +292,12 @@ export const step = (approvals: Approvals, event: ReadableEvent): Approvals => {
     case "control_request": {
       const approval = requestOf(event)
       return approval === null ? approvals : open(approvals, approval)
+    }
+    case "session_update": {
+      const told = FileChange.told(event)
+      if (told === null) return approvals
+      // The row keeps what it comes to; the text stands in the log.
+      return { ...approvals, told: [...(approvals.told ?? []), { ...told, text: null }].slice(-TOLD_MAX) }
     }
     case "control_response": {
       // From the worker it tells of a decision on the agent's side (auto-accept, a local terminal).

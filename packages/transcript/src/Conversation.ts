@@ -8,6 +8,7 @@
  */
 import * as Approvals from "./Approvals.ts"
 import * as Author from "./Author.ts"
+import * as FileChange from "./FileChange.ts"
 import {
   amount,
   array,
@@ -87,6 +88,8 @@ export interface ToolCall extends Common {
   /** Milliseconds from the call to its result, as the log's clock saw them; null until it is completed. */
   readonly durationMs: number | null
   readonly approval: { readonly requestId: string; readonly state: "pending" | Approvals.Outcome } | null
+  /** What stood in the file that it was to change, where the agent's side has told. */
+  readonly before: FileChange.Told | null
 }
 
 export interface ToolResult extends Common {
@@ -170,6 +173,8 @@ export interface Conversation {
   /** Places of tool calls, and of results whose calls have not come, by `tool_use_id`. */
   readonly calls: ReadonlyMap<string, number>
   readonly orphans: ReadonlyMap<string, number>
+  /** What stood in files, by the `tool_use_id` that was to change them. */
+  readonly files: ReadonlyMap<string, FileChange.Told>
   /** Calls that have no result, and belong to what goes on. */
   readonly running: ReadonlySet<string>
   /** Latest state of every approval, for calls that come after it. */
@@ -185,6 +190,7 @@ export const empty: Conversation = {
   seen: new Set(),
   calls: new Map(),
   orphans: new Map(),
+  files: new Map(),
   running: new Set(),
   asked: new Map(),
   places: new Map(),
@@ -197,6 +203,7 @@ interface Draft {
   seen: Set<string>
   calls: Map<string, number>
   orphans: Map<string, number>
+  files: Map<string, FileChange.Told>
   running: Set<string>
   asked: Map<string, NonNullable<ToolCall["approval"]>>
   places: Map<string, ReadonlyArray<number>>
@@ -344,7 +351,8 @@ const onToolUse = (draft: Draft, block: JsonObject, messageId: string | null, co
     unfinished: false,
     result: null,
     durationMs: null,
-    approval: draft.asked.get(toolUseId) ?? null
+    approval: draft.asked.get(toolUseId) ?? null,
+    before: draft.files.get(toolUseId) ?? null
   }
   const orphan = draft.orphans.get(toolUseId)
   const earlier = orphan === undefined ? undefined : draft.items[orphan]
@@ -635,6 +643,11 @@ const apply = (draft: Draft, event: ReadableEvent): void => {
   const json = object(event.payload.json)
   const type = json["type"]
   if (event.source === "worker" && Approvals.tellsOfEnd(json)) endCalls(draft, true)
+  const told = FileChange.told(event)
+  if (told !== null) {
+    draft.files.set(told.toolUseId, told)
+    update(draft, draft.calls.get(told.toolUseId), "tool_call", (call) => ({ ...call, before: told }))
+  }
   if (type === "user") onUser(draft, json, event)
   else if (type === "assistant") onAssistant(draft, json, event)
   else if (type === "system") onSystem(draft, json, event)
@@ -666,6 +679,7 @@ export const steps = (conversation: Conversation, events: Iterable<ReadableEvent
     seen: new Set(conversation.seen),
     calls: new Map(conversation.calls),
     orphans: new Map(conversation.orphans),
+    files: new Map(conversation.files),
     running: new Set(conversation.running),
     asked: new Map(conversation.asked),
     places: new Map(conversation.places),

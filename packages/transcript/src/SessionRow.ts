@@ -432,6 +432,16 @@ export const pendingApprovals = (row: SessionRow): ReadonlyArray<PendingApproval
     request_id: p.requestId,
     tool_name: p.toolName,
     input: p.input,
+    ...(p.change === undefined
+      ? {}
+      : {
+          change: {
+            path: p.change.path,
+            state: p.change.state,
+            added: p.change.counts?.added ?? null,
+            removed: p.change.counts?.removed ?? null
+          }
+        }),
     sequence_num: p.seq,
     created_at: iso(p.createdAt)
   }))

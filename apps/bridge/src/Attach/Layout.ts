@@ -1,8 +1,10 @@
 /** Items of a conversation as rows. Pure; what was laid out once is kept for as long as the item is. */
 import * as Ansi from "@causeway/protocol/Ansi"
 import type * as Conversation from "@causeway/transcript/Conversation"
+import * as FileChange from "@causeway/transcript/FileChange"
+import * as LineDiff from "@causeway/transcript/LineDiff"
 import type * as Live from "@causeway/transcript/Live"
-import { array, object, string } from "@causeway/transcript/Read"
+import { object, string } from "@causeway/transcript/Read"
 import * as Delivery from "./Delivery.ts"
 import * as Row from "./Row.ts"
 import { clean, cleanLine, wrap } from "./Text.ts"
@@ -95,21 +97,30 @@ const json = (value: unknown, indent: number): string => {
   }
 }
 
-const change = (before: string, after: string): ReadonlyArray<readonly [Row.Tone, string]> => [
-  ...(before === ""
-    ? []
-    : clean(before)
-        .split("\n")
-        .map((line) => ["bad", `- ${line}`] as const)),
-  ...(after === ""
-    ? []
-    : clean(after)
-        .split("\n")
-        .map((line) => ["good", `+ ${line}`] as const))
-]
+/** Unchanged lines that are shown around a change. */
+const CONTEXT = 2
+
+/** A change as what goes and what comes, with a little around it. */
+const change = (of: FileChange.Change): ReadonlyArray<readonly [Row.Tone, string]> => {
+  const lines = LineDiff.of(clean(of.before), clean(of.after))
+  const changed = lines.flatMap(({ kind }, at) => (kind === "same" ? [] : [at]))
+  let next = 0
+  return lines.flatMap(({ kind, text }, at): ReadonlyArray<readonly [Row.Tone, string]> => {
+    while ((changed[next] ?? at) < at - CONTEXT) next++
+    if (kind === "remove") return [["bad", `- ${text}`]]
+    if (kind === "add") return [["good", `+ ${text}`]]
+    const near = Math.abs((changed[next] ?? Number.POSITIVE_INFINITY) - at) <= CONTEXT
+    const edge = Math.abs((changed[next] ?? Number.POSITIVE_INFINITY) - at) === CONTEXT + 1
+    return near ? [["dim", `  ${text}`]] : edge ? [["dim", "  …"]] : []
+  })
+}
 
 /** A tool's input in full: a command as it is, a file's change as what goes and what comes, else JSON. */
-export const inputRows = (input: unknown, columns: number): ReadonlyArray<Row.Row> => {
+export const inputRows = (
+  input: unknown,
+  columns: number,
+  before: FileChange.Before | null = null
+): ReadonlyArray<Row.Row> => {
   const members = object(input)
   const command = string(members["command"])
   const path = string(members["file_path"]) ?? string(members["path"])
@@ -124,16 +135,17 @@ export const inputRows = (input: unknown, columns: number): ReadonlyArray<Row.Ro
     "edits",
     "plan"
   ])
-  const edits = [members, ...array(members["edits"]).map(object)]
-  const changes = edits.flatMap((edit) =>
-    change(string(edit["old_string"]) ?? "", string(edit["new_string"]) ?? "")
-  )
-  const content = string(members["content"])
   const plan = string(members["plan"])
+  const changes = FileChange.of(input, before)
   if (command !== null) lines.push(["code", clean(command)])
-  if (path !== null) lines.push(["strong", clean(path)])
-  lines.push(...changes)
-  if (content !== null) lines.push(...change("", content))
+  if (path !== null) {
+    const whole = changes.length > 0 && changes.every(({ isWhole }) => isWhole)
+    const counts = LineDiff.count(changes.flatMap((each) => LineDiff.of(each.before, each.after)))
+    lines.push(["strong", clean(path) + (whole ? `  +${counts.added} -${counts.removed}` : "")])
+  }
+  const words = changes.length === 0 ? null : FileChange.words(input, before)
+  if (words !== null) lines.push(["warn", words])
+  for (const each of changes) lines.push(...change(each))
   if (plan !== null) lines.push(["plain", clean(plan)])
   const rest = Object.entries(members).filter(
     ([key, value]) => !known.has(key) || (typeof value !== "string" && key !== "edits")
@@ -238,7 +250,7 @@ const callRows = (call: Conversation.ToolCall, folded: Folded, columns: number):
   const head = Row.fit(left, Math.max(8, columns - Row.widthOf([state])))
   const input = folded.results
     ? []
-    : inputRows(call.input, columns - 2).map((each): Row.Row => [Row.segment("  "), ...each])
+    : inputRows(call.input, columns - 2, call.before).map((each): Row.Row => [Row.segment("  "), ...each])
   return [
     Row.fit([...head, state], columns),
     ...input,

@@ -6,6 +6,7 @@ import type * as Viewer from "@causeway/client/Viewer"
 import type { SessionId } from "@causeway/protocol/Ids"
 import type * as Api from "@causeway/protocol/SessionsApi"
 import * as Approvals from "@causeway/transcript/Approvals"
+import * as FileChange from "@causeway/transcript/FileChange"
 import * as Live from "@causeway/transcript/Live"
 import { array, type JsonObject, object, type ReadableEvent, textOf } from "@causeway/transcript/Read"
 import * as SessionRow from "@causeway/transcript/SessionRow"
@@ -303,13 +304,20 @@ export const entryOf = (event: {
 })
 
 /** What an event asks, kept while it is open. */
-const noteRequest = (requests: Map<string, Panel.Request>, event: ReadableEvent): void => {
+const noteRequest = (
+  requests: Map<string, Panel.Request>,
+  files: Map<string, FileChange.Before>,
+  event: ReadableEvent
+): void => {
+  const told = FileChange.told(event)
+  if (told !== null) files.set(told.toolUseId, told)
   const request = Approvals.requestOf(event)
   if (request === null) return
   const asked = object(event.payload.json["request"])
   requests.set(request.requestId, {
     input: request.kind === "tool" ? (asked["input"] ?? null) : asked,
-    suggestions: array(asked["permission_suggestions"])
+    suggestions: array(asked["permission_suggestions"]),
+    before: files.get(request.toolUseId) ?? null
   })
 }
 
@@ -367,6 +375,7 @@ const onFrames = (model: Model, frames: ReadonlyArray<Viewer.Frame>): Model => {
   let next = model
   let { row, live } = model
   const requests = new Map(model.requests)
+  const files = new Map<string, FileChange.Before>()
   const entries: Array<Window.Entry> = []
   let { composer } = model
   for (const frame of frames) {
@@ -376,7 +385,7 @@ const onFrames = (model: Model, frames: ReadonlyArray<Viewer.Frame>): Model => {
         if (entry.seq <= row.lastSeq) continue
         entries.push(entry)
         row = SessionRow.step(row, entry)
-        noteRequest(requests, entry)
+        noteRequest(requests, files, entry)
         if (entry.source === "worker") live = Live.step(live, entry.payload.json)
         else if (entry.payload.type === "user") {
           next = logged(advance(next, entry.uuid, "accepted"), entry.uuid)
@@ -747,12 +756,13 @@ export const update = (before: Model, message: Message, now: number): Step => {
       return [message.session.id === model.sessionId ? told(model, message.session) : model, none]
     case "Asked": {
       const requests = new Map(model.requests)
+      const files = new Map<string, FileChange.Before>()
       let { approvals } = model.row
       for (const event of message.events) {
         // Answered meanwhile, in what came after it.
         if (approvals.settled.some((each) => each.requestId === event.payload.json["request_id"])) continue
         approvals = Approvals.step(approvals, event)
-        noteRequest(requests, event)
+        noteRequest(requests, files, event)
       }
       const status = approvals.pending.length > 0 ? "requires_action" : model.row.status
       return [withRow(model, { ...model.row, approvals, status }, requests), none]

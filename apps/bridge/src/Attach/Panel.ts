@@ -1,6 +1,7 @@
 /** The panel in which an approval or a question of the agent is answered. Pure. */
 import * as Approvals from "@causeway/transcript/Approvals"
 import * as Elicitation from "@causeway/transcript/Elicitation"
+import type * as FileChange from "@causeway/transcript/FileChange"
 import type { JsonObject } from "@causeway/transcript/Read"
 import * as Either from "effect/Either"
 import * as Composer from "./Composer.ts"
@@ -9,6 +10,8 @@ import type { Key } from "./Keys.ts"
 /** What was asked, whole. */
 export interface Request {
   readonly input: unknown
+  /** What stands in the file that it changes. */
+  readonly before?: FileChange.Before | null
   readonly suggestions: ReadonlyArray<unknown>
 }
 

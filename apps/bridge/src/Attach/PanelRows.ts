@@ -96,7 +96,7 @@ const bodyRows = ({ approval, columns, panel, request }: Shown): ReadonlyArray<R
       .filter((text) => text !== "")
       .flatMap((text) => wrap(clean(text), columns).map((line) => Row.row(line)))
   }
-  const asked = Layout.inputRows(request?.input ?? approval.input, columns)
+  const asked = Layout.inputRows(request?.input ?? approval.input, columns, request?.before ?? null)
   const description =
     approval.description === null
       ? []

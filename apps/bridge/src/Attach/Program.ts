@@ -8,6 +8,7 @@ import * as Sessions from "@causeway/client/Sessions"
 import * as Viewer from "@causeway/client/Viewer"
 import type { SessionId } from "@causeway/protocol/Ids"
 import * as Api from "@causeway/protocol/SessionsApi"
+import * as FileChange from "@causeway/transcript/FileChange"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -115,7 +116,11 @@ export const run = (
         (session.pending_approvals ?? []).flatMap(({ sequence_num: seq }) =>
           seq !== undefined && seq <= after ? [seq] : []
         ),
-        (seq) => page(session.id, seq - 1, seq),
+        // With what was told of its file right before it.
+        (seq) =>
+          Effect.map(page(session.id, Math.max(0, seq - 4), seq), (events) =>
+            events.filter((event) => event.seq === seq || FileChange.told(event) !== null)
+          ),
         { concurrency: 4 }
       ).pipe(
         Effect.matchEffect({

@@ -113,10 +113,21 @@ const answer = (found: Api.Session, approval: Api.PendingApproval, response: Jso
       sequence_num: sequenceNum
     })
     yield* output.line(
-      `${behavior === "allow" ? "allowed" : "denied"} ${Visible.line(approval.tool_name)} (${Visible.line(approval.tool_use_id)})`,
+      `${behavior === "allow" ? "allowed" : "denied"} ${Visible.line(approval.tool_name)} (${Visible.line(approval.tool_use_id)})${changeOf(approval)}`,
       behavior === "allow" ? "good" : "warn"
     )
   })
+
+/** What it does to a file: "/a/b.ts: +1 -3", "/a/new.ts: a new file, +3". */
+export const changeOf = ({ change }: Api.PendingApproval): string => {
+  if (change === undefined) return ""
+  const path = Visible.line(change.path)
+  return change.added === null
+    ? `: ${path}, of which nothing can be shown (${change.state.replaceAll("_", " ")})`
+    : change.state === "missing"
+      ? `: ${path}, a new file, +${change.added}`
+      : `: ${path}, +${change.added} -${change.removed ?? 0}`
+}
 
 const toolUseId = Argument.optional(
   Argument.text("TOOL-USE-ID", "Which one; default: the oldest that is open")

@@ -19,6 +19,7 @@ import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
 import * as Session from "../Session.ts"
+import { changeOf } from "./Drive.ts"
 
 const statusOf = (found: Api.Session): string => (found.archived_at === null ? found.status : "archived")
 
@@ -101,7 +102,7 @@ const show = Command.make(
       }
       for (const approval of found.pending_approvals ?? []) {
         yield* output.line(
-          `approval      ${Visible.line(approval.tool_use_id)} ${Visible.line(approval.tool_name)} ${Visible.line(JSON.stringify(approval.input))}`,
+          `approval      ${Visible.line(approval.tool_use_id)} ${Visible.line(approval.tool_name)} ${Visible.line(JSON.stringify(approval.input))}${changeOf(approval)}`,
           "warn"
         )
       }

@@ -159,7 +159,7 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
         ))
       ) : (
         <div className="request">
-          <Input name={approval.toolName} input={request.input} />
+          <Input name={approval.toolName} input={request.input} before={request.before ?? null} />
         </div>
       )}
       {cut ? <p className="note">Not all of it is shown here; open the session to see it whole.</p> : null}

@@ -24,7 +24,8 @@ export const Diff = memo(({ edit }: { readonly edit: Edit.Edit }) => {
           {Text.exactLine(edit.path, 400)}
         </bdi>
         <span className="count">
-          <span className="plus">+{added}</span> <span className="minus">−{removed}</span>
+          <span className="plus">+{added}</span>{" "}
+          <span className="minus">{Edit.isKnown(edit) ? `−${removed}` : "−?"}</span>
         </span>
       </figcaption>
       <div className="lines" translate="no" tabIndex={0} role="region" aria-label="Change">

@@ -2,6 +2,7 @@
 /** One item of the conversation. */
 import * as Ansi from "@causeway/protocol/Ansi"
 import type { Item, ToolCall } from "@causeway/transcript/Conversation"
+import * as FileChange from "@causeway/transcript/FileChange"
 import * as Preview from "@causeway/transcript/Preview"
 import { object, string } from "@causeway/transcript/Read"
 import * as Usage from "@causeway/transcript/Usage"
@@ -80,10 +81,27 @@ const toolState = (call: ToolCall): readonly [words: string, kind: string] => {
 }
 
 /** What a tool is asked to do: a change as a difference, a command as code, anything else as it is. */
-export const Input = ({ name, input }: { readonly name: string; readonly input: unknown }) => {
-  const edits = /^read$/i.test(name) ? [] : Edit.of(input)
+export const Input = ({
+  name,
+  input,
+  before = null
+}: {
+  readonly name: string
+  readonly input: unknown
+  /** What stands in the file. */
+  readonly before?: FileChange.Before | null
+}) => {
+  const edits = /^read$/i.test(name) ? [] : Edit.of(input, before)
   if (edits.length > 0) {
-    return edits.map((edit, key) => <Diff key={key} edit={edit} />)
+    const words = FileChange.words(input, before)
+    return (
+      <>
+        {edits.map((edit, key) => (
+          <Diff key={key} edit={edit} />
+        ))}
+        {words === null ? null : <p className="note file">{words}</p>}
+      </>
+    )
   }
   const members = object(input)
   const command = string(members["command"])
@@ -195,7 +213,7 @@ const Tool = ({
     >
       {() => (
         <>
-          <Input name={call.name} input={call.input} />
+          <Input name={call.name} input={call.input} before={call.before} />
           {shown.children.length === 0 ? null : (
             <Fold
               className="subagent"
