@@ -197,11 +197,11 @@ describe("getting in", () => {
         "--state-dir",
         join(state, "b"),
         "--public-url",
-        "x"
+        "ftp://x"
       ])
       expect({ code: wrong.code, said: wrong.stderr }).toEqual({
         code: 2,
-        said: expect.stringContaining("no address that others can open")
+        said: expect.stringContaining("--public-url: ftp: is no way to reach a hub")
       })
     })
   )
