@@ -102,6 +102,10 @@ const bridgeLayer = (
 const attended = (output: typeof Output.Service): boolean =>
   Option.isSome(output.terminal) && process.stdin.isTTY === true
 
+/** Node takes no notice of the end of processes that it did not start; the first process of a container inherits them. */
+const AS_INIT =
+  "this is process 1: what agents leave running is inherited and never cleared away when it ends; start the container with an init (docker run --init, or tini)"
+
 /** Attaches a directory until the scope closes. */
 const attach = (
   flags: AttachingFlags,
@@ -119,11 +123,10 @@ const attach = (
     const offered = yield* Agents.further(flags.offer)
     yield* Effect.forEach([choice.agent, ...offered], (agent) => Agents.installed(agent, dir))
     const capacity = yield* OpenFiles.capacity(flags.capacity)
-    yield* Option.match(capacity.says, {
-      onNone: () => Effect.void,
-      // Programs read nothing before the line that says ready.
-      onSome: (says) => (output.json ? Effect.logWarning(says) : output.progress(says))
-    })
+    // Programs read nothing before the line that says ready.
+    const say = (words: string) => (output.json ? Effect.logWarning(words) : output.progress(words))
+    yield* Option.match(capacity.says, { onNone: () => Effect.void, onSome: say })
+    if (process.pid === 1) yield* say(AS_INIT)
     const passEnv = yield* PassEnv.names(flags.passEnv)
     const checkout = yield* Effect.provide(Checkout.read(dir), Git.layer(process.env))
     yield* Sqlite.loaded
