@@ -46,6 +46,8 @@ export type BridgeEvent = Data.TaggedEnum<{
   StartDelayed: { readonly why: string; readonly retryIn: Duration.Duration }
   /** The home session is known; `reused` where it was taken up again. */
   SessionReady: { readonly sessionId: SessionId; readonly reused: boolean }
+  /** Work on a session cannot begin: calls do not arrive. Tried again. */
+  AttachDelayed: { readonly sessionId: SessionId; readonly why: string }
   SessionAttached: { readonly sessionId: SessionId; readonly epoch: number }
   SessionDetached: { readonly sessionId: SessionId; readonly reason: DetachReason; readonly detail: string }
   /** `held`: somebody between here and the hub holds the session's stream back, and it is asked for piece by piece. */
@@ -78,6 +80,7 @@ export const describe = (event: BridgeEvent): string =>
     StartDelayed: ({ why, retryIn }) =>
       `the hub does not answer (${why}); trying again in ${Math.ceil(Duration.toSeconds(retryIn))} s`,
     SessionReady: ({ sessionId, reused }) => `session ${sessionId}${reused ? " (taken up again)" : ""}`,
+    AttachDelayed: ({ sessionId, why }) => `session ${sessionId} is not attached yet: ${why}; trying again`,
     SessionAttached: ({ sessionId }) => `session ${sessionId} attached`,
     SessionDetached: ({ sessionId, detail }) => `session ${sessionId} detached: ${detail}`,
     StreamHeld: ({ sessionId, held }) =>

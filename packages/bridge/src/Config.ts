@@ -17,15 +17,10 @@ export interface Config {
   readonly title?: string | undefined
   /** The title to give a session that replaces another one; default `title`. */
   readonly currentTitle?: Effect.Effect<string | undefined>
-  /** The hub. */
+  /** The hub, by the address at which this bridge reaches it: all calls go there, whatever the hub calls itself. */
   readonly baseUrl: string
   /** Base of the ingress logs; default `baseUrl`. */
   readonly sessionIngressUrl?: string | undefined
-  /**
-   * Base of the worker's calls; default: what each work item says, which is the hub's public address. For a bridge that
-   * reaches the hub otherwise, beside it in one process for example.
-   */
-  readonly apiBaseUrl?: string | undefined
   /** Opaque; sent as `metadata.worker_type`. */
   readonly workerType: string
   /** Sessions held at once, the home session among them; work beyond that is not acknowledged. At least 1. */

@@ -63,7 +63,7 @@ export interface Attachment {
   readonly environmentId: EnvironmentId
   readonly workId: WorkId
   readonly token: Redacted.Redacted
-  /** Where the worker's calls go; the configured hub where the work does not say. */
+  /** Where the hub says that the worker's calls go: used where the session is not found at the configured hub. */
   readonly apiBaseUrl: string | undefined
 }
 
@@ -191,6 +191,20 @@ const forAgent: ReadonlySet<string> = new Set([
 const isArchiving = ({ json, type }: Payload.Payload): boolean =>
   type === "session_update" && json["archived"] === true
 
+/** Whether an answer says that a session is not to be found at this address; an outage says nothing of the kind. */
+const mayBeElsewhere = (error: CodeSession.WorkerError): boolean => {
+  switch (error._tag) {
+    case "SessionNotFound":
+    case "IngressTokenRejected":
+    case "RequestFailed":
+      return true
+    case "HubUnreachable":
+      return error.reason === "Intermediary" && (error.status === 404 || error.status === 405)
+    default:
+      return false
+  }
+}
+
 /** Runs to its end although the fiber that asks is being interrupted; given up after 2 s. */
 const lastWords = <E>(effect: Effect.Effect<void, E>): Effect.Effect<void> =>
   effect.pipe(
@@ -317,6 +331,36 @@ export const make = (
         Effect.retry({ schedule: Backoff.uploads, while: ClientError.isTransient }),
         Effect.mapError(endOf)
       )
+
+    /** The same, where people wait for it: they are told why it does not arrive, once for each reason. */
+    const arriving = <A>(effect: Effect.Effect<A, CodeSession.WorkerError>): Effect.Effect<A, Detached> => {
+      let told = ""
+      return persist(
+        Effect.tapError(effect, (error) => {
+          if (!ClientError.isTransient(error) || error.message === told) return Effect.void
+          told = error.message
+          return options.onEvent(BridgeEvent.AttachDelayed({ sessionId, why: error.message }))
+        })
+      )
+    }
+
+    /**
+     * Registers at the hub that this bridge was given, by the address that it was given; where the session is not there,
+     * at the address that came with the work. The hub may not know how others reach it.
+     */
+    const register = (attachment: Attachment) => {
+      const at = (apiBaseUrl: string | undefined) =>
+        Effect.map(codeSession.register({ sessionId, apiBaseUrl }), (epoch) => ({
+          epoch,
+          attachment: { ...attachment, apiBaseUrl }
+        }))
+      const { apiBaseUrl } = attachment
+      return apiBaseUrl === undefined
+        ? at(undefined)
+        : Effect.catchIf(at(undefined), mayBeElsewhere, (error) =>
+            Effect.mapError(at(apiBaseUrl), () => error)
+          )
+    }
 
     /** Posts ephemeral lines once; what cannot be sent now is dropped. */
     const post = (attachment: Attachment, epoch: number, texts: ReadonlyArray<string>) =>
@@ -495,11 +539,11 @@ export const make = (
         }
       })
 
-    const attach = (attachment: Attachment, lease: Effect.Effect<never, Detached>): Effect.Effect<Detached> =>
+    const attach = (offered: Attachment, lease: Effect.Effect<never, Detached>): Effect.Effect<Detached> =>
       Effect.gen(function* () {
-        yield* credentials.setIngressToken(sessionId, attachment.token)
-        const epoch = yield* persist(codeSession.register(target(attachment)))
-        yield* persist(
+        yield* credentials.setIngressToken(sessionId, offered.token)
+        const { attachment, epoch } = yield* arriving(register(offered))
+        yield* arriving(
           codeSession.putWorker(target(attachment), {
             epoch,
             status: yield* Ref.get(status),
@@ -529,7 +573,7 @@ export const make = (
         // The lease is held from the start: registering may take a while on a bad network.
         Effect.raceFirst(lease),
         Effect.flip,
-        Effect.annotateLogs({ session: sessionId, environment: attachment.environmentId }),
+        Effect.annotateLogs({ session: sessionId, environment: offered.environmentId }),
         Effect.withSpan("Link.attach", { attributes: { "session.id": sessionId } })
       )
 

@@ -115,6 +115,65 @@ describe("Link", () => {
     )
   )
 
+  it.scoped("calls the hub that it was given, whatever address came with the work", () =>
+    withLink((link, hub) =>
+      Effect.gen(function* () {
+        yield* Effect.fork(link.attach({ ...attachment, apiBaseUrl: "http://127.0.0.1:9" }, never))
+        yield* link.write([line("a")])
+        yield* until(() => hub.log.length === 1)
+        expect(hub.addresses).toEqual([
+          ["register", undefined],
+          ["putWorker", undefined]
+        ])
+      })
+    )
+  )
+
+  it.scoped(
+    "calls the address that came with the work where the hub that it was given has no such session",
+    () =>
+      withLink((link, hub) =>
+        Effect.gen(function* () {
+          hub.isAt = (address) => address === "https://api.test"
+          yield* Effect.fork(link.attach({ ...attachment, apiBaseUrl: "https://api.test" }, never))
+          yield* link.write([line("a")])
+          yield* until(() => hub.log.length === 1)
+          expect(hub.addresses).toEqual([
+            ["register", undefined],
+            ["register", "https://api.test"],
+            ["putWorker", "https://api.test"]
+          ])
+        })
+      )
+  )
+
+  it.scoped("a session that is at neither address is gone", () =>
+    withLink((link, hub) =>
+      Effect.gen(function* () {
+        hub.isAt = () => false
+        const end = yield* passing(link.attach({ ...attachment, apiBaseUrl: "https://api.test" }, never))
+        expect(end.reason).toBe("session_gone")
+        expect(hub.addresses).toHaveLength(2)
+      })
+    )
+  )
+
+  it.scoped("people are told why nothing arrives, once for each reason", () =>
+    withLink((link, hub, events) =>
+      Effect.gen(function* () {
+        hub.faults.push("failed", "failed", "failed")
+        yield* Effect.fork(link.attach(attachment, never))
+        yield* link.write([line("a")])
+        yield* until(() => hub.log.length === 1)
+        expect(events.filter(({ _tag }) => _tag === "AttachDelayed").map(describeEvent)).toEqual([
+          expect.stringContaining(
+            `session ${sessionId} is not attached yet: register: the hub did not answer (cut)`
+          )
+        ])
+      })
+    )
+  )
+
   it.scoped("the end of the lease ends the attachment, and the hub is told", () =>
     withLink((link, hub) =>
       Effect.gen(function* () {

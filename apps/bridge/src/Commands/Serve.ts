@@ -27,6 +27,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
 import * as AgentLayer from "../AgentLayer.ts"
 import * as Agents from "../Agents.ts"
 import * as Command from "../Cli/Command.ts"
@@ -106,14 +107,12 @@ const attended = (output: typeof Output.Service): boolean =>
 const AS_INIT =
   "this is process 1: what agents leave running is inherited and never cleared away when it ends; start the container with an init (docker run --init, or tini)"
 
-/** Attaches a directory until the scope closes. */
+/** Attaches a directory until the scope closes; it is attached when calls for its session have arrived. */
 const attach = (
   flags: AttachingFlags,
   choice: Agents.Choice,
   to: { readonly url: string; readonly token: Redacted.Redacted },
-  stateDir: string,
-  /** Whether the hub is this process: then it is not gone out for. */
-  own: boolean
+  stateDir: string
 ) =>
   Effect.gen(function* () {
     const output = yield* Output
@@ -143,7 +142,6 @@ const attach = (
         gitRepoUrl: Option.getOrUndefined(checkout.remote),
         title: Option.getOrUndefined(flags.title),
         baseUrl: to.url,
-        apiBaseUrl: own ? to.url : undefined,
         workerType: "causeway",
         maxSessions: capacity.sessions,
         spawnMode: flags.spawn,
@@ -157,6 +155,10 @@ const attach = (
         onEvent: report.onEvent
       })
       .pipe(Effect.mapError(startFailure))
+    yield* Effect.raceFirst(
+      Stream.runHead(Stream.filter(handle.state.changes, ({ _tag }) => _tag === "Connected")),
+      givenUp(handle.failed)
+    )
     return {
       failed: handle.failed,
       sessionId: yield* handle.sessionId,
@@ -304,15 +306,16 @@ const showWaysIn = (hub: HubHere.RunningHub, stateDir: string) =>
 /** What serves goes on without its terminal. */
 const detach = Effect.flatMap(Shutdown, (shutdown) => shutdown.detach)
 
+/** Fails when the bridge gives up. */
+const givenUp = (failed: Bridge.Handle["failed"]): Effect.Effect<never, Failure> =>
+  Effect.flatMap(failed, ({ detail, nextStep }) => new Failure({ message: detail, next: nextStep }))
+
 /** Waits for a signal, or for the bridge to give up. */
 const untilStopped = (failed: Bridge.Handle["failed"]) =>
   Effect.gen(function* () {
     const shutdown = yield* Shutdown
     const output = yield* Output
-    yield* Effect.raceFirst(
-      shutdown.requested,
-      Effect.flatMap(failed, ({ detail, nextStep }) => new Failure({ message: detail, next: nextStep }))
-    )
+    yield* Effect.raceFirst(shutdown.requested, givenUp(failed))
     yield* output.progress("shutting down (once more to end at once)")
   })
 
@@ -328,7 +331,7 @@ const serveAll = (flags: HubHere.Flags & AttachingFlags & { readonly stateDir: O
     const dir = yield* directory(flags.dir)
     const choice = yield* Agents.choose(flags.agent, attended(output))
     const { hub, own } = yield* HubHere.findOrServe(flags, stateDir, dir)
-    const { failed, sessionId, environmentId, ready } = yield* attach(flags, choice, hub, stateDir, own)
+    const { failed, sessionId, environmentId, ready } = yield* attach(flags, choice, hub, stateDir)
     yield* announceHub(hub, { sessionId, environmentId, choice })
     yield* ready
     if (choice.standsIn) yield* output.line(STANDS_IN, "warn")
@@ -375,7 +378,7 @@ export const connect = Command.make(
       // Whoever talks to it sits elsewhere and would take a stand-in for the agent.
       const choice = yield* Agents.choose(flags.agent, false)
       const to = yield* Remote.address(flags)
-      const { failed, sessionId, environmentId, ready } = yield* attach(flags, choice, to, to.stateDir, false)
+      const { failed, sessionId, environmentId, ready } = yield* attach(flags, choice, to, to.stateDir)
       yield* announce({ url: to.url, sessionId, environmentId, choice })
       yield* ready
       yield* output.line(`${resolve(flags.dir)} is attached to ${to.url} as session ${sessionId}`)

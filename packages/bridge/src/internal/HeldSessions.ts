@@ -580,7 +580,7 @@ export const make = (options: {
           environmentId: work.environmentId,
           workId: work.workId,
           token: work.secret.sessionIngressToken,
-          apiBaseUrl: config.apiBaseUrl ?? work.secret.apiBaseUrl
+          apiBaseUrl: work.secret.apiBaseUrl
         }
         if (known !== undefined) return yield* aside(attach(known, attachment))
         const sessionId = toCompat(work.sessionId)

@@ -44,6 +44,10 @@ export interface ModelHub {
   superseded: boolean
   /** Makes every call of the worker fail as that for a session which the server does not know. */
   unknown: boolean
+  /** Whether the worker's calls for the session are answered at an address (undefined: the configured one). */
+  isAt: (address: string | undefined) => boolean
+  /** Addresses to which such calls went, by name of the call. */
+  readonly addresses: Array<readonly [operation: string, address: string | undefined]>
   /** Appends a client event. */
   readonly say: (payload: Payload.Payload) => Effect.Effect<void>
   /** The services, as the process that lives now sees them. */
@@ -74,6 +78,17 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
         hub.calls.push(operation)
         const answer = done()
         return fault === "lost" ? unreachable(operation) : Effect.succeed(answer)
+      })
+
+    /** A call at an address; there may be nothing of the session there. */
+    const placed = <A>(
+      { apiBaseUrl }: CodeSession.Target,
+      operation: string,
+      done: Effect.Effect<A, CodeSession.WorkerError>
+    ): Effect.Effect<A, CodeSession.WorkerError> =>
+      Effect.suspend(() => {
+        hub.addresses.push([operation, apiBaseUrl])
+        return hub.isAt(apiBaseUrl) ? done : new ClientError.SessionNotFound({ sessionId })
       })
 
     const append = (
@@ -129,6 +144,8 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
       strange: new Set(),
       allows: Number.POSITIVE_INFINITY,
       calls: [],
+      isAt: () => true,
+      addresses: [],
       repeat: 0,
       superseded: false,
       unknown: false,
@@ -143,11 +160,20 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
             clear: () => Effect.void
           }),
           Layer.mock(CodeSession.CodeSession, {
-            register: () => call(life, "register", () => ++epoch),
-            putWorker: (_, { status }) =>
-              call(life, "putWorker", () => {
-                if (status !== undefined) hub.statuses.push(status)
-              }),
+            register: (target) =>
+              placed(
+                target,
+                "register",
+                call(life, "register", () => ++epoch)
+              ),
+            putWorker: (target, { status }) =>
+              placed(
+                target,
+                "putWorker",
+                call(life, "putWorker", () => {
+                  if (status !== undefined) hub.statuses.push(status)
+                })
+              ),
             postEvents: (_, __, events) =>
               call(life, "postEvents", () => {
                 hub.ephemeral.push(...events.map(({ text }) => text))

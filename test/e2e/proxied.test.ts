@@ -4,6 +4,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Program from "../support/Program.ts"
 import * as Proxy from "../support/Proxy.ts"
 import * as Browser from "./support/Browser.ts"
@@ -120,4 +122,53 @@ describe("commands behind a proxy", () => {
       })
     )
   }
+})
+
+describe("a bridge behind a proxy that rewrites Host", () => {
+  /** A hub that was told nothing, and tells a worker the address that it was asked under, where nothing listens. */
+  const misled = Effect.gen(function* () {
+    const directory = yield* place
+    const state = join(directory, "hub")
+    const hub = yield* Program.start(["hub", "--json", "--port", "0", "--state-dir", state])
+    const { token, url } = yield* hub.line((line) => line["event"] === "ready")
+    const proxy = yield* Proxy.make({ port: Number(new URL(String(url)).port) }, { host: "127.0.0.1:9" })
+    const env = { CAUSEWAY_TOKEN: String(token), CAUSEWAY_STATE_DIR: join(directory, "elsewhere") }
+    const connect = Program.start(
+      ["connect", "--hub", proxy.url, "--agent", "scripted", "--dir", directory, "--json"],
+      { env }
+    )
+    return { connect, env, proxy }
+  })
+
+  it.scopedLive("answers what people send: its calls go where it was told that the hub is", () =>
+    Effect.gen(function* () {
+      const { connect, env, proxy } = yield* misled
+      const bridge = yield* connect
+      const { session_id: session } = yield* bridge.line(({ event }) => event === "ready")
+      const sent = yield* Program.run(["send", String(session), "hello", "--wait", "--hub", proxy.url], {
+        env
+      })
+      expect(sent.stdout).toContain("echo: hello")
+      expect(proxy.seen.filter(({ path }) => path.endsWith("/worker/register"))).toHaveLength(1)
+    })
+  )
+
+  it.scopedLive("is ready when a call for its session has arrived, and says what is in the way before", () =>
+    Effect.gen(function* () {
+      const { connect, proxy } = yield* misled
+      const isRegister = ({ path }: Proxy.Seen) => path.endsWith("/worker/register")
+      yield* proxy.rule((seen) => (isRegister(seen) ? Proxy.page(502, "502 Bad Gateway") : Proxy.pass))
+      const bridge = yield* connect
+      const ready = yield* Effect.fork(bridge.line(({ event }) => event === "ready"))
+      yield* Effect.repeat(Effect.sleep("50 millis"), {
+        until: () => proxy.seen.filter(isRegister).length > 1
+      })
+      expect(Option.isNone(yield* Fiber.poll(ready))).toBe(true)
+      yield* proxy.rule(() => Proxy.pass)
+      yield* Fiber.join(ready)
+      const { message } = yield* bridge.line(({ event }) => event === "attach_delayed")
+      expect(message).toMatch(/is not attached yet: .*502.*502 Bad Gateway.*; trying again$/)
+      yield* bridge.line(({ event }) => event === "session_attached")
+    })
+  )
 })
