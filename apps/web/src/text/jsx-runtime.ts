@@ -23,14 +23,19 @@ const verbatim = new Set<unknown>(["code", "kbd", "pre", "samp"])
 const isWords = (child: unknown): child is string | number =>
   typeof child === "number" || (typeof child === "string" && child.trim() !== "")
 
+const isText = (child: unknown): child is string | number =>
+  typeof child === "number" || typeof child === "string"
+
+/** Texts that follow each other are one; all else stays in its place. */
 const wrapped = (children: ReadonlyArray<unknown>, keyed: boolean): ReadonlyArray<unknown> =>
-  children.map((child, n) =>
-    Array.isArray(child)
-      ? wrapped(child, true)
-      : isWords(child)
-        ? createElement(TEXT, keyed ? { key: `t${n}` } : null, child)
-        : child
-  )
+  children.map((child, n) => {
+    if (Array.isArray(child)) return wrapped(child, true)
+    if (!isText(child)) return child
+    if (isText(children[n - 1])) return null
+    const end = children.findIndex((other, m) => m > n && !isText(other))
+    const text = children.slice(n, end < 0 ? undefined : end).join("")
+    return isWords(text) ? createElement(TEXT, keyed ? { key: `t${n}` } : null, text) : text
+  })
 
 /** A text that is alone has the element around it to itself. */
 const apart = (children: ReadonlyArray<unknown>, keyed: boolean): unknown => {
