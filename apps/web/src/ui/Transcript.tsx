@@ -198,6 +198,10 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
         onPointerDown={onHand}
         onKeyDown={(event) => {
           if (/^(?:PageUp|Home|ArrowUp)$/.test(event.key)) onHand()
+          // Far enough to leave the end, whatever is drawn before the scrolling is told of.
+          if (/^(?:PageUp|Home)$/.test(event.key) && !Keys.isTextField(event.target)) {
+            stick.current = (scroller.current?.scrollTop ?? 0) === 0
+          }
           // The browser's own end is where the document ended before what is there was drawn.
           if (Keys.isEnd(event.nativeEvent)) {
             event.preventDefault()
