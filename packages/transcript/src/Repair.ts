@@ -254,6 +254,12 @@ const segment = <L extends Line>(
       continue
     }
     if (json["type"] === "assistant") {
+      if (!out.some((each) => isMessage(each.json))) {
+        // A model takes no conversation that it began itself.
+        tally.add("no_beginning")
+        const content = "[What was said before this is not in the record.]"
+        out.push(placed(line, { type: "user", message: { role: "user", content } }, uuid()))
+      }
       last = line
       for (const block of blocksOf(json)) if (block["type"] === "tool_use") open.push(String(block["id"]))
       out.push(line)

@@ -3,6 +3,7 @@
 const kinds = {
   unanswered_tool_use: ["tool call without a result", "tool calls without a result"],
   orphan_tool_result: ["result of no tool call", "results of no tool call"],
+  no_beginning: ["conversation without its first message", "conversations without their first message"],
   out_of_order: ["message out of order", "messages out of order"],
   unusable_file: ["image or document that cannot be read", "images or documents that cannot be read"],
   unknown_part: ["part that no model takes", "parts that no model takes"],

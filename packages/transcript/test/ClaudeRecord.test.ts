@@ -213,12 +213,13 @@ describe("lines of the output stream", () => {
 
   it("that a later line replaces stay out", () => {
     const converted = convert(
+      prompt("u1"),
       says("a1"),
       says("a2", { supersedes: ["a1", "a2", "a3"] }),
       says("a3"),
       says("a4", { supersedes: ["a2"] })
     )
-    expect(uuids(converted)).toEqual(["a3", "a4"])
+    expect(uuids(converted)).toEqual(["u1", "a3", "a4"])
   })
 
   it("with fields of any name keep them", () => {
@@ -354,12 +355,14 @@ describe("tool uses and results", () => {
 
   it("without each other are answered, or leave with their block only", () => {
     const { lines } = convert(
+      prompt("ask"),
       uses("both", "t1", "left"),
       results("done", "unknown", "t1"),
       results("again", "t1"),
       uses("reused", "t1")
     )
     expect(lines.map((line) => [line["uuid"], blocksOf(line).length])).toEqual([
+      ["ask", 0],
       ["both", 2],
       ["done", 1],
       ["made-0", 1]
@@ -377,8 +380,27 @@ describe("tool uses and results", () => {
 
   it("that run side by side stay as they are", () => {
     expect(
-      uuids(convert(uses("a", "t1"), uses("b", "t2"), results("r2", "t2"), prompt("p"), results("r1", "t1")))
-    ).toEqual(["a", "b", "r2", "r1", "p"])
+      uuids(
+        convert(
+          prompt("u"),
+          uses("a", "t1"),
+          uses("b", "t2"),
+          results("r2", "t2"),
+          prompt("p"),
+          results("r1", "t1")
+        )
+      )
+    ).toEqual(["u", "a", "b", "r2", "r1", "p"])
+  })
+
+  it("of a conversation that an agent began follow a word that its beginning is not there", () => {
+    const { lines, repairs } = convert(says("a"), prompt("p"))
+    expect(lines.map(({ type, uuid }) => [type, uuid])).toEqual([
+      ["user", "made-0"],
+      ["assistant", "a"],
+      ["user", "p"]
+    ])
+    expect(repairs).toEqual({ no_beginning: 1 })
   })
 })
 

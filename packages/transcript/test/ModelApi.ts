@@ -123,6 +123,7 @@ export const refusal = (
   if (/\\ud[89a-f][0-9a-f]{2}/i.test(JSON.stringify(given))) return "half of a character"
   const messages = merged(given)
   if (typeof messages === "string") return messages
+  if (messages[0]?.role === "assistant") return "first message must use the user role"
   const ids = new Set<unknown>()
   for (const [at, { content, role }] of messages.entries()) {
     for (const block of content) {
