@@ -1,6 +1,7 @@
 /** All commands, under the name of the program. */
 import * as Command from "../Cli/Command.ts"
 import { attach } from "./Attach.ts"
+import { completions } from "./Completions.ts"
 import { devices } from "./Devices.ts"
 import { doctor } from "./Doctor.ts"
 import { approve, deny, interrupt } from "./Drive.ts"
@@ -30,7 +31,8 @@ export const commands = Command.group(
     teleport,
     token,
     devices,
-    doctor
+    doctor,
+    completions(NAME, (): Command.Command<unknown> => commands)
   ],
   up
 )
