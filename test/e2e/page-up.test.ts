@@ -2,7 +2,8 @@
  * The newcomer's way in a real browser: `up`, the address that it prints, its scripted agent; then everything is killed and
  * started again under the open page.
  */
-import { mkdtemp, rm } from "node:fs/promises"
+import { execFileSync } from "node:child_process"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
@@ -37,6 +38,8 @@ describe.skipIf(Browser.path === undefined)("up, in a real browser", () => {
     () =>
       Effect.gen(function* () {
         const directory = yield* place
+        execFileSync("git", ["-C", directory, "init", "-q"])
+        yield* Effect.promise(() => writeFile(join(directory, "readme.txt"), "read"))
         const first = yield* up(directory, "0")
         const browser = yield* Browser.launch
         // Tall, so that all of the conversation is in the document.
@@ -47,6 +50,11 @@ describe.skipIf(Browser.path === undefined)("up, in a real browser", () => {
         yield* Effect.promise(async () => {
           await page.goto(`${first.url}/#token=${text(first.ready["token"])}`)
           await page.getByRole("navigation").locator("a.entry").first().click()
+          // Nobody has named a file yet: the machine's are offered.
+          await Person.box(page).fill("look at @read")
+          await page.getByRole("option", { name: "@readme.txt" }).waitFor()
+          await page.keyboard.press("Enter")
+          expect(await Person.box(page).inputValue()).toBe("look at @readme.txt ")
           await Person.ask(page, "hello", "echo: hello")
           await page.getByText("answered", { exact: true }).waitFor()
           await Person.send(page, "!slow 500 40")

@@ -239,6 +239,8 @@ export type Wanted =
   | { readonly sessionIds: ReadonlyArray<string> }
 
 export interface Hub {
+  /** Files of its directory, as far as its machine told them. */
+  readonly files: (environmentId: string) => Promise<Result<ReadonlyArray<string>>>
   readonly waiting: () => Promise<Result<Waiting>>
   readonly totals: () => Promise<Result<Totals>>
   readonly find: (wanted: Wanted) => Promise<Result<ReadonlyArray<Session>>>
@@ -304,6 +306,10 @@ export const make = (gateway: Pick<Gateway.Gateway, "call">): Hub => {
     session: (id) => call("sessions.show", { sessionId: id }, one),
     environments: () =>
       call("environments.list", {}, (json) => array(json["environments"]).flatMap(environment)),
+    files: (environmentId) =>
+      call("causeway.environments.files", { environmentId }, (json) =>
+        array(json["files"]).flatMap((file) => (typeof file === "string" ? [file] : []))
+      ),
     createSession: ({ environmentId, title, model, permissionMode, agent, ...rest }) =>
       call(
         "sessions.begin",

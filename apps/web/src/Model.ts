@@ -140,6 +140,7 @@ export interface Model {
   readonly exportLog: (id: string) => Promise<string | null>
   readonly dismiss: () => void
   readonly devices: Omit<Devices.Devices, "list">
+  readonly files: Hub.Hub["files"]
   readonly metrics: Hub.Hub["metrics"]
   readonly tokens: Hub.Hub["tokens"]
   /** For what is no part of the state: the browser's push subscription. */
@@ -721,6 +722,7 @@ export const make = (world: World): Model => {
       remove: (deviceId) => changing(devices.remove(deviceId)),
       createCode: devices.createCode
     },
+    files: hub.files,
     metrics: hub.metrics,
     tokens: hub.tokens,
     call: gateway.call,

@@ -47,12 +47,14 @@ export interface Config {
   readonly lease?: Duration.DurationInput
   /** What the sessions' agents are started with, unless the session says otherwise. */
   readonly agent: string
+  /** The agent stands in for one that is not installed: people are told. */
+  readonly standsIn?: boolean
+  /** Files of `dir`, relative to it, that people are offered when they name one; default none. */
+  readonly files?: ReadonlyArray<string>
   /**
    * Further agents that a session may ask for (`session_context.agent`) beside `agent`; default none. One that asks for
    * another is not served, and its people are told with each prompt.
    */
-  /** The agent stands in for one that is not installed: people are told. */
-  readonly standsIn?: boolean
   readonly agents?: ReadonlyArray<string>
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined

@@ -139,6 +139,39 @@ export const read = (directory: string): Effect.Effect<Attached, never, Git> =>
     )
   )
 
+/**
+ * Files of a directory in a checkout, committed ones and new ones that are not ignored, relative to it and the shortest paths
+ * first; none outside of a checkout, or where git takes longer than 3 s.
+ */
+export const files = (directory: string): Effect.Effect<ReadonlyArray<string>, never, Git> =>
+  Effect.gen(function* () {
+    const git = yield* Git
+    const { stdout } = yield* git.run(
+      directory,
+      "ls-files",
+      "-z",
+      "--cached",
+      "--others",
+      "--exclude-standard",
+      "--deduplicate"
+    )
+    const depth = (path: string) => path.split("/").length
+    return stdout
+      .split("\0")
+      .filter((path) => path !== "")
+      .sort((a, b) => depth(a) - depth(b) || (a < b ? -1 : 1))
+  }).pipe(
+    Effect.timeoutTo({ duration: "3 seconds", onTimeout: () => [], onSuccess: (found) => found }),
+    Effect.catchAll((error) =>
+      Effect.as(
+        Effect.logDebug("git told no files").pipe(
+          Effect.annotateLogs({ module: "Checkout", detail: error.message })
+        ),
+        []
+      )
+    )
+  )
+
 // --- Which remote is the session's ---
 
 /**

@@ -253,3 +253,18 @@ it.prop(
   },
   { fastCheck: { numRuns: 60 } }
 )
+
+test(
+  "its files are told without what is ignored, the nearest first, relative to where one is",
+  Effect.gen(function* () {
+    const { origin, root } = yield* repositories
+    mkdirSync(join(origin, "deep", "er"), { recursive: true })
+    writeFileSync(join(origin, "deep", "er", "new file"), "")
+    writeFileSync(join(origin, "ignored"), "")
+    writeFileSync(join(origin, ".gitignore"), "ignored\n")
+    const of = (directory: string) => Effect.provide(Checkout.files(directory), Git.layer(process.env))
+    expect(yield* of(origin)).toEqual([".gitignore", "a", "b", "deep/er/new file"])
+    expect(yield* of(join(origin, "deep"))).toEqual(["er/new file"])
+    expect(yield* of(root)).toEqual([])
+  })
+)

@@ -127,7 +127,9 @@ const attach = (
     yield* Option.match(capacity.says, { onNone: () => Effect.void, onSome: say })
     if (process.pid === 1) yield* say(AS_INIT)
     const passEnv = yield* PassEnv.names(flags.passEnv)
-    const checkout = yield* Effect.provide(Checkout.read(dir), Git.layer(process.env))
+    const [checkout, files] = yield* Effect.all([Checkout.read(dir), Checkout.files(dir)], {
+      concurrency: 2
+    }).pipe(Effect.provide(Git.layer(process.env)))
     yield* Sqlite.loaded
     const report = yield* makeReport
     const services = yield* Layer.build(
@@ -149,6 +151,7 @@ const attach = (
         agent: choice.agent,
         agents: offered,
         standsIn: choice.standsIn,
+        files,
         model: Option.getOrUndefined(flags.model),
         permissionMode: Option.getOrUndefined(flags.permissionMode),
         serve,

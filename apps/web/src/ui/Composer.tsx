@@ -26,10 +26,12 @@ const kept = new Map<string, ReadonlyArray<Attachment.Attachment>>()
 
 export const Composer = ({
   open,
+  environmentId,
   busy,
   stopping
 }: {
   readonly open: Open
+  readonly environmentId: string | null
   readonly busy: boolean
   readonly stopping: boolean
 }) => {
@@ -80,9 +82,27 @@ export const Composer = ({
       .reverse()
   const typing = dismissed ? null : Mention.at(text, caret)
   const kind = typing?.kind
+  /** Files of the machine's directory; null until somebody names one. */
+  const [files, setFiles] = useState<ReadonlyArray<string> | null>(null)
+  useEffect(() => {
+    if (kind !== "file" || files !== null || environmentId === null) return
+    let mounted = true
+    void model.files(environmentId).then((told) => {
+      if (mounted && told.ok) setFiles(told.value)
+    })
+    return () => {
+      mounted = false
+    }
+  }, [kind, files, environmentId, model])
   const names = useMemo(
-    () => (kind === "command" ? open.view.commands : kind === "file" ? Mention.files(items) : []),
-    [kind, open.view.commands, items]
+    () =>
+      kind === "command"
+        ? open.view.commands
+        : kind === "file"
+          ? // What the agent has named comes first.
+            [...new Set([...Mention.files(items), ...(files ?? [])])]
+          : [],
+    [kind, open.view.commands, items, files]
   )
   const offers = typing === null ? [] : Mention.offers(names, typing)
   /** Where the caret belongs once what was chosen stands in the field. */

@@ -73,7 +73,13 @@ export const SessionPane = ({ open, seq }: { readonly open: Open; readonly seq: 
         </p>
       )}
       {gone || archived ? null : (
-        <Composer key={open.id} open={open} busy={busy} stopping={busy && open.view.stopping} />
+        <Composer
+          key={open.id}
+          open={open}
+          environmentId={place?.id ?? null}
+          busy={busy}
+          stopping={busy && open.view.stopping}
+        />
       )}
       {dialog === "settings" ? <SettingsDialog open={open} close={close} /> : null}
       {dialog === "rename" ? <RenameDialog id={open.id} title={title} close={close} /> : null}

@@ -3,6 +3,7 @@ import * as Backoff from "@causeway/client/Backoff"
 import * as ClientError from "@causeway/client/ClientError"
 import * as Environments from "@causeway/client/Environments"
 import * as Sessions from "@causeway/client/Sessions"
+import * as EnvironmentFiles from "@causeway/protocol/EnvironmentFiles"
 import { type EnvironmentId, type SessionId, toCompat } from "@causeway/protocol/Ids"
 import * as Offers from "@causeway/protocol/Offers"
 import * as Duration from "effect/Duration"
@@ -82,7 +83,7 @@ export const make = (
             gitRepoUrl: config.gitRepoUrl,
             maxSessions: config.maxSessions,
             workerType: config.workerType,
-            metadata: Offers.toMetadata(offers),
+            metadata: { ...Offers.toMetadata(offers), ...EnvironmentFiles.toMetadata(config.files ?? []) },
             reuseEnvironmentId
           })
           .pipe(Effect.tapError(delayed), untilGivenUp)

@@ -207,6 +207,8 @@ export const ApprovalsAnswer = Schema.Struct({
 
 export const EnvironmentsList = Schema.Struct({ includeArchived: bool })
 
+export const EnvironmentFiles = Schema.Struct({ environmentId: NonEmpty })
+
 export const TranscriptSearch = Schema.Struct({
   query: NonEmpty.pipe(Schema.maxLength(512)),
   key: opt(NonEmpty),

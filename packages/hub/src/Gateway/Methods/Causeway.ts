@@ -3,8 +3,9 @@
  * export; and the agents and models that clients ask for.
  */
 import { randomUUID } from "node:crypto"
+import * as EnvironmentFiles from "@causeway/protocol/EnvironmentFiles"
 import * as Params from "@causeway/protocol/Gateway/Params"
-import { sessionBody } from "@causeway/protocol/Ids"
+import { EnvironmentId, sessionBody } from "@causeway/protocol/Ids"
 import * as Offers from "@causeway/protocol/Offers"
 import * as Environments from "@causeway/store/Environments"
 import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
@@ -288,6 +289,19 @@ export const make = Effect.gen(function* () {
 
   // --- Environments ---
 
+  const environmentFiles = method("causeway.environments.files", {
+    scope: "operator.read",
+    params: Params.EnvironmentFiles,
+    handle: ({ environmentId }, { organizationId }) =>
+      environments.get({ organizationId, environmentId: EnvironmentId.make(environmentId) }).pipe(
+        Effect.map(({ metadata }) =>
+          // The store keeps the JSON text of an object.
+          answer({ files: EnvironmentFiles.fromMetadata(object(JSON.parse(metadata))) })
+        ),
+        Effect.catchTag("EnvironmentUnknown", () => invalid(`environment not found: ${environmentId}`))
+      )
+  })
+
   const environmentsList = method("environments.list", {
     scope: "operator.read",
     params: Params.EnvironmentsList,
@@ -403,6 +417,7 @@ export const make = Effect.gen(function* () {
     withdraw,
     approvals,
     approvalsAnswer,
+    environmentFiles,
     environmentsList,
     search,
     exported
