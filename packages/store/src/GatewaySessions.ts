@@ -17,7 +17,7 @@ import { Bus } from "./Bus.ts"
 import type { StoreUnavailable } from "./Errors.ts"
 import { replay } from "./internal/apply.ts"
 import { unavailable } from "./internal/unavailable.ts"
-import type { StoredEvent } from "./Log.ts"
+import { NOT_WITHDRAWN, type StoredEvent } from "./Log.ts"
 import * as Work from "./Work.ts"
 
 /** A session's row as the gateway sees it. Times are milliseconds since the epoch. */
@@ -459,7 +459,7 @@ export const make = Effect.gen(function* () {
           delivered_at, payload)
         SELECT ${options.to}, row_number() OVER (ORDER BY seq), uuid, source, type, transcript, compaction, created_at,
           CASE source WHEN 'client' THEN 'processed' END, CASE source WHEN 'client' THEN ${now} END, payload
-        FROM events WHERE sid = ${options.from} AND transcript = 1
+        FROM events WHERE sid = ${options.from} AND transcript = 1 AND (delivery IS NULL OR delivery <> 'withdrawn')
           AND seq < ${options.beforeSeq ?? Number.MAX_SAFE_INTEGER} AND seq > ${options.afterSeq ?? 0}
         ORDER BY seq`
       const row = yield* replay(options.to)
@@ -657,7 +657,7 @@ export const make = Effect.gen(function* () {
     ),
     events: guarded((sid, options) =>
       events(
-        `sid = ? AND seq > ? ${options.transcript === true ? "AND transcript = 1" : ""} ORDER BY seq LIMIT ?`,
+        `sid = ? AND seq > ? ${options.transcript === true ? `AND transcript = 1 AND ${NOT_WITHDRAWN}` : ""} ORDER BY seq LIMIT ?`,
         [sid, options.after, options.limit]
       )
     ),

@@ -102,7 +102,7 @@ export interface ReadOptions extends SessionKey {
   readonly limit: number
   /**
    * `all`; `worker`: what people sent to the worker (`user` and `control_*` of source client) and did not take back;
-   * `unprocessed`: of those, what no worker has reported as processed; `transcript`: see `Payload.isTranscript`.
+   * `unprocessed`: of those, what no worker has reported as processed; `transcript`: see `Payload.isTranscript`; without what was withdrawn.
    */
   readonly select?: "all" | "worker" | "unprocessed" | "transcript"
 }
@@ -267,14 +267,16 @@ const COLUMNS = "seq, uuid, source, type, transcript, compaction, created_at, de
 const FOR_WORKER =
   "source = 'client' AND type IN ('user', 'control_request', 'control_response', 'control_cancel_request')"
 
-const NOT_WITHDRAWN = "(delivery IS NULL OR delivery <> 'withdrawn')"
+/** It was not taken back before an agent had it. */
+export const NOT_WITHDRAWN = "(delivery IS NULL OR delivery <> 'withdrawn')"
 
 /** Each is written so that a partial index of the schema serves it. */
 const selections: { readonly [S in NonNullable<ReadOptions["select"]>]: string } = {
   all: "",
   worker: `AND ${FOR_WORKER} AND ${NOT_WITHDRAWN}`,
   unprocessed: `AND ${FOR_WORKER} AND (delivery IS NULL OR delivery <> 'processed') AND ${NOT_WITHDRAWN}`,
-  transcript: "AND transcript = 1"
+  // What was taken back was never part of the conversation.
+  transcript: `AND transcript = 1 AND ${NOT_WITHDRAWN}`
 }
 
 const ranks: { readonly [S in WorkerDeliveryStatus]: number } = { received: 1, processing: 2, processed: 3 }
@@ -378,7 +380,7 @@ export const make = Effect.gen(function* () {
   const afterLastCompaction = Effect.fnUntraced(function* (key: SessionKey) {
     const sid = yield* sidOf(key)
     const rows = yield* sql.unsafe<EventColumns>(
-      `SELECT ${COLUMNS} FROM events WHERE sid = ? AND transcript = 1 AND seq >= coalesce(
+      `SELECT ${COLUMNS} FROM events WHERE sid = ? AND transcript = 1 AND ${NOT_WITHDRAWN} AND seq >= coalesce(
          (SELECT max(seq) FROM events WHERE sid = ? AND compaction = 1), 0) ORDER BY seq`,
       [sid, sid]
     )

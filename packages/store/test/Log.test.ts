@@ -568,6 +568,17 @@ describe("reading", () => {
             ["stop", undefined],
             ["next", undefined]
           ])
+          // Whoever goes on from the conversation is not asked what was taken back.
+          expect((yield* whole(key, "transcript", 10)).map(({ uuid }) => uuid)).toEqual([
+            "begun",
+            "late",
+            "next"
+          ])
+          expect((yield* log.afterLastCompaction(key)).map(({ uuid }) => uuid)).toEqual([
+            "begun",
+            "late",
+            "next"
+          ])
           const told = yield* log.deliveries({ ...key, after: 0, limit: 10 })
           expect(told.map(({ uuid, delivery }) => [uuid, delivery])).toEqual([
             ["begun", "processing"],
