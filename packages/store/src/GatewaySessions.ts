@@ -459,7 +459,7 @@ export const make = Effect.gen(function* () {
           delivered_at, payload)
         SELECT ${options.to}, row_number() OVER (ORDER BY seq), uuid, source, type, transcript, compaction, created_at,
           CASE source WHEN 'client' THEN 'processed' END, CASE source WHEN 'client' THEN ${now} END, payload
-        FROM events WHERE sid = ${options.from} AND transcript = 1 AND (delivery IS NULL OR delivery <> 'withdrawn')
+        FROM events WHERE sid = ${options.from} AND transcript = 1 AND ${sql.literal(NOT_WITHDRAWN)}
           AND seq < ${options.beforeSeq ?? Number.MAX_SAFE_INTEGER} AND seq > ${options.afterSeq ?? 0}
         ORDER BY seq`
       const row = yield* replay(options.to)
@@ -702,7 +702,7 @@ export const make = Effect.gen(function* () {
     openPrompts: guarded((sid) =>
       events(
         `sid = ? AND source = 'client' AND type = 'user' AND (delivery IS NULL OR delivery <> 'processed')
-          AND (delivery IS NULL OR delivery <> 'withdrawn') ORDER BY seq LIMIT 1000`,
+          AND ${NOT_WITHDRAWN} ORDER BY seq LIMIT 1000`,
         [sid]
       )
     ),

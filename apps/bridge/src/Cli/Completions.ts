@@ -1,4 +1,5 @@
 /** Scripts by which shells complete a command line: the names of commands and flags, as they are at this version. */
+import { quote } from "@causeway/git/Git"
 import * as Command from "./Command.ts"
 import type { Flag } from "./Flag.ts"
 
@@ -24,8 +25,6 @@ const placesOf = <R>(globals: ReadonlyArray<Flag<unknown>>, root: Command.Comman
       )
     ]
   }))
-
-const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 
 const bash = (program: string, places: ReadonlyArray<Place>): ReadonlyArray<string> => [
   `_${program}() {`,
