@@ -32,8 +32,8 @@ import { Auth } from "../Auth/Auth.ts"
 import * as BareDoor from "../BareDoor.ts"
 import { Config } from "../Config.ts"
 import { wired } from "../Failure.ts"
-import * as Body from "../Log/Body.ts"
-import * as Caller from "../Log/Caller.ts"
+import * as Body from "../Http/Body.ts"
+import * as Caller from "../Http/Caller.ts"
 import * as Sessions from "../Sessions/Sessions.ts"
 
 const decodeCreate = Body.decoder(CreateCodeSession)

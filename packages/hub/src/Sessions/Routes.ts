@@ -9,8 +9,8 @@ import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
 import * as BareDoor from "../BareDoor.ts"
 import { Config } from "../Config.ts"
-import * as Body from "../Log/Body.ts"
-import * as Caller from "../Log/Caller.ts"
+import * as Body from "../Http/Body.ts"
+import * as Caller from "../Http/Caller.ts"
 import * as Sessions from "./Sessions.ts"
 
 const decodeCreate = Body.decoder(CreateSession)
