@@ -233,16 +233,6 @@ export const make = (source: Source, options: Options = {}) =>
 export const layer = (source: Source, options?: Options): Layer.Layer<Credentials> =>
   Layer.scoped(Credentials, make(source, options))
 
-/** The same where the source itself must be made. */
-export const layerEffect = <E, R>(
-  source: Effect.Effect<Source, E, R>,
-  options?: Options
-): Layer.Layer<Credentials, E, R> =>
-  Layer.scoped(
-    Credentials,
-    Effect.flatMap(source, (made) => make(made, options))
-  )
-
 /** Fixed values; nothing to refresh. */
 export const layerStatic = (
   values: { readonly accessToken?: Redacted.Redacted; readonly organization?: string },

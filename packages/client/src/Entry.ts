@@ -1,7 +1,7 @@
 /** One line of a session's log as a writer sends it and a reader gets it back: the text and what it says. */
 
 import { EventUuid } from "@causeway/protocol/Ids"
-import type { JsonObject, Payload } from "@causeway/protocol/Payload"
+import type { JsonObject } from "@causeway/protocol/Payload"
 
 export interface Entry {
   /** The JSON text, as it arrived or is to be sent. */
@@ -16,10 +16,6 @@ export interface Entry {
 export interface ChainEntry extends Entry {
   readonly uuid: EventUuid
 }
-
-/** Whether an entry or a payload carries the uuid that a chain needs. */
-export const isChainEntry = <E extends Entry | Payload>(entry: E): entry is E & ChainEntry =>
-  entry.uuid !== undefined
 
 /** An entry made here. */
 export const make = (json: JsonObject & { readonly uuid: string }): ChainEntry => ({

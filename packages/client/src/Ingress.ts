@@ -477,7 +477,11 @@ export const config = Config.string("CLAUDE_AFTER_LAST_COMPACT").pipe(
   Config.map((text) => ["1", "true", "yes", "on"].includes(text.trim().toLowerCase()))
 )
 
-/** The same, with `CLAUDE_AFTER_LAST_COMPACT` from the configuration. */
+/**
+ * The same, with `CLAUDE_AFTER_LAST_COMPACT` from the configuration.
+ *
+ * @public
+ */
 export const layerFromEnv = (
   options?: Options
 ): Layer.Layer<Ingress, ConfigError.ConfigError, HttpClient.HttpClient | Credentials | ClientConfig> =>

@@ -101,17 +101,6 @@ export const WorkStats = open({
   workers_polling: Schema.Int
 })
 
-/** `error.details` of a refused heartbeat (412): the lease as the hub holds it. */
-export const HeartbeatRefused = Schema.Struct({
-  error_code: Schema.Literal("heartbeat_precondition_failed"),
-  current_state: Schema.Struct({
-    last_heartbeat: Schema.NullOr(Schema.String),
-    lease_extended: Schema.Literal(false),
-    state: WorkState,
-    ttl_seconds: Schema.Number
-  })
-})
-
 /** Answer to a deletion. `archived`: something still refers to it, so that it was archived and not erased. */
 export const RemovedEnvironment = open({ id: EnvironmentId, type: Schema.String, archived: Schema.Boolean })
 

@@ -150,8 +150,6 @@ export const QueryInt = (min: number, max: number) =>
     jsonSchema: { type: "integer", minimum: min, maximum: max }
   })
 
-export const sessionPath = Schema.Struct({ id: SessionId })
-
 /** `/v1/sessions`. Answers 404 without the `anthropic-beta: ccr-byoc-2025-07-29` header. */
 export class SessionsApi extends HttpApiGroup.make("sessions")
   .add(

@@ -32,6 +32,3 @@ export const toolInput = (input: unknown, max = 120): string => {
   }
   return ""
 }
-
-/** A text on one line of at most `max` characters. */
-export const text = (value: string, max = 240): string => preview(value, max)

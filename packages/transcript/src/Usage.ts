@@ -13,8 +13,6 @@ export interface Usage {
   readonly cacheCreationTokens: number
 }
 
-export const zero: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheCreationTokens: 0 }
-
 /** The usage that `value` tells, or null where it tells none. Missing counters are 0. */
 export const read = (value: unknown): Usage | null => {
   const usage = object(value)

@@ -135,5 +135,3 @@ export const make = (call: Pick<Call.Call, "send">) => {
 
   return { load, unanswered, upload }
 }
-
-export type Parts = ReturnType<typeof make>

@@ -35,11 +35,6 @@ const nextRound = Effect.async<void>((resume) => {
   return Effect.sync(() => clearImmediate(immediate))
 })
 
-/** What a changed event says beside the row. */
-export type Change =
-  | { readonly reason: string; readonly compacted?: boolean }
-  | { readonly phase: string; readonly [field: string]: unknown }
-
 export class Notifier extends Context.Tag("@causeway/hub/GatewayNotifier")<
   Notifier,
   {

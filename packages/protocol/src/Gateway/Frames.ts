@@ -79,14 +79,6 @@ export const RequestFrame = Schema.Struct({
 })
 export type RequestFrame = typeof RequestFrame.Type
 
-export interface ResponseFrame {
-  readonly type: "res"
-  readonly id: unknown
-  readonly ok: boolean
-  readonly payload?: unknown
-  readonly error?: ErrorShape
-}
-
 export interface EventFrame {
   readonly type: "event"
   readonly event: string
@@ -164,9 +156,6 @@ export const ConnectParams = Schema.Struct({
   userAgent: Schema.optional(Schema.String)
 })
 export type ConnectParams = typeof ConnectParams.Type
-
-/** Tool events go to connections that name this capability. */
-export const CAP_TOOL_EVENTS = "tool-events"
 
 export const Role = constants("operator", "node")
 export type Role = "operator" | "node"

@@ -73,13 +73,3 @@ export const listen = (session: AgentSession) =>
     }
     return talk
   })
-
-/** The text that an assistant line says, or "". */
-export const said = (payload: Payload.Payload): string => {
-  const message = payload.json["message"]
-  const content: unknown =
-    typeof message === "object" && message !== null && "content" in message ? message.content : undefined
-  return Array.isArray(content)
-    ? content.map((block: { readonly text?: unknown }) => String(block.text ?? "")).join("")
-    : String(content ?? "")
-}
