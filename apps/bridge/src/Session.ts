@@ -1,7 +1,7 @@
 /** Finds the session that a person means, and reads what the hub says of it. */
 import * as Sessions from "@causeway/client/Sessions"
+import * as Api from "@causeway/protocol/http/Sessions"
 import { SessionId, sessionBody } from "@causeway/protocol/Ids"
-import * as Api from "@causeway/protocol/SessionsApi"
 import * as Visible from "@causeway/protocol/Visible"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"

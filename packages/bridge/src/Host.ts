@@ -6,7 +6,7 @@
  * Source: spec 4 §3, ARCHITECTURE.md ("Up", "Down").
  */
 import { randomUUID } from "node:crypto"
-import type { WorkerStatus } from "@causeway/protocol/CodeSessionsApi"
+import type { WorkerStatus } from "@causeway/protocol/http/CodeSessions"
 import * as Payload from "@causeway/protocol/Payload"
 import {
   type AgentOutput,

@@ -1,7 +1,7 @@
 /** The worker's side of a code session. Source: spec 5 §1. */
 
-import * as Api from "@causeway/protocol/CodeSessionsApi"
 import { ClientEvent, type WorkerDeliveryStatus } from "@causeway/protocol/Event"
+import * as Api from "@causeway/protocol/http/CodeSessions"
 import { type EventUuid, type SessionId, toInfra } from "@causeway/protocol/Ids"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"

@@ -1,6 +1,7 @@
 /** Environments and their work items, call by call. Source: spec 1 §5, spec 5 §2. */
-import * as Api from "@causeway/protocol/EnvironmentsApi"
+
 import * as Headers from "@causeway/protocol/Headers"
+import * as Api from "@causeway/protocol/http/Environments"
 import type { EnvironmentId, SessionId, WorkId } from "@causeway/protocol/Ids"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import type * as HttpClient from "@effect/platform/HttpClient"

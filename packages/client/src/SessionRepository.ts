@@ -1,7 +1,7 @@
 /** The repository and branches that a session works on, as the hub tells them. */
 import type { Wanted } from "@causeway/git/Checkout"
 import * as Repository from "@causeway/git/Repository"
-import type { Environment } from "@causeway/protocol/EnvironmentsApi"
+import type { Environment } from "@causeway/protocol/http/Environments"
 import { EnvironmentId } from "@causeway/protocol/Ids"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"

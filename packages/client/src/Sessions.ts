@@ -1,9 +1,9 @@
 /** The Sessions API. Source: spec 1 §2. */
 import * as GitRemote from "@causeway/git/GitRemote"
 import * as Headers from "@causeway/protocol/Headers"
+import * as Api from "@causeway/protocol/http/Sessions"
 import { type EnvironmentId, SessionId, toCompat } from "@causeway/protocol/Ids"
 import type { JsonObject } from "@causeway/protocol/Payload"
-import * as Api from "@causeway/protocol/SessionsApi"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"

@@ -1,5 +1,5 @@
 /** Reads a session from elsewhere. Source: spec 1 §4. */
-import { TeleportPage } from "@causeway/protocol/CodeSessionsApi"
+import { TeleportPage } from "@causeway/protocol/http/CodeSessions"
 import { EventUuid, type SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"

@@ -12,7 +12,7 @@ export class TrustedProxies extends Context.Reference<TrustedProxies>()("@causew
   defaultValue: (): Networks.Networks => Networks.none
 }) {}
 
-/** Header values as both doors have them, by small names. */
+/** Header values as `node:http` and the platform have them, by small names. */
 export interface Headers {
   readonly [name: string]: string | ReadonlyArray<string> | undefined
 }

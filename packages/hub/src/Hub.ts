@@ -1,5 +1,5 @@
 /**
- * A hub, whole: the database, both doors, and what stands behind them.
+ * A hub, whole: the database, the routes, and what stands behind them.
  */
 import { existsSync, realpathSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
@@ -27,7 +27,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
-import * as ApiDoor from "./ApiDoor.ts"
+import * as ApiRoutes from "./ApiRoutes.ts"
 import * as Auth from "./Auth/Auth.ts"
 import * as CodeSessionRoutes from "./CodeSessions/Routes.ts"
 import * as Streams from "./CodeSessions/Streams.ts"
@@ -152,7 +152,7 @@ const onlyHub = (filename: string): Layer.Layer<OnlyHub, Database.DatabaseUnusab
         )
       )
 
-/** All routes, of both doors. */
+/** All routes, hot ones first. */
 const routes = Effect.gen(function* () {
   const bare = [
     ...(yield* IngressRoutes.routes),
@@ -163,7 +163,7 @@ const routes = Effect.gen(function* () {
     ...(yield* OpsRoutes.make),
     ...(yield* Page.make)
   ]
-  const api = yield* ApiDoor.routes(bare)
+  const api = yield* ApiRoutes.routes(bare)
   return [
     ...bare,
     ...api.map((route) =>

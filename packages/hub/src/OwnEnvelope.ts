@@ -8,7 +8,7 @@ import { type IncomingMessage, ServerResponse, STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
 import { HUB_HEADER, HUB_HEADER_VALUE } from "@causeway/protocol/Headers"
 import * as WireError from "@causeway/protocol/WireError"
-import * as BareDoor from "./BareDoor.ts"
+import * as HotRoutes from "./HotRoutes.ts"
 
 /** A response that carries the mark from its beginning, whoever answers on it; `node:http` itself included. */
 export class HubResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
@@ -32,7 +32,7 @@ export const refuse = (
     return
   }
   const status = options.status ?? WireError.statusOf[error._tag]
-  const body = JSON.stringify(BareDoor.envelope(error))
+  const body = JSON.stringify(HotRoutes.envelope(error))
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
     headLine,

@@ -22,8 +22,8 @@ import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import * as BareDoor from "./BareDoor.ts"
 import { Config } from "./Config.ts"
+import * as HotRoutes from "./HotRoutes.ts"
 import * as OwnEnvelope from "./OwnEnvelope.ts"
 import * as PublicUrl from "./PublicUrl.ts"
 
@@ -145,7 +145,7 @@ const DRAIN_BYTES = 64 * 1024 * 1024
 /** Seconds that a caller is asked to wait where it should come again. */
 const RETRY_AFTER = "1"
 
-const send = (response: ServerResponse, reply: BareDoor.Reply): void => {
+const send = (response: ServerResponse, reply: HotRoutes.Reply): void => {
   if (response.headersSent || response.destroyed) return
   // Text goes out in one write with the head.
   response.writeHead(reply.status, {
@@ -160,7 +160,7 @@ const sendError = (request: IncomingMessage, response: ServerResponse, error: Wi
   const status = WireError.statusOf[error._tag]
   send(response, {
     status,
-    body: JSON.stringify(BareDoor.envelope(error)),
+    body: JSON.stringify(HotRoutes.envelope(error)),
     headers: {
       ...(status === 429 || status === 503 ? { "retry-after": RETRY_AFTER } : {}),
       ...(Number(request.headers["content-length"] ?? 0) > DRAIN_BYTES ? { connection: "close" } : {})
@@ -172,7 +172,7 @@ const sendError = (request: IncomingMessage, response: ServerResponse, error: Wi
 const refuse = (
   incoming: IncomingMessage,
   response: ServerResponse,
-  match: Exclude<BareDoor.Match, { readonly _tag: "Found" }>
+  match: Exclude<HotRoutes.Match, { readonly _tag: "Found" }>
 ): void => {
   switch (match._tag) {
     case "NotFound":
@@ -202,14 +202,14 @@ const refuse = (
 
 /** Where a request leads, the query included; `moved`: to the same with a slash at its end, without which nothing beside it is found. */
 type Routed =
-  | { readonly _tag: "Here"; readonly url: string; readonly match: BareDoor.Match }
+  | { readonly _tag: "Here"; readonly url: string; readonly match: HotRoutes.Match }
   | { readonly _tag: "Moved"; readonly location: string }
 
 /**
  * Finds the route of a request. A proxy may have taken the base path off or not: what is no route as it stands is looked up
  * behind it.
  */
-const find = (table: BareDoor.Table, base: string, method: string, url: string): Routed => {
+const find = (table: HotRoutes.Table, base: string, method: string, url: string): Routed => {
   const mark = url.indexOf("?")
   const path = mark === -1 ? url : url.slice(0, mark)
   const query = mark === -1 ? "" : url.slice(mark)
@@ -223,10 +223,10 @@ const find = (table: BareDoor.Table, base: string, method: string, url: string):
   return { _tag: "Here", url: `${rest}${query}`, match: table.match(method, rest) }
 }
 
-/** Answers every request by the table, and the rest with the errors that both doors share. */
+/** Answers every request by the table, and the rest with an error. */
 const handler =
   (
-    table: BareDoor.Table,
+    table: HotRoutes.Table,
     base: string,
     config: { readonly bodyLimitBytes: number },
     runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
@@ -238,7 +238,7 @@ const handler =
       return
     }
     const { match, url } = routed
-    // HttpApi's door routes by it once more.
+    // HttpApi routes by it once more.
     incoming.url = url
     const mark = url.indexOf("?")
     const path = mark === -1 ? url : url.slice(0, mark)
@@ -247,8 +247,8 @@ const handler =
       return
     }
     const { route, params } = match
-    const bytes = BareDoor.readBody(incoming, route.bodyLimitBytes ?? config.bodyLimitBytes)
-    const request: BareDoor.BareRequest = {
+    const bytes = HotRoutes.readBody(incoming, route.bodyLimitBytes ?? config.bodyLimitBytes)
+    const request: HotRoutes.HotRequest = {
       method: route.method,
       path,
       params,
@@ -256,7 +256,7 @@ const handler =
         return new URLSearchParams(mark === -1 ? "" : url.slice(mark + 1))
       },
       headers: incoming.headers,
-      body: Effect.flatMap(bytes, BareDoor.utf8),
+      body: Effect.flatMap(bytes, HotRoutes.utf8),
       bytes,
       incoming,
       response
@@ -292,7 +292,7 @@ const handler =
 
 /** Serves the routes and listens, until the scope closes. */
 export const serve = (
-  routes: ReadonlyArray<BareDoor.BareRoute>
+  routes: ReadonlyArray<HotRoutes.HotRoute>
 ): Effect.Effect<Address, ListenFailed, NodeServer | Config | Scope.Scope> =>
   Effect.gen(function* () {
     const config = yield* Config
@@ -307,7 +307,7 @@ export const serve = (
       return fiber
     }
     const base = PublicUrl.basePath(yield* PublicUrl.PublicUrl)
-    const onRequest = handler(BareDoor.table(routes), base, config, runFork)
+    const onRequest = handler(HotRoutes.table(routes), base, config, runFork)
     yield* Effect.acquireRelease(
       Effect.sync(() => server.on("request", onRequest)),
       // After the server has closed only requests without a connection can be left.

@@ -102,7 +102,7 @@ describe("workers are told", () => {
 describe("a base path", () => {
   const hub = behind({ publicUrl: BASE })
 
-  it.scopedLive("both doors and the gateway answer with it and without it", () =>
+  it.scopedLive("hot routes, HttpApi and the gateway answer with it and without it", () =>
     Effect.gen(function* () {
       const access = yield* token
       for (const prefix of ["", "/tools/causeway"]) {

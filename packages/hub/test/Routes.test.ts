@@ -370,7 +370,7 @@ describe("bad input", () => {
           ["no token", { method: "GET", path: `/v1/sessions/${id}` }, 401],
           ["an unknown token", { method: "GET", path: `/v1/sessions/${id}`, token: "cw_nope" }, 401],
           [
-            "an unknown token, bare door",
+            "an unknown token, hot route",
             { method: "PUT", path: ingressPath, token: "cw_nope", body: {} },
             401
           ],

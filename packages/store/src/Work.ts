@@ -10,8 +10,8 @@
  */
 
 import { randomUUID } from "node:crypto"
-import type { WorkState } from "@causeway/protocol/EnvironmentsApi"
-import { NO_HEARTBEAT } from "@causeway/protocol/EnvironmentsApi"
+import type { WorkState } from "@causeway/protocol/http/Environments"
+import { NO_HEARTBEAT } from "@causeway/protocol/http/Environments"
 import { EnvironmentId, OrganizationId, WorkId } from "@causeway/protocol/Ids"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"

@@ -1,4 +1,4 @@
-import { NO_HEARTBEAT } from "@causeway/protocol/EnvironmentsApi"
+import { NO_HEARTBEAT } from "@causeway/protocol/http/Environments"
 import type { WorkId } from "@causeway/protocol/Ids"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"

@@ -5,7 +5,7 @@
  * transaction that stores an event and keeps the row beside the log. Source: spec 3 (preface, §1, §2), spec 4 §1.
  */
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
-import type { PendingApproval, Session, SessionStatus } from "@causeway/protocol/SessionsApi"
+import type { PendingApproval, Session, SessionStatus } from "@causeway/protocol/http/Sessions"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as Approvals from "./Approvals.ts"
 import * as Author from "./Author.ts"

@@ -3,8 +3,8 @@
  * of the hub, time) to the next state and to what is to be done. It never throws, whatever comes in whatever order.
  */
 import type * as Viewer from "@causeway/client/Viewer"
+import type * as Api from "@causeway/protocol/http/Sessions"
 import type { SessionId } from "@causeway/protocol/Ids"
-import type * as Api from "@causeway/protocol/SessionsApi"
 import * as Approvals from "@causeway/transcript/Approvals"
 import * as FileChange from "@causeway/transcript/FileChange"
 import * as Live from "@causeway/transcript/Live"

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Teleport from "@causeway/client/Teleport"
-import type * as Api from "@causeway/protocol/SessionsApi"
+import type * as Api from "@causeway/protocol/http/Sessions"
 import * as Visible from "@causeway/protocol/Visible"
 import * as Repair from "@causeway/transcript/Repair"
 import * as Repairs from "@causeway/transcript/Repairs"

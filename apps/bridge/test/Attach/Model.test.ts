@@ -1,6 +1,6 @@
 import type * as Viewer from "@causeway/client/Viewer"
+import * as Api from "@causeway/protocol/http/Sessions"
 import * as Ids from "@causeway/protocol/Ids"
-import * as Api from "@causeway/protocol/SessionsApi"
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"

@@ -5,8 +5,9 @@
  * a stream is held back, the same frames are asked for by requests that the hub ends by itself (`block_ms`), which whoever
  * buffers has to let through; the stream is tried all the while, and used again when it delivers as it goes.
  */
-import { BLOCK_PARAMETER, SESSION_UPDATES_PARAMETER } from "@causeway/protocol/CodeSessionsApi"
+
 import * as Elapsed from "@causeway/protocol/Elapsed"
+import { BLOCK_PARAMETER, SESSION_UPDATES_PARAMETER } from "@causeway/protocol/http/CodeSessions"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"

@@ -1,11 +1,11 @@
 /**
  * Who is calling: access tokens, environment secrets and ingress tokens, each told from its bearer token alone.
  *
- * Both doors use it: HttpApi through `Middleware.ts`, the bare door directly. Source: spec 1 §1, spec 5 §3.6 and §3.8.
+ * HttpApi uses it through `Middleware.ts`, the hot routes directly. Source: spec 1 §1, spec 5 §3.6 and §3.8.
  */
 
 import { createSecretKey } from "node:crypto"
-import type { EnvironmentGrant, IngressGrant, Principal } from "@causeway/protocol/Authorization"
+import type { EnvironmentGrant, IngressGrant, Principal } from "@causeway/protocol/http/Authorization"
 import { type EnvironmentId, OrganizationId, pathSegment, sessionBody } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Environments from "@causeway/store/Environments"

@@ -1,7 +1,7 @@
 /** `/v1/access_tokens`. */
-import type { AccessToken } from "@causeway/protocol/AccessTokensApi"
-import { CausewayApi } from "@causeway/protocol/Api"
-import { CurrentPrincipal } from "@causeway/protocol/Authorization"
+import type { AccessToken } from "@causeway/protocol/http/AccessTokens"
+import { CausewayApi } from "@causeway/protocol/http/Api"
+import { CurrentPrincipal } from "@causeway/protocol/http/Authorization"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Tokens from "@causeway/store/Tokens"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"

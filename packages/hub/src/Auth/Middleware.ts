@@ -1,6 +1,7 @@
-/** Authentication at HttpApi's door. */
-import { Access, EnvironmentAccess } from "@causeway/protocol/Authorization"
+/** Authentication for HttpApi. */
+
 import { ORGANIZATION_HEADER } from "@causeway/protocol/Headers"
+import { Access, EnvironmentAccess } from "@causeway/protocol/http/Authorization"
 import { EnvironmentId, WorkId } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
 import type * as Environments from "@causeway/store/Environments"

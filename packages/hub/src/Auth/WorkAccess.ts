@@ -7,7 +7,7 @@
  * | ingress token of the item's session | acknowledge, heartbeat and stop that item      |
  * | access token of the organisation    | list, get, stats, stop and metadata; not poll  |
  */
-import type { EnvironmentGrant } from "@causeway/protocol/Authorization"
+import type { EnvironmentGrant } from "@causeway/protocol/http/Authorization"
 import type { EnvironmentId, WorkId } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Environments from "@causeway/store/Environments"

@@ -1,6 +1,6 @@
-/** Code sessions at HttpApi's door: the credentials of a worker. */
-import { CausewayApi } from "@causeway/protocol/Api"
-import { CurrentPrincipal } from "@causeway/protocol/Authorization"
+/** Code sessions through HttpApi: the credentials of a worker. */
+import { CausewayApi } from "@causeway/protocol/http/Api"
+import { CurrentPrincipal } from "@causeway/protocol/http/Authorization"
 import { sessionBody } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
 import { Sessions } from "@causeway/store/Sessions"
@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { Auth } from "../Auth/Auth.ts"
 import { wired } from "../Failure.ts"
-import { answeredAtTheBareDoor } from "../internal/bare.ts"
+import { answeredHot } from "../internal/bare.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 
 export const layer = HttpApiBuilder.group(CausewayApi, "codeSessions", (handlers) =>
@@ -20,8 +20,8 @@ export const layer = HttpApiBuilder.group(CausewayApi, "codeSessions", (handlers
     const sessions = yield* Sessions
     const tellAddress = yield* PublicUrl.tell
     return handlers
-      .handle("create", () => answeredAtTheBareDoor)
-      .handle("teleportEvents", () => answeredAtTheBareDoor)
+      .handle("create", () => answeredHot)
+      .handle("teleportEvents", () => answeredHot)
       .handle("credentials", ({ path }) =>
         Effect.gen(function* () {
           const { organizationId } = yield* CurrentPrincipal

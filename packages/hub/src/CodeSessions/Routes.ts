@@ -1,5 +1,5 @@
 /**
- * Code sessions at the bare door: what workers report, what viewers send, and the transcript in pages. Source: spec 5 §1.
+ * Code sessions on hot routes: what workers report, what viewers send, and the transcript in pages. Source: spec 5 §1.
  *
  * On the worker's routes 409 means one thing, an old epoch; 400 and 413 only what can never be accepted.
  */
@@ -14,7 +14,7 @@ import {
   WorkerEvents,
   WorkerHeartbeatInput,
   WorkerUpdate
-} from "@causeway/protocol/CodeSessionsApi"
+} from "@causeway/protocol/http/CodeSessions"
 import { compatSessionId, type SessionId, sessionBody, toInfra } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
@@ -29,9 +29,9 @@ import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
 import { Auth } from "../Auth/Auth.ts"
-import * as BareDoor from "../BareDoor.ts"
 import { Config } from "../Config.ts"
 import { wired } from "../Failure.ts"
+import * as HotRoutes from "../HotRoutes.ts"
 import * as Body from "../Http/Body.ts"
 import * as Caller from "../Http/Caller.ts"
 import * as Sessions from "../Sessions/Sessions.ts"
@@ -82,7 +82,7 @@ export const routes = Effect.gen(function* () {
   const caller = yield* Caller.make
   const config = yield* Config
 
-  const create = BareDoor.route("POST", "/v1/code/sessions", (request) =>
+  const create = HotRoutes.route("POST", "/v1/code/sessions", (request) =>
     Effect.gen(function* () {
       const organizationId = yield* caller.access(request)
       const text = yield* request.body
@@ -97,14 +97,14 @@ export const routes = Effect.gen(function* () {
         tags: body.tags == null ? undefined : RawJson.member(text, "tags"),
         payloads: []
       })
-      return BareDoor.json(201, { session: { id: idOf(record.session) } })
+      return HotRoutes.json(201, { session: { id: idOf(record.session) } })
     })
   )
 
   // --- The worker's state ---
 
-  const showWorker = (record: Store.SessionRecord): BareDoor.Reply =>
-    BareDoor.text(
+  const showWorker = (record: Store.SessionRecord): HotRoutes.Reply =>
+    HotRoutes.text(
       200,
       `{"session_id":"${idOf(record.session)}","worker_epoch":${record.workerEpoch},"worker_status":"${
         record.workerStatus ?? "idle"
@@ -113,15 +113,15 @@ export const routes = Effect.gen(function* () {
       },"last_sequence_num":${record.lastSeq}}`
     )
 
-  const register = BareDoor.route("POST", `${WORKER}/register`, (request) =>
+  const register = HotRoutes.route("POST", `${WORKER}/register`, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
       yield* request.body
-      return BareDoor.json(200, { worker_epoch: yield* store.nextEpoch(key, { token: false }) })
+      return HotRoutes.json(200, { worker_epoch: yield* store.nextEpoch(key, { token: false }) })
     }).pipe(wired)
   )
 
-  const token = BareDoor.route("POST", `${WORKER}/token`, (request) =>
+  const token = HotRoutes.route("POST", `${WORKER}/token`, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
       if (key.tokenEpoch === undefined) {
@@ -129,7 +129,7 @@ export const routes = Effect.gen(function* () {
       }
       const record = yield* store.get(key)
       const issued = yield* auth.issueIngress(key.session, key.organizationId, key.tokenEpoch)
-      return BareDoor.json(200, {
+      return HotRoutes.json(200, {
         worker_epoch: record.workerEpoch,
         worker_jwt: Redacted.value(issued.token),
         expires_in: issued.expiresInSeconds
@@ -137,11 +137,11 @@ export const routes = Effect.gen(function* () {
     }).pipe(wired)
   )
 
-  const readWorker = BareDoor.route("GET", WORKER, (request) =>
+  const readWorker = HotRoutes.route("GET", WORKER, (request) =>
     caller.worker(request).pipe(Effect.flatMap(store.get), Effect.map(showWorker), wired)
   )
 
-  const updateWorker = BareDoor.route("PUT", WORKER, (request) =>
+  const updateWorker = HotRoutes.route("PUT", WORKER, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
       const text = yield* request.body
@@ -165,18 +165,18 @@ export const routes = Effect.gen(function* () {
     }).pipe(wired)
   )
 
-  const heartbeat = BareDoor.route("POST", `${WORKER}/heartbeat`, (request) =>
+  const heartbeat = HotRoutes.route("POST", `${WORKER}/heartbeat`, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
       const body = yield* decodeHeartbeat(yield* Body.json(yield* request.body))
       yield* store.seen({ ...key, workerEpoch: body.worker_epoch })
-      return BareDoor.json(200, { heartbeat_interval_seconds: Duration.toSeconds(config.workerHeartbeat) })
+      return HotRoutes.json(200, { heartbeat_interval_seconds: Duration.toSeconds(config.workerHeartbeat) })
     }).pipe(wired)
   )
 
   // --- The worker's events ---
 
-  const workerEvents = BareDoor.route("POST", `${WORKER}/events`, (request) =>
+  const workerEvents = HotRoutes.route("POST", `${WORKER}/events`, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
       const text = yield* request.body
@@ -211,14 +211,14 @@ export const routes = Effect.gen(function* () {
           payload: payload.text
         })
       }
-      return BareDoor.json(200, {})
+      return HotRoutes.json(200, {})
     }).pipe(
       Effect.catchTag("TokenSuperseded", () => Caller.replaced),
       wired
     )
   )
 
-  const delivery = BareDoor.route("POST", `${WORKER}/events/delivery`, (request) =>
+  const delivery = HotRoutes.route("POST", `${WORKER}/events/delivery`, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
       const body = yield* decodeDelivery(yield* Body.json(yield* request.body))
@@ -228,13 +228,13 @@ export const routes = Effect.gen(function* () {
         workerEpoch: body.worker_epoch,
         updates: body.updates.map(({ event_id, status }) => ({ uuid: event_id, status }))
       })
-      return BareDoor.json(200, {})
+      return HotRoutes.json(200, {})
     }).pipe(wired)
   )
 
   // --- People ---
 
-  const viewerEvents = BareDoor.route("POST", "/v1/code/sessions/:id/events", (request) =>
+  const viewerEvents = HotRoutes.route("POST", "/v1/code/sessions/:id/events", (request) =>
     Effect.gen(function* () {
       const key = yield* caller.person(request)
       const text = yield* request.body
@@ -245,11 +245,11 @@ export const routes = Effect.gen(function* () {
         })
       }
       const payloads = yield* Body.payloads(text, body.events, "payload", config.eventLimitBytes)
-      return BareDoor.json(200, yield* sessions.send(key, payloads))
+      return HotRoutes.json(200, yield* sessions.send(key, payloads))
     })
   )
 
-  const teleport = BareDoor.route("GET", "/v1/code/sessions/:id/teleport-events", (request) =>
+  const teleport = HotRoutes.route("GET", "/v1/code/sessions/:id/teleport-events", (request) =>
     Effect.gen(function* () {
       const key = yield* caller.person(request)
       const limit = yield* limitOf(request.query.get("limit"))
@@ -265,7 +265,7 @@ export const routes = Effect.gen(function* () {
           },"payload":${event.payload},"created_at":"${iso(event.createdAt)}"}`
       )
       const next = last === undefined ? "null" : JSON.stringify(encodeCursor(key.session, last.seq))
-      return BareDoor.text(200, `{"data":[${data.join(",")}],"next_cursor":${next}}`)
+      return HotRoutes.text(200, `{"data":[${data.join(",")}],"next_cursor":${next}}`)
     }).pipe(wired)
   )
 

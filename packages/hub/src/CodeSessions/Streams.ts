@@ -10,7 +10,7 @@ import {
   BLOCK_MAX_MILLIS,
   BLOCK_PARAMETER,
   SESSION_UPDATES_PARAMETER
-} from "@causeway/protocol/CodeSessionsApi"
+} from "@causeway/protocol/http/CodeSessions"
 import * as WireError from "@causeway/protocol/WireError"
 import { Bus, type Subscription } from "@causeway/store/Bus"
 import { Log, type SessionKey, type StoredEvent } from "@causeway/store/Log"
@@ -18,9 +18,9 @@ import { Sessions } from "@causeway/store/Sessions"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import * as BareDoor from "../BareDoor.ts"
 import { Config } from "../Config.ts"
 import { wired } from "../Failure.ts"
+import * as HotRoutes from "../HotRoutes.ts"
 import * as Caller from "../Http/Caller.ts"
 import { NodeServer } from "../Server.ts"
 import * as EventStream from "../Streams/EventStream.ts"
@@ -34,7 +34,7 @@ const numberOf = (text: string | null | undefined): number | undefined =>
   text !== null && text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 
 /** Where the reader goes on: the header that `EventSource` sends at a reconnect, else the query. */
-const cursorOf = (request: BareDoor.BareRequest): Effect.Effect<number | undefined, WireError.BadRequest> => {
+const cursorOf = (request: HotRoutes.HotRequest): Effect.Effect<number | undefined, WireError.BadRequest> => {
   const header = request.headers["last-event-id"]
   const given = typeof header === "string" && header !== "" ? header : request.query.get("from_sequence_num")
   if (given === null || given === "") return Effect.succeed(undefined)
@@ -46,7 +46,7 @@ const cursorOf = (request: BareDoor.BareRequest): Effect.Effect<number | undefin
 
 /** How long an answer may take whose reader asks for its end. */
 const blockOf = (
-  request: BareDoor.BareRequest
+  request: HotRoutes.HotRequest
 ): Effect.Effect<Duration.Duration | undefined, WireError.BadRequest> => {
   const given = request.query.get(BLOCK_PARAMETER)
   if (given === null || given === "") return Effect.succeed(undefined)
@@ -57,7 +57,7 @@ const blockOf = (
 }
 
 /** Viewers made by others do not know our own `session_update`, and would show or refuse what they do not know. */
-const wantsUpdates = (request: BareDoor.BareRequest): boolean =>
+const wantsUpdates = (request: HotRoutes.HotRequest): boolean =>
   request.query.get(SESSION_UPDATES_PARAMETER) === "true"
 
 export const routes = Effect.gen(function* () {
@@ -145,7 +145,7 @@ export const routes = Effect.gen(function* () {
       }
     })
 
-  const worker = BareDoor.route("GET", "/v1/code/sessions/:id/worker/events/stream", (request) =>
+  const worker = HotRoutes.route("GET", "/v1/code/sessions/:id/worker/events/stream", (request) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
       const from = yield* cursorOf(request)
@@ -164,7 +164,7 @@ export const routes = Effect.gen(function* () {
 
   // --- The viewers' stream ---
 
-  const viewer = BareDoor.route("GET", "/v1/code/sessions/:id/events/stream", (request) =>
+  const viewer = HotRoutes.route("GET", "/v1/code/sessions/:id/events/stream", (request) =>
     Effect.gen(function* () {
       const key = yield* caller.person(request)
       const from = yield* cursorOf(request)

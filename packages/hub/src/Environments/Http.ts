@@ -1,7 +1,7 @@
 /** `/v1/environments`: what bridges and people do with environments. Source: spec 1 §5, spec 5 §2 and §3. */
-import { CausewayApi } from "@causeway/protocol/Api"
-import { CurrentPrincipal } from "@causeway/protocol/Authorization"
-import type { Environment } from "@causeway/protocol/EnvironmentsApi"
+import { CausewayApi } from "@causeway/protocol/http/Api"
+import { CurrentPrincipal } from "@causeway/protocol/http/Authorization"
+import type { Environment } from "@causeway/protocol/http/Environments"
 import { sessionBody } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Environments from "@causeway/store/Environments"

@@ -6,7 +6,7 @@ import type { SessionKey } from "@causeway/store/Log"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { Auth, isSuperseded, requireSession } from "../Auth/Auth.ts"
-import * as BareDoor from "../BareDoor.ts"
+import * as HotRoutes from "../HotRoutes.ts"
 
 /** The session of the path, in an organisation that the caller may act for. That it exists is told by the store. */
 export interface Caller extends SessionKey {
@@ -17,8 +17,8 @@ export interface Caller extends SessionKey {
 const headerOf = (value: string | ReadonlyArray<string> | undefined): string | undefined =>
   typeof value === "string" ? value : value?.[0]
 
-const tokenOf = (request: BareDoor.BareRequest) => {
-  const token = BareDoor.bearer(request.headers)
+const tokenOf = (request: HotRoutes.HotRequest) => {
+  const token = HotRoutes.bearer(request.headers)
   return token === undefined
     ? WireError.Unauthenticated.of("the request has no bearer token")
     : Effect.succeed(token)
@@ -37,7 +37,7 @@ export const make = Effect.gen(function* () {
   const auth = yield* Auth
 
   /** The organisation of an access token. */
-  const access = (request: BareDoor.BareRequest): Effect.Effect<OrganizationId, WireError.WireError> =>
+  const access = (request: HotRoutes.HotRequest): Effect.Effect<OrganizationId, WireError.WireError> =>
     Effect.gen(function* () {
       const token = yield* tokenOf(request)
       if (isIngress(token)) {
@@ -50,7 +50,7 @@ export const make = Effect.gen(function* () {
     })
 
   /** The caller with an access token, for the session `:id`. */
-  const person = (request: BareDoor.BareRequest): Effect.Effect<Caller, WireError.WireError> =>
+  const person = (request: HotRoutes.HotRequest): Effect.Effect<Caller, WireError.WireError> =>
     Effect.map(access(request), (organizationId) => ({
       organizationId,
       session: sessionBody(request.params["id"] ?? ""),
@@ -59,8 +59,8 @@ export const make = Effect.gen(function* () {
 
   const withIngress =
     (verify: typeof auth.ingress) =>
-    (request: BareDoor.BareRequest): Effect.Effect<Caller, WireError.WireError> => {
-      const token = BareDoor.bearer(request.headers)
+    (request: HotRoutes.HotRequest): Effect.Effect<Caller, WireError.WireError> => {
+      const token = HotRoutes.bearer(request.headers)
       if (token === undefined || !isIngress(token)) return person(request)
       const session = sessionBody(request.params["id"] ?? "")
       // Another session's is refused with 401, not 403: a client gives up at once, or asks for the right token.
@@ -83,7 +83,7 @@ export const make = Effect.gen(function* () {
    * The caller on a worker's route. There 409 means only that a newer worker is there, and a token that it has replaced says
    * just that: whoever holds one must stop writing, not ask for another. Source: spec 5 §3.1.
    */
-  const worker = (request: BareDoor.BareRequest): Effect.Effect<Caller, WireError.WireError> =>
+  const worker = (request: HotRoutes.HotRequest): Effect.Effect<Caller, WireError.WireError> =>
     Effect.mapError(either(request), (error) =>
       error._tag === "Unauthenticated" && isSuperseded(error) ? replaced : error
     )

@@ -2,16 +2,17 @@
  * The ingress log, `/v1/session_ingress/session/{id}`: the worker's durable appends, and the transcript as a whole.
  * Source: spec 1 §3, spec 5 §3.1.
  */
-import { PART_MAX_BYTES } from "@causeway/protocol/CodeSessionsApi"
+
 import { LAST_UUID_HEADER, UPLOAD_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
+import { PART_MAX_BYTES } from "@causeway/protocol/http/CodeSessions"
 import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
 import { Log } from "@causeway/store/Log"
 import * as Effect from "effect/Effect"
-import * as BareDoor from "../BareDoor.ts"
 import { Config } from "../Config.ts"
 import { wired } from "../Failure.ts"
+import * as HotRoutes from "../HotRoutes.ts"
 import * as Body from "../Http/Body.ts"
 import * as Caller from "../Http/Caller.ts"
 import * as Uploads from "./Uploads.ts"
@@ -50,7 +51,7 @@ export const routes = Effect.gen(function* () {
   const { bodyLimitBytes, eventLimitBytes } = yield* Config
   const uploads = Uploads.make(bodyLimitBytes)
 
-  const part = BareDoor.route(
+  const part = HotRoutes.route(
     "PUT",
     `${PATH}/uploads/:upload`,
     (request) =>
@@ -62,12 +63,12 @@ export const routes = Effect.gen(function* () {
         }
         const bytes = yield* request.bytes
         const received = yield* uploads.put(key, request.params["upload"] ?? "", Number(offset), bytes)
-        return BareDoor.json(200, { received })
+        return HotRoutes.json(200, { received })
       }),
     { bodyLimitBytes: PART_MAX_BYTES }
   )
 
-  const append = BareDoor.route("PUT", PATH, (request) =>
+  const append = HotRoutes.route("PUT", PATH, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.writer(request)
       const header = request.headers[LAST_UUID_HEADER]
@@ -86,11 +87,11 @@ export const routes = Effect.gen(function* () {
       })
       if (upload !== undefined) yield* uploads.forget(key, upload)
       const last = stored.at(-1)
-      return BareDoor.json(200, { last_uuid: last?.uuid ?? null, sequence_num: last?.seq ?? null })
+      return HotRoutes.json(200, { last_uuid: last?.uuid ?? null, sequence_num: last?.seq ?? null })
     }).pipe(
       Effect.catchTag("HeadMoved", (moved) =>
         Effect.succeed(
-          BareDoor.failure(
+          HotRoutes.failure(
             WireError.Conflict.of(moved.message),
             moved.head === undefined ? {} : { [X_LAST_UUID_HEADER]: moved.head }
           )
@@ -100,7 +101,7 @@ export const routes = Effect.gen(function* () {
     )
   )
 
-  const read = BareDoor.route("GET", PATH, (request) =>
+  const read = HotRoutes.route("GET", PATH, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.either(request)
       const flag = request.query.get("after_last_compact")
@@ -116,7 +117,7 @@ export const routes = Effect.gen(function* () {
           after = last.seq
         }
       }
-      return BareDoor.text(200, `{"loglines":[${lines.join(",")}]}`)
+      return HotRoutes.text(200, `{"loglines":[${lines.join(",")}]}`)
     }).pipe(wired)
   )
 

@@ -3,8 +3,8 @@
  * lists it. The page is whole in itself: no script, no request to any other host.
  */
 import { createHash } from "node:crypto"
-import { CausewayApi } from "@causeway/protocol/Api"
-import { BareDoorApi } from "@causeway/protocol/BareDoorApi"
+import { CausewayApi } from "@causeway/protocol/http/Api"
+import { HotApi } from "@causeway/protocol/http/HotApi"
 import * as OpenApi from "@effect/platform/OpenApi"
 
 /** What the platform would answer to a request that does not decode. This hub answers `BadRequest`. */
@@ -29,9 +29,9 @@ const asAnswered = (value: unknown): unknown => {
   return distinct.length === 1 ? distinct[0] : { ...Object.fromEntries(entries), anyOf: distinct }
 }
 
-/** Both doors in one document. */
+/** All routes in one document. */
 export const openApi: OpenApi.OpenAPISpec = (() => {
-  const spec = OpenApi.fromApi(CausewayApi.addHttpApi(BareDoorApi))
+  const spec = OpenApi.fromApi(CausewayApi.addHttpApi(HotApi))
   const schemas = Object.fromEntries(
     Object.entries(spec.components.schemas).filter(([name]) => !removed.has(name))
   )

@@ -1,12 +1,12 @@
 /** `/health`, `/ready`, `/metrics`, `/openapi.json` and `/docs`, without authentication. Source: spec 5 §3.9 and §3.10. */
-import type { Ready } from "@causeway/protocol/BareDoorApi"
+import type { Ready } from "@causeway/protocol/http/HotApi"
 import * as Readiness from "@causeway/store/Readiness"
 import * as Effect from "effect/Effect"
-import * as BareDoor from "../BareDoor.ts"
+import * as HotRoutes from "../HotRoutes.ts"
 import { docsPage, docsPolicy, openApi } from "./Documents.ts"
 import * as Prometheus from "./Prometheus.ts"
 
-const ready = (status: 200 | 503, body: typeof Ready.Type) => BareDoor.json(status, body)
+const ready = (status: 200 | 503, body: typeof Ready.Type) => HotRoutes.json(status, body)
 
 /** The routes, to be placed in the hub's table. */
 export const make = Effect.gen(function* () {
@@ -16,8 +16,8 @@ export const make = Effect.gen(function* () {
   const page = docsPage(openApi)
 
   return [
-    BareDoor.route("GET", "/health", () => Effect.succeed(BareDoor.json(200, { status: "ok" }))),
-    BareDoor.route("GET", "/ready", () =>
+    HotRoutes.route("GET", "/health", () => Effect.succeed(HotRoutes.json(200, { status: "ok" }))),
+    HotRoutes.route("GET", "/ready", () =>
       readiness.check.pipe(
         Effect.map(({ found, known }) =>
           found === known
@@ -32,20 +32,20 @@ export const make = Effect.gen(function* () {
         )
       )
     ),
-    BareDoor.route("GET", "/metrics", () =>
+    HotRoutes.route("GET", "/metrics", () =>
       Effect.map(Prometheus.snapshot, (text) =>
-        BareDoor.text(200, text, { "content-type": Prometheus.CONTENT_TYPE })
+        HotRoutes.text(200, text, { "content-type": Prometheus.CONTENT_TYPE })
       )
     ),
-    BareDoor.route("GET", "/openapi.json", () => Effect.succeed(BareDoor.text(200, document))),
-    BareDoor.route("GET", "/docs", () =>
+    HotRoutes.route("GET", "/openapi.json", () => Effect.succeed(HotRoutes.text(200, document))),
+    HotRoutes.route("GET", "/docs", () =>
       Effect.succeed(
-        BareDoor.text(200, page, {
+        HotRoutes.text(200, page, {
           "content-type": "text/html; charset=utf-8",
           "content-security-policy": docsPolicy,
           "x-content-type-options": "nosniff"
         })
       )
     )
-  ] satisfies ReadonlyArray<BareDoor.BareRoute>
+  ] satisfies ReadonlyArray<HotRoutes.HotRoute>
 })

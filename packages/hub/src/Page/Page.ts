@@ -14,7 +14,7 @@ import * as Path from "@effect/platform/Path"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as BareDoor from "../BareDoor.ts"
+import * as HotRoutes from "../HotRoutes.ts"
 
 /** One file as it is served. */
 export interface Asset {
@@ -112,8 +112,8 @@ const takesGzip = (header: string | undefined): boolean =>
     return coding === "gzip" && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter))
   })
 
-const answer = (assets: Assets) => (request: BareDoor.BareRequest) =>
-  Effect.suspend((): Effect.Effect<BareDoor.BareResponse, WireError.NotFound> => {
+const answer = (assets: Assets) => (request: HotRoutes.HotRequest) =>
+  Effect.suspend((): Effect.Effect<HotRoutes.HotResponse, WireError.NotFound> => {
     const asset = assets.get(request.path)
     if (asset === undefined) return WireError.NotFound.of("no such page")
     const encoding = request.headers["accept-encoding"]
@@ -140,7 +140,7 @@ const answer = (assets: Assets) => (request: BareDoor.BareRequest) =>
 /** A route for each file, `GET` and `HEAD`. */
 export const make = Effect.map(Page, ({ assets }) =>
   [...assets.keys()].flatMap((path) => [
-    BareDoor.route("GET", path, answer(assets)),
-    BareDoor.route("HEAD", path, answer(assets))
+    HotRoutes.route("GET", path, answer(assets)),
+    HotRoutes.route("HEAD", path, answer(assets))
   ])
 )

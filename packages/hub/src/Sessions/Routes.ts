@@ -1,14 +1,14 @@
 /**
- * The Sessions API's routes that take events: at the bare door, so that each event keeps the text that arrived.
+ * The Sessions API's routes that take events: on hot routes, so that each event keeps the text that arrived.
  * Source: spec 1 §2.
  */
 import { ANTHROPIC_BETA_HEADER, SESSIONS_BETA } from "@causeway/protocol/Headers"
+import { CreateSession, SendEvents } from "@causeway/protocol/http/Sessions"
 import * as RawJson from "@causeway/protocol/RawJson"
-import { CreateSession, SendEvents } from "@causeway/protocol/SessionsApi"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
-import * as BareDoor from "../BareDoor.ts"
 import { Config } from "../Config.ts"
+import * as HotRoutes from "../HotRoutes.ts"
 import * as Body from "../Http/Body.ts"
 import * as Caller from "../Http/Caller.ts"
 import * as Sessions from "./Sessions.ts"
@@ -21,7 +21,7 @@ export const isSessionsApi = (path: string): boolean =>
   path === "/v1/sessions" || path.startsWith("/v1/sessions/")
 
 /** The Sessions API is not there without its beta header. Source: spec 1 §1. */
-export const requireBeta = (route: BareDoor.BareRoute): BareDoor.BareRoute => ({
+export const requireBeta = (route: HotRoutes.HotRoute): HotRoutes.HotRoute => ({
   ...route,
   handler: (request) => {
     const header = request.headers[ANTHROPIC_BETA_HEADER]
@@ -37,7 +37,7 @@ export const routes = Effect.gen(function* () {
   const sessions = yield* Sessions.make
   const { eventLimitBytes } = yield* Config
 
-  const create = BareDoor.route("POST", "/v1/sessions", (request) =>
+  const create = HotRoutes.route("POST", "/v1/sessions", (request) =>
     Effect.gen(function* () {
       const organizationId = yield* caller.access(request)
       const text = yield* request.body
@@ -53,17 +53,17 @@ export const routes = Effect.gen(function* () {
         tags: undefined,
         payloads
       })
-      return BareDoor.json(201, yield* sessions.show(record))
+      return HotRoutes.json(201, yield* sessions.show(record))
     })
   )
 
-  const send = BareDoor.route("POST", "/v1/sessions/:id/events", (request) =>
+  const send = HotRoutes.route("POST", "/v1/sessions/:id/events", (request) =>
     Effect.gen(function* () {
       const key = yield* caller.person(request)
       const text = yield* request.body
       const body = yield* decodeSend(yield* Body.json(text))
       const payloads = yield* Body.payloads(text, body.events, "data", eventLimitBytes)
-      return BareDoor.json(200, yield* sessions.send(key, payloads))
+      return HotRoutes.json(200, yield* sessions.send(key, payloads))
     })
   )
 

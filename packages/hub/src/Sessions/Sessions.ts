@@ -1,11 +1,11 @@
 /** What all doors do with sessions: make one, find and show them, change one, send to one. */
 
 import { SequenceNum } from "@causeway/protocol/Event"
+import type { SentEvents, Session, SessionPage } from "@causeway/protocol/http/Sessions"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import { EventUuid } from "@causeway/protocol/Ids"
 import * as MessageContent from "@causeway/protocol/MessageContent"
 import type * as Payload from "@causeway/protocol/Payload"
-import type { SentEvents, Session, SessionPage } from "@causeway/protocol/SessionsApi"
 import * as WireError from "@causeway/protocol/WireError"
 import { Log, type SessionKey } from "@causeway/store/Log"
 import * as Store from "@causeway/store/Sessions"

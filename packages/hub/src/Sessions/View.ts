@@ -1,6 +1,7 @@
 /** A session as the Sessions API shows it. */
+
+import type { Session, SessionContext } from "@causeway/protocol/http/Sessions"
 import { compatSessionId } from "@causeway/protocol/Ids"
-import type { Session, SessionContext } from "@causeway/protocol/SessionsApi"
 import type { SessionRecord } from "@causeway/store/Sessions"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import { isoOrNull } from "../internal/iso.ts"

@@ -11,7 +11,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import * as BareDoor from "../BareDoor.ts"
+import * as HotRoutes from "../HotRoutes.ts"
 
 export interface Writer {
   /** Writes frames; completes when the reader can take more. Never completes on a response that has closed. */
@@ -56,7 +56,7 @@ const write = (response: ServerResponse, text: string): Effect.Effect<void> =>
  * Opens the stream, runs `produce` until it ends, `until` completes or the reader leaves, and ends the stream.
  */
 export const run = <E>(
-  request: BareDoor.BareRequest,
+  request: HotRoutes.HotRequest,
   options: {
     readonly comment: Duration.Duration
     readonly until: Effect.Effect<void>
@@ -64,7 +64,7 @@ export const run = <E>(
     readonly block?: Duration.Duration | undefined
     readonly produce: (writer: Writer) => Effect.Effect<unknown, E>
   }
-): Effect.Effect<BareDoor.Streamed, E> =>
+): Effect.Effect<HotRoutes.Streamed, E> =>
   Effect.gen(function* () {
     const { response } = request
     response.writeHead(200, {
@@ -92,5 +92,5 @@ export const run = <E>(
     yield* Effect.raceFirst(Effect.raceFirst(options.produce(writer), until), comments).pipe(
       Effect.ensuring(Effect.sync(() => response.end()))
     )
-    return BareDoor.streamed
+    return HotRoutes.streamed
   })

@@ -1,8 +1,8 @@
 /**
- * `/v1/environments/{id}/work` at HttpApi's door. `poll` and `heartbeat` are answered at the bare door (`Routes.ts`); they
+ * `/v1/environments/{id}/work` through HttpApi. `poll` and `heartbeat` are hot routes (`Routes.ts`); they
  * stand here too, by the same operations, so that the API is whole.
  */
-import { CausewayApi } from "@causeway/protocol/Api"
+import { CausewayApi } from "@causeway/protocol/http/Api"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"

@@ -1,14 +1,14 @@
 /**
- * What a caller that was let in does with an environment's work, for both doors. Source: spec 1 §5, spec 5 §2 and §3.
+ * Operations of an environment's work, for callers that are authorised. Source: spec 1 §5, spec 5 §2 and §3.
  */
 import {
   type Heartbeat,
   HeartbeatInput,
   type WorkItem,
   type WorkStats
-} from "@causeway/protocol/EnvironmentsApi"
+} from "@causeway/protocol/http/Environments"
+import { QueryInt } from "@causeway/protocol/http/Sessions"
 import { compatSessionId, type EnvironmentId, toInfra, type WorkId } from "@causeway/protocol/Ids"
-import { QueryInt } from "@causeway/protocol/SessionsApi"
 import * as WireError from "@causeway/protocol/WireError"
 import * as WorkSecret from "@causeway/protocol/WorkSecret"
 import * as Bus from "@causeway/store/Bus"

@@ -1,11 +1,11 @@
-/** `poll` and `heartbeat` at the bare door. */
+/** The hot routes of work: `poll` and `heartbeat`. */
 import { ORGANIZATION_HEADER } from "@causeway/protocol/Headers"
 import { EnvironmentId, WorkId } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as WorkAccess from "../Auth/WorkAccess.ts"
-import * as BareDoor from "../BareDoor.ts"
+import * as HotRoutes from "../HotRoutes.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 import * as Operations from "./Operations.ts"
 
@@ -26,16 +26,16 @@ export const make = Effect.gen(function* () {
   const operations = yield* Operations.make
   const tellAddress = yield* PublicUrl.tell
 
-  const call = (request: BareDoor.BareRequest, operation: WorkAccess.Operation): WorkAccess.Call => ({
+  const call = (request: HotRoutes.HotRequest, operation: WorkAccess.Operation): WorkAccess.Call => ({
     operation,
     // The table lets only path segments through.
     environmentId: EnvironmentId.make(request.params["environmentId"] ?? ""),
     workId: request.params["workId"] === undefined ? undefined : WorkId.make(request.params["workId"]),
-    token: Redacted.make(BareDoor.bearer(request.headers) ?? ""),
+    token: Redacted.make(HotRoutes.bearer(request.headers) ?? ""),
     organizationHeader: single(request.headers[ORGANIZATION_HEADER])
   })
 
-  const poll = BareDoor.route("GET", "/v1/environments/:environmentId/work/poll", (request) =>
+  const poll = HotRoutes.route("GET", "/v1/environments/:environmentId/work/poll", (request) =>
     Effect.gen(function* () {
       const who = call(request, "poll")
       yield* authorize(who)
@@ -47,11 +47,11 @@ export const make = Effect.gen(function* () {
         apiBaseUrl: tellAddress({ peer: request.incoming.socket.remoteAddress, headers: request.headers }),
         authorize: authorize(who)
       })
-      return BareDoor.json(200, item)
+      return HotRoutes.json(200, item)
     })
   )
 
-  const heartbeat = BareDoor.route(
+  const heartbeat = HotRoutes.route(
     "POST",
     "/v1/environments/:environmentId/work/:workId/heartbeat",
     (request) =>
@@ -70,9 +70,9 @@ export const make = Effect.gen(function* () {
           query,
           body
         })
-        return BareDoor.json(200, beat)
+        return HotRoutes.json(200, beat)
       })
   )
 
-  return [poll, heartbeat] satisfies ReadonlyArray<BareDoor.BareRoute>
+  return [poll, heartbeat] satisfies ReadonlyArray<HotRoutes.HotRoute>
 })

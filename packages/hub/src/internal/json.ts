@@ -1,5 +1,5 @@
 /** JSON objects that are stored as their text. */
-import { JsonObject } from "@causeway/protocol/SessionsApi"
+import { JsonObject } from "@causeway/protocol/http/Sessions"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 

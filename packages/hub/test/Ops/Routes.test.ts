@@ -62,7 +62,7 @@ describe("the OpenAPI document", () => {
     for (const name of new Set(names)) expect(Object.keys(openApi.components.schemas)).toContain(name)
   })
 
-  it("describes both doors", () => {
+  it("describes hot routes and the others", () => {
     const paths = Object.keys(openApi.paths)
     for (const path of [
       "/v1/sessions/{id}",

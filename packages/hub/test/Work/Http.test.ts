@@ -1,4 +1,4 @@
-import { NO_HEARTBEAT } from "@causeway/protocol/EnvironmentsApi"
+import { NO_HEARTBEAT } from "@causeway/protocol/http/Environments"
 import * as WorkSecret from "@causeway/protocol/WorkSecret"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -4,9 +4,9 @@
  */
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
+import { SessionContext } from "@causeway/protocol/http/Sessions"
 import { type OrganizationId, sessionBody } from "@causeway/protocol/Ids"
 import * as RawJson from "@causeway/protocol/RawJson"
-import { SessionContext } from "@causeway/protocol/SessionsApi"
 import * as WireError from "@causeway/protocol/WireError"
 import type { SessionKey } from "@causeway/store/Log"
 import { Sessions as Store } from "@causeway/store/Sessions"

@@ -1,8 +1,8 @@
 /**
- * The other door: everything that is not hot, through HttpApi. Its endpoints stand in the same table as the bare routes, so
+ * Everything that is not hot, through HttpApi. Its endpoints stand in the same table as the hot routes, so
  * that addresses, methods and path parameters are judged once; its errors have the same shape.
  */
-import { CausewayApi } from "@causeway/protocol/Api"
+import { CausewayApi } from "@causeway/protocol/http/Api"
 import * as WireError from "@causeway/protocol/WireError"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as HttpApi from "@effect/platform/HttpApi"
@@ -19,9 +19,9 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as AccessTokens from "./Auth/Http.ts"
 import * as Middleware from "./Auth/Middleware.ts"
-import * as BareDoor from "./BareDoor.ts"
 import * as CodeSessions from "./CodeSessions/Http.ts"
 import * as Environments from "./Environments/Http.ts"
+import * as HotRoutes from "./HotRoutes.ts"
 import * as Sessions from "./Sessions/Http.ts"
 import * as Work from "./Work/Http.ts"
 
@@ -73,19 +73,19 @@ const internal = {
   _tag: "InternalError"
 }
 
-/** Answers every failure in the shape that both doors share. */
+/** Answers every failure as the hot routes do. */
 const respond = (cause: Cause.Cause<unknown>) => {
   if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
   const error = toWire(Cause.squash(cause))
   if (error === undefined) {
     return Effect.zipRight(
-      Effect.logError("a request failed", cause).pipe(Effect.annotateLogs({ module: "ApiDoor" })),
+      Effect.logError("a request failed", cause).pipe(Effect.annotateLogs({ module: "ApiRoutes" })),
       HttpServerResponse.unsafeJson(internal, { status: 500 })
     )
   }
   const status = WireError.statusOf[error._tag]
   return Effect.succeed(
-    HttpServerResponse.unsafeJson(BareDoor.envelope(error), {
+    HttpServerResponse.unsafeJson(HotRoutes.envelope(error), {
       status,
       headers: status === 429 || status === 503 ? { "retry-after": "1" } : {}
     })
@@ -94,7 +94,7 @@ const respond = (cause: Cause.Cause<unknown>) => {
 
 // --- Routes ---
 
-const methods: { readonly [method: string]: BareDoor.Method } = {
+const methods: { readonly [method: string]: HotRoutes.Method } = {
   GET: "GET",
   POST: "POST",
   PUT: "PUT",
@@ -104,7 +104,7 @@ const methods: { readonly [method: string]: BareDoor.Method } = {
 }
 
 /** The endpoints, except those for which `taken` has a route. */
-export const routes = (taken: ReadonlyArray<BareDoor.BareRoute>) =>
+export const routes = (taken: ReadonlyArray<HotRoutes.HotRoute>) =>
   Effect.gen(function* () {
     const context = yield* Layer.build(
       // Before the builder's own error encoding, which knows other shapes.
@@ -118,15 +118,15 @@ export const routes = (taken: ReadonlyArray<BareDoor.BareRoute>) =>
       Effect.provideService(HttpIncomingMessage.MaxBodySize, Option.some(FileSystem.Size(BODY_LIMIT_BYTES)))
     )
     const bare = new Set(taken.map((route) => `${route.method} ${route.path}`))
-    const found: Array<BareDoor.BareRoute> = []
+    const found: Array<HotRoutes.HotRoute> = []
     HttpApi.reflect(CausewayApi, {
       onGroup: () => undefined,
       onEndpoint: ({ endpoint }) => {
         const method = methods[endpoint.method]
         if (method === undefined || bare.has(`${method} ${endpoint.path}`)) return
         found.push(
-          BareDoor.route(method, endpoint.path, ({ incoming, response }) =>
-            Effect.suspend((): Effect.Effect<BareDoor.BareResponse, WireError.WireError> => {
+          HotRoutes.route(method, endpoint.path, ({ incoming, response }) =>
+            Effect.suspend((): Effect.Effect<HotRoutes.HotResponse, WireError.WireError> => {
               if (Number(incoming.headers["content-length"] ?? 0) > BODY_LIMIT_BYTES) {
                 incoming.resume()
                 return WireError.PayloadTooLarge.of(`the body exceeds ${BODY_LIMIT_BYTES} bytes`)
@@ -134,7 +134,7 @@ export const routes = (taken: ReadonlyArray<BareDoor.BareRoute>) =>
               // Every body is JSON, whatever its sender calls it.
               if (method !== "GET") incoming.headers["content-type"] = "application/json"
               handle(incoming, response)
-              return Effect.succeed(BareDoor.streamed)
+              return Effect.succeed(HotRoutes.streamed)
             })
           )
         )

@@ -1,5 +1,5 @@
 /**
- * The routes that are answered at the bare door, and those of operation: for the documents. What they decode and encode
+ * The hot routes, and those of operation: for the documents. What they decode and encode
  * are the same schemas. Source: spec 1 §3, spec 5 §1 and §3.
  */
 import * as HttpApi from "@effect/platform/HttpApi"
@@ -10,11 +10,11 @@ import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as HttpApiSecurity from "@effect/platform/HttpApiSecurity"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
-import * as CodeSessions from "./CodeSessionsApi.ts"
-import { LAST_UUID_HEADER, UPLOAD_HEADER } from "./Headers.ts"
-import { SessionId } from "./Ids.ts"
-import { JsonObject } from "./SessionsApi.ts"
-import * as WireError from "./WireError.ts"
+import { LAST_UUID_HEADER, UPLOAD_HEADER } from "../Headers.ts"
+import { SessionId } from "../Ids.ts"
+import * as WireError from "../WireError.ts"
+import * as CodeSessions from "./CodeSessions.ts"
+import { JsonObject } from "./Sessions.ts"
 
 const id = HttpApiSchema.param("id", SessionId)
 
@@ -176,7 +176,7 @@ export class OperationApi extends HttpApiGroup.make("operation")
   .add(HttpApiEndpoint.get("openapi")`/openapi.json`.addSuccess(JsonObject))
   .add(HttpApiEndpoint.get("docs")`/docs`.addSuccess(HttpApiSchema.Text({ contentType: "text/html" }))) {}
 
-export class BareDoorApi extends HttpApi.make("causeway_bare")
+export class HotApi extends HttpApi.make("causeway_hot")
   .add(IngressApi)
   .add(WorkerApi)
   .add(ViewerApi)

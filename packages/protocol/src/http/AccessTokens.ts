@@ -3,9 +3,9 @@ import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
+import { pathSegment } from "../Ids.ts"
+import * as WireError from "../WireError.ts"
 import { Access } from "./Authorization.ts"
-import { pathSegment } from "./Ids.ts"
-import * as WireError from "./WireError.ts"
 
 /** An access token as a list shows it: never the token. Times are ISO 8601. */
 export const AccessToken = Schema.Struct({

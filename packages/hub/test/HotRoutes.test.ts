@@ -1,17 +1,17 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import * as BareDoor from "../src/BareDoor.ts"
+import * as HotRoutes from "../src/HotRoutes.ts"
 import * as EventStream from "../src/Streams/EventStream.ts"
 
-const answer = () => Effect.succeed(BareDoor.json(200, {}))
-const table = BareDoor.table([
-  BareDoor.route("GET", "/", answer),
-  BareDoor.route("GET", "/a/:id", answer),
-  BareDoor.route("PUT", "/a/:id", answer),
-  BareDoor.route("GET", "/a/fixed", answer),
-  BareDoor.route("GET", "/a/:id/b/:other", answer),
-  BareDoor.route("GET", "/files/*", answer)
+const answer = () => Effect.succeed(HotRoutes.json(200, {}))
+const table = HotRoutes.table([
+  HotRoutes.route("GET", "/", answer),
+  HotRoutes.route("GET", "/a/:id", answer),
+  HotRoutes.route("PUT", "/a/:id", answer),
+  HotRoutes.route("GET", "/a/fixed", answer),
+  HotRoutes.route("GET", "/a/:id/b/:other", answer),
+  HotRoutes.route("GET", "/files/*", answer)
 ])
 
 describe("the route table", () => {
@@ -44,7 +44,7 @@ describe("the route table", () => {
 
   it("refuses to be made with two routes of one address", () => {
     expect(() =>
-      BareDoor.table([BareDoor.route("GET", "/x", answer), BareDoor.route("GET", "/x", answer)])
+      HotRoutes.table([HotRoutes.route("GET", "/x", answer), HotRoutes.route("GET", "/x", answer)])
     ).toThrow("GET /x is routed twice")
   })
 })
@@ -66,10 +66,10 @@ describe("frames", () => {
 
 describe("bearer", () => {
   it("reads a token and nothing else", () => {
-    expect(BareDoor.bearer({ authorization: "Bearer abc" })).toBe("abc")
-    expect(BareDoor.bearer({ authorization: "bearer  abc " })).toBe("abc")
-    expect(BareDoor.bearer({ authorization: "Basic abc" })).toBe(undefined)
-    expect(BareDoor.bearer({ authorization: "Bearer " })).toBe(undefined)
-    expect(BareDoor.bearer({})).toBe(undefined)
+    expect(HotRoutes.bearer({ authorization: "Bearer abc" })).toBe("abc")
+    expect(HotRoutes.bearer({ authorization: "bearer  abc " })).toBe("abc")
+    expect(HotRoutes.bearer({ authorization: "Basic abc" })).toBe(undefined)
+    expect(HotRoutes.bearer({ authorization: "Bearer " })).toBe(undefined)
+    expect(HotRoutes.bearer({})).toBe(undefined)
   })
 })

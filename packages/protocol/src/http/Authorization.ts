@@ -6,8 +6,8 @@ import * as HttpApiMiddleware from "@effect/platform/HttpApiMiddleware"
 import * as HttpApiSecurity from "@effect/platform/HttpApiSecurity"
 import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
-import type { EnvironmentId, OrganizationId } from "./Ids.ts"
-import * as WireError from "./WireError.ts"
+import type { EnvironmentId, OrganizationId } from "../Ids.ts"
+import * as WireError from "../WireError.ts"
 
 /** The organisation on whose behalf a call is made, and the token that says so. */
 export interface Principal {

@@ -2,18 +2,18 @@
  * Code sessions: the worker's routes, the viewer's routes, teleport and the ingress log. Source: spec 1 §3 and §4,
  * spec 5 §1 and §3.
  *
- * The streams, `worker/events`, `worker/heartbeat` and the ingress `PUT` are answered at the bare door (ARCHITECTURE.md,
- * "Two doors"); their schemas stand here so that both doors, the documents and the clients share one definition.
+ * The streams, `worker/events`, `worker/heartbeat` and the ingress `PUT` are hot routes (ARCHITECTURE.md, "Two kinds of
+ * routes"); their schemas stand here so that the hub, the documents and the clients share one definition.
  */
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
+import { SequenceNum, WorkerDeliveryStatus } from "../Event.ts"
+import { EventUuid, SessionId } from "../Ids.ts"
+import * as WireError from "../WireError.ts"
 import { Access } from "./Authorization.ts"
-import { SequenceNum, WorkerDeliveryStatus } from "./Event.ts"
-import { EventUuid, SessionId } from "./Ids.ts"
-import { JsonObject, QueryInt } from "./SessionsApi.ts"
-import * as WireError from "./WireError.ts"
+import { JsonObject, QueryInt } from "./Sessions.ts"
 
 const open = <F extends Schema.Struct.Fields>(fields: F) =>
   Schema.Struct(fields, Schema.Record({ key: Schema.String, value: Schema.Unknown }))

@@ -6,10 +6,10 @@ import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
+import { SequenceNum } from "../Event.ts"
+import { EventUuid, SessionId } from "../Ids.ts"
+import * as WireError from "../WireError.ts"
 import { Access } from "./Authorization.ts"
-import { SequenceNum } from "./Event.ts"
-import { EventUuid, SessionId } from "./Ids.ts"
-import * as WireError from "./WireError.ts"
 
 /** A JSON object whose members pass through unread. */
 export const JsonObject = Schema.Record({ key: Schema.String, value: Schema.Unknown })

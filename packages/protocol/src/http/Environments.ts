@@ -5,10 +5,10 @@ import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
+import { EnvironmentId, WorkId } from "../Ids.ts"
+import * as WireError from "../WireError.ts"
 import { Access, EnvironmentAccess } from "./Authorization.ts"
-import { EnvironmentId, WorkId } from "./Ids.ts"
-import { JsonObject, QueryInt } from "./SessionsApi.ts"
-import * as WireError from "./WireError.ts"
+import { JsonObject, QueryInt } from "./Sessions.ts"
 
 const open = <F extends Schema.Struct.Fields>(fields: F) =>
   Schema.Struct(fields, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
@@ -174,7 +174,7 @@ export class EnvironmentsApi extends HttpApiGroup.make("environments")
 
 /**
  * Calls with the environment's secret. `ack`, `heartbeat` and `stop` also take the ingress token of the item's session.
- * `poll` and `heartbeat` are answered at the bare door; they stand here for the documents and the derived client.
+ * `poll` and `heartbeat` are hot routes; they stand here for the documents and the derived client.
  */
 export class WorkApi extends HttpApiGroup.make("work")
   .add(

@@ -1,10 +1,10 @@
 /** The hub's HTTP API, whole: what the server implements, clients derive from and `/openapi.json` shows. */
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as OpenApi from "@effect/platform/OpenApi"
-import { AccessTokensApi } from "./AccessTokensApi.ts"
-import { CodeSessionsApi } from "./CodeSessionsApi.ts"
-import { EnvironmentsApi, WorkApi } from "./EnvironmentsApi.ts"
-import { SessionsApi } from "./SessionsApi.ts"
+import { AccessTokensApi } from "./AccessTokens.ts"
+import { CodeSessionsApi } from "./CodeSessions.ts"
+import { EnvironmentsApi, WorkApi } from "./Environments.ts"
+import { SessionsApi } from "./Sessions.ts"
 
 export class CausewayApi extends HttpApi.make("causeway")
   .add(SessionsApi)

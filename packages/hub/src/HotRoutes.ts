@@ -1,7 +1,7 @@
 /**
- * The bare door: routes that are answered on `node:http` itself, without the platform's server in between.
+ * Hot routes: answered on `node:http` itself, without the platform's server in between.
  *
- * A request through HttpApi costs many times the CPU of a bare route, so the hot routes and the streams stand here. They
+ * A request through HttpApi costs many times the CPU of one here, so frequent calls and the streams are hot. They
  * share schemas, errors and authentication with HttpApi (packages/protocol, Auth). A handler is an `Effect` without
  * requirements: a module builds its routes in an `Effect` that takes its services once.
  */
@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 
 export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE"
 
-export interface BareRequest {
+export interface HotRequest {
   readonly method: Method
   /** The path as it stands in the request line: not decoded, without the query. */
   readonly path: string
@@ -44,13 +44,13 @@ export interface Streamed {
 }
 export const streamed: Streamed = { _tag: "Streamed" }
 
-export type BareResponse = Reply | Streamed
+export type HotResponse = Reply | Streamed
 
-export interface BareRoute {
+export interface HotRoute {
   readonly method: Method
   /** Segments separated by `/`; `:name` takes one segment, a trailing `*` takes the rest. */
   readonly path: string
-  readonly handler: (request: BareRequest) => Effect.Effect<BareResponse, WireError.WireError>
+  readonly handler: (request: HotRequest) => Effect.Effect<HotResponse, WireError.WireError>
   /** Largest body accepted; default: the server's. */
   readonly bodyLimitBytes?: number
 }
@@ -58,9 +58,9 @@ export interface BareRoute {
 export const route = (
   method: Method,
   path: string,
-  handler: BareRoute["handler"],
+  handler: HotRoute["handler"],
   options: { readonly bodyLimitBytes?: number } = {}
-): BareRoute => ({ method, path, handler, ...options })
+): HotRoute => ({ method, path, handler, ...options })
 
 /** A JSON answer. */
 export const json = (status: number, value: unknown, headers?: OutgoingHttpHeaders): Reply => ({
@@ -101,8 +101,8 @@ export const bearer = (headers: IncomingHttpHeaders): string | undefined => {
 interface Node {
   readonly literal: Map<string, Node>
   param: { readonly name: string; readonly node: Node } | undefined
-  readonly routes: Map<Method, BareRoute>
-  readonly rest: Map<Method, BareRoute>
+  readonly routes: Map<Method, HotRoute>
+  readonly rest: Map<Method, HotRoute>
 }
 
 const emptyNode = (): Node => ({ literal: new Map(), param: undefined, routes: new Map(), rest: new Map() })
@@ -111,7 +111,7 @@ const emptyNode = (): Node => ({ literal: new Map(), param: undefined, routes: n
 export type Match =
   | {
       readonly _tag: "Found"
-      readonly route: BareRoute
+      readonly route: HotRoute
       readonly params: { readonly [name: string]: string }
     }
   | { readonly _tag: "InvalidParameter"; readonly name: string }
@@ -126,7 +126,7 @@ export interface Table {
  * Builds the route table. A literal segment goes before a `:name`, and both before a trailing `*`. Two routes of one
  * method and path are a defect of the program.
  */
-export const table = (routes: ReadonlyArray<BareRoute>): Table => {
+export const table = (routes: ReadonlyArray<HotRoute>): Table => {
   const root = emptyNode()
   for (const each of routes) {
     const segments = each.path.split("/").slice(1)

@@ -1,0 +1,7 @@
+export * as AccessTokens from "./AccessTokens.ts"
+export * as Api from "./Api.ts"
+export * as Authorization from "./Authorization.ts"
+export * as CodeSessions from "./CodeSessions.ts"
+export * as Environments from "./Environments.ts"
+export * as HotApi from "./HotApi.ts"
+export * as Sessions from "./Sessions.ts"
