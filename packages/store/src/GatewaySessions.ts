@@ -15,9 +15,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Bus } from "./Bus.ts"
 import type { StoreUnavailable } from "./Errors.ts"
-import { replay } from "./internal/apply.ts"
 import { unavailable } from "./internal/unavailable.ts"
-import { NOT_WITHDRAWN, type StoredEvent } from "./Log.ts"
+import { NOT_WITHDRAWN, type StoredEvent } from "./Log/Event.ts"
+import { replay } from "./Log/Replay.ts"
 import * as Work from "./Work.ts"
 
 /** A session's row as the gateway sees it. Times are milliseconds since the epoch. */

@@ -21,10 +21,11 @@ import {
   type StoreUnavailable,
   WorkerSuperseded
 } from "./Errors.ts"
-import { type Applied, apply, rowCache } from "./internal/apply.ts"
 import { COLUMNS, type SessionColumns, toRecord } from "./internal/sessionColumns.ts"
 import { unavailable } from "./internal/unavailable.ts"
-import type { SessionKey } from "./Log.ts"
+import { type Applied, apply } from "./Log/Apply.ts"
+import { rowCache } from "./Log/Replay.ts"
+import type { SessionKey } from "./Log/Request.ts"
 import * as Work from "./Work.ts"
 
 /** A session's row. Times are milliseconds since the epoch. */

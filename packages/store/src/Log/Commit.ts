@@ -1,0 +1,169 @@
+/**
+ * Group commit: appends that wait at the same moment are committed as one transaction by one writer fiber, and each is
+ * answered after the commit.
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import { Bus } from "../Bus.ts"
+import { DatabaseHealth } from "../DatabaseHealth.ts"
+import { LogBusy, StoreUnavailable } from "../Errors.ts"
+import * as Metrics from "../Metrics.ts"
+import { type Applied, apply } from "./Apply.ts"
+import { rowCache } from "./Replay.ts"
+import type { AppendError, Appended, AppendRequest } from "./Request.ts"
+
+/** Most requests in one transaction. */
+const BATCH_REQUESTS = 512
+/** Most payload text in one transaction, in UTF-16 units; a single larger request goes alone. */
+const BATCH_UNITS = 16 * 1024 * 1024
+/** Most requests that wait; further ones are refused with `LogBusy`. */
+const WAITING_MAX = 20_000
+/** Sessions whose decoded row is kept at hand. */
+const CACHED_ROWS = 1000
+
+interface Waiting {
+  readonly request: AppendRequest
+  readonly resume: (outcome: Effect.Effect<ReadonlyArray<Appended>, AppendError>) => void
+}
+
+/** The requests that wait, and the writer that waits for them. */
+class Inbox {
+  private waiting: Array<Waiting> = []
+  private writer: (() => void) | undefined = undefined
+  private closed = false
+
+  /** False where too many wait. */
+  offer(waiting: Waiting): boolean {
+    if (this.closed || this.waiting.length >= WAITING_MAX) return false
+    this.waiting.push(waiting)
+    const writer = this.writer
+    this.writer = undefined
+    writer?.()
+    return true
+  }
+
+  get size(): number {
+    return this.waiting.length
+  }
+
+  /**
+   * Waits for a request and then for one turn of the event loop, in which the requests of other connections come in:
+   * fibers alone run in microtasks, between two socket callbacks, and would find a batch of one every time.
+   */
+  readonly nextBatch: Effect.Effect<ReadonlyArray<Waiting>> = Effect.async<ReadonlyArray<Waiting>>(
+    (resume) => {
+      let turn: NodeJS.Immediate | undefined
+      const collect = () => {
+        turn = setImmediate(() => resume(Effect.sync(() => this.take())))
+      }
+      if (this.waiting.length > 0) collect()
+      else this.writer = collect
+      return Effect.sync(() => {
+        this.writer = undefined
+        clearImmediate(turn)
+      })
+    }
+  )
+
+  /** Takes no more, and hands back what waits. */
+  close(): ReadonlyArray<Waiting> {
+    this.closed = true
+    const rest = this.waiting
+    this.waiting = []
+    return rest
+  }
+
+  private take(): ReadonlyArray<Waiting> {
+    let units = 0
+    let count = 0
+    for (const { request } of this.waiting) {
+      for (const payload of request.payloads) units += payload.text.length
+      if (count > 0 && (count >= BATCH_REQUESTS || units > BATCH_UNITS)) break
+      count++
+    }
+    return this.waiting.splice(0, count)
+  }
+}
+
+/** Starts the writer; it ends with the scope, and what waits then fails with `StoreUnavailable`. */
+export const make = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const bus = yield* Bus
+  const health = yield* DatabaseHealth
+  const cache = rowCache(CACHED_ROWS)
+  const inbox = new Inbox()
+
+  const transact = (requests: ReadonlyArray<AppendRequest>): Effect.Effect<Applied, SqlError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      sql.withTransaction(apply(requests, now, cache)).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+    )
+
+  const answer = (batch: ReadonlyArray<Waiting>, applied: Applied) =>
+    Effect.sync(() => {
+      Metrics.batchRequests.unsafeUpdate(batch.length, [])
+      for (const session of applied.sessions) bus.changed(`session:${session}`)
+      for (const environment of applied.environments) bus.changed(`environment:${environment}`)
+      for (const [index, { resume }] of batch.entries()) {
+        const outcome = applied.outcomes[index]
+        if (outcome === undefined) {
+          resume(Effect.dieMessage("an append without an outcome"))
+          continue
+        }
+        if (Either.isLeft(outcome)) Metrics.requestsRefused.unsafeUpdate(1, [])
+        else Metrics.eventsStored.unsafeUpdate(outcome.right.filter((each) => !each.duplicate).length, [])
+        resume(outcome)
+      }
+    })
+
+  const fail = ({ request, resume }: Waiting, cause: Cause.Cause<SqlError>) =>
+    Effect.gen(function* () {
+      if (Option.isNone(Cause.failureOption(cause))) {
+        yield* Effect.logError("an append failed", cause).pipe(
+          Effect.annotateLogs({ module: "Log", session: request.session })
+        )
+      }
+      const failure = Cause.squash(cause)
+      const detail = yield* health.failed(failure)
+      Metrics.commitsFailed.unsafeUpdate(1, [])
+      resume(new StoreUnavailable({ cause: failure, detail }))
+    })
+
+  const stores = ({ outcomes }: Applied) =>
+    outcomes.some((outcome) => Either.isRight(outcome) && outcome.right.some((each) => !each.duplicate))
+
+  /** Commits a batch and answers everyone in it; where that fails, each alone, so that none fails for another's sake. */
+  const commit = (batch: ReadonlyArray<Waiting>): Effect.Effect<void> =>
+    Effect.matchCauseEffect(transact(batch.map(({ request }) => request)), {
+      onSuccess: (applied) =>
+        Effect.zipRight(stores(applied) ? health.written : Effect.void, answer(batch, applied)),
+      onFailure: (cause) =>
+        batch.length > 1
+          ? Effect.forEach(batch, (each) => commit([each]), { discard: true })
+          : Effect.forEach(batch, (each) => fail(each, cause), { discard: true })
+    })
+
+  yield* Effect.forkScoped(
+    Effect.forever(
+      Effect.uninterruptibleMask((restore) => Effect.flatMap(restore(inbox.nextBatch), commit))
+    ).pipe(Effect.withTracerEnabled(false))
+  )
+  // Closed before the writer is interrupted: finalizers run in reverse order.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const { resume } of inbox.close()) {
+        const detail = "the hub is shutting down: try again"
+        resume(new StoreUnavailable({ cause: new Error("the log is closed"), detail }))
+      }
+    })
+  )
+
+  return (request: AppendRequest) =>
+    Effect.async<ReadonlyArray<Appended>, AppendError>((resume) => {
+      if (!inbox.offer({ request, resume })) resume(new LogBusy({ waiting: inbox.size }))
+    })
+})

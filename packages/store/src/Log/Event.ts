@@ -1,0 +1,79 @@
+/** An event as it stands in the log, and the conditions by which events are chosen. */
+import type { DeliveryState, Source } from "@causeway/protocol/Event"
+
+/** Times are milliseconds since the epoch. */
+export interface StoredEvent {
+  readonly seq: number
+  readonly uuid: string
+  readonly source: Source
+  readonly type: string
+  readonly transcript: boolean
+  readonly compaction: boolean
+  readonly createdAt: number
+  readonly delivery: DeliveryState | undefined
+  readonly deliveredAt: number | undefined
+  /** The JSON text as it arrived. */
+  readonly payload: string
+}
+
+export interface EventColumns {
+  readonly seq: number
+  readonly uuid: string
+  readonly source: Source
+  readonly type: string
+  readonly transcript: number
+  readonly compaction: number
+  readonly created_at: number
+  readonly delivery: DeliveryState | null
+  readonly delivered_at: number | null
+  readonly payload: string
+}
+
+export const COLUMNS =
+  "seq, uuid, source, type, transcript, compaction, created_at, delivery, delivered_at, payload"
+
+export const toEvent = (row: EventColumns): StoredEvent => ({
+  seq: row.seq,
+  uuid: row.uuid,
+  source: row.source,
+  type: row.type,
+  transcript: row.transcript === 1,
+  compaction: row.compaction === 1,
+  createdAt: row.created_at,
+  delivery: row.delivery ?? undefined,
+  deliveredAt: row.delivered_at ?? undefined,
+  payload: row.payload
+})
+
+/** It was not taken back before an agent had it. */
+export const NOT_WITHDRAWN = "(delivery IS NULL OR delivery <> 'withdrawn')"
+
+const FOR_WORKER = `source = 'client' AND type IN ('user', 'control_request', 'control_response', 'control_cancel_request')
+  AND ${NOT_WITHDRAWN}`
+const UNPROCESSED = "(delivery IS NULL OR delivery <> 'processed')"
+const PROMPT = "source = 'client' AND type = 'user'"
+
+/** Each is written so that a partial index of the schema serves it. */
+export const selections = {
+  all: "1",
+  /** People's events to the worker (`user` and `control_*`) that were not taken back. */
+  worker: FOR_WORKER,
+  /** Of those, the ones that no worker has reported as processed. */
+  unprocessed: `${FOR_WORKER} AND ${UNPROCESSED}`,
+  /** See `Payload.isTranscript`; what was taken back was never part of the conversation. */
+  transcript: `transcript = 1 AND ${NOT_WITHDRAWN}`,
+  /** Transcript entries, those that were taken back included. */
+  entries: "transcript = 1",
+  /** Messages and compactions: what a reader of the conversation counts. */
+  visible: "transcript = 1 AND (type IN ('user', 'assistant') OR compaction = 1)",
+  /** Boundaries of compactions. */
+  compactions: "compaction = 1",
+  /** People's messages. */
+  prompts: PROMPT,
+  /** People's messages that no agent has answered and nobody has taken back. */
+  openPrompts: `${PROMPT} AND ${UNPROCESSED} AND ${NOT_WITHDRAWN}`,
+  /** People's messages that came with a copied transcript: in this log they were neither sent nor delivered. */
+  copied: "delivery = 'processed' AND delivery_no IS NULL"
+} as const
+
+export type Selection = keyof typeof selections
