@@ -221,8 +221,7 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
                   cwd: record.cwd,
                   agentSessionId: record.agentSessionId,
                   resume,
-                  model: record.model,
-                  permissionMode: record.permissionMode,
+                  options: { model: record.model, permissionMode: record.permissionMode },
                   settings,
                   env: options.env,
                   unanswered

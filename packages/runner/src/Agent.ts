@@ -55,11 +55,9 @@ export interface AgentSessionSpec {
    * `agentSessionId`. The other one stays as it is.
    */
   readonly forkOf?: string | undefined
-  readonly model?: string | undefined
-  readonly permissionMode?: string | undefined
-  /** What was set since; goes before `model` and `permissionMode`. */
-  readonly settings?: AgentSettings | undefined
   readonly options?: AgentOptions | undefined
+  /** Settings made since; they go before the options. */
+  readonly settings?: AgentSettings | undefined
   /** Added to the agent's environment, beside `CAUSEWAY_RUN_ID`, `CAUSEWAY_SESSION_ID` and `CAUSEWAY_HUB_URL`. */
   readonly env?: { readonly [name: string]: string } | undefined
   /**

@@ -132,7 +132,7 @@ export const make = (
         const inForce = InForce.make({
           agentSessionId: spec.agentSessionId,
           runId: () => runId,
-          base: { model: spec.model, permissionMode: spec.permissionMode },
+          base: { model: spec.options?.model, permissionMode: spec.options?.permissionMode },
           settings: spec.settings ?? AgentSettings.none
         })
         for (const payload of spec.unanswered ?? []) {
@@ -291,9 +291,8 @@ export const make = (
             const agent = yield* driver
               .connect({
                 ...spec,
-                model,
-                permissionMode,
-                mayBypass: spec.permissionMode === BYPASS,
+                options: { ...spec.options, model, permissionMode },
+                mayBypass: spec.options?.permissionMode === BYPASS,
                 runId,
                 resume,
                 resumeInterrupted: resume && again && tired.length === 0

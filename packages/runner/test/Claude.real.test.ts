@@ -18,6 +18,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { type AgentSession, AgentSessions } from "../src/Agent.ts"
@@ -434,13 +435,13 @@ describe.runIf(wanted)("the real Claude CLI", () => {
               maxTurns: 3,
               appendSystemPrompt: "--not-a-flag",
               allowedTools: ["Bash(touch:*)"],
-              mcpServers: {
+              mcpServers: Redacted.make({
                 probe: {
                   command: process.execPath,
                   args: [server, join(root, "seen.json")],
                   env: { PROBE_SECRET: secret }
                 }
-              }
+              })
             }
           })
           expect((yield* runner.ended(first.id)).result).toBe("the first word")
@@ -564,7 +565,7 @@ describe.runIf(wanted)("the real Claude CLI", () => {
             Talk.spec({
               cwd: checkout,
               agent: "claude",
-              permissionMode: "bypassPermissions",
+              options: { permissionMode: "bypassPermissions" },
               env: { IS_SANDBOX: "1" }
             })
           )

@@ -85,7 +85,9 @@ describe("what a person set", () => {
       Effect.gen(function* () {
         const cwd = yield* Scripted.directory
         const sessions = yield* AgentSessions
-        const session = yield* sessions.open(Talk.spec({ cwd, permissionMode: "bypassPermissions" }))
+        const session = yield* sessions.open(
+          Talk.spec({ cwd, options: { permissionMode: "bypassPermissions" } })
+        )
         const talk = yield* Talk.listen(session)
         for (const mode of ["plan", "bypassPermissions"]) {
           const request = Talk.request({ subtype: "set_permission_mode", mode })

@@ -21,11 +21,11 @@ import * as Environment from "../Environment.ts"
 import * as AgentProcess from "../Process/AgentProcess.ts"
 import * as Command from "./Command.ts"
 import * as JsonRpc from "./JsonRpc.ts"
-import * as McpServers from "./McpServers.ts"
 import * as Record from "./Record.ts"
 import * as Services from "./Services.ts"
 import * as Session from "./Session.ts"
 import * as Settings from "./Settings.ts"
+import * as Surroundings from "./Surroundings.ts"
 import * as Terminal from "./Terminal.ts"
 
 /** What comes before the command in an agent's name. */
@@ -134,10 +134,7 @@ const connect = (
     const peer = JsonRpc.make(agent)
     const out = yield* outbox
     const terminals = yield* Terminal.make(cwd, env)
-    const servers = [
-      ...(options.mcpServers ?? []),
-      ...McpServers.ofOptions(spec.options?.mcpServers ?? {}, spec)
-    ]
+    const servers = [...(options.mcpServers ?? []), ...Surroundings.mcpServers(spec)]
     const session = yield* Session.make({
       sessionId: spec.agentSessionId,
       run: spec.runId,
@@ -199,18 +196,10 @@ const connect = (
       )
     }
     const told = agentOf(hello, command.program)
-    const mcpServers = McpServers.usable(servers, told.capabilities)
     const abilities = Read.object(told.capabilities["sessionCapabilities"])
     const can = (ability: string): boolean =>
       typeof abilities[ability] === "object" && abilities[ability] !== null
-    const directories = spec.options?.additionalDirectories ?? []
-    const surroundings = {
-      cwd,
-      mcpServers,
-      ...(directories.length > 0 && can("additionalDirectories")
-        ? { additionalDirectories: directories }
-        : {})
-    }
+    const { params: surroundings, warnings } = Surroundings.make(told, can, { ...spec, cwd }, servers)
 
     /** Opens a session; the session takes over within the reading fiber, before any update that follows the reply. */
     const open = (method: string, params: JsonObject, known: string | undefined) =>
@@ -305,24 +294,14 @@ const connect = (
         "warning"
       )
     }
-    const unused = servers.filter((server) => !mcpServers.includes(server))
-    if (unused.length > 0) {
-      yield* session.notice(
-        `${told.name} cannot use these MCP servers: ${unused.map(({ name }) => name).join(", ")}`,
-        "warning"
-      )
-    }
-    const choices = [
-      ...(spec.model === undefined ? [] : [{ asked: spec.model, choose: Settings.setModel }]),
-      ...(spec.permissionMode === undefined ? [] : [{ asked: spec.permissionMode, choose: Settings.setMode }])
-    ]
-    for (const [at, { asked, choose }] of choices.entries()) {
+    for (const warning of warnings) yield* session.notice(warning, "warning")
+    const choices = Settings.chosen(spec.options ?? {})
+    for (const [at, choose] of choices.entries()) {
       // What is set half is no state to be told of.
       const told = at === choices.length - 1
-      const done = yield* bounded(
-        "the choice of model or mode",
-        session.set((settings) => choose(settings, asked), told)
-      ).pipe(Effect.catchTag("ProcessGone", () => endedAtOnce))
+      const done = yield* bounded("the choice of a setting", session.set(choose, told)).pipe(
+        Effect.catchTag("ProcessGone", () => endedAtOnce)
+      )
       if (Either.isLeft(done)) yield* session.notice(done.left, "warning")
     }
 

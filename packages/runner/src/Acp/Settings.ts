@@ -5,6 +5,8 @@
 import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Read from "@causeway/transcript/Read"
 import * as Either from "effect/Either"
+import * as Redacted from "effect/Redacted"
+import type { AgentOptions } from "../AgentOptions.ts"
 
 export interface Choice {
   readonly value: string
@@ -130,4 +132,21 @@ export const setOption = (
       : Either.left(`option ${configId} is either true or false`)
   }
   return select(option, `option ${configId}`, typeof value === "string" ? value : String(value))
+}
+
+/** A change that is asked for, judged by the settings that hold when its turn comes. */
+export type Choose = (settings: Settings) => Either.Either<Change, string>
+
+/** The changes that the options of a session ask for, in order. */
+export const chosen = (options: AgentOptions): ReadonlyArray<Choose> => {
+  const { model, permissionMode, settings } = options
+  return [
+    ...(model === undefined ? [] : [(settings: Settings) => setModel(settings, model)]),
+    ...(permissionMode === undefined ? [] : [(settings: Settings) => setMode(settings, permissionMode)]),
+    ...Object.entries(settings === undefined ? {} : Redacted.value(settings)).map(
+      ([id, value]): Choose =>
+        (settings) =>
+          setOption(settings, id, value)
+    )
+  ]
 }

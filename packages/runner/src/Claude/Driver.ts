@@ -3,19 +3,17 @@
  * the published program, which is never a dependency.
  */
 import { randomUUID } from "node:crypto"
-import { existsSync, readdirSync, realpathSync } from "node:fs"
-import { mkdir, writeFile } from "node:fs/promises"
+import { readdirSync, realpathSync } from "node:fs"
 import { homedir } from "node:os"
 import { join } from "node:path"
 import * as ClaudeRecord from "@causeway/transcript/ClaudeRecord"
-import type { Repairs } from "@causeway/transcript/Repairs"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type AgentSessionSpec, AgentUnavailable } from "../Agent.ts"
+import * as AgentRecord from "../AgentRecord.ts"
 import type { Connection, ConnectSpec, Driver, DriverLine } from "../Driver.ts"
 import * as Environment from "../Environment.ts"
 import type { Grace } from "../Process/AgentProcess.ts"
@@ -26,8 +24,6 @@ export interface ClaudeOptions extends Environment.HostOptions {
   /** The program: a path, or a name that is looked up on the path. */
   readonly command: string
   readonly grace?: Grace | undefined
-  /** Added to the flags of every start (`--mcp-config`, `--settings`, …). */
-  readonly flags?: ReadonlyArray<string> | undefined
 }
 
 const realPath = (path: string): string => {
@@ -79,24 +75,14 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
       flags: ReadonlyArray<string>
     ): Effect.Effect<Connection, AgentUnavailable, Scope.Scope> =>
       Effect.flatMap(Flags.ofSpec(spec), (own) => {
-        // What is on disk decides: `--session-id` refuses a conversation that exists, `--resume` one that does not.
-        const exists = (agentSessionId: string) =>
-          existsSync(recordPath({ ...spec, agentSessionId }, options.environment))
-        const resumed = exists(spec.agentSessionId)
-        const fork = !resumed && spec.forkOf !== undefined && exists(spec.forkOf) ? spec.forkOf : undefined
+        const { args, resumed } = AgentRecord.flags(spec, (agentSessionId) =>
+          recordPath({ ...spec, agentSessionId }, options.environment)
+        )
         return StreamJson.connect(
           {
             agent: spec.agent,
             command: options.command,
-            args: [
-              ...Flags.always,
-              ...(fork === undefined ? [] : ["--resume", fork, "--fork-session"]),
-              resumed ? "--resume" : "--session-id",
-              spec.agentSessionId,
-              ...own,
-              ...flags,
-              ...(options.flags ?? [])
-            ],
+            args: [...Flags.always, ...args, ...own, ...flags],
             cwd: spec.cwd,
             env: Environment.forAgent(options, spec, {
               CLAUDE_CODE_SDK_READS_SESSION_STATE: "1",
@@ -105,7 +91,7 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
             }),
             grace: options.grace
           },
-          { runId: spec.runId, resumed: resumed || fork !== undefined }
+          { runId: spec.runId, resumed }
         )
       }).pipe(
         Effect.mapError((cause) =>
@@ -133,30 +119,14 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
 
     const adopt: Driver["adopt"] = (spec, entries) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.tryPromise({
-          try: async () => {
-            const path = recordPath(spec, options.environment)
-            if (existsSync(path)) return Option.none<Repairs>()
-            const { lines, repairs } = ClaudeRecord.convert(entries, {
-              agentSessionId: spec.agentSessionId,
-              directory: realPath(spec.cwd),
-              now: new Date(now).toISOString(),
-              uuid: randomUUID
-            })
-            await mkdir(join(path, ".."), { recursive: true, mode: 0o700 })
-            await writeFile(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""), {
-              mode: 0o600,
-              flag: "wx"
-            })
-            return Option.some(repairs)
-          },
-          catch: (cause) =>
-            new AgentUnavailable({
-              agent: spec.agent,
-              reason: "Unknown",
-              detail: `cannot write its record: ${cause instanceof Error ? cause.message : String(cause)}`
-            })
-        })
+        AgentRecord.write(spec.agent, recordPath(spec, options.environment), () =>
+          ClaudeRecord.convert(entries, {
+            agentSessionId: spec.agentSessionId,
+            directory: realPath(spec.cwd),
+            now: new Date(now).toISOString(),
+            uuid: randomUUID
+          })
+        )
       )
 
     return { connect, adopt }

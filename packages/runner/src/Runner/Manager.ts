@@ -176,10 +176,12 @@ export const make = (
             agentSessionId: run.agentSessionId,
             resume: recovered !== undefined,
             forkOf,
-            model: run.model ?? undefined,
-            permissionMode: run.permissionMode ?? undefined,
+            options: {
+              ...run.options,
+              model: run.model ?? undefined,
+              permissionMode: run.permissionMode ?? undefined
+            },
             settings: (yield* require(store, run.id)).row.chosen,
-            options: run.options ?? undefined,
             unanswered: recovered?.unanswered
           })
           mine.session = session

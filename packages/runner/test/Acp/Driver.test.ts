@@ -23,6 +23,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Driver from "../../src/Acp/Driver.ts"
@@ -371,7 +372,7 @@ describe("a conversation with an ACP agent", () => {
 
   it.scopedLive("modes and models are set by what the agent offers", () =>
     Effect.gen(function* () {
-      const agent = yield* start(yield* directory, "", { model: "Big", permissionMode: "yolo" })
+      const agent = yield* start(yield* directory, "", { options: { model: "Big", permissionMode: "yolo" } })
       yield* agent.next("system", (json) => json["subtype"] === "notification")
       yield* agent.ask("p1", "x")
       expect(row(agent.lines)).toMatchObject({ model: "big", permissionMode: "code" })
@@ -441,15 +442,15 @@ describe("an agent built on the protocol's SDK, which checks what it is sent", (
         }).connect({
           ...spec(root),
           agent: `acp:"${process.execPath}" "${sdkAgent}"`,
-          model: "big",
-          permissionMode: "b",
           options: {
+            model: "big",
+            permissionMode: "b",
             additionalDirectories: ["/tmp"],
-            mcpServers: {
+            mcpServers: Redacted.make({
               mine: { command: "/bin/true", env: { KEY: "secret-3" } },
               remote: { type: "http", url: "http://127.0.0.1/", headers: { authorization: "secret-4" } },
               neither: { what: 1 }
-            }
+            })
           }
         }),
         converse

@@ -6,6 +6,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import { type AgentSessionSpec, AgentSessions } from "../../src/Agent.ts"
 import * as Sessions from "../../src/AgentSessions.ts"
 import * as Drivers from "../../src/Drivers.ts"
@@ -14,8 +15,12 @@ import * as Talk from "../support/Talk.ts"
 
 /** Notes how it was started, answers `initialize`, and stays. */
 const obedient = `
-  const { appendFileSync } = require("node:fs")
-  appendFileSync(process.env.NOTES, JSON.stringify({ args: process.argv.slice(2), env: process.env }) + "\\n")
+  const { appendFileSync, readFileSync, statSync } = require("node:fs")
+  const args = process.argv.slice(2)
+  const given = args.map((each) => each.split("=")).filter(([name]) => /-file$|^--settings$|^--mcp-config$/.test(name))
+  const files = Object.fromEntries(given.map(([name, path]) => [name, readFileSync(path, "utf8")]))
+  const modes = given.map(([, path]) => statSync(path).mode & 0o777)
+  appendFileSync(process.env.NOTES, JSON.stringify({ args, env: process.env, files, modes }) + "\\n")
   let text = ""
   process.stdin.on("data", (data) => {
     text += data
@@ -56,7 +61,12 @@ const machine = (script: string) =>
         sessions.open(Talk.spec({ cwd, agent: "claude", ...more }))
       ).pipe(Effect.provide(layer))
     const notes = Effect.sync(
-      (): ReadonlyArray<{ readonly args: ReadonlyArray<string>; readonly env: Payload.JsonObject }> =>
+      (): ReadonlyArray<{
+        readonly args: ReadonlyArray<string>
+        readonly env: Payload.JsonObject
+        readonly files: { readonly [flag: string]: string }
+        readonly modes: ReadonlyArray<number>
+      }> =>
         existsSync(environment.NOTES)
           ? readFileSync(environment.NOTES, "utf8")
               .trim()
@@ -72,14 +82,18 @@ describe("the Claude driver", () => {
     Effect.gen(function* () {
       const { notes, open } = yield* machine(obedient)
       yield* open({
-        model: "--dangerously-skip-permissions",
-        permissionMode: "plan",
         agentSessionId: "11111111-1111-4111-8111-111111111111",
         options: {
+          model: "--dangerously-skip-permissions",
+          permissionMode: "plan",
           maxTurns: 2,
           systemPrompt: "-p",
+          appendSystemPrompt: "be brief",
           allowedTools: ["Read", "Bash(git log:*)"],
-          additionalDirectories: ["/a", "/b"]
+          disallowedTools: ["WebFetch"],
+          additionalDirectories: ["/a", "/b"],
+          mcpServers: Redacted.make({ one: { command: "probe", env: { KEY: "hidden" } } }),
+          settings: Redacted.make({ apiKeyHelper: "hidden" })
         },
         env: { MINE: "1" }
       })
@@ -89,8 +103,8 @@ describe("the Claude driver", () => {
           "--model=--dangerously-skip-permissions",
           "--permission-mode=plan",
           "--max-turns=2",
-          "--system-prompt=-p",
           "--allowedTools=Read,Bash(git log:*)",
+          "--disallowedTools=WebFetch",
           "--add-dir=/a",
           "--add-dir=/b",
           "--session-mirror"
@@ -98,6 +112,15 @@ describe("the Claude driver", () => {
       )
       expect(first?.args.join(" ")).toContain("--session-id 11111111-1111-4111-8111-111111111111")
       expect(first?.args).not.toContain("--dangerously-skip-permissions")
+      expect(first?.files["--system-prompt-file"]).toBe("-p")
+      expect(first?.files["--append-system-prompt-file"]).toBe("be brief")
+      expect(JSON.parse(first?.files["--settings"] ?? "")).toEqual({ apiKeyHelper: "hidden" })
+      expect(JSON.parse(first?.files["--mcp-config"] ?? "")).toMatchObject({
+        mcpServers: { one: { command: "probe", env: { KEY: "hidden", CAUSEWAY_RUN_ID: expect.any(String) } } }
+      })
+      // Neither prompts nor secrets are seen in a list of processes, nor by other users.
+      expect(first?.args.join(" ")).not.toMatch(/hidden|be brief/)
+      expect(first?.modes).toEqual([0o600, 0o600, 0o600, 0o600])
       expect(first?.env).toMatchObject({ MINE: "1", CAUSEWAY_HUB_URL: "http://127.0.0.1:1" })
       expect(first?.env).not.toHaveProperty("CAUSEWAY_TOKEN")
       expect(first?.env).not.toHaveProperty("CLAUDE_CODE_RESUME_INTERRUPTED_TURN")
