@@ -180,13 +180,6 @@ type Waiting =
   | { readonly _tag: "Durable"; readonly count: number }
   | { readonly _tag: "Ephemeral"; readonly text: string }
 
-const forAgent: ReadonlySet<string> = new Set([
-  "user",
-  "control_request",
-  "control_response",
-  "control_cancel_request"
-])
-
 /** The change that archives a session; the lease would tell of it later. */
 const isArchiving = ({ json, type }: Payload.Payload): boolean =>
   type === "session_update" && json["archived"] === true
@@ -457,7 +450,7 @@ export const make = (
         yield* touch
         const fresh = yield* insist(journal.receive(sessionId, events))
         yield* Metric.incrementBy(Metrics.clientEvents, fresh.length)
-        const [others, given] = Array.partition(fresh, ({ type }) => forAgent.has(type))
+        const [others, given] = Array.partition(fresh, Payload.isForWorker)
         if (others.length > 0) {
           yield* insist(
             journal.record(

@@ -87,14 +87,16 @@ export const make = (json: JsonObject & { readonly type: string; readonly uuid?:
   uuid: json.uuid === undefined ? undefined : EventUuid.make(json.uuid)
 })
 
+const controlTypes = ["control_request", "control_response", "control_cancel_request"] as const
+
 /** Messages by which the two sides steer each other; in the log, never in the transcript. */
 export const isControl = (payload: Pick<Payload, "type">): boolean =>
-  payload.type === "control_request" ||
-  payload.type === "control_response" ||
-  payload.type === "control_cancel_request"
+  (controlTypes as ReadonlyArray<string>).includes(payload.type)
 
-/** Whether an event of source client is carried to the worker: messages and control; not what only the hub reads. */
-export const isForWorker = (payload: Payload): boolean => payload.type === "user" || isControl(payload)
+/** Types of the events of source client that are carried to the worker; the others only the hub reads. */
+export const workerTypes: ReadonlyArray<string> = ["user", ...controlTypes]
+
+export const isForWorker = (payload: Pick<Payload, "type">): boolean => workerTypes.includes(payload.type)
 
 /** Types of an agent's output stream that report progress or state rather than conversation. */
 const streamTypes: ReadonlySet<string> = new Set([

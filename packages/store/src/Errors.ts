@@ -27,6 +27,22 @@ export class EnvironmentUnknown extends Data.TaggedError("EnvironmentUnknown")<{
   }
 }
 
+/** The environment was archived: it takes no work any more. */
+export class EnvironmentArchived extends Data.TaggedError("EnvironmentArchived")<{
+  readonly environmentId: string
+}> {
+  override get message(): string {
+    return `environment ${this.environmentId} is archived`
+  }
+}
+
+/** The cursor was not made here. */
+export class CursorInvalid extends Data.TaggedError("CursorInvalid")<{ readonly cursor: string }> {
+  override get message(): string {
+    return "this cursor was not made by this hub"
+  }
+}
+
 /** The writer's `Last-Uuid` is not the head of the chain. `head`: the last transcript entry of source worker, if any. */
 export class HeadMoved extends Data.TaggedError("HeadMoved")<{ readonly head: string | undefined }> {
   override get message(): string {

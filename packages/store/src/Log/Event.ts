@@ -1,5 +1,6 @@
 /** An event as it stands in the log, and the conditions by which events are chosen. */
 import type { DeliveryState, Source } from "@causeway/protocol/Event"
+import * as Payload from "@causeway/protocol/Payload"
 
 /** Times are milliseconds since the epoch. */
 export interface StoredEvent {
@@ -48,7 +49,7 @@ export const toEvent = (row: EventColumns): StoredEvent => ({
 /** It was not taken back before an agent had it. */
 export const NOT_WITHDRAWN = "(delivery IS NULL OR delivery <> 'withdrawn')"
 
-const FOR_WORKER = `source = 'client' AND type IN ('user', 'control_request', 'control_response', 'control_cancel_request')
+const FOR_WORKER = `source = 'client' AND type IN (${Payload.workerTypes.map((type) => `'${type}'`).join(", ")})
   AND ${NOT_WITHDRAWN}`
 const UNPROCESSED = "(delivery IS NULL OR delivery <> 'processed')"
 const PROMPT = "source = 'client' AND type = 'user'"

@@ -1,21 +1,36 @@
-/** Opaque cursors of lists that are ordered by creation, newest first: base64url of `<created_at>:<id>`. */
+/** Lists ordered by creation, newest first, a page at a time. A cursor is base64url of `<created_at>:<id>`. */
 
-import * as Either from "effect/Either"
+import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
+import { CursorInvalid } from "../Errors.ts"
 
 export interface Position {
   readonly createdAt: number
   readonly id: string
 }
 
-export const encode = (position: Position): string =>
+const encode = (position: Position): string =>
   Encoding.encodeBase64Url(`${position.createdAt}:${position.id}`)
 
-/** `undefined`: this hub did not make it. */
-export const decode = (cursor: string): Position | undefined => {
-  const text = Encoding.decodeBase64UrlString(cursor)
-  if (Either.isLeft(text)) return undefined
-  const parts = /^(\d{1,15}):([A-Za-z0-9_-]{1,128})$/.exec(text.right)
-  const [, createdAt, id] = parts ?? []
-  return createdAt === undefined || id === undefined ? undefined : { createdAt: Number(createdAt), id }
+/** The position that a page begins after, where a cursor says one. */
+export const decode = (cursor: string | undefined): Effect.Effect<Position | undefined, CursorInvalid> => {
+  if (cursor === undefined) return Effect.succeed(undefined)
+  return Effect.mapBoth(Encoding.decodeBase64UrlString(cursor), {
+    onFailure: () => new CursorInvalid({ cursor }),
+    onSuccess: (text) => /^(\d{1,15}):([A-Za-z0-9_-]{1,128})$/.exec(text)
+  }).pipe(
+    Effect.flatMap((parts) => {
+      const [, createdAt, id] = parts ?? []
+      return createdAt === undefined || id === undefined
+        ? new CursorInvalid({ cursor })
+        : Effect.succeed({ createdAt: Number(createdAt), id })
+    })
+  )
+}
+
+/** One page of what a query for `limit + 1` rows has found. `next`: the cursor of the following page. */
+export const page = <A extends Position>(found: ReadonlyArray<A>, limit: number) => {
+  const items = found.slice(0, limit)
+  const last = items.at(-1)
+  return { items, next: found.length > limit && last !== undefined ? encode(last) : undefined }
 }
