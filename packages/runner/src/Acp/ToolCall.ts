@@ -86,6 +86,9 @@ export const diffs = (call: ToolCall): ReadonlyArray<Diff> =>
       : []
   })
 
+const shown = (changes: ReadonlyArray<Diff>) =>
+  changes.map(({ path, oldText, newText }) => ({ path, old_text: oldText, new_text: newText }))
+
 /** The tool's own name, where an agent tells it beside the description. */
 const nameOf = (json: JsonObject): string | null =>
   Read.name(json["name"]) ?? Read.name(Read.object(Read.object(json["_meta"])["claudeCode"])["toolName"])
@@ -172,10 +175,7 @@ export const input = (call: ToolCall): JsonObject => {
       : single
         ? { old_string: diff.oldText, new_string: diff.newText }
         : {}),
-    diffs:
-      changes.length > 1
-        ? changes.map(({ path, oldText, newText }) => ({ path, old_text: oldText, new_text: newText }))
-        : undefined,
+    diffs: changes.length > 1 ? shown(changes) : undefined,
     // What the agent's own input says the description need not repeat.
     locations: call.locations.length > 1 || (bare && place?.line != null) ? call.locations : undefined,
     title: bare && call.title !== "" ? call.title : undefined
@@ -216,6 +216,10 @@ export const block = (value: unknown): JsonObject => {
       return { type: "text", text: `[${Read.name(json["type"], 64) ?? "unknown"}]` }
   }
 }
+
+/** The text of blocks, a line each. */
+export const textOf = (blocks: ReadonlyArray<JsonObject>): string =>
+  blocks.map((each) => Read.string(each["text"]) ?? "").join("\n")
 
 const rawText = (raw: unknown): string | null => {
   if (raw === undefined || raw === null) return null
@@ -262,11 +266,7 @@ export const resultDetail = (call: ToolCall, content: ReadonlyArray<JsonObject>)
     title: call.title,
     status: call.status,
     ...(call.locations.length > 0 ? { locations: call.locations } : {}),
-    ...(changes.length > 0
-      ? {
-          diffs: changes.map(({ path, oldText, newText }) => ({ path, old_text: oldText, new_text: newText }))
-        }
-      : {}),
+    ...(changes.length > 0 ? { diffs: shown(changes) } : {}),
     ...(call.said === null || call.said.input === Read.digest(input(call)) ? {} : { input: input(call) }),
     ...(isShown ? {} : { raw_output: raw })
   }
