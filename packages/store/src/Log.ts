@@ -24,12 +24,9 @@ export type { StoredEvent } from "./Log/Event.ts"
 export type { EventQuery } from "./Log/Read.ts"
 export type { AppendError, Appended, AppendRequest, Guard, SessionKey } from "./Log/Request.ts"
 
-export interface ReadOptions extends SessionKey {
-  /** Events after this sequence number; 0 for all. */
+export interface ReadOptions extends SessionKey, Read.EventQuery {
   readonly after: number
   readonly limit: number
-  /** See `selections` in `Log/Event.ts`; default `all`. */
-  readonly select?: "all" | "worker" | "unprocessed" | "transcript"
 }
 
 export class Log extends Context.Tag("@causeway/store/Log")<

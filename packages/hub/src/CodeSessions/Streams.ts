@@ -13,6 +13,7 @@ import {
 } from "@causeway/protocol/http/CodeSessions"
 import * as WireError from "@causeway/protocol/WireError"
 import { Bus, type Subscription } from "@causeway/store/Bus"
+import type { SessionUnknown, StoreUnavailable } from "@causeway/store/Errors"
 import { Log, type SessionKey, type StoredEvent } from "@causeway/store/Log"
 import { Sessions } from "@causeway/store/Sessions"
 import * as Duration from "effect/Duration"
@@ -22,6 +23,7 @@ import { Config } from "../Config.ts"
 import { wired } from "../Failure.ts"
 import * as HotRoutes from "../HotRoutes.ts"
 import * as Caller from "../Http/Caller.ts"
+import * as Follow from "../Log/Follow.ts"
 import { NodeServer } from "../Server.ts"
 import * as EventStream from "../Streams/EventStream.ts"
 import * as Frames from "./Frames.ts"
@@ -114,36 +116,37 @@ export const routes = Effect.gen(function* () {
     from: number | undefined,
     subscription: Subscription,
     writer: EventStream.Writer
-  ) =>
-    Effect.gen(function* () {
+  ) => {
+    const write = (events: ReadonlyArray<StoredEvent>) =>
+      writer.write(events.map((event) => EventStream.frame(Frames.stored(event))).join(""))
+    let told = false
+    // What people change of a session is not the worker's business, but for its end: nothing comes after it.
+    const farewell = (after: number) =>
+      Effect.gen(function* () {
+        told = true
+        const [last] = yield* log.read({ ...key, after, limit: 1 })
+        if (last?.type === "session_update") yield* write([last])
+      })
+    return Follow.follow<true, SessionUnknown | StoreUnavailable>(log, {
+      key,
       // A worker that names no position gets what no worker has answered yet; nothing is done twice.
-      const select = from === undefined ? "unprocessed" : "worker"
-      let after = from ?? 0
-      let told = false
-      // Read before the events: whatever came before an archiving is written before it.
-      let session = yield* sessions.get(key)
-      for (;;) {
-        const events: ReadonlyArray<StoredEvent> = yield* log.read({
-          ...key,
-          after,
-          limit: Viewing.PAGE,
-          select
-        })
-        if (events.length > 0)
-          yield* writer.write(events.map((event) => EventStream.frame(Frames.stored(event))).join(""))
-        after = events.at(-1)?.seq ?? after
-        if (events.length === Viewing.PAGE) continue
-        // What people change of a session is not the worker's business, but for its end: nothing comes after it.
-        if (session.archivedAt !== undefined && !told) {
-          told = true
-          const [last] = yield* log.read({ ...key, after: Math.max(after, session.lastSeq - 1), limit: 1 })
-          if (last?.type === "session_update") yield* writer.write(EventStream.frame(Frames.stored(last)))
-        }
-        yield* subscription.take
-        session = yield* sessions.get(key)
-        if (key.tokenEpoch !== undefined && session.tokenEpoch > key.tokenEpoch) return
-      }
+      select: from === undefined ? "unprocessed" : "worker",
+      limit: Viewing.PAGE,
+      from: { seq: from ?? 0, delivery: 0 },
+      wakes: subscription,
+      look: Effect.map(sessions.get(key), ({ archivedAt, lastSeq, tokenEpoch }) =>
+        key.tokenEpoch !== undefined && tokenEpoch > key.tokenEpoch
+          ? { ended: true }
+          : {
+              caughtUp: ({ seq }) =>
+                archivedAt === undefined || told
+                  ? Effect.succeed(undefined)
+                  : Effect.as(farewell(Math.max(seq, lastSeq - 1)), undefined)
+            }
+      ),
+      sink: ({ events }) => write(events)
     })
+  }
 
   const worker = HotRoutes.route("GET", "/v1/code/sessions/:id/worker/events/stream", (request) =>
     Effect.gen(function* () {

@@ -7,9 +7,10 @@
  */
 import type { Subscription } from "@causeway/store/Bus"
 import type { SessionUnknown, StoreUnavailable } from "@causeway/store/Errors"
-import { type DeliveryChange, Log, type SessionKey, type StoredEvent } from "@causeway/store/Log"
+import { Log, type SessionKey } from "@causeway/store/Log"
 import { Sessions } from "@causeway/store/Sessions"
 import * as Effect from "effect/Effect"
+import * as Follow from "../Log/Follow.ts"
 import type { Frame } from "../Streams/EventStream.ts"
 import * as Frames from "./Frames.ts"
 
@@ -34,6 +35,22 @@ export interface Viewer {
   readonly write: (frames: ReadonlyArray<Frame>) => Effect.Effect<void>
 }
 
+/** `own`: the viewer wants `session_update` events; of those that it does not want, only the position is told. */
+const framesOf = ({ after, deliveries, events }: Follow.Page, own: boolean): ReadonlyArray<Frame> => {
+  const newest = new Map(deliveries.map((change) => [change.seq, change] as const))
+  const frames = deliveries
+    .filter(({ seq }) => seq <= after.seq)
+    .map((change) => Frames.delivery(change.uuid, change.delivery, change.deliveredAt, own))
+  if (events[0] !== undefined && events[0].seq > after.seq + 1) frames.push(Frames.truncated)
+  for (const event of events) {
+    frames.push(own || event.type !== "session_update" ? Frames.stored(event) : Frames.position(event.seq))
+    const { delivery, deliveredAt } = newest.get(event.seq) ?? event
+    if (delivery !== undefined && deliveredAt !== undefined)
+      frames.push(Frames.delivery(event.uuid, delivery, deliveredAt, own))
+  }
+  return frames
+}
+
 export const make = Effect.gen(function* () {
   const log = yield* Log
   const sessions = yield* Sessions
@@ -49,61 +66,29 @@ export const make = Effect.gen(function* () {
     })
 
   /** Serves a viewer until its end, and answers why it ended. */
-  const follow = (viewer: Viewer): Effect.Effect<"until" | "archived", SessionUnknown | StoreUnavailable> =>
-    Effect.gen(function* () {
-      const { key, subscription } = viewer
-      const until = viewer.until ?? Number.MAX_SAFE_INTEGER
-      let after = viewer.after
-      let told = yield* deliveryCursor(key, after)
-      while (after < until) {
-        // Looked at before the log is read: what it then has is all there will be.
-        const archived = viewer.untilArchived && (yield* sessions.get(key)).archivedAt !== undefined
-        for (;;) {
-          const events: ReadonlyArray<StoredEvent> = yield* log.read({ ...key, after, limit: PAGE })
-          const changes: ReadonlyArray<DeliveryChange> = yield* log.deliveries({
-            ...key,
-            after: told,
-            limit: PAGE
-          })
-          const newest = new Map(changes.map((change) => [change.seq, change] as const))
-          const frames: Array<Frame> = []
-          for (const change of changes) {
-            if (change.seq <= after) {
-              frames.push(
-                Frames.delivery(change.uuid, change.delivery, change.deliveredAt, viewer.updates !== false)
-              )
-            }
-          }
-          if (events[0] !== undefined && events[0].seq > after + 1) frames.push(Frames.truncated)
-          for (const event of events) {
-            if (event.seq > until) break
-            frames.push(
-              viewer.updates === false && event.type === "session_update"
-                ? Frames.position(event.seq)
-                : Frames.stored(event)
-            )
-            const change = newest.get(event.seq)
-            const state = change?.delivery ?? event.delivery
-            const at = change?.deliveredAt ?? event.deliveredAt
-            if (state !== undefined && at !== undefined)
-              frames.push(Frames.delivery(event.uuid, state, at, viewer.updates !== false))
-          }
-          if (frames.length > 0) yield* viewer.write(frames)
-          after = events.at(-1)?.seq ?? after
-          told = changes.at(-1)?.no ?? told
-          if (after >= until) return "until"
-          if (events.length < PAGE && changes.length < PAGE) break
-        }
-        if (archived) return "archived"
-        for (let changed = false; !changed; ) {
-          const signal = yield* subscription.take
-          if (signal.ephemerals.length > 0 && viewer.progress !== false)
-            yield* viewer.write(signal.ephemerals.map(Frames.ephemeral))
-          changed = signal.changed
-        }
-      }
-      return "until"
+  const follow = Effect.fn("Viewing.follow")(function* (viewer: Viewer) {
+    const { after, key, until = Number.MAX_SAFE_INTEGER } = viewer
+    const own = viewer.updates !== false
+    return yield* Follow.follow<"until" | "archived", SessionUnknown | StoreUnavailable>(log, {
+      key,
+      deliveries: true,
+      until,
+      limit: PAGE,
+      from: { seq: after, delivery: yield* deliveryCursor(key, after) },
+      wakes: viewer.subscription,
+      look: Effect.map(
+        viewer.untilArchived
+          ? Effect.map(sessions.get(key), ({ archivedAt }) => archivedAt !== undefined)
+          : Effect.succeed(false),
+        (archived) => ({
+          caughtUp: ({ seq }) => Effect.succeed(seq >= until ? "until" : archived ? "archived" : undefined)
+        })
+      ),
+      sink: (page) => viewer.write(framesOf(page, own)),
+      ephemerals:
+        viewer.progress === false ? undefined : (messages) => viewer.write(messages.map(Frames.ephemeral))
     })
+  })
 
   return { follow }
 })
