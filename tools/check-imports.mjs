@@ -21,10 +21,7 @@ const allowed = {
 }
 
 /** Circles of types that are still to be untied: one `a <-> b` a line, sorted. */
-const knownCircles = [
-  "packages/runner/src/Runner.ts <-> packages/runner/src/Runner/Manager.ts",
-  "packages/store/src/Sessions.ts <-> packages/store/src/internal/sessionColumns.ts"
-]
+const knownCircles = ["packages/runner/src/Runner.ts <-> packages/runner/src/Runner/Manager.ts"]
 
 const importPattern =
   /(?:^|\n)\s*(?:import|export)\s[^"']*?from\s+["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s+["']([^"']+)["']/g

@@ -5,9 +5,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { StoreUnavailable } from "./Errors.ts"
-import { COLUMNS, type SessionColumns, toRecord } from "./internal/sessionColumns.ts"
 import { unavailable } from "./internal/unavailable.ts"
-import type { SessionRecord } from "./Sessions.ts"
+import { type Session, select } from "./Session/Record.ts"
 
 /** Totals over all sessions. Cost in US dollars; of sessions that told none, nothing is added. */
 export interface Totals {
@@ -36,7 +35,7 @@ export class Overview extends Context.Tag("@causeway/store/Overview")<
       readonly organizationId: OrganizationId
       readonly limit: number
     }) => Effect.Effect<
-      { readonly sessions: ReadonlyArray<SessionRecord>; readonly total: number },
+      { readonly sessions: ReadonlyArray<Session>; readonly total: number },
       StoreUnavailable
     >
     readonly totals: (organizationId: OrganizationId) => Effect.Effect<Totals, StoreUnavailable>
@@ -44,14 +43,22 @@ export class Overview extends Context.Tag("@causeway/store/Overview")<
     readonly dearest: (
       organizationId: OrganizationId,
       limit: number
-    ) => Effect.Effect<ReadonlyArray<SessionRecord>, StoreUnavailable>
+    ) => Effect.Effect<ReadonlyArray<Session>, StoreUnavailable>
     /** The sessions not archived with most tokens in their context. */
     readonly fullest: (
       organizationId: OrganizationId,
       limit: number
-    ) => Effect.Effect<ReadonlyArray<SessionRecord>, StoreUnavailable>
+    ) => Effect.Effect<ReadonlyArray<Session>, StoreUnavailable>
+    /** How many work items each environment holds, and how many wait for it. */
+    readonly heldWork: (
+      organizationId: OrganizationId,
+      nowMillis: number
+    ) => Effect.Effect<
+      ReadonlyMap<string, { readonly held: number; readonly queued: number }>,
+      StoreUnavailable
+    >
     /** Most recently updated first. */
-    readonly find: (wanted: Wanted) => Effect.Effect<ReadonlyArray<SessionRecord>, StoreUnavailable>
+    readonly find: (wanted: Wanted) => Effect.Effect<ReadonlyArray<Session>, StoreUnavailable>
   }
 >() {}
 
@@ -60,10 +67,7 @@ export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
   const records = (where: string, values: ReadonlyArray<string | number>) =>
-    Effect.map(
-      sql.unsafe<SessionColumns>(`SELECT ${COLUMNS} FROM sessions WHERE ${where}`, [...values]),
-      (rows) => rows.map(toRecord)
-    )
+    Effect.provideService(select(where, values), SqlClient.SqlClient, sql)
 
   const waiting = Effect.fn("Overview.waiting")(function* (options: {
     readonly organizationId: OrganizationId
@@ -114,6 +118,18 @@ export const make = Effect.gen(function* () {
       )
     }, unavailable)
 
+  const heldWork = Effect.fn("Overview.heldWork")(function* (
+    organizationId: OrganizationId,
+    nowMillis: number
+  ) {
+    const rows = yield* sql<{ readonly id: string; readonly held: number; readonly queued: number }>`
+      SELECT e.id, count(CASE WHEN w.state <> 'queued' AND w.lease_expires_at > ${nowMillis} THEN 1 END) AS held,
+        count(CASE WHEN w.state = 'queued' THEN 1 END) AS queued
+      FROM environments e JOIN work w ON w.environment_id = e.id AND w.state <> 'stopped'
+      WHERE e.organization_id = ${organizationId} GROUP BY e.id`
+    return new Map(rows.map(({ id, ...counts }) => [id, counts]))
+  }, unavailable)
+
   const find = Effect.fn("Overview.find")(function* (wanted: Wanted) {
     const { organizationId, archived, limit } = wanted
     const state = archived === undefined ? "" : `AND archived_at IS ${archived ? "NOT" : ""} NULL`
@@ -147,6 +163,7 @@ export const make = Effect.gen(function* () {
     totals,
     dearest: best("cost_usd", ""),
     fullest: best("context_tokens", "AND archived_at IS NULL"),
+    heldWork,
     find
   })
 })

@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import * as Bus from "../src/Bus.ts"
 import * as Log from "../src/Log.ts"
-import * as Sessions from "../src/Sessions.ts"
+import * as Sessions from "../src/Session.ts"
 import * as fixtures from "./fixtures.ts"
 
 const layer = () => Layer.mergeAll(Log.layer, Sessions.layer).pipe(Layer.provideMerge(fixtures.layer()))
@@ -644,7 +644,7 @@ describe("lists of sessions", () => {
             yield* TestClock.adjust(1)
             if (key !== undefined) yield* sessions.rename(key, `t${touch}`)
           }
-          const seen: Array<Sessions.SessionRecord> = []
+          const seen: Array<Sessions.Session> = []
           for (;;) {
             const last = seen.at(-1)
             const page = yield* sessions.list({

@@ -9,7 +9,7 @@ import * as Database from "../src/Database.ts"
 import * as Log from "../src/Log.ts"
 import * as Organizations from "../src/Organizations.ts"
 import * as Overview from "../src/Overview.ts"
-import * as Sessions from "../src/Sessions.ts"
+import * as Sessions from "../src/Session.ts"
 
 const layer = Layer.mergeAll(Overview.layer, Log.layer, Organizations.layer, Sessions.layer).pipe(
   Layer.provideMerge(Layer.merge(Bus.layer, Database.layerSqlite({ filename: ":memory:" })))

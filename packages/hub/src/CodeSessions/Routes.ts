@@ -21,7 +21,7 @@ import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
 import { Bus } from "@causeway/store/Bus"
 import { Log } from "@causeway/store/Log"
-import * as Store from "@causeway/store/Sessions"
+import * as Store from "@causeway/store/Session"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -103,7 +103,7 @@ export const routes = Effect.gen(function* () {
 
   // --- The worker's state ---
 
-  const showWorker = (record: Store.SessionRecord): HotRoutes.Reply =>
+  const showWorker = (record: Store.Session): HotRoutes.Reply =>
     HotRoutes.text(
       200,
       `{"session_id":"${idOf(record.session)}","worker_epoch":${record.workerEpoch},"worker_status":"${

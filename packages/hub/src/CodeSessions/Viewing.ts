@@ -8,7 +8,7 @@
 import type { Subscription } from "@causeway/store/Bus"
 import type { SessionUnknown, StoreUnavailable } from "@causeway/store/Errors"
 import { Log, type SessionKey } from "@causeway/store/Log"
-import { Sessions } from "@causeway/store/Sessions"
+import { Sessions } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
 import * as Follow from "../Log/Follow.ts"
 import type { Frame } from "../Streams/EventStream.ts"

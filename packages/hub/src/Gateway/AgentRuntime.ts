@@ -1,5 +1,5 @@
 /** Which agent a session has, and which of the gateway's settings that agent acts on. Source: spec 2 §2 (`sessions.patch`). */
-import type { GatewayRecord } from "@causeway/store/GatewaySessions"
+import type { Session } from "@causeway/store/Session"
 import { type JsonObject, object, string } from "@causeway/transcript/Read"
 import type { GatewayConfig } from "./Config.ts"
 
@@ -16,7 +16,7 @@ export interface AgentRuntime {
 /** Nobody has chosen yet. */
 export const unassigned: AgentRuntime = { id: "unassigned", source: "implicit" }
 
-const contextOf = (record: Pick<GatewayRecord, "context">): JsonObject => {
+const contextOf = (record: Pick<Session, "context">): JsonObject => {
   try {
     return object(JSON.parse(record.context))
   } catch {
@@ -26,7 +26,7 @@ const contextOf = (record: Pick<GatewayRecord, "context">): JsonObject => {
 
 export const of = (
   config: GatewayConfig,
-  record: Pick<GatewayRecord, "agentId" | "context" | "environmentAgent">
+  record: Pick<Session, "agentId" | "context" | "environmentAgent">
 ): AgentRuntime => {
   const configured = config.agents.find((agent) => agent.id === record.agentId)?.driver
   const asked = string(contextOf(record)["agent"])

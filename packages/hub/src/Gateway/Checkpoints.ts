@@ -7,8 +7,8 @@
  */
 import { createHash } from "node:crypto"
 import type { StoreUnavailable } from "@causeway/store/Errors"
-import type { GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
-import type { StoredEvent } from "@causeway/store/Log"
+import type { Log, StoredEvent } from "@causeway/store/Log"
+import { rowOf, type Session } from "@causeway/store/Session"
 import { array, type JsonObject, object, string } from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
 import { payloadOf } from "./Messages.ts"
@@ -17,7 +17,7 @@ import * as Rows from "./Rows.ts"
 /** Kept per session; the oldest go first. */
 export const MAX_CHECKPOINTS = 25
 
-type Repository = GatewaySessions["Type"]
+type Reader = Pick<Log["Type"], "events">
 
 export const isUuid = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 
@@ -50,7 +50,7 @@ const count = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isFinite(value) ? value : undefined
 
 const toCheckpoint = (
-  record: GatewayRecord,
+  record: Session,
   boundary: StoredEvent,
   around: { readonly before: StoredEvent | undefined; readonly after: StoredEvent | undefined }
 ): JsonObject => {
@@ -93,34 +93,42 @@ const summaryText = (json: JsonObject): string | null => {
 }
 
 /** Carried from logs that the session had before. */
-const carried = (record: GatewayRecord): ReadonlyArray<JsonObject> =>
+const carried = (record: Session): ReadonlyArray<JsonObject> =>
   array(Rows.entryOf(record)["compactionCheckpoints"]).map(object)
+
+/** The transcript entries beside a position. */
+const around = (log: Reader, sid: number, seq: number) =>
+  Effect.map(
+    Effect.all([
+      log.events(sid, { select: "entries", through: seq - 1, last: 1 }),
+      log.events(sid, { select: "entries", after: seq, limit: 1 })
+    ]),
+    ([[before], [after]]) => ({ before, after })
+  )
 
 /** Checkpoints of a session, newest first, at most 25. */
 export const list = (
-  sessions: Repository,
-  record: GatewayRecord
+  log: Reader,
+  record: Session
 ): Effect.Effect<ReadonlyArray<JsonObject>, StoreUnavailable> =>
   Effect.gen(function* () {
     const boundaries =
-      Rows.projectionOf(record).counts.compactions === 0
+      rowOf(record).counts.compactions === 0
         ? []
-        : yield* sessions.boundaries(record.sid, MAX_CHECKPOINTS)
-    const own = yield* Effect.forEach(boundaries, (boundary) =>
-      Effect.map(sessions.around(record.sid, boundary.seq), (around) =>
-        toCheckpoint(record, boundary, around)
-      )
+        : yield* log.events(record.sid, { select: "compactions", last: MAX_CHECKPOINTS })
+    const own = yield* Effect.forEach(boundaries.toReversed(), (boundary) =>
+      Effect.map(around(log, record.sid, boundary.seq), (around) => toCheckpoint(record, boundary, around))
     )
     return [...own, ...carried(record)].slice(0, MAX_CHECKPOINTS)
   })
 
 /** What rows say of checkpoints. */
 export const summary = (
-  sessions: Repository,
-  record: GatewayRecord
+  log: Reader,
+  record: Session
 ): Effect.Effect<{ readonly count: number; readonly latest: JsonObject | undefined }, StoreUnavailable> =>
   Effect.gen(function* () {
-    const inLog = Rows.projectionOf(record).counts.compactions
+    const inLog = rowOf(record).counts.compactions
     const before = carried(record)
     const total = Math.min(MAX_CHECKPOINTS, inLog + before.length)
     if (inLog === 0) {
@@ -133,7 +141,7 @@ export const summary = (
             : { checkpointId: last["checkpointId"], createdAt: last["createdAt"], reason: last["reason"] }
       }
     }
-    const [boundary] = yield* sessions.boundaries(record.sid, 1)
+    const [boundary] = yield* log.events(record.sid, { select: "compactions", last: 1 })
     if (boundary === undefined) return { count: total, latest: undefined }
     const json = payloadOf(boundary)
     return {

@@ -8,8 +8,8 @@
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import { Bus, type Ephemeral } from "@causeway/store/Bus"
 import type { StoreUnavailable } from "@causeway/store/Errors"
-import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
 import { Log, type StoredEvent } from "@causeway/store/Log"
+import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import { array, type JsonObject, object, string } from "@causeway/transcript/Read"
 import * as Result from "@causeway/transcript/Result"
 import * as Clock from "effect/Clock"
@@ -47,7 +47,7 @@ interface Position {
 export const make = Effect.gen(function* () {
   const bus = yield* Bus
   const log = yield* Log
-  const sessions = yield* GatewaySessions
+  const sessions = yield* Sessions
   const connections = yield* GatewayConnections
   const runs = yield* GatewayRuns
   const notifier = yield* Notifier
@@ -57,7 +57,7 @@ export const make = Effect.gen(function* () {
 
   // --- Runs ---
 
-  const track = (record: GatewayRecord, prompt: StoredEvent): Effect.Effect<Run> =>
+  const track = (record: Session, prompt: StoredEvent): Effect.Effect<Run> =>
     Effect.gen(function* () {
       const known = runs.ofPrompt(record.session, prompt.uuid)
       if (known !== undefined) return known
@@ -66,7 +66,7 @@ export const make = Effect.gen(function* () {
       return run
     })
 
-  const start = (record: GatewayRecord, at: number) =>
+  const start = (record: Session, at: number) =>
     Effect.gen(function* () {
       const run = runs.current(record.session)
       if (run === undefined || run.startedAt !== undefined) return
@@ -92,7 +92,7 @@ export const make = Effect.gen(function* () {
     })
   }
 
-  const end = (record: GatewayRecord, run: Run, json: JsonObject, at: number) =>
+  const end = (record: Session, run: Run, json: JsonObject, at: number) =>
     Effect.gen(function* () {
       const stopped = Result.wasStopped(json)
       const failed = !stopped && Result.isFailure(json)
@@ -126,12 +126,12 @@ export const make = Effect.gen(function* () {
             }
           : { ok: true, payload: { runId: run.id, status: "ok" } }
       })
-      const after = (yield* sessions.bySession(record.session)) ?? record
+      const after = (yield* sessions.find({ sessions: [record.session] })) ?? record
       yield* notifier.phase(after, { phase: failed ? "error" : "end", runId: run.id })
     })
 
   /** A result ends the run whose turn it was, and those whose messages the agent has taken with it. */
-  const onResult = (record: GatewayRecord, json: JsonObject, event: StoredEvent) =>
+  const onResult = (record: Session, json: JsonObject, event: StoredEvent) =>
     Effect.gen(function* () {
       if (string(json["parent_tool_use_id"]) !== null) return
       const current = runs.current(record.session)
@@ -139,7 +139,9 @@ export const make = Effect.gen(function* () {
       for (const run of runs.ofSession(record.session)) {
         if (run !== current) {
           const prompt =
-            run.promptSeq === undefined ? undefined : yield* sessions.byUuid(record.sid, run.promptUuid)
+            run.promptSeq === undefined
+              ? undefined
+              : (yield* log.events(record.sid, { uuid: run.promptUuid }))[0]
           const taken =
             prompt !== undefined && (prompt.delivery === "processing" || prompt.delivery === "processed")
           if (!taken) continue
@@ -150,7 +152,7 @@ export const make = Effect.gen(function* () {
 
   // --- Tools ---
 
-  const tools = (record: GatewayRecord, json: JsonObject, event: StoredEvent) => {
+  const tools = (record: Session, json: JsonObject, event: StoredEvent) => {
     const run = runs.current(record.session)
     for (const block of array(object(json["message"])["content"]).map(object)) {
       const isCall = block["type"] === "tool_use"
@@ -186,7 +188,7 @@ export const make = Effect.gen(function* () {
 
   // --- One event ---
 
-  const onEvent = (record: GatewayRecord, event: StoredEvent, position: Position) =>
+  const onEvent = (record: Session, event: StoredEvent, position: Position) =>
     Effect.gen(function* () {
       const json = payloadOf(event)
       const isVisible =
@@ -251,7 +253,7 @@ export const make = Effect.gen(function* () {
           const response = object(json["response"])
           const requestId = json["request_id"] ?? response["request_id"]
           // Interrupts and settings are answered by the same kind of line.
-          const { pending, settled } = Rows.projectionOf(record).approvals
+          const { pending, settled } = rowOf(record).approvals
           if (![...pending, ...settled].some((approval) => approval.requestId === requestId)) return
           notifier.toWatchers(
             record,
@@ -274,7 +276,7 @@ export const make = Effect.gen(function* () {
       }
     })
 
-  const onEphemeral = (record: GatewayRecord, message: Ephemeral) => {
+  const onEphemeral = (record: Session, message: Ephemeral) => {
     if (message.type !== "stream_event") return
     const json = payloadOf(message)
     if (string(json["parent_tool_use_id"]) !== null) return
@@ -292,9 +294,9 @@ export const make = Effect.gen(function* () {
 
   // --- One session ---
 
-  const firstPosition = (record: GatewayRecord) =>
+  const firstPosition = (record: Session) =>
     Effect.gen(function* () {
-      const recent = yield* sessions.events(record.sid, {
+      const recent = yield* log.events(record.sid, {
         after: Math.max(0, record.lastSeq - BATCH),
         limit: BATCH
       })
@@ -304,13 +306,13 @@ export const make = Effect.gen(function* () {
         organizationId: record.organizationId,
         key: record.key,
         seq,
-        visible: yield* sessions.countVisible(record.sid, seq),
+        visible: yield* log.count(record.sid, { select: "visible", through: seq }),
         // What changed before is told by `sessions.deliveries.list`.
         deliveryNo: record.deliveryNo
       }
     })
 
-  const deliveries = (record: GatewayRecord, position: Position) =>
+  const deliveries = (record: Session, position: Position) =>
     Effect.gen(function* () {
       const changes = yield* log
         .deliveries({
@@ -345,7 +347,7 @@ export const make = Effect.gen(function* () {
     ephemerals: ReadonlyArray<Ephemeral>
   ): Effect.Effect<void, StoreUnavailable> =>
     Effect.gen(function* () {
-      let record = yield* sessions.bySession(body)
+      let record = yield* sessions.find({ sessions: [body] })
       if (record === undefined) {
         // Archived, or gone for good.
         const last = positions.get(body)
@@ -364,10 +366,10 @@ export const make = Effect.gen(function* () {
         const skip = runs.takeSkip(body)
         if (skip !== undefined) {
           position.seq = Math.max(position.seq, skip)
-          position.visible = yield* sessions.countVisible(record.sid, position.seq)
+          position.visible = yield* log.count(record.sid, { select: "visible", through: position.seq })
         }
         for (;;) {
-          const events = yield* sessions.events(record.sid, { after: position.seq, limit: BATCH })
+          const events = yield* log.events(record.sid, { after: position.seq, limit: BATCH })
           for (const event of events) {
             yield* onEvent(record, event, position).pipe(
               // One event that cannot be told does not hold up those after it.
@@ -380,7 +382,7 @@ export const make = Effect.gen(function* () {
             position.seq = event.seq
           }
           if (events.length < BATCH) break
-          record = (yield* sessions.bySession(body)) ?? record
+          record = (yield* sessions.find({ sessions: [body] })) ?? record
         }
         yield* deliveries(record, position)
       }
@@ -390,7 +392,12 @@ export const make = Effect.gen(function* () {
   // --- The fibers ---
 
   const assign = Effect.gen(function* () {
-    for (const record of yield* sessions.waiting(100)) {
+    for (const record of yield* sessions.list({
+      environmentId: null,
+      written: true,
+      order: "oldest",
+      limit: 100
+    })) {
       const environment = yield* operations.chooseEnvironment(record.organizationId, record.agentId)
       if (environment !== undefined) yield* sessions.assignEnvironment(record.sid, environment, true)
     }
@@ -434,7 +441,7 @@ export const make = Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         operations.idempotency.sweep(now)
         for (const run of runs.expired(now)) {
-          const record = yield* sessions.bySession(run.session)
+          const record = yield* sessions.find({ sessions: [run.session] })
           if (record === undefined) runs.remove(run)
           else {
             yield* operations
@@ -451,5 +458,5 @@ export const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   never,
   never,
-  Bus | Log | GatewaySessions | GatewayConnections | GatewayRuns | Notifier | Operations
+  Bus | Log | Sessions | GatewayConnections | GatewayRuns | Notifier | Operations
 > = Layer.scopedDiscard(make)

@@ -15,7 +15,7 @@ import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
 import { Bus } from "@causeway/store/Bus"
 import { GatewayDevices } from "@causeway/store/GatewayDevices"
-import { GatewaySessions } from "@causeway/store/GatewaySessions"
+import { Sessions } from "@causeway/store/Session"
 import { Tokens } from "@causeway/store/Tokens"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -78,7 +78,7 @@ export const make = (options: GatewayOptions) =>
     const handshake = yield* Handshake
     const methods = yield* GatewayMethods
     const configuration = yield* GatewayConfiguration
-    const sessions = yield* GatewaySessions
+    const sessions = yield* Sessions
     const tokens = yield* Tokens
     const devices = yield* GatewayDevices
     const bus = yield* Bus

@@ -150,6 +150,15 @@ export const isSubagentOrAcp = (key: string): boolean => {
   return rest.startsWith("subagent:") || rest.startsWith("acp:")
 }
 
+/** As patterns of `LIKE`: keys that lists leave out. */
+export const unlisted = (
+  shown: { readonly global?: boolean; readonly unknown?: boolean } = {}
+): ReadonlyArray<string> => [
+  "%:cron:%:run:%",
+  ...(shown.global === true ? [] : ["global"]),
+  ...(shown.unknown === true ? [] : ["unknown"])
+]
+
 export const isCronRun = (key: string): boolean => /:cron:.*:run:/.test(key)
 
 /** Sessions that retention leaves alone: groups, channels and threads. */

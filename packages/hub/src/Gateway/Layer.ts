@@ -4,12 +4,13 @@ import type { DeviceCodes } from "@causeway/store/DeviceCodes"
 import type { Environments } from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import * as GatewayDevices from "@causeway/store/GatewayDevices"
-import * as GatewaySessions from "@causeway/store/GatewaySessions"
 import type { Log } from "@causeway/store/Log"
 import type { Organizations } from "@causeway/store/Organizations"
 import * as Overview from "@causeway/store/Overview"
 import * as PushSubscriptions from "@causeway/store/PushSubscriptions"
-import type { Sessions } from "@causeway/store/Sessions"
+import * as Retention from "@causeway/store/Retention"
+import * as Search from "@causeway/store/Search"
+import type { Sessions } from "@causeway/store/Session"
 import type { Tokens } from "@causeway/store/Tokens"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Layer from "effect/Layer"
@@ -71,7 +72,8 @@ export const layer = (
         Push.layer(options.push).pipe(
           Layer.provide(Layer.merge(Sender.layer(options.push), PushSubscriptions.layer))
         ),
-        GatewaySessions.layer,
+        Retention.layer,
+        Search.layer,
         Overview.layer,
         GatewayDevices.layer
       )

@@ -7,8 +7,9 @@
  */
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import type { StoreUnavailable } from "@causeway/store/Errors"
-import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
 import { Organizations } from "@causeway/store/Organizations"
+import { Retention } from "@causeway/store/Retention"
+import { type Session, Sessions } from "@causeway/store/Session"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -98,13 +99,14 @@ export class Maintenance extends Context.Tag("@causeway/hub/GatewayMaintenance")
 >() {}
 
 export const make = Effect.gen(function* () {
-  const sessions = yield* GatewaySessions
+  const sessions = yield* Sessions
+  const retention = yield* Retention
   const configuration = yield* GatewayConfiguration
   const operations = yield* Operations
   const notifier = yield* Notifier
   const organizations = yield* Organizations
 
-  const toCandidate = (record: GatewayRecord): Candidate => ({
+  const toCandidate = (record: Session): Candidate => ({
     sid: record.sid,
     key: record.key,
     updatedAt: record.updatedAt,
@@ -124,11 +126,10 @@ export const make = Effect.gen(function* () {
       const living = yield* sessions.list({
         organizationId,
         agentId,
-        includeGlobal: false,
-        includeUnknown: false
+        withoutKeys: Keys.unlisted()
       })
-      const sizes = yield* sessions.sizes(living.map((record) => record.sid))
-      const archives = yield* sessions.archived(organizationId, agentId)
+      const sizes = yield* retention.sizes(living.map((record) => record.sid))
+      const archives = yield* retention.archived(organizationId, agentId)
       const before =
         [...sizes.values()].reduce((a, b) => a + b, 0) + archives.reduce((a, b) => a + b.bytes, 0)
       let total = before
@@ -137,7 +138,7 @@ export const make = Effect.gen(function* () {
       if (mode === "enforce" && before > maxDiskBytes) {
         for (const archive of archives) {
           if (total <= highWaterBytes) break
-          yield* sessions.remove([archive.sid])
+          yield* retention.remove([archive.sid])
           total -= archive.bytes
           removedFiles += 1
         }
@@ -146,7 +147,7 @@ export const make = Effect.gen(function* () {
           if (total <= highWaterBytes) break
           if (candidate.active || record.key === activeKey || Keys.isProtected(record.key)) continue
           yield* operations.archive(record, "deleted")
-          yield* sessions.remove([record.sid])
+          yield* retention.remove([record.sid])
           total -= sizes.get(record.sid) ?? 0
           removedEntries += 1
         }
@@ -172,8 +173,7 @@ export const make = Effect.gen(function* () {
       const records = yield* sessions.list({
         organizationId,
         agentId,
-        includeGlobal: false,
-        includeUnknown: false
+        withoutKeys: Keys.unlisted()
       })
       const { prune, cap } = plan(records.map(toCandidate), policy, {
         nowMillis,
@@ -183,16 +183,16 @@ export const make = Effect.gen(function* () {
       const going = new Set([...prune, ...cap].map((each) => each.sid))
       if (mode === "enforce") {
         for (const record of records) if (going.has(record.sid)) yield* operations.archive(record, "deleted")
-        const retention = policy.resetArchiveRetention
-        if (retention !== undefined) {
-          const expired = (yield* sessions.archived(organizationId, agentId)).filter(
-            (each) => each.archivedAt < nowMillis - retention
+        const kept = policy.resetArchiveRetention
+        if (kept !== undefined) {
+          const expired = (yield* retention.archived(organizationId, agentId)).filter(
+            (each) => each.archivedAt < nowMillis - kept
           )
-          yield* sessions.remove(expired.map((each) => each.sid))
+          yield* retention.remove(expired.map((each) => each.sid))
         }
       }
       const budget = yield* diskBudget(organizationId, agentId, policy, mode, options.activeKey)
-      const appliedCount = yield* sessions.count(organizationId, agentId)
+      const appliedCount = yield* sessions.count({ organizationId, agentId })
       return {
         agentId,
         storePath: Rows.storeLocator(agentId),
@@ -244,5 +244,5 @@ export const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Maintenance,
   never,
-  GatewaySessions | GatewayConfiguration | Operations | Notifier | Organizations
+  Sessions | Retention | GatewayConfiguration | Operations | Notifier | Organizations
 > = Layer.scoped(Maintenance, make)

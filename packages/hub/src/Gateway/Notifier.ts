@@ -4,7 +4,8 @@
  */
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import type { StoreUnavailable } from "@causeway/store/Errors"
-import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import { Log } from "@causeway/store/Log"
+import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import type { JsonObject } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -38,15 +39,12 @@ const nextRound = Effect.async<void>((resume) => {
 export class Notifier extends Context.Tag("@causeway/hub/GatewayNotifier")<
   Notifier,
   {
-    readonly isActive: (record: GatewayRecord) => boolean
+    readonly isActive: (record: Session) => boolean
     readonly rows: (
-      records: ReadonlyArray<GatewayRecord>,
+      records: ReadonlyArray<Session>,
       options: RowsOptions
     ) => Effect.Effect<ReadonlyArray<JsonObject>, StoreUnavailable>
-    readonly row: (
-      record: GatewayRecord,
-      options?: RowsOptions
-    ) => Effect.Effect<JsonObject, StoreUnavailable>
+    readonly row: (record: Session, options?: RowsOptions) => Effect.Effect<JsonObject, StoreUnavailable>
     /** `sessions.changed` with a reason, to whoever subscribed; nothing is computed for nobody. */
     readonly changed: (
       organizationId: OrganizationId,
@@ -55,25 +53,20 @@ export class Notifier extends Context.Tag("@causeway/hub/GatewayNotifier")<
     ) => Effect.Effect<void, StoreUnavailable>
     /** `sessions.changed` with a phase and the whole row. */
     readonly phase: (
-      record: GatewayRecord,
+      record: Session,
       phase: { readonly phase: string; readonly [field: string]: unknown },
       /** What the row says of the moment of the event, where the log has gone on since. */
       moment?: JsonObject
     ) => Effect.Effect<void, StoreUnavailable>
     readonly message: (
-      record: GatewayRecord,
+      record: Session,
       message: Message,
       at: { readonly messageId: string; readonly messageSeq: number; readonly logSeq: number }
     ) => Effect.Effect<void, StoreUnavailable>
     /** To whoever watches all sessions. */
-    readonly toSubscribers: (
-      record: GatewayRecord,
-      event: string,
-      payload: JsonObject,
-      logSeq: number
-    ) => void
+    readonly toSubscribers: (record: Session, event: string, payload: JsonObject, logSeq: number) => void
     /** To whoever watches all sessions or this one. */
-    readonly toWatchers: (record: GatewayRecord, event: string, payload: JsonObject, logSeq: number) => void
+    readonly toWatchers: (record: Session, event: string, payload: JsonObject, logSeq: number) => void
     /** Event `chat`. */
     readonly chat: (run: Pick<Run, "id" | "key" | "organizationId">, seq: number, fields: JsonObject) => void
     /** Event `agent`; numbers itself. Tool streams go only to connections that can show them. */
@@ -83,24 +76,25 @@ export class Notifier extends Context.Tag("@causeway/hub/GatewayNotifier")<
 
 export const make = Effect.gen(function* () {
   const connections = yield* GatewayConnections
-  const sessions = yield* GatewaySessions
+  const sessions = yield* Sessions
+  const log = yield* Log
   const configuration = yield* GatewayConfiguration
   const runs = yield* GatewayRuns
 
-  const isActive = (record: GatewayRecord): boolean =>
+  const isActive = (record: Session): boolean =>
     runs.ofSession(record.session).length > 0 || Rows.hasRunInLog(record)
 
-  const rows = (records: ReadonlyArray<GatewayRecord>, options: RowsOptions) =>
+  const rows = (records: ReadonlyArray<Session>, options: RowsOptions) =>
     Effect.gen(function* () {
       const first = records[0]
       if (first === undefined) return []
       const config = yield* configuration.current
       const now = yield* Clock.currentTimeMillis
-      const children = yield* sessions.children(
-        first.organizationId,
-        records.map((record) => record.key)
-      )
-      const byParent = new Map<string, Array<GatewayRecord>>()
+      const children = yield* sessions.list({
+        organizationId: first.organizationId,
+        linkedTo: records.map((record) => record.key)
+      })
+      const byParent = new Map<string, Array<Session>>()
       for (const child of children) {
         for (const parent of new Set([child.parentKey, child.spawnedBy])) {
           if (parent === undefined) continue
@@ -113,10 +107,10 @@ export const make = Effect.gen(function* () {
       for (const [i, record] of records.entries()) {
         // A list of everything lets others have their turn.
         if (i % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) yield* nextRound
-        const projection = Rows.projectionOf(record)
+        const projection = rowOf(record)
         const isPlain =
           projection.counts.compactions === 0 && Rows.entryOf(record)["compactionCheckpoints"] === undefined
-        const checkpoints = isPlain ? undefined : yield* Checkpoints.summary(sessions, record)
+        const checkpoints = isPlain ? undefined : yield* Checkpoints.summary(log, record)
         const waits =
           projection.prompted && projection.status === "pending"
             ? yield* sessions.waitingFor(record.sid)
@@ -136,7 +130,7 @@ export const make = Effect.gen(function* () {
       return out
     })
 
-  const row = (record: GatewayRecord, options: RowsOptions = {}) =>
+  const row = (record: Session, options: RowsOptions = {}) =>
     Effect.map(rows([record], options), ([only]) => only ?? {})
 
   const changed = (
@@ -146,7 +140,7 @@ export const make = Effect.gen(function* () {
   ) =>
     Effect.gen(function* () {
       if (!connections.hasSubscribers(organizationId)) return
-      const [record] = key === undefined ? [] : yield* sessions.byKeys(organizationId, [key])
+      const record = key === undefined ? undefined : yield* sessions.find({ organizationId, keys: [key] })
       const ts = yield* Clock.currentTimeMillis
       const fields =
         record === undefined ? {} : Rows.changedFields(yield* row(record, { withActiveRun: true }))
@@ -159,7 +153,7 @@ export const make = Effect.gen(function* () {
     })
 
   const tellPhase = (
-    record: GatewayRecord,
+    record: Session,
     change: { readonly phase: string; readonly [field: string]: unknown },
     session: JsonObject
   ) =>
@@ -173,7 +167,7 @@ export const make = Effect.gen(function* () {
     )
 
   const phase = (
-    record: GatewayRecord,
+    record: Session,
     change: { readonly phase: string; readonly [field: string]: unknown },
     moment: JsonObject = {}
   ) =>
@@ -182,13 +176,13 @@ export const make = Effect.gen(function* () {
       yield* tellPhase(record, change, { ...(yield* row(record)), ...moment })
     })
 
-  const position = (record: GatewayRecord, logSeq: number) => ({
+  const position = (record: Session, logSeq: number) => ({
     sessionKey: record.key,
     sessionId: Rows.sessionIdOf(record.session),
     logSeq
   })
 
-  const toWatchers = (record: GatewayRecord, event: string, payload: JsonObject, logSeq: number) =>
+  const toWatchers = (record: Session, event: string, payload: JsonObject, logSeq: number) =>
     connections.target(
       event,
       payload,
@@ -255,5 +249,5 @@ export const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Notifier,
   never,
-  GatewayConnections | GatewaySessions | GatewayConfiguration | GatewayRuns
+  GatewayConnections | Sessions | Log | GatewayConfiguration | GatewayRuns
 > = Layer.effect(Notifier, make)

@@ -12,9 +12,8 @@ import * as Payload from "@causeway/protocol/Payload"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as Environments from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
-import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
 import { Log, type StoredEvent } from "@causeway/store/Log"
-import { Sessions } from "@causeway/store/Sessions"
+import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import { type JsonObject, string } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -105,7 +104,7 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
     readonly find: (
       organizationId: OrganizationId,
       key: string
-    ) => Effect.Effect<GatewayRecord | undefined, StoreUnavailable>
+    ) => Effect.Effect<Session | undefined, StoreUnavailable>
     /** `Agent "X" no longer exists in configuration`, where the key's agent is not configured. */
     readonly requireAgent: (key: string) => Effect.Effect<void, Refused>
     /** Makes a session with this key. */
@@ -120,11 +119,11 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
         /** Its log is to be a copy of another: `begin` is called once that is there. */
         readonly copied?: boolean
       }
-    ) => Effect.Effect<GatewayRecord, StoreUnavailable>
+    ) => Effect.Effect<Session, StoreUnavailable>
     /** Asks the agent of a new session for what its entry and its agent's configuration say. */
-    readonly begin: (record: GatewayRecord) => Effect.Effect<void, StoreUnavailable>
+    readonly begin: (record: Session) => Effect.Effect<void, StoreUnavailable>
     readonly send: (
-      record: GatewayRecord,
+      record: Session,
       request: SendRequest,
       connection: Connection
     ) => Effect.Effect<Sent, Failure>
@@ -133,7 +132,7 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
      * message that waits is withdrawn, and never runs. All that is stopped is stopped by one write to the log.
      */
     readonly abort: (
-      record: GatewayRecord,
+      record: Session,
       options: {
         readonly runId?: string | undefined
         /** Undefined: the hub itself. */
@@ -142,20 +141,20 @@ export class Operations extends Context.Tag("@causeway/hub/GatewayOperations")<
       }
     ) => Effect.Effect<Aborted, Failure>
     /** Stops whatever runs, withdraws whatever waits, and waits for the end of the turn. Answers whether anything did. */
-    readonly interrupt: (record: GatewayRecord, by: Connection) => Effect.Effect<boolean, Failure>
+    readonly interrupt: (record: Session, by: Connection) => Effect.Effect<boolean, Failure>
     /**
      * Takes one message back before its turn. Fails where it is not there; false where it is too late, or where the agent
      * has not answered in time (3 s) and may have begun it.
      */
-    readonly withdraw: (record: GatewayRecord, uuid: string) => Effect.Effect<boolean, Failure>
+    readonly withdraw: (record: Session, uuid: string) => Effect.Effect<boolean, Failure>
     /** Writes a person's event to the log. */
     readonly append: (
-      record: GatewayRecord,
+      record: Session,
       json: JsonObject & { readonly type: string }
     ) => Effect.Effect<Written, Failure>
     /** Archives a session's log; its key is free again. Answers with its locator. */
     readonly archive: (
-      record: GatewayRecord,
+      record: Session,
       why: "reset" | "deleted" | "bak" | "restored"
     ) => Effect.Effect<string, StoreUnavailable>
     /** Where a session of this agent runs; undefined with a reason where it has to wait. */
@@ -190,7 +189,7 @@ const startingWith = (
   })
 }
 
-const policyAllows = (config: GatewayConfig, record: GatewayRecord): boolean => {
+const policyAllows = (config: GatewayConfig, record: Session): boolean => {
   const own = Rows.entryOf(record)["sendPolicy"]
   if (own === "allow" || own === "deny") return own === "allow"
   const matching = config.sendPolicy.rules.filter(
@@ -207,8 +206,7 @@ const promptUuid = (session: string, runId: string): string =>
 const outcomeKey = (session: string, runId: string): string => `chat:${session}:${runId}`
 
 export const make = Effect.gen(function* () {
-  const sessions = yield* GatewaySessions
-  const store = yield* Sessions
+  const sessions = yield* Sessions
   const log = yield* Log
   const environments = yield* Environments.Environments
   const configuration = yield* GatewayConfiguration
@@ -223,10 +221,10 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const config = yield* configuration.current
       const at = Keys.canonical(key, config)
-      const [record] = yield* sessions.byKeys(organizationId, [at])
+      const record = yield* sessions.find({ organizationId, keys: [at] })
       if (record !== undefined) return record
       // A session that stands under an older name gets its present one; of several the freshest.
-      const older = yield* sessions.byKeys(organizationId, Keys.legacy(key, config))
+      const older = yield* sessions.list({ organizationId, keys: Keys.legacy(key, config) })
       const [freshest] = [...older].sort((a, b) => b.updatedAt - a.updatedAt)
       if (freshest === undefined) return undefined
       return yield* sessions.change(freshest.sid, {
@@ -274,7 +272,7 @@ export const make = Effect.gen(function* () {
       const config = yield* configuration.current
       const agentId = Keys.agentOf(session.key)
       const entry = session.entry ?? {}
-      const created = yield* store
+      const created = yield* sessions
         .create({
           organizationId,
           environmentId: undefined,
@@ -320,7 +318,7 @@ export const make = Effect.gen(function* () {
 
   /** Stored as one, or not at all. */
   const appendAll = (
-    record: GatewayRecord,
+    record: Session,
     all: ReadonlyArray<JsonObject & { readonly type: string }>
   ): Effect.Effect<ReadonlyArray<Written>, Failure> =>
     Effect.gen(function* () {
@@ -356,9 +354,9 @@ export const make = Effect.gen(function* () {
       written === undefined ? Effect.dieMessage("an append without an answer") : Effect.succeed(written)
     )
 
-  const rememberRun = (record: GatewayRecord, run: JsonObject, more: JsonObject = {}) =>
+  const rememberRun = (record: Session, run: JsonObject, more: JsonObject = {}) =>
     Effect.gen(function* () {
-      const [now] = yield* sessions.byKeys(record.organizationId, [record.key])
+      const now = yield* sessions.find({ organizationId: record.organizationId, keys: [record.key] })
       if (now === undefined || now.sid !== record.sid) return
       const entry = Rows.compact({ ...Rows.entryOf(now), ...more, lastRun: run })
       yield* sessions.change(now.sid, {
@@ -371,10 +369,10 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       runs.end(run)
       idempotency.set(outcomeKey(run.session, run.id), end.outcome, end.at)
-      const record = yield* sessions.bySession(run.session)
+      const record = yield* sessions.find({ sessions: [run.session] })
       if (record === undefined) return
       const startedAt = run.startedAt ?? run.createdAt
-      const row = Rows.projectionOf(record)
+      const row = rowOf(record)
       yield* rememberRun(
         record,
         {
@@ -395,13 +393,13 @@ export const make = Effect.gen(function* () {
    * Gives a session that has none an environment, and with it an agent. Settings that were kept until then and do nothing for
    * this agent are dropped; answers with them.
    */
-  const settle = (record: GatewayRecord) =>
+  const settle = (record: Session) =>
     Effect.gen(function* () {
       if (record.environmentId !== undefined) return []
       const environment = yield* chooseEnvironment(record.organizationId, record.agentId)
       if (environment === undefined) return []
       yield* sessions.assignEnvironment(record.sid, environment, false)
-      const settled = yield* sessions.bySession(record.session)
+      const settled = yield* sessions.find({ sessions: [record.session] })
       if (settled === undefined) return []
       const entry = Rows.entryOf(settled)
       const dropped = AgentRuntime.unsupportedIn(
@@ -453,8 +451,8 @@ export const make = Effect.gen(function* () {
         return { payload: { runId, status: "in_flight" }, cached: true, release: nothing }
       }
       const named = promptUuid(record.session, runId)
-      const known = yield* sessions.byUuid(record.sid, named)
-      const isCopy = known !== undefined && (yield* sessions.isCopy(record.sid, named))
+      const [known] = yield* log.events(record.sid, { uuid: named })
+      const isCopy = (yield* log.count(record.sid, { uuid: named, select: "copied" })) > 0
       if (known !== undefined && !isCopy) {
         // Sent before this process began: the log knows what became of it.
         const status = known.delivery === "processed" ? "ok" : "in_flight"
@@ -530,7 +528,7 @@ export const make = Effect.gen(function* () {
   }
 
   /** Runs of a session; those that only the log knows (of other APIs, or from before a restart) included. */
-  const runsOf = (record: GatewayRecord): Effect.Effect<ReadonlyArray<Run>, StoreUnavailable> =>
+  const runsOf = (record: Session): Effect.Effect<ReadonlyArray<Run>, StoreUnavailable> =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const track = (prompt: StoredEvent, startedAt: number | undefined) => {
@@ -539,16 +537,16 @@ export const make = Effect.gen(function* () {
           runs.add(unowned(record, prompt, { now, startedAt }))
         }
       }
-      const row = Rows.projectionOf(record)
+      const row = rowOf(record)
       // What somebody stopped before is on its way out.
       const isStopped = Rows.isStopped(Rows.entryOf(record), row)
-      for (const prompt of yield* sessions.openPrompts(record.sid)) {
+      for (const prompt of yield* log.events(record.sid, { select: "openPrompts", limit: 1000 })) {
         const begun = prompt.delivery === "processing" || (row.begun && row.open[0] === prompt.uuid)
         const isOver = !row.open.includes(prompt.uuid) || (begun && isStopped)
         if (!isOver) track(prompt, begun ? prompt.createdAt : undefined)
       }
       if (runs.ofSession(record.session).length === 0 && Rows.hasRunInLog(record)) {
-        const last = yield* sessions.lastPrompt(record.sid)
+        const [last] = yield* log.events(record.sid, { select: "prompts", last: 1 })
         if (last !== undefined) track(last, last.createdAt)
       }
       return runs.ofSession(record.session)
@@ -558,10 +556,10 @@ export const make = Effect.gen(function* () {
    * What stops these runs of all that a session has: all of them by one interrupt, which takes back what waits; some of
    * them by taking each back, and by an interrupt where one may have begun.
    */
-  const stopping = (record: GatewayRecord, some: ReadonlyArray<Run>, all: ReadonlyArray<Run>) =>
+  const stopping = (record: Session, some: ReadonlyArray<Run>, all: ReadonlyArray<Run>) =>
     Effect.gen(function* () {
       if (some.length === all.length) return [Withdrawal.all(randomUUID())]
-      const open = yield* sessions.openPrompts(record.sid)
+      const open = yield* log.events(record.sid, { select: "openPrompts", limit: 1000 })
       const begun = open.filter(({ delivery }) => delivery === "processing")
       const waiting = new Set(open.filter((prompt) => !begun.includes(prompt)).map(({ uuid }) => uuid))
       const turn = begun.length > 0 ? begun : open.slice(0, 1)
@@ -580,7 +578,7 @@ export const make = Effect.gen(function* () {
     })
 
   /** Tells everyone that a run was stopped, and forgets it. */
-  const stop = (record: GatewayRecord, run: Run, stopReason: string) =>
+  const stop = (record: Session, run: Run, stopReason: string) =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const timedOut = stopReason === "timeout"
@@ -618,7 +616,7 @@ export const make = Effect.gen(function* () {
           payload: { status: "timeout", runId: run.id, stopReason, endedAt: now }
         }
       })
-      const after = yield* sessions.bySession(record.session)
+      const after = yield* sessions.find({ sessions: [record.session] })
       if (after !== undefined) yield* notifier.phase(after, { phase: "end", runId: run.id })
     })
 
@@ -647,7 +645,7 @@ export const make = Effect.gen(function* () {
 
   const withdraw: Operations["Type"]["withdraw"] = (record, uuid) =>
     Effect.gen(function* () {
-      const look = sessions.byUuid(record.sid, uuid)
+      const look = Effect.map(log.events(record.sid, { uuid }), ([event]) => event)
       const before = yield* look
       if (before === undefined || before.source !== "client" || before.type !== "user") {
         return yield* invalid(`no such message in ${record.key}: ${uuid}`)
@@ -661,8 +659,7 @@ export const make = Effect.gen(function* () {
         // It is with a worker, whose agent may have begun it at this moment: it says so, or that it has let go of it.
         const decided = Effect.gen(function* () {
           if ((yield* look)?.delivery !== "withdrawn") return true
-          const answers = yield* sessions.responses(record.sid, { after: before.seq, requestId, limit: 1 })
-          return answers.length > 0
+          return (yield* log.count(record.sid, { after: before.seq, answersTo: requestId })) > 0
         })
         const isDecided = yield* Effect.repeat(decided, {
           schedule: withdrawWait,
@@ -675,18 +672,18 @@ export const make = Effect.gen(function* () {
       return true
     })
 
-  const isRunning = (record: GatewayRecord): boolean => {
-    const { status } = Rows.projectionOf(record)
+  const isRunning = (record: Session): boolean => {
+    const { status } = rowOf(record)
     return status === "running" || status === "requires_action"
   }
 
   const interrupt: Operations["Type"]["interrupt"] = (record, by) =>
     Effect.gen(function* () {
-      const fresh = (yield* sessions.bySession(record.session)) ?? record
+      const fresh = (yield* sessions.find({ sessions: [record.session] })) ?? record
       if ((yield* runsOf(fresh)).length === 0 && !isRunning(fresh)) return false
       const { aborted } = yield* abort(fresh, { by, stopReason: "rpc" })
       const stopped = Effect.map(
-        sessions.bySession(record.session),
+        sessions.find({ sessions: [record.session] }),
         (now) => now === undefined || !isRunning(now)
       )
       // The schedule gives up with what it saw last.
@@ -708,7 +705,7 @@ export const make = Effect.gen(function* () {
         entry: JSON.stringify({ ...Rows.entryOf(record), archivedBy: why, archivedLabel: record.label }),
         updatedAt: record.updatedAt
       })
-      const archived = yield* store
+      const archived = yield* sessions
         .archive({ session: record.session, organizationId: record.organizationId })
         .pipe(
           Effect.map((row) => row.archivedAt),
@@ -742,5 +739,5 @@ export const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Operations,
   never,
-  GatewaySessions | Sessions | Log | Environments.Environments | GatewayConfiguration | GatewayRuns | Notifier
+  Sessions | Log | Environments.Environments | GatewayConfiguration | GatewayRuns | Notifier
 > = Layer.effect(Operations, make)

@@ -6,8 +6,7 @@ import { randomUUID } from "node:crypto"
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { SessionsPatch } from "@causeway/protocol/Gateway/Params"
 import type { OrganizationId } from "@causeway/protocol/Ids"
-import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
-import { Sessions } from "@causeway/store/Sessions"
+import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import { type JsonObject, object, string } from "@causeway/transcript/Read"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -53,7 +52,7 @@ export interface Patched {
   readonly spawnedBy: string | undefined
 }
 
-/** An entry after a patch, or why it is refused. The label's uniqueness is checked by the store. */
+/** An entry after a patch, or why it is refused. The label's uniqueness is checked by the sessions. */
 export const apply = (
   config: GatewayConfig,
   key: string,
@@ -200,15 +199,14 @@ export class Patching extends Context.Tag("@causeway/hub/GatewayPatching")<
       organizationId: OrganizationId,
       key: string,
       patch: Patch
-    ) => Effect.Effect<GatewayRecord, Failure>
+    ) => Effect.Effect<Session, Failure>
     /** Runs an effect while nobody else changes entries. */
     readonly exclusively: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   }
 >() {}
 
 export const make = Effect.gen(function* () {
-  const sessions = yield* GatewaySessions
-  const store = yield* Sessions
+  const sessions = yield* Sessions
   const configuration = yield* GatewayConfiguration
   const operations = yield* Operations
   // One writer of entries, so that a key is made once; the store's unique indexes hold it across processes.
@@ -219,21 +217,14 @@ export const make = Effect.gen(function* () {
     Effect.uninterruptible(lock.withPermits(1)(effect))
 
   const labelTaken = (organizationId: OrganizationId, key: string, label: string, sid: number | undefined) =>
-    Effect.map(
-      sessions.list({
-        organizationId,
-        includeGlobal: true,
-        includeUnknown: true,
-        label
-      }),
-      (others) =>
-        others.some((other) => other.sid !== sid && (other.agentId ?? "") === (Keys.agentOf(key) ?? ""))
+    Effect.map(sessions.list({ organizationId, label }), (others) =>
+      others.some((other) => other.sid !== sid && (other.agentId ?? "") === (Keys.agentOf(key) ?? ""))
     )
 
   const upsertUnlocked = (organizationId: OrganizationId, key: string, patch: Patch) =>
     Effect.gen(function* () {
       const config = yield* configuration.current
-      const [existing] = yield* sessions.byKeys(organizationId, [key])
+      const existing = yield* sessions.find({ organizationId, keys: [key] })
       const before: Patched = {
         entry: existing === undefined ? {} : Rows.entryOf(existing),
         label: existing?.label,
@@ -274,14 +265,14 @@ export const make = Effect.gen(function* () {
       if (patched.label !== before.label && patched.label !== undefined) {
         // The title that other doors show is the label.
         yield* Effect.catchTag(
-          store.rename({ session: existing.session, organizationId }, patched.label),
+          sessions.rename({ session: existing.session, organizationId }, patched.label),
           "SessionUnknown",
           () => Effect.void
         )
       }
       const asked = AgentSettings.requests({
         // Before its first turn the agent starts with the model of the context.
-        ...(switched && Rows.projectionOf(existing).numTurns > 0 ? { model } : {}),
+        ...(switched && rowOf(existing).numTurns > 0 ? { model } : {}),
         ...askedOf(before.entry, patched.entry)
       })
       for (const request of asked) {
@@ -307,8 +298,7 @@ export const make = Effect.gen(function* () {
   })
 })
 
-export const layer: Layer.Layer<
+export const layer: Layer.Layer<Patching, never, Sessions | GatewayConfiguration | Operations> = Layer.effect(
   Patching,
-  never,
-  GatewaySessions | Sessions | GatewayConfiguration | Operations
-> = Layer.effect(Patching, make)
+  make
+)

@@ -4,9 +4,9 @@
  * Everything is read from the session's row, its projection and its entry; no transcript is parsed. Members that are not
  * known are left out.
  */
-import type { GatewayRecord } from "@causeway/store/GatewaySessions"
+import { rowOf, type Session } from "@causeway/store/Session"
 import { type JsonObject, object, string } from "@causeway/transcript/Read"
-import * as SessionRow from "@causeway/transcript/SessionRow"
+import type * as SessionRow from "@causeway/transcript/SessionRow"
 import * as AgentRuntime from "./AgentRuntime.ts"
 import type { GatewayConfig, Model } from "./Config.ts"
 import * as Keys from "./Keys.ts"
@@ -34,7 +34,7 @@ export const storeLocator = (agentId?: string): string =>
 /** Entry fields that are neither columns nor told by the log. Members keep what was put there. */
 export type Entry = JsonObject
 
-export const entryOf = (record: Pick<GatewayRecord, "entry">): Entry => {
+export const entryOf = (record: Pick<Session, "entry">): Entry => {
   const known = entries.get(record)
   if (known !== undefined) return known
   const entry = readJson(record.entry)
@@ -42,17 +42,8 @@ export const entryOf = (record: Pick<GatewayRecord, "entry">): Entry => {
   return entry
 }
 
-export const projectionOf = (record: Pick<GatewayRecord, "projection">): SessionRow.SessionRow => {
-  const known = projections.get(record)
-  if (known !== undefined) return known
-  const row = SessionRow.fromJson(record.projection) ?? SessionRow.initial
-  projections.set(record, row)
-  return row
-}
-
 // A record never changes: what it holds is read once.
 const entries = new WeakMap<object, Entry>()
-const projections = new WeakMap<object, SessionRow.SessionRow>()
 
 const readJson = (text: string): JsonObject => {
   if (text === "{}") return {}
@@ -154,7 +145,7 @@ export const defaultsOf = (config: GatewayConfig, agentId?: string): JsonObject 
 /** The model that a session uses: chosen, else reported by its agent, else the agent's default. */
 export const modelOf = (
   config: GatewayConfig,
-  record: GatewayRecord,
+  record: Session,
   entry: Entry,
   row: SessionRow.SessionRow
 ): ModelRef => {
@@ -179,8 +170,8 @@ const isRunning = (row: SessionRow.SessionRow): boolean =>
   row.status === "running" || row.status === "requires_action"
 
 /** Whether the log says that a run is under way, or that a message waits for its first worker. */
-export const hasRunInLog = (record: GatewayRecord): boolean => {
-  const row = projectionOf(record)
+export const hasRunInLog = (record: Session): boolean => {
+  const row = rowOf(record)
   const open = isRunning(row) || (row.status === "pending" && row.prompted)
   return open && !isStopped(entryOf(record), row)
 }
@@ -242,7 +233,7 @@ const extensionsOf = (entry: Entry): ReadonlyArray<JsonObject> | undefined => {
   return list.length === 0 ? undefined : list
 }
 
-const displayName = (record: GatewayRecord, entry: Entry, row: SessionRow.SessionRow): string | undefined => {
+const displayName = (record: Session, entry: Entry, row: SessionRow.SessionRow): string | undefined => {
   const own = string(entry["displayName"])
   if (own !== null) return own
   const group = Keys.groupOf(record.key)
@@ -252,7 +243,7 @@ const displayName = (record: GatewayRecord, entry: Entry, row: SessionRow.Sessio
 }
 
 /** `<id8> (YYYY-MM-DD)`. */
-const fallbackTitle = (record: GatewayRecord): string =>
+const fallbackTitle = (record: Session): string =>
   `${record.session.slice(0, 8)} (${new Date(record.updatedAt).toISOString().slice(0, 10)})`
 
 const tokensOf = (entry: Entry, row: SessionRow.SessionRow): JsonObject => {
@@ -279,9 +270,9 @@ export interface RowOptions {
 }
 
 /** A session as a row. */
-export const toRow = (config: GatewayConfig, record: GatewayRecord, options: RowOptions = {}): JsonObject => {
+export const toRow = (config: GatewayConfig, record: Session, options: RowOptions = {}): JsonObject => {
   const entry = entryOf(record)
-  const row = projectionOf(record)
+  const row = rowOf(record)
   const model = modelOf(config, record, entry, row)
   const levels = thinkingLevels(config, model)
   const name = displayName(record, entry, row)
@@ -349,9 +340,9 @@ export const changedFields = (row: JsonObject): JsonObject =>
 const internal = new Set(["lastRun", "archivedBy", "archivedKey"])
 
 /** A session as an entry, as methods that change it answer. */
-export const toEntry = (record: GatewayRecord): JsonObject => {
+export const toEntry = (record: Session): JsonObject => {
   const entry = entryOf(record)
-  const row = projectionOf(record)
+  const row = rowOf(record)
   return compact({
     sessionId: sessionIdOf(record.session),
     updatedAt: record.updatedAt,
@@ -370,14 +361,14 @@ const CHILD_UPDATED_MILLIS = 60 * 60_000
 
 /** Keys of children that are running, ended lately or were changed lately. */
 export const childKeys = (
-  children: ReadonlyArray<GatewayRecord>,
+  children: ReadonlyArray<Session>,
   parent: string,
   nowMillis: number
 ): ReadonlyArray<string> =>
   children
     .filter((child) => child.parentKey === parent || child.spawnedBy === parent)
     .filter((child) => {
-      const row = projectionOf(child)
+      const row = rowOf(child)
       if (isRunning(row)) return true
       const ended = lastRun(entryOf(child), row)["endedAt"]
       if (typeof ended === "number" && nowMillis - ended <= CHILD_ENDED_MILLIS) return true
@@ -389,14 +380,14 @@ export const childKeys = (
 
 export type Resolved =
   | { readonly _tag: "None" }
-  | { readonly _tag: "One"; readonly record: GatewayRecord }
+  | { readonly _tag: "One"; readonly record: Session }
   | { readonly _tag: "Several"; readonly keys: ReadonlyArray<string> }
 
 /**
  * The session that an id names, of these: by session id or key; among several, those whose key ends in the id; among
  * those, the one that is strictly freshest.
  */
-export const resolveSessionId = (candidates: ReadonlyArray<GatewayRecord>, sessionId: string): Resolved => {
+export const resolveSessionId = (candidates: ReadonlyArray<Session>, sessionId: string): Resolved => {
   const wanted = sessionId.trim().toLowerCase()
   const body = bodyOf(wanted)
   const matches = candidates.filter(

@@ -9,8 +9,8 @@ import { compatSessionId } from "@causeway/protocol/Ids"
 import * as Visible from "@causeway/protocol/Visible"
 import { Bus } from "@causeway/store/Bus"
 import type { StoreUnavailable } from "@causeway/store/Errors"
-import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
-import type { StoredEvent } from "@causeway/store/Log"
+import { Log, type StoredEvent } from "@causeway/store/Log"
+import { type Session, Sessions } from "@causeway/store/Session"
 import { isSubagent, type JsonObject } from "@causeway/transcript/Read"
 import * as Result from "@causeway/transcript/Result"
 import * as SessionRow from "@causeway/transcript/SessionRow"
@@ -89,7 +89,8 @@ export const noticeOf = (
 
 export const make = Effect.gen(function* () {
   const bus = yield* Bus
-  const sessions = yield* GatewaySessions
+  const sessions = yield* Sessions
+  const log = yield* Log
   const push = yield* Push
   /** Up to where each session was read. */
   const positions = new Map<string, number>()
@@ -103,7 +104,7 @@ export const make = Effect.gen(function* () {
     }
   }
 
-  const read = (record: GatewayRecord, wantedSince: number) =>
+  const read = (record: Session, wantedSince: number) =>
     Effect.gen(function* () {
       const since = Math.max(wantedSince, (yield* Clock.currentTimeMillis) - LATE_MILLIS)
       const row = SessionRow.fromJson(record.projection)
@@ -112,7 +113,7 @@ export const make = Effect.gen(function* () {
       if (row === undefined || record.lastSeq <= after) return
       const notices = new Map<string, Notification>()
       while (after < record.lastSeq) {
-        const events: ReadonlyArray<StoredEvent> = yield* sessions.eventsOfTypes(record.sid, {
+        const events: ReadonlyArray<StoredEvent> = yield* log.events(record.sid, {
           after,
           through: record.lastSeq,
           types: TYPES,
@@ -130,7 +131,7 @@ export const make = Effect.gen(function* () {
     })
 
   const onSession = (session: string): Effect.Effect<void, StoreUnavailable> =>
-    Effect.flatMap(sessions.bySession(session), (record) => {
+    Effect.flatMap(sessions.find({ sessions: [session] }), (record) => {
       const since = record === undefined ? undefined : push.wantedSince(record.organizationId)
       if (record !== undefined && since !== undefined) return read(record, since)
       positions.delete(session)
@@ -157,4 +158,4 @@ export const make = Effect.gen(function* () {
   )
 })
 
-export const layer: Layer.Layer<never, never, Bus | GatewaySessions | Push> = Layer.scopedDiscard(make)
+export const layer: Layer.Layer<never, never, Bus | Log | Sessions | Push> = Layer.scopedDiscard(make)

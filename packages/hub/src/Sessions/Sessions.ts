@@ -8,7 +8,7 @@ import * as MessageContent from "@causeway/protocol/MessageContent"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as WireError from "@causeway/protocol/WireError"
 import { Log, type SessionKey } from "@causeway/store/Log"
-import * as Store from "@causeway/store/Sessions"
+import * as Store from "@causeway/store/Session"
 import * as Work from "@causeway/store/Work"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
@@ -74,9 +74,7 @@ export const make = Effect.gen(function* () {
       Effect.catchTag("SqlError", (cause) => unavailable({ cause }))
     )
 
-  const show = (
-    record: Store.SessionRecord
-  ): Effect.Effect<Session, WireError.NotFound | WireError.Unavailable> =>
+  const show = (record: Store.Session): Effect.Effect<Session, WireError.NotFound | WireError.Unavailable> =>
     Effect.gen(function* () {
       const waiting = yield* waitingFor(record.sid)
       return View.session(record, yield* Clock.currentTimeMillis, waiting)
@@ -88,7 +86,7 @@ export const make = Effect.gen(function* () {
     payloads,
     ...request
   }: Create): Effect.Effect<
-    Store.SessionRecord,
+    Store.Session,
     WireError.BadRequest | WireError.NotFound | WireError.Unavailable
   > =>
     Effect.zipRight(

@@ -2,19 +2,15 @@
 
 import type { Session, SessionContext } from "@causeway/protocol/http/Sessions"
 import { compatSessionId } from "@causeway/protocol/Ids"
-import type { SessionRecord } from "@causeway/store/Sessions"
+import { type Session as Record, rowOf } from "@causeway/store/Session"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import { isoOrNull } from "../internal/iso.ts"
 
 /** A worker that was not seen for this long is not shown as connected. */
 const CONNECTED_MILLIS = 90_000
 
-/** The row of the record; that of an empty log where another version wrote it and nothing was appended since. */
-export const rowOf = (record: SessionRecord): SessionRow.SessionRow =>
-  SessionRow.fromJson(record.projection) ?? SessionRow.initial
-
 /** Whether a worker holds the session, as far as the hub knows. */
-export const connectionStatus = (record: SessionRecord, now: number): "connected" | "disconnected" =>
+export const connectionStatus = (record: Record, now: number): "connected" | "disconnected" =>
   record.connectionStatus === "connected" &&
   record.workerSeenAt !== undefined &&
   now - record.workerSeenAt < CONNECTED_MILLIS
@@ -24,7 +20,7 @@ export const connectionStatus = (record: SessionRecord, now: number): "connected
 const iso = (millis: number): string => new Date(millis).toISOString()
 
 /** `waitingFor`: what its queued work waits for, see `Work.waitingFor`. */
-export const session = (record: SessionRecord, now: number, waitingFor: string | null): Session => {
+export const session = (record: Record, now: number, waitingFor: string | null): Session => {
   const row = rowOf(record)
   const context: SessionContext = JSON.parse(record.context)
   return {

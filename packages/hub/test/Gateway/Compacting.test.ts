@@ -2,10 +2,10 @@
 import { randomUUID } from "node:crypto"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
-import * as GatewaySessions from "@causeway/store/GatewaySessions"
 import { Log } from "@causeway/store/Log"
 import { Organizations } from "@causeway/store/Organizations"
-import { Sessions } from "@causeway/store/Sessions"
+import * as Retention from "@causeway/store/Retention"
+import { Sessions } from "@causeway/store/Session"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -26,7 +26,7 @@ const layer = Patching.layer.pipe(
   Layer.provideMerge(OperationsModule.layer),
   Layer.provideMerge(Notifier.layer),
   Layer.provideMerge(
-    Layer.mergeAll(Connections.layer(), Runs.layer, GatewaySessions.layer, Config.layerOf(Config.defaults))
+    Layer.mergeAll(Connections.layer(), Runs.layer, Retention.layer, Config.layerOf(Config.defaults))
   ),
   Layer.provideMerge(Hub.layerStore({ filename: ":memory:" }))
 )

@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto"
 import { OrganizationId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
-import * as GatewaySessions from "@causeway/store/GatewaySessions"
 import { Log } from "@causeway/store/Log"
 import { Organizations } from "@causeway/store/Organizations"
 import { describe, expect, it } from "@effect/vitest"
@@ -21,9 +20,7 @@ import { type Frame, init, result } from "./harness.ts"
 
 const layer = OperationsModule.layer.pipe(
   Layer.provideMerge(Notifier.layer),
-  Layer.provideMerge(
-    Layer.mergeAll(Connections.layer(), Runs.layer, GatewaySessions.layer, Config.layerOf(Config.defaults))
-  ),
+  Layer.provideMerge(Layer.mergeAll(Connections.layer(), Runs.layer, Config.layerOf(Config.defaults))),
   Layer.provideMerge(Hub.layerStore({ filename: ":memory:" }))
 )
 

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto"
 import type { Socket } from "node:net"
 import { Bus } from "@causeway/store/Bus"
-import * as GatewaySessions from "@causeway/store/GatewaySessions"
 import { Log } from "@causeway/store/Log"
 import { Organizations } from "@causeway/store/Organizations"
-import { Sessions } from "@causeway/store/Sessions"
+import * as Retention from "@causeway/store/Retention"
+import { Sessions } from "@causeway/store/Session"
 import { describe, expect, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
@@ -459,10 +459,15 @@ describe("a watch", () => {
         const other = yield* begun(client, { title: "goes" })
         const gone = yield* watched(client, { sessionId: other.id, afterSeq: 0 })
         yield* event(client, "session.frames", (payload) => payload["watch"] === gone)
-        const sessions = yield* Effect.provide(GatewaySessions.GatewaySessions, GatewaySessions.layer)
+        const retention = yield* Effect.provide(Retention.Retention, Retention.layer)
+        const sessions = yield* Sessions
         const { organizationId } = yield* Hub.Hub
-        const record = yield* sessions.bySessionAnyState(organizationId, other.key.session)
-        yield* sessions.remove(record === undefined ? [] : [record.sid])
+        const record = yield* sessions.find({
+          organizationId,
+          sessions: [other.key.session],
+          archived: "all"
+        })
+        yield* retention.remove(record === undefined ? [] : [record.sid])
         expect(yield* ended(client, gone)).toMatchObject({ watch: gone, reason: "gone" })
         expect(key.session).not.toBe(other.key.session)
       })

@@ -16,6 +16,9 @@ export interface RowCache {
   readonly set: (sid: number, text: string, row: SessionRow.SessionRow) => void
 }
 
+/** For changes that are rare. */
+export const uncached: RowCache = { get: () => undefined, set: () => {} }
+
 export const rowCache = (capacity: number): RowCache => {
   const entries = new Map<number, { readonly text: string; readonly row: SessionRow.SessionRow }>()
   return {

@@ -3,7 +3,8 @@
  */
 import * as Params from "@causeway/protocol/Gateway/Params"
 import type { OrganizationId } from "@causeway/protocol/Ids"
-import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import { Log } from "@causeway/store/Log"
+import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import { object } from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
 import * as AgentRuntime from "../AgentRuntime.ts"
@@ -101,7 +102,8 @@ const keptByReset = [
 ] as const
 
 export const make = Effect.gen(function* () {
-  const sessions = yield* GatewaySessions
+  const sessions = yield* Sessions
+  const log = yield* Log
   const configuration = yield* GatewayConfiguration
   const operations = yield* Operations
   const notifier = yield* Notifier
@@ -120,7 +122,7 @@ export const make = Effect.gen(function* () {
         const { key: _key, ...change } = params
         const record = yield* patching.upsert(caller.organizationId, key, change)
         const config = yield* configuration.current
-        const model = Rows.modelOf(config, record, Rows.entryOf(record), Rows.projectionOf(record))
+        const model = Rows.modelOf(config, record, Rows.entryOf(record), rowOf(record))
         return answer(
           {
             ok: true,
@@ -168,7 +170,7 @@ export const make = Effect.gen(function* () {
         const key = yield* operations.canonical(given)
         yield* patching.exclusively(
           Effect.gen(function* () {
-            const [record] = yield* sessions.byKeys(caller.organizationId, [key])
+            const record = yield* sessions.find({ organizationId: caller.organizationId, keys: [key] })
             if (record === undefined) return yield* invalid(`unknown session key: ${given}`)
             const entry: { [name: string]: unknown } = { ...Rows.entryOf(record) }
             const all: { [name: string]: unknown } = { ...object(entry["pluginExtensions"]) }
@@ -190,10 +192,10 @@ export const make = Effect.gen(function* () {
   })
 
   /** A new log under an old key. */
-  const renew = (organizationId: OrganizationId, key: string, existing: GatewayRecord | undefined) =>
+  const renew = (organizationId: OrganizationId, key: string, existing: Session | undefined) =>
     Effect.gen(function* () {
       const before = existing === undefined ? {} : Rows.entryOf(existing)
-      const checkpoints = existing === undefined ? [] : yield* Checkpoints.list(sessions, existing)
+      const checkpoints = existing === undefined ? [] : yield* Checkpoints.list(log, existing)
       const entry: { [name: string]: unknown } = {}
       for (const name of keptByReset) if (before[name] !== undefined) entry[name] = before[name]
       if (checkpoints.length > 0) entry["compactionCheckpoints"] = checkpoints
@@ -225,12 +227,12 @@ export const make = Effect.gen(function* () {
         const running = yield* operations.find(organizationId, given)
         if (running !== undefined) yield* operations.interrupt(running, connection)
         const record = yield* patching.exclusively(
-          Effect.flatMap(sessions.byKeys(organizationId, [key]), ([existing]) =>
+          Effect.flatMap(sessions.find({ organizationId, keys: [key] }), (existing) =>
             renew(organizationId, key, existing)
           )
         )
         const config = yield* configuration.current
-        const model = Rows.modelOf(config, record, Rows.entryOf(record), Rows.projectionOf(record))
+        const model = Rows.modelOf(config, record, Rows.entryOf(record), rowOf(record))
         return answer(
           {
             ok: true,

@@ -8,7 +8,10 @@ import * as Params from "@causeway/protocol/Gateway/Params"
 import { EnvironmentId, sessionBody } from "@causeway/protocol/Ids"
 import * as Offers from "@causeway/protocol/Offers"
 import * as Environments from "@causeway/store/Environments"
-import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import { Log } from "@causeway/store/Log"
+import { Overview } from "@causeway/store/Overview"
+import { Search } from "@causeway/store/Search"
+import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import * as Approvals from "@causeway/transcript/Approvals"
 import { object } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
@@ -16,6 +19,7 @@ import * as Effect from "effect/Effect"
 import { GatewayConfiguration } from "../Config.ts"
 import { invalid, Refused } from "../Failure.ts"
 import { health as healthOf } from "../Health.ts"
+import * as Keys from "../Keys.ts"
 import { payloadOf } from "../Messages.ts"
 import { answer, type Method, method, requireKey } from "../Method.ts"
 import { Operations } from "../Operations.ts"
@@ -26,13 +30,16 @@ const REPLAY_LIMIT = 200
 const EXPORT_LIMIT = 1000
 
 export const make = Effect.gen(function* () {
-  const sessions = yield* GatewaySessions
+  const sessions = yield* Sessions
+  const log = yield* Log
+  const overview = yield* Overview
+  const transcripts = yield* Search
   const environments = yield* Environments.Environments
   const configuration = yield* GatewayConfiguration
   const operations = yield* Operations
   const runs = yield* GatewayRuns
 
-  const existing = (organizationId: GatewayRecord["organizationId"], given: string) =>
+  const existing = (organizationId: Session["organizationId"], given: string) =>
     Effect.gen(function* () {
       const key = yield* requireKey(given)
       const record = yield* operations.find(organizationId, key)
@@ -95,7 +102,7 @@ export const make = Effect.gen(function* () {
     handle: (params, { organizationId }) =>
       Effect.gen(function* () {
         const record = yield* existing(organizationId, params.key)
-        const oldest = yield* sessions.oldestSeq(record.sid)
+        const [oldest] = yield* log.events(record.sid, { limit: 1 })
         const limit = params.limit ?? REPLAY_LIMIT
         const sessionId = Rows.sessionIdOf(record.session)
         const reason =
@@ -103,18 +110,18 @@ export const make = Effect.gen(function* () {
             ? "session-replaced"
             : params.afterSeq > record.lastSeq
               ? "ahead-of-log"
-              : oldest !== undefined && params.afterSeq + 1 < oldest
+              : oldest !== undefined && params.afterSeq + 1 < oldest.seq
                 ? "truncated"
                 : undefined
         const after = reason === undefined || reason === "truncated" ? params.afterSeq : 0
-        const events = yield* sessions.events(record.sid, { after, limit })
+        const events = yield* log.events(record.sid, { after, limit })
         const last = events.at(-1)?.seq ?? after
         return answer({
           key: record.key,
           sessionId,
           verdict: reason === undefined ? "synced" : "gap",
           ...(reason === undefined ? {} : { reason }),
-          oldestSeq: oldest ?? null,
+          oldestSeq: oldest?.seq ?? null,
           lastSeq: record.lastSeq,
           /** Whether these reach the end of the log as it stood. */
           complete: last >= record.lastSeq || events.length < limit,
@@ -138,18 +145,19 @@ export const make = Effect.gen(function* () {
     handle: (params, { organizationId }) =>
       Effect.gen(function* () {
         const record = yield* existing(organizationId, params.key)
-        const prompts = yield* sessions.prompts(record.sid, params.limit ?? 20)
+        const prompts = yield* log.events(record.sid, { select: "prompts", last: params.limit ?? 20 })
         const wanted = params.runIds
         const shown = yield* wanted === undefined
-          ? Effect.succeed(prompts)
+          ? Effect.succeed(prompts.toReversed())
           : Effect.map(
               Effect.forEach(wanted, (runId) =>
-                sessions.byUuid(
-                  record.sid,
-                  runs.get(record.session, runId)?.promptUuid ?? operations.promptUuid(record.session, runId)
-                )
+                log.events(record.sid, {
+                  uuid:
+                    runs.get(record.session, runId)?.promptUuid ??
+                    operations.promptUuid(record.session, runId)
+                })
               ),
-              (found) => found.flatMap((event) => event ?? [])
+              (found) => found.flat()
             )
         return answer({
           key: record.key,
@@ -172,11 +180,11 @@ export const make = Effect.gen(function* () {
     params: Params.MessagesWithdraw,
     handle: (params, { organizationId }) =>
       Effect.gen(function* () {
-        const id = yield* sessions.bySession(Rows.bodyOf(sessionBody(params.key)))
+        const id = yield* sessions.find({ sessions: [Rows.bodyOf(sessionBody(params.key))] })
         const record =
           id?.organizationId === organizationId ? id : yield* existing(organizationId, params.key)
         const withdrawn = yield* operations.withdraw(record, params.uuid)
-        const message = yield* sessions.byUuid(record.sid, params.uuid)
+        const [message] = yield* log.events(record.sid, { uuid: params.uuid })
         return answer({
           ok: true,
           key: record.key,
@@ -189,8 +197,8 @@ export const make = Effect.gen(function* () {
 
   // --- Approvals ---
 
-  const approvalsOf = (record: GatewayRecord) =>
-    Rows.projectionOf(record).approvals.pending.map((approval) => ({
+  const approvalsOf = (record: Session) =>
+    rowOf(record).approvals.pending.map((approval) => ({
       sessionKey: record.key,
       sessionId: Rows.sessionIdOf(record.session),
       toolUseId: approval.toolUseId,
@@ -215,8 +223,7 @@ export const make = Effect.gen(function* () {
           params.key === undefined
             ? yield* sessions.list({
                 organizationId,
-                includeGlobal: true,
-                includeUnknown: true,
+                withoutKeys: Keys.unlisted({ global: true, unknown: true }),
                 status: "requires_action"
               })
             : [yield* existing(organizationId, params.key)]
@@ -232,7 +239,7 @@ export const make = Effect.gen(function* () {
     handle: (params, { organizationId }) =>
       Effect.gen(function* () {
         const record = yield* existing(organizationId, params.key)
-        const all = Rows.projectionOf(record).approvals
+        const all = rowOf(record).approvals
         const fits = (each: { readonly toolUseId: string; readonly requestId: string }) =>
           (params.toolUseId === undefined || each.toolUseId === params.toolUseId) &&
           (params.requestId === undefined || each.requestId === params.requestId)
@@ -253,7 +260,7 @@ export const make = Effect.gen(function* () {
         const request =
           pending === undefined
             ? undefined
-            : (yield* sessions.events(record.sid, { after: pending.seq - 1, limit: 1 }))[0]
+            : (yield* log.events(record.sid, { after: pending.seq - 1, limit: 1 }))[0]
         const input =
           request === undefined ? undefined : object(object(payloadOf(request)["request"])["input"])
         const response =
@@ -311,7 +318,7 @@ export const make = Effect.gen(function* () {
         const page = yield* environments
           .list({ organizationId, limit: 1000, archived: params.includeArchived === true ? "all" : "false" })
           .pipe(Effect.catchTag("CursorInvalid", () => Effect.succeed({ environments: [], next: undefined })))
-        const held = yield* sessions.heldWork(organizationId, now)
+        const held = yield* overview.heldWork(organizationId, now)
         return answer({
           environments: page.environments.map((each) => ({
             id: each.id,
@@ -339,7 +346,7 @@ export const make = Effect.gen(function* () {
     handle: (params, { organizationId }) =>
       Effect.gen(function* () {
         const record = params.key === undefined ? undefined : yield* existing(organizationId, params.key)
-        const hits = yield* sessions.search({
+        const hits = yield* transcripts.search({
           organizationId,
           query: params.query,
           ...(record === undefined ? {} : { sid: record.sid }),
@@ -360,11 +367,15 @@ export const make = Effect.gen(function* () {
         const record =
           params.locator === undefined
             ? yield* existing(organizationId, params.key)
-            : yield* sessions.bySessionAnyState(organizationId, Rows.bodyOf(named?.[1] ?? ""))
+            : yield* sessions.find({
+                organizationId,
+                sessions: [Rows.bodyOf(named?.[1] ?? "")],
+                archived: "all"
+              })
         if (record === undefined) return yield* invalid(`log not found: ${params.locator ?? params.key}`)
         const limit = params.limit ?? EXPORT_LIMIT
         const after = params.afterSeq ?? 0
-        const events = yield* sessions.events(record.sid, { after, limit, transcript: true })
+        const events = yield* log.events(record.sid, { after, limit, select: "transcript" })
         const context = object(
           ((): unknown => {
             try {
@@ -379,11 +390,14 @@ export const make = Effect.gen(function* () {
           version: 3,
           id: Rows.sessionIdOf(record.session),
           timestamp: new Date(record.createdAt).toISOString(),
-          cwd: Rows.projectionOf(record).workingDirectory ?? context["cwd"] ?? ""
+          cwd: rowOf(record).workingDirectory ?? context["cwd"] ?? ""
         })
         const lines: Array<string> = after === 0 ? [header] : []
         let parentId =
-          after === 0 ? null : ((yield* sessions.around(record.sid, after + 1)).before?.uuid ?? null)
+          after === 0
+            ? null
+            : ((yield* log.events(record.sid, { select: "entries", through: after, last: 1 }))[0]?.uuid ??
+              null)
         for (const event of events) {
           const json = payloadOf(event)
           const timestamp = new Date(event.createdAt).toISOString()

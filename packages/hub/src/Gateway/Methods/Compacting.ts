@@ -4,8 +4,9 @@
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
 import type { OrganizationId } from "@causeway/protocol/Ids"
-import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
-import { Sessions } from "@causeway/store/Sessions"
+import { Log } from "@causeway/store/Log"
+import { Retention } from "@causeway/store/Retention"
+import { type Session, Sessions } from "@causeway/store/Session"
 import { type JsonObject, string } from "@causeway/transcript/Read"
 import * as Turns from "@causeway/transcript/Turns"
 import * as Clock from "effect/Clock"
@@ -59,8 +60,9 @@ const cloned = (entry: JsonObject, checkpoint: JsonObject): JsonObject => ({
 })
 
 export const make = Effect.gen(function* () {
-  const sessions = yield* GatewaySessions
-  const store = yield* Sessions
+  const sessions = yield* Sessions
+  const log = yield* Log
+  const retention = yield* Retention
   const operations = yield* Operations
   const notifier = yield* Notifier
   const patching = yield* Patching
@@ -69,11 +71,11 @@ export const make = Effect.gen(function* () {
   // --- Compact ---
 
   /** The first boundary after `seq`, or how the turn of this prompt ended without one. */
-  const outcome = (record: GatewayRecord, seq: number, prompt: string) =>
+  const outcome = (record: Session, seq: number, prompt: string) =>
     Effect.gen(function* () {
-      const [boundary] = yield* sessions.boundaries(record.sid, 1)
+      const [boundary] = yield* log.events(record.sid, { select: "compactions", last: 1 })
       if (boundary !== undefined && boundary.seq > seq) return { _tag: "Compacted" } as const
-      const events = yield* sessions.events(record.sid, { after: seq, limit: 1000 })
+      const events = yield* log.events(record.sid, { after: seq, limit: 1000 })
       const end = events.find((event) => {
         if (event.type !== "result" || event.source !== "worker") return false
         const answered = Turns.promptsOf(payloadOf(event))
@@ -87,10 +89,10 @@ export const make = Effect.gen(function* () {
           } as const)
     })
 
-  const isAttached = (record: GatewayRecord) =>
+  const isAttached = (record: Session) =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
-      const session = yield* store.get(record).pipe(Effect.option)
+      const session = yield* sessions.get(record).pipe(Effect.option)
       if (Option.isNone(session)) return false
       const { workerEpoch, workerSeenAt } = session.value
       const isWriting = workerEpoch === 0 && workerSeenAt !== undefined && now - workerSeenAt < WRITER_MILLIS
@@ -98,7 +100,7 @@ export const make = Effect.gen(function* () {
     })
 
   /** Asks for a worker where none is there. Nothing is written to the log for one that may never come. */
-  const attached = (record: GatewayRecord): Effect.Effect<void, Failure> =>
+  const attached = (record: Session): Effect.Effect<void, Failure> =>
     Effect.gen(function* () {
       if (yield* isAttached(record)) return
       if (record.environmentId !== undefined) {
@@ -120,14 +122,14 @@ export const make = Effect.gen(function* () {
       )
     })
 
-  const byAgent = (record: GatewayRecord, caller: Parameters<Method["handle"]>[1]) =>
+  const byAgent = (record: Session, caller: Parameters<Method["handle"]>[1]) =>
     Effect.gen(function* () {
       if (record.lastSeq === 0) {
         return answer({ ok: true, key: record.key, compacted: false, reason: "no transcript" })
       }
       yield* attached(record)
       yield* operations.interrupt(record, caller.connection)
-      const before = (yield* sessions.bySession(record.session)) ?? record
+      const before = (yield* sessions.find({ sessions: [record.session] })) ?? record
       const runId = randomUUID()
       const prompt = operations.promptUuid(record.session, runId)
       const sent = yield* operations.send(before, { message: "/compact", runId }, caller.connection)
@@ -135,8 +137,8 @@ export const make = Effect.gen(function* () {
       const look = outcome(record, before.lastSeq, prompt)
       const giveUp = operations.abort(record, { runId, by: undefined, stopReason: "timeout" })
       const isTaken = Effect.gen(function* () {
-        if ((yield* sessions.byUuid(record.sid, prompt))?.delivery !== undefined) return true
-        const events = yield* sessions.events(record.sid, { after: before.lastSeq, limit: 100 })
+        if ((yield* log.events(record.sid, { uuid: prompt }))[0]?.delivery !== undefined) return true
+        const events = yield* log.events(record.sid, { after: before.lastSeq, limit: 100 })
         return events.some(({ source }) => source === "worker")
       })
       const taken = yield* Effect.repeat(isTaken, { schedule: takeWait, until: (is) => is }).pipe(
@@ -169,9 +171,9 @@ export const make = Effect.gen(function* () {
       if (seen._tag === "Ended") {
         return answer({ ok: true, key: record.key, compacted: false, reason: seen.reason }, changed(false))
       }
-      const after = (yield* sessions.bySession(record.session)) ?? record
+      const after = (yield* sessions.find({ sessions: [record.session] })) ?? record
       const entry: { [name: string]: unknown } = { ...Rows.entryOf(after) }
-      const [checkpoint] = yield* Checkpoints.list(sessions, after)
+      const [checkpoint] = yield* Checkpoints.list(log, after)
       const count = typeof entry["compactionCount"] === "number" ? entry["compactionCount"] : 0
       entry["compactionCount"] = count + 1
       for (const name of ["inputTokens", "outputTokens", "totalTokens", "totalTokensFresh"])
@@ -197,15 +199,15 @@ export const make = Effect.gen(function* () {
       )
     })
 
-  const byLines = (record: GatewayRecord, maxLines: number) =>
+  const byLines = (record: Session, maxLines: number) =>
     Effect.gen(function* () {
       // The header is a line of the exported form.
-      const total = (yield* sessions.countTranscript(record.sid)) + 1
+      const total = (yield* log.count(record.sid, { select: "entries" })) + 1
       if (total <= maxLines) {
         return answer({ ok: true, key: record.key, compacted: false, kept: total })
       }
       const archivedAt = yield* Clock.currentTimeMillis
-      const archive = yield* store
+      const archive = yield* sessions
         .create({
           organizationId: record.organizationId,
           environmentId: undefined,
@@ -216,7 +218,7 @@ export const make = Effect.gen(function* () {
           payloads: []
         })
         .pipe(Effect.catchTag("EnvironmentUnknown", Effect.die))
-      yield* sessions.trim({ sid: record.sid, archive: archive.sid, keep: maxLines, archivedAt })
+      yield* retention.trim({ sid: record.sid, archive: archive.sid, keep: maxLines, archivedAt })
       runs.skipTo(record.session, record.lastSeq)
       const entry: { [name: string]: unknown } = { ...Rows.entryOf(record) }
       for (const name of ["inputTokens", "outputTokens", "totalTokens", "totalTokensFresh"])
@@ -242,7 +244,7 @@ export const make = Effect.gen(function* () {
         const given = yield* requireKey(params.key)
         yield* webchatGuard(caller, "compact")
         const key = yield* operations.canonical(given)
-        const [record] = yield* sessions.byKeys(caller.organizationId, [key])
+        const record = yield* sessions.find({ organizationId: caller.organizationId, keys: [key] })
         if (record === undefined) {
           return answer({ ok: true, key, compacted: false, reason: "no sessionId" })
         }
@@ -260,20 +262,17 @@ export const make = Effect.gen(function* () {
     handle: (params, { organizationId }) =>
       Effect.gen(function* () {
         const key = yield* operations.canonical(yield* requireKey(params.key))
-        const [record] = yield* sessions.byKeys(organizationId, [key])
-        const checkpoints = record === undefined ? [] : yield* Checkpoints.list(sessions, record)
+        const record = yield* sessions.find({ organizationId, keys: [key] })
+        const checkpoints = record === undefined ? [] : yield* Checkpoints.list(log, record)
         return answer({ ok: true, key, checkpoints })
       })
   })
 
-  const checkpointOf = (
-    record: GatewayRecord | undefined,
-    given: string
-  ): Effect.Effect<JsonObject, Failure> =>
+  const checkpointOf = (record: Session | undefined, given: string): Effect.Effect<JsonObject, Failure> =>
     Effect.gen(function* () {
       const id = given.trim()
       if (id === "") return yield* invalid("checkpointId required")
-      const all = record === undefined ? [] : yield* Checkpoints.list(sessions, record)
+      const all = record === undefined ? [] : yield* Checkpoints.list(log, record)
       return (
         all.find((each) => each["checkpointId"] === id) ?? (yield* invalid(`checkpoint not found: ${id}`))
       )
@@ -285,7 +284,7 @@ export const make = Effect.gen(function* () {
     handle: (params, { organizationId }) =>
       Effect.gen(function* () {
         const key = yield* operations.canonical(yield* requireKey(params.key))
-        const [record] = yield* sessions.byKeys(organizationId, [key])
+        const record = yield* sessions.find({ organizationId, keys: [key] })
         const checkpoint = yield* checkpointOf(record, params.checkpointId)
         return answer({ ok: true, key, checkpoint })
       })
@@ -301,28 +300,30 @@ export const make = Effect.gen(function* () {
       const checkpoint = yield* checkpointOf(record, checkpointId)
       const point = Checkpoints.forkPoint(checkpoint)
       if (point === undefined) return yield* invalid(`checkpoint not found: ${checkpointId.trim()}`)
-      const log =
-        point.body === record.session ? record : yield* sessions.bySessionAnyState(organizationId, point.body)
-      return { record, checkpoint, beforeSeq: point.beforeSeq, log }
+      const from =
+        point.body === record.session
+          ? record
+          : yield* sessions.find({ organizationId, sessions: [point.body], archived: "all" })
+      return { record, checkpoint, beforeSeq: point.beforeSeq, from }
     })
 
   const fork = (
-    from: GatewayRecord | undefined,
-    to: GatewayRecord,
+    from: Session | undefined,
+    to: Session,
     beforeSeq: number,
     failure: string
-  ): Effect.Effect<GatewayRecord, Failure> =>
+  ): Effect.Effect<Session, Failure> =>
     Effect.gen(function* () {
       const copied =
-        from === undefined ? 0 : yield* sessions.copyTranscript({ from: from.sid, to: to.sid, beforeSeq })
+        from === undefined ? 0 : yield* retention.copyTranscript({ from: from.sid, to: to.sid, beforeSeq })
       if (copied === 0) {
         yield* operations.archive(to, "deleted")
-        yield* sessions.remove([to.sid])
+        yield* retention.remove([to.sid])
         return yield* unavailable(failure)
       }
       runs.skipTo(to.session, copied)
       yield* operations.begin(to)
-      return (yield* sessions.bySession(to.session)) ?? to
+      return (yield* sessions.find({ sessions: [to.session] })) ?? to
     })
 
   /** A label that nobody has, of this one. */
@@ -332,8 +333,6 @@ export const make = Effect.gen(function* () {
         const candidate = n === 1 ? label : `${label} ${n}`
         const taken = yield* sessions.list({
           organizationId,
-          includeGlobal: true,
-          includeUnknown: true,
           label: candidate,
           limit: 1
         })
@@ -346,7 +345,7 @@ export const make = Effect.gen(function* () {
     params: Params.CompactionKey,
     handle: (params, { organizationId }) =>
       Effect.gen(function* () {
-        const { beforeSeq, checkpoint, log, record } = yield* source(
+        const { beforeSeq, checkpoint, from, record } = yield* source(
           organizationId,
           params.key,
           params.checkpointId
@@ -366,7 +365,7 @@ export const make = Effect.gen(function* () {
               spawnedBy: record.spawnedBy,
               entry: cloned(Rows.entryOf(record), checkpoint)
             })
-            return yield* fork(log, made, beforeSeq, "failed to create checkpoint branch transcript")
+            return yield* fork(from, made, beforeSeq, "failed to create checkpoint branch transcript")
           })
         )
         return answer(
@@ -393,7 +392,7 @@ export const make = Effect.gen(function* () {
       Effect.gen(function* () {
         yield* webchatGuard(caller, "restore")
         const { organizationId } = caller
-        const { beforeSeq, checkpoint, log, record } = yield* source(
+        const { beforeSeq, checkpoint, from, record } = yield* source(
           organizationId,
           params.key,
           params.checkpointId
@@ -401,14 +400,14 @@ export const make = Effect.gen(function* () {
         yield* operations.interrupt(record, caller.connection)
         const restored = yield* patching.exclusively(
           Effect.gen(function* () {
-            const checkpoints = yield* Checkpoints.list(sessions, record)
+            const checkpoints = yield* Checkpoints.list(log, record)
             // The fork stands before the old log is put away, so that a failure changes nothing.
             const made = yield* operations.make(organizationId, {
               copied: true,
               key: `agent:${record.agentId ?? "main"}:dashboard:${randomUUID()}`,
               entry: { ...cloned(Rows.entryOf(record), checkpoint), compactionCheckpoints: checkpoints }
             })
-            const forked = yield* fork(log, made, beforeSeq, "failed to restore checkpoint transcript")
+            const forked = yield* fork(from, made, beforeSeq, "failed to restore checkpoint transcript")
             yield* operations.archive(record, "restored")
             return (
               (yield* sessions.change(forked.sid, {

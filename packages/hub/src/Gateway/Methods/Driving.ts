@@ -3,7 +3,8 @@
  */
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
-import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import { Log } from "@causeway/store/Log"
+import type { Session } from "@causeway/store/Session"
 import type { JsonObject } from "@causeway/transcript/Read"
 import { string } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
@@ -48,7 +49,7 @@ const forHistory = (message: Message, maxChars: number): Message => {
 }
 
 export const make = Effect.gen(function* () {
-  const sessions = yield* GatewaySessions
+  const log = yield* Log
   const configuration = yield* GatewayConfiguration
   const operations = yield* Operations
   const notifier = yield* Notifier
@@ -100,7 +101,7 @@ export const make = Effect.gen(function* () {
         if (text === undefined || text.trim() === "") {
           return answer({ ...base, runStarted: false }, created)
         }
-        const seq = (yield* sessions.countVisible(record.sid)) + 1
+        const seq = (yield* log.count(record.sid, { select: "visible" })) + 1
         const sent = yield* Effect.either(
           operations.send(record, { message: text, runId: randomUUID() }, connection)
         )
@@ -130,7 +131,7 @@ export const make = Effect.gen(function* () {
 
   const sendTo = (
     key: string,
-    organizationId: GatewayRecord["organizationId"],
+    organizationId: Session["organizationId"],
     connection: Connection,
     params: typeof Params.SessionsSend.Type,
     steer: boolean
@@ -141,7 +142,7 @@ export const make = Effect.gen(function* () {
       const record = yield* operations.find(organizationId, key)
       if (record === undefined) return yield* invalid(`session not found: ${key}`)
       const interrupted = steer ? yield* operations.interrupt(record, connection) : false
-      const seq = (yield* sessions.countVisible(record.sid)) + 1
+      const seq = (yield* log.count(record.sid, { select: "visible" })) + 1
       const runId = params.idempotencyKey?.trim() || randomUUID()
       const sent = yield* operations.send(
         record,
@@ -280,8 +281,8 @@ export const make = Effect.gen(function* () {
           return answer({ sessionKey: params.sessionKey, messages: [], ...base({}) })
         }
         const limit = params.limit ?? HISTORY_LIMIT
-        const events = yield* sessions.lastVisible(record.sid, limit)
-        const total = yield* sessions.countVisible(record.sid)
+        const events = yield* log.events(record.sid, { select: "visible", last: limit })
+        const total = yield* log.count(record.sid, { select: "visible" })
         const messages = toMessages(events, total).map((message) =>
           forHistory(message, params.maxChars ?? HISTORY_CHARS)
         )

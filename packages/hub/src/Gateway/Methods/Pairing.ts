@@ -4,7 +4,7 @@
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { DeviceCodes } from "@causeway/store/DeviceCodes"
 import { type DeviceRecord, GatewayDevices } from "@causeway/store/GatewayDevices"
-import type { GatewayRecord } from "@causeway/store/GatewaySessions"
+import type { Session } from "@causeway/store/Session"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -76,7 +76,7 @@ export const make = Effect.gen(function* () {
   })
 
   const resolved = (
-    organizationId: GatewayRecord["organizationId"],
+    organizationId: Session["organizationId"],
     requestId: string,
     deviceId: string,
     decision: string

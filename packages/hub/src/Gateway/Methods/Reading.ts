@@ -3,7 +3,8 @@
  * Source: spec 2 §2 and §3.
  */
 import * as Params from "@causeway/protocol/Gateway/Params"
-import { type GatewayRecord, GatewaySessions } from "@causeway/store/GatewaySessions"
+import { Log } from "@causeway/store/Log"
+import { type Session, Sessions } from "@causeway/store/Session"
 import { object } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -25,7 +26,8 @@ const GET_LIMIT = 200
 const GET_LIMIT_MAX = 10_000
 
 export const make = Effect.gen(function* () {
-  const sessions = yield* GatewaySessions
+  const sessions = yield* Sessions
+  const log = yield* Log
   const configuration = yield* GatewayConfiguration
   const operations = yield* Operations
   const notifier = yield* Notifier
@@ -41,11 +43,13 @@ export const make = Effect.gen(function* () {
         const spawner = params.spawnedBy === undefined ? undefined : Keys.canonical(params.spawnedBy, config)
         const records = yield* sessions.list({
           organizationId,
-          includeGlobal: params.includeGlobal === true && agentId === undefined,
-          includeUnknown: params.includeUnknown === true && agentId === undefined,
+          withoutKeys: Keys.unlisted({
+            global: params.includeGlobal === true && agentId === undefined,
+            unknown: params.includeUnknown === true && agentId === undefined
+          }),
           ...(agentId === undefined ? {} : { agentId }),
           ...(params.label === undefined ? {} : { label: params.label }),
-          ...(spawner === undefined ? {} : { linkedTo: spawner }),
+          ...(spawner === undefined ? {} : { linkedTo: [spawner] }),
           ...(params.search === undefined ? {} : { search: params.search.trim().toLowerCase() }),
           ...(params.activeMinutes === undefined
             ? {}
@@ -88,17 +92,17 @@ export const make = Effect.gen(function* () {
             : GET_LIMIT
         const record = yield* operations.find(organizationId, key)
         if (record === undefined) return answer({ messages: [] })
-        const events = yield* sessions.lastVisible(record.sid, limit)
-        const total = yield* sessions.countVisible(record.sid)
+        const events = yield* log.events(record.sid, { select: "visible", last: limit })
+        const total = yield* log.count(record.sid, { select: "visible" })
         return answer({ messages: toMessages(events, total) })
       })
   })
 
-  const previewOf = (record: GatewayRecord | undefined, limit: number, maxChars: number) =>
+  const previewOf = (record: Session | undefined, limit: number, maxChars: number) =>
     Effect.gen(function* () {
       if (record === undefined) return { status: "missing", items: [] }
       // Some events have nothing to show.
-      const events = yield* sessions.lastVisible(record.sid, limit * 4)
+      const events = yield* log.events(record.sid, { select: "visible", last: limit * 4 })
       const items = toMessages(events, events.length)
         .flatMap((message) => previewItem(message, maxChars) ?? [])
         .slice(-limit)
@@ -118,9 +122,10 @@ export const make = Effect.gen(function* () {
           .slice(0, PREVIEW_KEYS_MAX)
         const limit = Math.min(params.limit ?? PREVIEW_LIMIT, PREVIEW_ITEMS_MAX)
         const maxChars = Math.min(params.maxChars ?? PREVIEW_CHARS, PREVIEW_CHARS_MAX)
-        const records = yield* sessions.byKeys(organizationId, [
-          ...new Set(keys.map((key) => Keys.canonical(key, config)))
-        ])
+        const records = yield* sessions.list({
+          organizationId,
+          keys: [...new Set(keys.map((key) => Keys.canonical(key, config)))]
+        })
         const byKey = new Map(records.map((record) => [record.key, record]))
         const previews = yield* Effect.forEach(keys, (key) =>
           Effect.map(
@@ -167,7 +172,7 @@ export const make = Effect.gen(function* () {
         if (given === 0) return yield* invalid("Either key, sessionId, or label is required")
         if (given > 1) return yield* invalid("Provide either key, sessionId, or label (not multiple)")
         const spawner = params.spawnedBy === undefined ? undefined : Keys.canonical(params.spawnedBy, config)
-        const found = (record: GatewayRecord) =>
+        const found = (record: Session) =>
           Effect.as(operations.requireAgent(record.key), answer({ ok: true, key: record.key }))
 
         if (key !== "") {
@@ -182,10 +187,12 @@ export const make = Effect.gen(function* () {
         const agentId = params.agentId === undefined ? undefined : Keys.normalizeAgentId(params.agentId)
         const candidates = yield* sessions.list({
           organizationId,
-          includeGlobal: params.includeGlobal === true && agentId === undefined,
-          includeUnknown: params.includeUnknown === true && agentId === undefined,
+          withoutKeys: Keys.unlisted({
+            global: params.includeGlobal === true && agentId === undefined,
+            unknown: params.includeUnknown === true && agentId === undefined
+          }),
           ...(agentId === undefined ? {} : { agentId }),
-          ...(spawner === undefined ? {} : { linkedTo: spawner }),
+          ...(spawner === undefined ? {} : { linkedTo: [spawner] }),
           ...(label === "" ? { search: sessionId.toLowerCase() } : { label })
         })
         if (label !== "") {

@@ -9,13 +9,13 @@ import * as Layer from "effect/Layer"
 import * as Bus from "../src/Bus.ts"
 import * as Database from "../src/Database.ts"
 import * as Environments from "../src/Environments.ts"
-import * as GatewaySessions from "../src/GatewaySessions.ts"
 import * as Log from "../src/Log.ts"
 import * as Organizations from "../src/Organizations.ts"
-import * as Sessions from "../src/Sessions.ts"
+import * as Retention from "../src/Retention.ts"
+import * as Sessions from "../src/Session.ts"
 
 const layer = Layer.mergeAll(
-  GatewaySessions.layer,
+  Retention.layer,
   Log.layer,
   Organizations.layer,
   Sessions.layer,
@@ -47,7 +47,7 @@ const line = (source: "worker" | "client", text: string) =>
 describe("keys of sessions that were made elsewhere", () => {
   it.scoped("name the default agent, the environment and the session", () =>
     Effect.gen(function* () {
-      const gateway = yield* GatewaySessions.GatewaySessions
+      const sessions = yield* Sessions.Sessions
       const environments = yield* Environments.Environments
       const { id } = yield* organization
       const { environment } = yield* environments.register({
@@ -61,19 +61,19 @@ describe("keys of sessions that were made elsewhere", () => {
         reuseEnvironmentId: undefined
       })
       const placed = yield* made(id, environment.id)
-      expect((yield* gateway.bySession(placed.session))?.key).toBe(
+      expect((yield* sessions.find({ sessions: [placed.session] }))?.key).toBe(
         `agent:main:${environment.name.toLowerCase().replaceAll(" ", "-")}:${placed.session.slice(0, 12)}`
       )
-      yield* gateway.setDefaultAgent("ops")
+      yield* sessions.setDefaultAgent("ops")
       const free = yield* made(id)
-      const record = yield* gateway.bySession(free.session)
+      const record = yield* sessions.find({ sessions: [free.session] })
       expect(record).toMatchObject({ key: `agent:ops:session:${free.session.slice(0, 12)}`, agentId: "ops" })
     }).pipe(Effect.provide(layer))
   )
 
   it.scoped("a key that is taken does not stop a session from being made", () =>
     Effect.gen(function* () {
-      const gateway = yield* GatewaySessions.GatewaySessions
+      const sessions = yield* Sessions.Sessions
       const sql = yield* SqlClient.SqlClient
       const { id } = yield* organization
       const body = "0123456789abcdef0123456789abcdef"
@@ -82,25 +82,24 @@ describe("keys of sessions that were made elsewhere", () => {
         yield* sql`INSERT INTO sessions (body, organization_id, created_at, updated_at, projection)
           VALUES (${each}, ${id}, 1, 1, ${SessionRow.toJson(SessionRow.initial)})`
       }
-      expect((yield* gateway.bySession(body))?.key).toBe("agent:main:session:0123456789ab")
-      expect((yield* gateway.bySession(twin))?.key).toBe(`agent:main:session:${twin}`)
+      expect((yield* sessions.find({ sessions: [body] }))?.key).toBe("agent:main:session:0123456789ab")
+      expect((yield* sessions.find({ sessions: [twin] }))?.key).toBe(`agent:main:session:${twin}`)
     }).pipe(Effect.provide(layer))
   )
 
   it.scoped("an archived session leaves its key and label to another", () =>
     Effect.gen(function* () {
-      const gateway = yield* GatewaySessions.GatewaySessions
       const sessions = yield* Sessions.Sessions
       const { id } = yield* organization
       const first = yield* made(id)
-      yield* gateway.change(first.sid, { key: "agent:main:x", label: "L" })
+      yield* sessions.change(first.sid, { key: "agent:main:x", label: "L" })
       const second = yield* made(id)
-      expect((yield* Effect.either(gateway.change(second.sid, { key: "agent:main:x" })))._tag).toBe("Left")
+      expect((yield* Effect.either(sessions.change(second.sid, { key: "agent:main:x" })))._tag).toBe("Left")
       yield* sessions.archive({ session: first.session, organizationId: id })
-      yield* gateway.change(second.sid, { key: "agent:main:x", label: "L" })
-      expect((yield* gateway.byKeys(id, ["agent:main:x"])).map((each) => each.session)).toEqual([
-        second.session
-      ])
+      yield* sessions.change(second.sid, { key: "agent:main:x", label: "L" })
+      expect(
+        (yield* sessions.list({ organizationId: id, keys: ["agent:main:x"] })).map((each) => each.session)
+      ).toEqual([second.session])
     }).pipe(Effect.provide(layer))
   )
 })
@@ -132,12 +131,12 @@ describe("lists", () => {
     [given, filters],
     ([rows, filter]) =>
       Effect.gen(function* () {
-        const gateway = yield* GatewaySessions.GatewaySessions
+        const sessions = yield* Sessions.Sessions
         const { id } = yield* organization
-        const all: Array<GatewaySessions.GatewayRecord> = []
+        const all: Array<Sessions.Session> = []
         for (const [i, row] of rows.entries()) {
           const { sid } = yield* made(id)
-          const record = yield* gateway.change(sid, {
+          const record = yield* sessions.change(sid, {
             ...row,
             key: `agent:${row.agentId}:s${i}`,
             // Labels are unique among the sessions of an agent.
@@ -157,11 +156,11 @@ describe("lists", () => {
           })
           .sort((a, b) => b.updatedAt - a.updatedAt || b.sid - a.sid)
           .slice(0, filter.limit ?? all.length)
-        const listed = yield* gateway.list({
+        const { linkedTo, ...rest } = filter
+        const listed = yield* sessions.list({
           organizationId: id,
-          includeGlobal: false,
-          includeUnknown: false,
-          ...filter
+          ...rest,
+          ...(linkedTo === undefined ? {} : { linkedTo: [linkedTo] })
         })
         expect(listed.map((each) => each.key)).toEqual(expected.map((each) => each.key))
       }).pipe(Effect.provide(layer)),
@@ -181,7 +180,7 @@ describe("copies of logs", () => {
     ],
     ([sources, beforeSeq]) =>
       Effect.gen(function* () {
-        const gateway = yield* GatewaySessions.GatewaySessions
+        const retention = yield* Retention.Retention
         const log = yield* Log.Log
         const { id } = yield* organization
         const from = yield* made(id)
@@ -194,9 +193,9 @@ describe("copies of logs", () => {
           })
         }
         const to = yield* made(id)
-        const copied = yield* gateway.copyTranscript({ from: from.sid, to: to.sid, beforeSeq })
-        const before = yield* gateway.events(from.sid, { after: 0, limit: 100 })
-        const after = yield* gateway.events(to.sid, { after: 0, limit: 100 })
+        const copied = yield* retention.copyTranscript({ from: from.sid, to: to.sid, beforeSeq })
+        const before = yield* log.events(from.sid, { after: 0, limit: 100 })
+        const after = yield* log.events(to.sid, { after: 0, limit: 100 })
         const wanted = before.filter((event) => event.seq < beforeSeq)
         expect(copied).toBe(wanted.length)
         expect(after.map((event) => event.seq)).toEqual(wanted.map((_, i) => i + 1))
@@ -222,7 +221,8 @@ describe("copies of logs", () => {
 
   it.scoped("trimming keeps the last entries, and the whole log under another session", () =>
     Effect.gen(function* () {
-      const gateway = yield* GatewaySessions.GatewaySessions
+      const sessions = yield* Sessions.Sessions
+      const retention = yield* Retention.Retention
       const log = yield* Log.Log
       const { id } = yield* organization
       const session = yield* made(id)
@@ -235,13 +235,13 @@ describe("copies of logs", () => {
         })
       }
       const archive = yield* made(id)
-      yield* gateway.trim({ sid: session.sid, archive: archive.sid, keep: 2, archivedAt: 7 })
-      expect((yield* gateway.events(session.sid, { after: 0, limit: 10 })).map((event) => event.seq)).toEqual(
-        [4, 5]
-      )
-      expect(yield* gateway.events(archive.sid, { after: 0, limit: 10 })).toHaveLength(5)
-      expect(yield* gateway.bySession(archive.session)).toBeUndefined()
-      expect(yield* gateway.bySessionAnyState(id, archive.session)).toMatchObject({
+      yield* retention.trim({ sid: session.sid, archive: archive.sid, keep: 2, archivedAt: 7 })
+      expect((yield* log.events(session.sid, { after: 0, limit: 10 })).map((event) => event.seq)).toEqual([
+        4, 5
+      ])
+      expect(yield* log.events(archive.sid, { after: 0, limit: 10 })).toHaveLength(5)
+      expect(yield* sessions.find({ sessions: [archive.session] })).toBeUndefined()
+      expect(yield* sessions.find({ sessions: [archive.session], archived: "all" })).toMatchObject({
         archivedAt: 7,
         lastSeq: 5
       })

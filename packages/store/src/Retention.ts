@@ -1,0 +1,163 @@
+/** What becomes of whole logs: copied, trimmed, and removed for good; and how large they are. */
+import type { OrganizationId } from "@causeway/protocol/Ids"
+import * as SessionRow from "@causeway/transcript/SessionRow"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Bus } from "./Bus.ts"
+import type { StoreUnavailable } from "./Errors.ts"
+import { unavailable } from "./internal/unavailable.ts"
+import { NOT_WITHDRAWN } from "./Log/Event.ts"
+import { replay } from "./Log/Replay.ts"
+
+/** An archived session and the size of its log. */
+export interface Archive {
+  readonly sid: number
+  /** Milliseconds since the epoch. */
+  readonly archivedAt: number
+  readonly bytes: number
+}
+
+export interface Copy {
+  readonly from: number
+  /** A session whose log is empty. */
+  readonly to: number
+  readonly beforeSeq?: number
+}
+
+export interface Trim {
+  readonly sid: number
+  /** A session whose log is empty. */
+  readonly archive: number
+  /** Transcript entries. */
+  readonly keep: number
+  /** Milliseconds since the epoch. */
+  readonly archivedAt: number
+}
+
+export class Retention extends Context.Tag("@causeway/store/Retention")<
+  Retention,
+  {
+    /**
+     * Copies the transcript entries of one log before a position into another, with their uuids, sources and times. Nothing
+     * of it is delivered again. Answers with their number.
+     */
+    readonly copyTranscript: (copy: Copy) => Effect.Effect<number, StoreUnavailable>
+    /**
+     * Keeps the last transcript entries of a log, and everything since the first of them; the whole log is copied into the
+     * archive first, which becomes an archived session of the same key.
+     */
+    readonly trim: (trim: Trim) => Effect.Effect<void, StoreUnavailable>
+    /** Removes sessions for good, with their logs and work. */
+    readonly remove: (sids: ReadonlyArray<number>) => Effect.Effect<void, StoreUnavailable>
+    /** Archived sessions of an agent, oldest archived first. */
+    readonly archived: (
+      organizationId: OrganizationId,
+      agentId: string
+    ) => Effect.Effect<ReadonlyArray<Archive>, StoreUnavailable>
+    /** Bytes of logs by sid. */
+    readonly sizes: (
+      sids: ReadonlyArray<number>
+    ) => Effect.Effect<ReadonlyMap<number, number>, StoreUnavailable>
+  }
+>() {}
+
+const copyTranscript = ({ from, to, beforeSeq }: Copy) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const now = yield* Clock.currentTimeMillis
+    yield* sql`INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, delivery,
+        delivered_at, payload)
+      SELECT ${to}, row_number() OVER (ORDER BY seq), uuid, source, type, transcript, compaction, created_at,
+        CASE source WHEN 'client' THEN 'processed' END, CASE source WHEN 'client' THEN ${now} END, payload
+      FROM events WHERE sid = ${from} AND transcript = 1 AND ${sql.literal(NOT_WITHDRAWN)}
+        AND seq < ${beforeSeq ?? Number.MAX_SAFE_INTEGER}
+      ORDER BY seq`
+    const row = yield* replay(to)
+    const [head] = yield* sql<{ readonly uuid: string; readonly seq: number }>`
+      SELECT uuid, seq FROM events WHERE sid = ${to} AND transcript = 1 AND source = 'worker'
+      ORDER BY seq DESC LIMIT 1`
+    // A log that was copied has no run of its own: what the copy ends with was answered elsewhere.
+    const idle: SessionRow.SessionRow = {
+      ...row,
+      activity: "idle",
+      status: "idle",
+      prompted: false,
+      begun: false,
+      open: []
+    }
+    yield* sql`UPDATE sessions SET last_seq = ${row.lastSeq}, worker_head = ${head?.uuid ?? null},
+        worker_head_seq = ${head?.seq ?? 0}, title = ${idle.title}, status = ${idle.status},
+        projection = ${SessionRow.toJson(idle)}
+      WHERE sid = ${to}`
+    return row.lastSeq
+  })
+
+const trim = ({ sid, archive, keep, archivedAt }: Trim) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, delivery,
+        delivered_at, delivery_no, payload)
+      SELECT ${archive}, seq, uuid, source, type, transcript, compaction, created_at, delivery, delivered_at,
+        delivery_no, payload FROM events WHERE sid = ${sid}`
+    yield* sql`UPDATE sessions SET (gateway_key, gateway_agent, gateway_entry, environment_id, context, created_at,
+        updated_at, last_seq, worker_head, worker_head_seq, title, status, projection, archived_at) =
+        (SELECT s.gateway_key, s.gateway_agent, json_set(s.gateway_entry, '$.archivedBy', 'bak'), s.environment_id,
+          s.context, s.created_at, s.updated_at, s.last_seq, s.worker_head, s.worker_head_seq, s.title, s.status,
+          s.projection, ${archivedAt} FROM sessions s WHERE s.sid = ${sid})
+      WHERE sid = ${archive}`
+    yield* sql`DELETE FROM events WHERE sid = ${sid} AND seq < (SELECT min(seq) FROM (SELECT seq FROM events
+      WHERE sid = ${sid} AND transcript = 1 ORDER BY seq DESC LIMIT ${keep}))`
+    yield* sql`DELETE FROM transcript_search WHERE sid = ${sid}`
+    yield* sql`UPDATE sessions SET search_seq = 0 WHERE sid = ${sid}`
+  })
+
+/** Answers with the body of the session; undefined where it was gone before. */
+const remove = (sid: number) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`DELETE FROM transcript_search WHERE sid = ${sid}`
+    yield* sql`DELETE FROM work WHERE sid = ${sid}`
+    yield* sql`DELETE FROM events WHERE sid = ${sid}`
+    const [row] = yield* sql<{
+      readonly body: string
+    }>`DELETE FROM sessions WHERE sid = ${sid} RETURNING body`
+    return row?.body
+  })
+
+export const make = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const bus = yield* Bus
+  const transact = <A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient>) =>
+    unavailable(Effect.provideService(sql.withTransaction(effect), SqlClient.SqlClient, sql))
+
+  return Retention.of({
+    copyTranscript: (copy) => transact(copyTranscript(copy)),
+    trim: (given) => transact(trim(given)),
+    remove: (sids) =>
+      Effect.map(transact(Effect.forEach(sids, remove)), (bodies) => {
+        // Whoever watches one of them sees that it is gone.
+        for (const body of bodies) if (body !== undefined) bus.changed(`session:${body}`)
+      }),
+    archived: (organizationId, agentId) =>
+      unavailable(
+        sql<Archive>`SELECT s.sid, s.archived_at AS archivedAt,
+            (SELECT coalesce(sum(length(CAST(e.payload AS BLOB))), 0) FROM events e WHERE e.sid = s.sid) AS bytes
+          FROM sessions s WHERE s.organization_id = ${organizationId} AND s.gateway_agent = ${agentId}
+            AND s.archived_at IS NOT NULL ORDER BY s.archived_at, s.sid`
+      ),
+    sizes: (sids) =>
+      Effect.map(
+        unavailable(
+          sql<{ readonly sid: number; readonly bytes: number }>`
+            SELECT sid, sum(length(CAST(payload AS BLOB))) AS bytes FROM events
+            WHERE sid IN (SELECT value FROM json_each(${JSON.stringify(sids)})) GROUP BY sid`
+        ),
+        (rows) => new Map(rows.map((row) => [row.sid, row.bytes]))
+      )
+  })
+})
+
+export const layer: Layer.Layer<Retention, never, SqlClient.SqlClient | Bus> = Layer.effect(Retention, make)
