@@ -13,7 +13,8 @@ import * as Layer from "effect/Layer"
  */
 export const layer = (options: {
   readonly stateDir: string
-  readonly hubUrl: string
+  /** None: the agents run without a hub. */
+  readonly hubUrl?: string | undefined
   /** Variables that agents get although their kind is left out. */
   readonly passEnv?: ReadonlyArray<string> | undefined
   readonly idleStop?: Duration.DurationInput | undefined

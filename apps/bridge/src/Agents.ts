@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { ExitCode, Failure } from "./Failure.ts"
+import type { Output } from "./Output.ts"
 
 const isExecutable = (path: string): boolean => {
   try {
@@ -109,3 +110,24 @@ export const choose = (option: Option.Option<string>, attended: boolean): Effect
       next: "set PATH for what starts it, or name an agent: --agent claude, acp:COMMAND, or scripted to try things out"
     })
   })
+
+/** The directory that an agent is to work in; the current one where none is named. */
+export const directory = (dir: Option.Option<string>): Effect.Effect<string, Failure> =>
+  Effect.suspend(() => {
+    const path = resolve(Option.getOrElse(dir, () => "."))
+    const found = statSync(path, { throwIfNoEntry: false })
+    if (found?.isDirectory()) return Effect.succeed(path)
+    return new Failure({
+      message: found === undefined ? `${path} does not exist` : `${path} is not a directory`,
+      next: "name the directory that the agent shall work in with --dir",
+      exitCode: ExitCode.usage
+    })
+  })
+
+/** Whether a person reads what is printed and may answer: none does of a service, of cron or of a script. */
+export const attended = (output: typeof Output.Service): boolean =>
+  Option.isSome(output.terminal) && process.stdin.isTTY === true
+
+/** What people are told where no agent was found and none was named. */
+export const STANDS_IN =
+  "No agent is installed here (claude is not on the path): a scripted stand-in answers, which understands nothing. Install claude, or name an agent with --agent."

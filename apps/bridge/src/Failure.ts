@@ -8,5 +8,7 @@ export class Failure extends Schema.TaggedError<Failure>()("Failure", {
   message: Schema.String,
   /** What the person can do about it. */
   next: Schema.optional(Schema.String),
+  /** The person or program has been told already: only the exit code is left. */
+  told: Schema.optional(Schema.Boolean),
   exitCode: Schema.optionalWith(Schema.Int, { default: () => ExitCode.failed })
 }) {}

@@ -62,10 +62,7 @@ const YEAR_MINUTES = 365 * 24 * 60
 
 /** Commands that attach agents. */
 export const attaching = {
-  dir: Flag.withDefault(
-    Flag.text("dir", { value: "DIR", description: "Where the agent works (default: here)" }),
-    "."
-  ),
+  dir: Flag.text("dir", { value: "DIR", description: "Where the agent works (default: here)" }),
   agent: Flag.text("agent", {
     value: "AGENT",
     description: "claude, scripted or acp:COMMAND (CAUSEWAY_AGENT)"
@@ -108,4 +105,29 @@ export const attaching = {
   model: Flag.text("model", { value: "MODEL", description: "Model the agent is asked to use" }),
   permissionMode: Flag.text("permission-mode", { value: "MODE", description: "Mode the agent starts in" }),
   title: Flag.text("title", { value: "TITLE", description: "Title of the session" })
+}
+
+/** What an agent may be given beyond its model and mode. */
+export const agentOptions = {
+  maxTurns: Flag.integer("max-turns", {
+    value: "N",
+    least: 1,
+    most: 1_000_000,
+    description: "Most rounds with the model"
+  }),
+  systemPrompt: Flag.text("system-prompt", { value: "TEXT", description: "Instead of the agent's own" }),
+  appendSystemPrompt: Flag.text("append-system-prompt", { value: "TEXT", description: "Added to it" }),
+  mcpConfig: Flag.text("mcp-config", { value: "FILE", description: "MCP servers, as JSON" }),
+  addDir: Flag.repeated("add-dir", {
+    value: "DIR",
+    description: "A further directory for the agent; repeated"
+  }),
+  allowedTools: Flag.repeated("allowed-tools", {
+    value: "RULE",
+    description: "Allow unasked, like Bash(git log:*); repeated"
+  }),
+  disallowedTools: Flag.repeated("disallowed-tools", {
+    value: "RULE",
+    description: "Keep from the agent; repeated"
+  })
 }

@@ -49,6 +49,8 @@ export class Output extends Context.Tag("@causeway/app-bridge/Output")<
      * `progress` and `failure`.
      */
     readonly line: (text: string, tone?: Tone) => Effect.Effect<void>
+    /** A part of a line, without its end. */
+    readonly piece: (text: string) => Effect.Effect<void>
     /** What a tool wrote, in its colours where these are shown. */
     readonly output: (text: string) => Effect.Effect<void>
     /** Lines that were made here, as they are: a picture, help. */
@@ -57,11 +59,17 @@ export class Output extends Context.Tag("@causeway/app-bridge/Output")<
     readonly jsonLines: (text: string) => Effect.Effect<void>
     /** Progress for people, on standard error. */
     readonly progress: (text: string) => Effect.Effect<void>
+    /** A question to a person, on standard error; the answer is typed behind it. */
+    readonly ask: (text: string) => Effect.Effect<void>
     /** A heading, where it is read. */
     readonly strong: (text: string) => string
     readonly failure: (failure: Failure) => Effect.Effect<void>
   }
 >() {}
+
+/** A name as programs read it: `approvalRequested` is `approval_requested`. */
+export const snakeCase = (name: string): string =>
+  name.replace(/[A-Z]/g, (letter, at) => (at === 0 ? "" : "_") + letter.toLowerCase())
 
 /** Waits for the reader: a full pipe holds the program up instead of filling memory. */
 const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
@@ -91,19 +99,23 @@ export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> 
       value: (value) => (json ? out(`${Visible.json(JSON.stringify(value))}\n`) : Effect.void),
       line: (text, tone = "plain") =>
         json ? Effect.void : out(`${paint(process.stdout, Visible.text(text), tone)}\n`),
+      piece: (text) => (json ? Effect.void : out(Visible.text(text))),
+      ask: (text) => (json ? Effect.void : err(paint(process.stderr, Visible.text(text), "strong"))),
       output: (text) =>
         json ? Effect.void : out(`${isColoured(process.stdout) ? Ansi.coloured(text) : Ansi.plain(text)}\n`),
       drawing: (lines) => out(`${lines.join("\n")}\n`),
       jsonLines: (text) => out(json || process.stdout.isTTY ? Visible.json(text) : text),
       strong: (text) => paint(process.stdout, text, "strong"),
       progress: (text) => (json ? Effect.void : err(`${paint(process.stderr, Visible.text(text), "dim")}\n`)),
-      failure: ({ message, next, exitCode }) =>
-        json
-          ? out(
-              `${Visible.json(JSON.stringify({ event: "error", message, ...(next === undefined ? {} : { next }), exit_code: exitCode }))}\n`
-            )
-          : err(
-              `${paint(process.stderr, `error: ${Visible.text(message)}`, "bad")}\n${next === undefined ? "" : `  ${Visible.text(next)}\n`}`
-            )
+      failure: ({ message, next, exitCode, told }) =>
+        told === true
+          ? Effect.void
+          : json
+            ? out(
+                `${Visible.json(JSON.stringify({ event: "error", message, ...(next === undefined ? {} : { next }), exit_code: exitCode }))}\n`
+              )
+            : err(
+                `${paint(process.stderr, `error: ${Visible.text(message)}`, "bad")}\n${next === undefined ? "" : `  ${Visible.text(next)}\n`}`
+              )
     })
   })

@@ -85,7 +85,8 @@ export const open = (option: Option.Option<string>): Effect.Effect<string, Failu
 const unusable = (path: string) => (cause: unknown) =>
   new Failure({ message: FileFailure.describe(path, cause) })
 
-const read = (path: string): Effect.Effect<Option.Option<string>, Failure> =>
+/** A file's text; none where it is not there. */
+export const read = (path: string): Effect.Effect<Option.Option<string>, Failure> =>
   Effect.tryPromise({ try: () => readFile(path, "utf8"), catch: (cause) => cause }).pipe(
     Effect.map(Option.some),
     Effect.catchAll((cause) =>
@@ -101,7 +102,7 @@ export const reserve = (path: string): Effect.Effect<void, Failure> =>
   })
 
 /** Replaces a file in one step, 0600. */
-const write = (path: string, text: string): Effect.Effect<void, Failure> =>
+export const write = (path: string, text: string): Effect.Effect<void, Failure> =>
   Effect.tryPromise({
     try: async () => {
       const next = `${path}.${process.pid}.tmp`

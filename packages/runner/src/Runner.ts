@@ -5,7 +5,6 @@
 
 import type { WorkspaceUnavailable } from "@causeway/git/Worktree"
 import type { SessionId } from "@causeway/protocol/Ids"
-import type { Payload } from "@causeway/protocol/Payload"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
@@ -13,7 +12,7 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import type { AgentSessions, AgentUnavailable } from "./Agent.ts"
-import type { Gap, RunnerEvent } from "./Runner/Event.ts"
+import type { Gap, Partial, RunnerEvent } from "./Runner/Event.ts"
 import * as Manager from "./Runner/Manager.ts"
 import type {
   AnswerRefused,
@@ -86,7 +85,7 @@ export class Runner extends Context.Tag("@causeway/runner/Runner")<
      */
     readonly events: (after?: number) => Stream.Stream<RunnerEvent | Gap, RunnerFailed>
     /** Partial text and progress as they come, never stored; a slow reader misses some. */
-    readonly partials: Stream.Stream<{ readonly runId: SessionId; readonly payload: Payload }>
+    readonly partials: Stream.Stream<Partial>
   }
 >() {}
 

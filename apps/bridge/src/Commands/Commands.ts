@@ -6,6 +6,7 @@ import { devices } from "./Devices.ts"
 import { doctor } from "./Doctor.ts"
 import { approve, deny, interrupt } from "./Drive.ts"
 import { logs } from "./Logs.ts"
+import { run } from "./Run.ts"
 import { send } from "./Send.ts"
 import { connect, hub, up } from "./Serve.ts"
 import { sessions } from "./Sessions.ts"
@@ -21,6 +22,7 @@ export const commands = Command.group(
     up,
     hub,
     connect,
+    run,
     send,
     logs,
     attach,

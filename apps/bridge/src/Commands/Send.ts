@@ -20,6 +20,7 @@ import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
 import { sending } from "../Sending.ts"
 import * as Session from "../Session.ts"
+import * as StandardInput from "../StandardInput.ts"
 
 const deliveryWords: { readonly [status: string]: string } = {
   DELIVERY_STATUS_RECEIVED: "on the host",
@@ -112,15 +113,6 @@ const answer = (sessionId: SessionId, uuid: EventUuid, from: number) =>
     )
   })
 
-const readStdin = Effect.tryPromise({
-  try: async () => {
-    const chunks: Array<Buffer> = []
-    for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk))
-    return Buffer.concat(chunks).toString("utf8")
-  },
-  catch: (cause) => new Failure({ message: `standard input cannot be read: ${String(cause)}` })
-})
-
 export const send = Command.make(
   "send",
   "Send a message to a session",
@@ -133,8 +125,7 @@ export const send = Command.make(
   ({ wait, session, text, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
-      const content = text === "-" ? yield* readStdin : text
-      if (content.trim() === "") return yield* new Failure({ message: "the message is empty", exitCode: 2 })
+      const content = yield* StandardInput.message(text)
       const { id } = yield* Session.find(session, { _tag: "open" })
       const uuid = randomUUID()
       const { sequenceNum, waitingFor } = yield* accepted(id, {

@@ -1,7 +1,6 @@
 /** `up`, `hub` and `connect`: what runs until it is told to stop. */
-import { statSync } from "node:fs"
 import { hostname } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import * as Bridge from "@causeway/bridge/Bridge"
 import * as BridgeEvent from "@causeway/bridge/BridgeEvent"
 import * as Host from "@causeway/bridge/Host"
@@ -32,12 +31,12 @@ import * as AgentLayer from "../AgentLayer.ts"
 import * as Agents from "../Agents.ts"
 import * as Command from "../Cli/Command.ts"
 import type * as Devices from "../Devices.ts"
-import { ExitCode, Failure } from "../Failure.ts"
+import { Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import * as HubHere from "../HubHere.ts"
 import * as Network from "../Network/Network.ts"
 import * as OpenFiles from "../OpenFiles.ts"
-import { Output } from "../Output.ts"
+import { Output, snakeCase } from "../Output.ts"
 import * as PageAddress from "../PageAddress.ts"
 import * as PassEnv from "../PassEnv.ts"
 import * as Remote from "../Remote.ts"
@@ -49,7 +48,7 @@ import * as StateDirectory from "../StateDirectory.ts"
 // --- The bridge --------------------------------------------------------------
 
 interface AttachingFlags {
-  readonly dir: string
+  readonly dir: Option.Option<string>
   readonly agent: Option.Option<string>
   readonly offer: ReadonlyArray<string>
   readonly capacity: number
@@ -62,18 +61,6 @@ interface AttachingFlags {
   readonly permissionMode: Option.Option<string>
   readonly title: Option.Option<string>
 }
-
-const directory = (dir: string): Effect.Effect<string, Failure> =>
-  Effect.suspend(() => {
-    const path = resolve(dir)
-    const found = statSync(path, { throwIfNoEntry: false })
-    if (found?.isDirectory()) return Effect.succeed(path)
-    return new Failure({
-      message: found === undefined ? `${path} does not exist` : `${path} is not a directory`,
-      next: "name the directory that the agent shall work in with --dir",
-      exitCode: ExitCode.usage
-    })
-  })
 
 const bridgeLayer = (
   to: { readonly url: string; readonly token: Redacted.Redacted },
@@ -99,10 +86,6 @@ const bridgeLayer = (
     Layer.provide(NodeContext.layer)
   )
 
-/** Whether a person reads what is printed and may answer: none does of a service, of cron or of a script. */
-const attended = (output: typeof Output.Service): boolean =>
-  Option.isSome(output.terminal) && process.stdin.isTTY === true
-
 /** Node takes no notice of the end of processes that it did not start; the first process of a container inherits them. */
 const AS_INIT =
   "this is process 1: what agents leave running is inherited and never cleared away when it ends; start the container with an init (docker run --init, or tini)"
@@ -116,7 +99,7 @@ const attach = (
 ) =>
   Effect.gen(function* () {
     const output = yield* Output
-    const dir = yield* directory(flags.dir)
+    const dir = yield* Agents.directory(flags.dir)
     const idleStop = flags.idleStop === 0 ? undefined : Duration.minutes(flags.idleStop)
     if (choice.guessed && !choice.standsIn) yield* output.progress("agent: claude")
     const offered = yield* Agents.further(flags.offer)
@@ -163,6 +146,7 @@ const attach = (
       givenUp(handle.failed)
     )
     return {
+      dir,
       failed: handle.failed,
       sessionId: yield* handle.sessionId,
       environmentId: yield* handle.environmentId,
@@ -207,12 +191,9 @@ const startFailure = (error: Bridge.StartError): Failure => {
   }
 }
 
-const snake = (name: string): string =>
-  name.replace(/[A-Z]/g, (c, at) => (at === 0 ? "" : "_") + c.toLowerCase())
-
 /** An event of the bridge as a line of JSON: `event` is its name in snake_case. */
 const eventValue = (event: BridgeEvent.BridgeEvent) => ({
-  event: snake(event._tag),
+  event: snakeCase(event._tag),
   message: BridgeEvent.describe(event),
   ...("sessionId" in event && event.sessionId !== undefined ? { session_id: event.sessionId } : {})
 })
@@ -322,22 +303,18 @@ const untilStopped = (failed: Bridge.Handle["failed"]) =>
     yield* output.progress("shutting down (once more to end at once)")
   })
 
-/** What stands in the ready line where no agent was found and none was named. */
-const STANDS_IN =
-  "No agent is installed here (claude is not on the path): a scripted stand-in answers, which understands nothing. Install claude, or name an agent with --agent."
-
 const serveAll = (flags: HubHere.Flags & AttachingFlags & { readonly stateDir: Option.Option<string> }) =>
   Effect.gen(function* () {
     yield* detach
     const output = yield* Output
     const stateDir = yield* StateDirectory.open(flags.stateDir)
-    const dir = yield* directory(flags.dir)
-    const choice = yield* Agents.choose(flags.agent, attended(output))
+    const dir = yield* Agents.directory(flags.dir)
+    const choice = yield* Agents.choose(flags.agent, Agents.attended(output))
     const { hub, own } = yield* HubHere.findOrServe(flags, stateDir, dir)
     const { failed, sessionId, environmentId, ready } = yield* attach(flags, choice, hub, stateDir)
     yield* announceHub(hub, { sessionId, environmentId, choice })
     yield* ready
-    if (choice.standsIn) yield* output.line(STANDS_IN, "warn")
+    if (choice.standsIn) yield* output.line(Agents.STANDS_IN, "warn")
     yield* output.line(
       own
         ? "Causeway is ready. Open this page:"
@@ -381,10 +358,10 @@ export const connect = Command.make(
       // Whoever talks to it sits elsewhere and would take a stand-in for the agent.
       const choice = yield* Agents.choose(flags.agent, false)
       const to = yield* Remote.address(flags)
-      const { failed, sessionId, environmentId, ready } = yield* attach(flags, choice, to, to.stateDir)
+      const { dir, failed, sessionId, environmentId, ready } = yield* attach(flags, choice, to, to.stateDir)
       yield* announce({ url: to.url, sessionId, environmentId, choice })
       yield* ready
-      yield* output.line(`${resolve(flags.dir)} is attached to ${to.url} as session ${sessionId}`)
+      yield* output.line(`${dir} is attached to ${to.url} as session ${sessionId}`)
       yield* untilStopped(failed)
     }).pipe(Effect.scoped)
 )

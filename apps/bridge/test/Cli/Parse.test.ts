@@ -149,7 +149,8 @@ describe("a command line", () => {
       ["up", "idle-stop", 0, 525_600],
       ["token create", "days", 0, 36_500],
       ["devices code", "ttl", 1, 1_440],
-      ["sessions list", "limit", 1, 1_000_000]
+      ["sessions list", "limit", 1, 1_000_000],
+      ["run prompt", "max-turns", 1, 1_000_000]
     ] as const
     // None is forgotten.
     const numeric = all.filter(

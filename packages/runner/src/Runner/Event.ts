@@ -1,5 +1,6 @@
 /** What a runner tells whoever watches, numbered without holes over all of its runs. */
 import { SessionId } from "@causeway/protocol/Ids"
+import type { Payload } from "@causeway/protocol/Payload"
 import * as Schema from "effect/Schema"
 import { Settings } from "./Settings.ts"
 import { Status } from "./Status.ts"
@@ -70,4 +71,11 @@ export interface Gap {
   readonly type: "gap"
   readonly from: number
   readonly to: number
+}
+
+/** Partial text and progress, never stored. `after`: the entry of the run's log that it follows; 0 before the first. */
+export interface Partial {
+  readonly runId: SessionId
+  readonly after: number
+  readonly payload: Payload
 }

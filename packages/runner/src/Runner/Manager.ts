@@ -26,7 +26,7 @@ import type { AgentOptions } from "../AgentOptions.ts"
 import type { Runner } from "../Runner.ts"
 import * as Answers from "./Answers.ts"
 import * as Changes from "./Changes.ts"
-import type { Gap, RunnerEvent } from "./Event.ts"
+import type { Gap, Partial, RunnerEvent } from "./Event.ts"
 import { AtCapacity, type ContinueSpec, type LaunchSpec, RunNotReady, type RunnerOptions } from "./Request.ts"
 import * as Run from "./Run.ts"
 import * as RunStore from "./RunStore.ts"
@@ -46,6 +46,8 @@ interface Live {
   readonly run: Run.Run
   readonly ended: Deferred.Deferred<void>
   readonly reads: Map<string, string>
+  /** The last entry of its log that the agent wrote. */
+  lastEntry: number
   session: AgentSession | undefined
 }
 
@@ -65,9 +67,7 @@ export const make = (
     const git = Git.make(options.environment ?? {})
     const capacity = options.capacity ?? 8
     const { append, change, head, move, moveRun, require } = yield* Changes.make(store)
-    const partials = yield* PubSub.sliding<{ readonly runId: SessionId; readonly payload: Payload.Payload }>(
-      256
-    )
+    const partials = yield* PubSub.sliding<Partial>(256)
     const live = new Map<SessionId, Live>()
     const launching = yield* Effect.makeSemaphore(1)
     // Closed in reverse: runs end before the timers that belong to them.
@@ -115,12 +115,13 @@ export const make = (
         if (output._tag === "Delivery") return true
         const { payload } = output
         if (Payload.isEphemeral(payload)) {
-          yield* PubSub.publish(partials, { runId: run.id, payload })
+          yield* PubSub.publish(partials, { runId: run.id, after: mine.lastEntry, payload })
           return true
         }
         const stored = yield* change((writer) =>
           Effect.flatMap(require(writer, run.id), (stored) => append(writer, stored, "worker", payload))
         )
+        mine.lastEntry = stored.row.lastSeq
         if (payload.type === "assistant") {
           for (const [toolUseId, path] of Snapshot.readsIn(payload.json)) {
             if (mine.reads.size < READS_MAX) mine.reads.set(toolUseId, path)
@@ -235,7 +236,13 @@ export const make = (
     ) =>
       Effect.gen(function* () {
         const spawned = yield* Deferred.make<void, AgentUnavailable>()
-        const mine: Live = { run, ended: yield* Deferred.make<void>(), reads: new Map(), session: undefined }
+        const mine: Live = {
+          run,
+          ended: yield* Deferred.make<void>(),
+          reads: new Map(),
+          lastEntry: 0,
+          session: undefined
+        }
         live.set(run.id, mine)
         yield* FiberMap.run(
           fibers,
