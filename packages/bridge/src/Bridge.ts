@@ -17,6 +17,8 @@ import { type EnvironmentId, type SessionId, sameSession } from "@causeway/proto
 import type * as Offers from "@causeway/protocol/Offers"
 import * as Payload from "@causeway/protocol/Payload"
 import type { AgentOutput } from "@causeway/runner/Agent"
+import type { Serve } from "@causeway/runner/Engine"
+import * as Journal from "@causeway/runner/Journal"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -33,14 +35,13 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as AgentChoice from "./AgentChoice.ts"
 import { BridgeEvent, type Unfinished } from "./BridgeEvent.ts"
 import type { Config } from "./Config.ts"
-import type { Serve } from "./Host.ts"
 import * as Connectivity from "./internal/Connectivity.ts"
 import * as HeldSessions from "./internal/HeldSessions.ts"
 import * as Registrar from "./internal/Registrar.ts"
 import * as Shutdown from "./internal/Shutdown.ts"
 import * as Supervised from "./internal/Supervised.ts"
-import * as Journal from "./Journal.ts"
 import type * as Lifecycle from "./Lifecycle.ts"
+import type { Link } from "./Link.ts"
 import * as Pointer from "./Pointer.ts"
 import * as Worktrees from "./Worktrees.ts"
 
@@ -178,7 +179,7 @@ export const make = Effect.gen(function* () {
       const userMessages = yield* Queue.unbounded<Payload.Payload>()
       const controlRequests = yield* Queue.unbounded<Payload.Payload>()
       /** Without a host, the home session's messages are for whoever holds the handle. */
-      const toHandle: Serve = (link) =>
+      const toHandle: Serve<Link> = (link) =>
         Effect.gen(function* () {
           if (!link.home) return yield* Effect.never
           const sort = (payload: Payload.Payload) =>

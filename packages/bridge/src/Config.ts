@@ -1,11 +1,12 @@
 /** What a bridge is told: everything, so that it reads nothing global. Source: spec 1 §6. */
 import type * as Environments from "@causeway/client/Environments"
 import type * as Payload from "@causeway/protocol/Payload"
+import type { Serve } from "@causeway/runner/Engine"
 import type { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { BridgeEvent } from "./BridgeEvent.ts"
-import type { Serve } from "./Host.ts"
+import type { Link } from "./Link.ts"
 
 export interface Config {
   /** The directory to work in; absolute. One bridge a directory. */
@@ -59,7 +60,7 @@ export interface Config {
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined
   /** Run for every session that is held, the home session included. Without it the handle's streams bring what comes. */
-  readonly serve?: Serve
+  readonly serve?: Serve<Link>
   readonly onEvent?: (event: BridgeEvent) => Effect.Effect<void>
   /** Bound of the whole orderly shutdown; default 15 s. */
   readonly shutdownTimeout?: Duration.DurationInput

@@ -17,7 +17,11 @@ import type { WorkerStatus } from "@causeway/protocol/http/CodeSessions"
 import { type EnvironmentId, EventUuid, type SessionId, toCompat, type WorkId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
-import type { AgentOutput } from "@causeway/runner/Agent"
+import type { AgentOutput, AgentStatus } from "@causeway/runner/Agent"
+import type { Channel } from "@causeway/runner/Channel"
+import type { Identified, Incoming, JournalFailed, Outgoing, SessionRecord } from "@causeway/runner/Journal"
+import { Journal, KEPT_AT } from "@causeway/runner/Journal"
+import * as JournalRetry from "@causeway/runner/JournalRetry"
 import * as Array from "effect/Array"
 import type * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
@@ -37,10 +41,7 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { BridgeEvent } from "./BridgeEvent.ts"
 import { Detached, endOf } from "./internal/Detached.ts"
-import * as Insist from "./internal/Insist.ts"
 import * as Outbox from "./internal/Outbox.ts"
-import type { Identified, Incoming, JournalFailed, Outgoing, SessionRecord } from "./Journal.ts"
-import { Journal, KEPT_AT } from "./Journal.ts"
 import * as Metrics from "./Metrics.ts"
 
 /** Largest line that is sent, in bytes of JSON; the hub's default limit. Larger ones are reported instead. */
@@ -69,42 +70,12 @@ export interface Attachment {
 
 export { Detached } from "./internal/Detached.ts"
 
-export interface Link {
-  readonly sessionId: SessionId
+export interface Link extends Channel {
   readonly environmentId: EnvironmentId
-  /** Whether it is the session that the bridge made for itself. */
-  readonly home: boolean
   /** The session's log, where lines are `PUT`. */
   readonly ingressUrl: string
-  /** What the journal knew when the link was opened. */
+  /** The session as the journal knew it when the link was opened. */
   readonly record: SessionRecord
-  /**
-   * Hands over what an agent said, in its order. Durable lines and deliveries are journalled as one when it returns;
-   * ephemeral lines are sent if the session is attached and dropped if it is not.
-   */
-  readonly write: (outputs: ReadonlyArray<AgentOutput>) => Effect.Effect<void>
-  /** What people sent, each once, journalled, oldest first. One consumer. */
-  readonly inbound: Queue.Dequeue<Payload.Payload>
-  /** What people sent and nobody has answered, oldest first; may overlap with what waits in `inbound`. */
-  readonly unanswered: Effect.Effect<ReadonlyArray<Payload.Payload>>
-  /**
-   * The conversation in the log up to the agent's last word: what an agent that is new to the session takes up, a fork or
-   * a session that another machine had. Empty where no agent has answered yet, or where the log cannot be read (logged).
-   */
-  readonly history: Effect.Effect<ReadonlyArray<Payload.Payload>>
-  /** What is set of the agent, as of now. */
-  readonly settings: Effect.Effect<AgentSettings.AgentSettings>
-  /** What people set otherwise than by asking the agent, journalled; of no use to an agent that does not run. */
-  readonly changes: Queue.Dequeue<AgentSettings.AgentSettings>
-  /** Notes that the agent's conversation exists: from the next launch on it is resumed. Durable when it returns. */
-  readonly launched: Effect.Effect<void>
-  /** What the hub is told that the agent is doing. */
-  readonly setStatus: (status: WorkerStatus) => Effect.Effect<void>
-  /**
-   * Asks whether whoever serves the session is at work. Set by it; undefined while nobody who tells serves, and such a
-   * session is never put to sleep.
-   */
-  readonly atWork: Ref.Ref<Effect.Effect<boolean> | undefined>
   /** When anything last came up or down, in milliseconds since the epoch. */
   readonly lastActive: Effect.Effect<number>
   /** Whether an attachment's stream stands. */
@@ -173,6 +144,18 @@ const tooLong = (payload: Payload.Payload, limit: number): Identified => {
     line_start: payload.text.slice(0, 2_000)
   })
   return { ...report, uuid }
+}
+
+const workerStatus = (status: AgentStatus): WorkerStatus => {
+  switch (status) {
+    case "running":
+    case "restarting":
+      return "running"
+    case "requires_action":
+      return "requires_action"
+    default:
+      return "idle"
+  }
 }
 
 /** What waits to be sent: a note that durable lines are in the journal, or an ephemeral line itself. */
@@ -244,9 +227,11 @@ export const make = (
     const writing = yield* Ref.make(false)
     const ingressUrl = ingressUrlOf(options.sessionIngressUrl, sessionId)
 
-    const insist = Insist.make((message) => options.onEvent(BridgeEvent.Warning({ message, sessionId })))
+    const retryForever = JournalRetry.make((message) =>
+      options.onEvent(BridgeEvent.Warning({ message, sessionId }))
+    )
 
-    const outbox = yield* Outbox.make({ sessionId, ingressUrl, insist, onEvent: options.onEvent })
+    const outbox = yield* Outbox.make({ sessionId, ingressUrl, retryForever, onEvent: options.onEvent })
 
     // --- Up ---
 
@@ -273,7 +258,7 @@ export const make = (
         yield* touch
         const durable = outputs.filter((output) => !isEphemeral(output)).map(outgoing)
         if (durable.length > 0) {
-          yield* insist(journal.record(sessionId, durable))
+          yield* retryForever(journal.record(sessionId, durable))
           yield* Metric.incrementBy(
             Metrics.linesJournalled,
             durable.filter(({ _tag }) => _tag === "Line").length
@@ -448,11 +433,11 @@ export const make = (
         }
         if (events.length === 0) return
         yield* touch
-        const fresh = yield* insist(journal.receive(sessionId, events))
+        const fresh = yield* retryForever(journal.receive(sessionId, events))
         yield* Metric.incrementBy(Metrics.clientEvents, fresh.length)
         const [others, given] = Array.partition(fresh, Payload.isForWorker)
         if (others.length > 0) {
-          yield* insist(
+          yield* retryForever(
             journal.record(
               sessionId,
               others.flatMap(({ uuid }) =>
@@ -475,7 +460,7 @@ export const make = (
 
     const receive = (attachment: Attachment) =>
       Effect.gen(function* () {
-        const known = yield* insist(journal.session(sessionId))
+        const known = yield* retryForever(journal.session(sessionId))
         const from = Option.match(known, { onNone: () => 0, onSome: ({ cursor }) => cursor })
         const held = yield* Ref.make(false)
         yield* codeSession
@@ -500,14 +485,14 @@ export const make = (
 
     const report = (attachment: Attachment, epoch: number): Effect.Effect<never, Detached> =>
       Effect.gen(function* () {
-        const reports = yield* insist(journal.reports(sessionId, POST_MAX))
+        const reports = yield* retryForever(journal.reports(sessionId, POST_MAX))
         const told = (some: typeof reports) =>
           tolerate("delivery", codeSession.postDelivery(target(attachment), epoch, some))
         // One that the hub refuses for good is not known there and is not reported again; the others are.
         if (reports.length > 0 && Option.isNone(yield* told(reports)) && reports.length > 1) {
           yield* Effect.forEach(reports, (one) => told([one]), { discard: true })
         }
-        if (reports.length > 0) yield* insist(journal.reported(sessionId, reports))
+        if (reports.length > 0) yield* retryForever(journal.reported(sessionId, reports))
         if (reports.length < POST_MAX) yield* Queue.take(toReport)
       }).pipe(Effect.forever)
 
@@ -586,7 +571,7 @@ export const make = (
       record,
       write,
       inbound,
-      unanswered: insist(journal.unanswered(sessionId)),
+      unanswered: retryForever(journal.unanswered(sessionId)),
       history: ingress.fetch(sessionId, ingressUrl).pipe(
         Effect.retry({ schedule: Backoff.uploads, while: ClientError.isTransient }),
         Effect.map((entries) => answered(entries)),
@@ -600,19 +585,21 @@ export const make = (
         )
       ),
       settings: Effect.map(
-        insist(journal.session(sessionId)),
+        retryForever(journal.session(sessionId)),
         Option.match({ onNone: () => record.settings, onSome: ({ settings }) => settings })
       ),
       changes,
-      launched: insist(journal.launched(sessionId)),
-      setStatus: (next) =>
-        Effect.flatMap(Ref.getAndSet(status, next), (before) =>
+      launched: retryForever(journal.launched(sessionId)),
+      setStatus: (agentStatus) => {
+        const next = workerStatus(agentStatus)
+        return Effect.flatMap(Ref.getAndSet(status, next), (before) =>
           before === next ? Effect.void : Effect.asVoid(Queue.offer(toState, undefined))
-        ),
+        )
+      },
       atWork,
       lastActive: Ref.get(lastActive),
       attached,
-      isTurnOpen: Effect.map(insist(journal.unanswered(sessionId)), (waiting) =>
+      isTurnOpen: Effect.map(retryForever(journal.unanswered(sessionId)), (waiting) =>
         waiting.some(({ type }) => type === "user")
       ),
       attach,

@@ -5,6 +5,8 @@
 import { join } from "node:path"
 import { EnvironmentId, EventUuid, SessionId, WorkId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import * as Engine from "@causeway/runner/Engine"
+import * as Journal from "@causeway/runner/Journal"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, it } from "@effect/vitest"
@@ -13,8 +15,6 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
-import * as Host from "../src/Host.ts"
-import * as Journal from "../src/Journal.ts"
 import * as Link from "../src/Link.ts"
 import * as Crash from "./support/Crash.ts"
 import * as ModelAgent from "./support/ModelAgent.ts"
@@ -89,7 +89,7 @@ const live = (
         onEvent: () => Effect.void,
         onConnection: () => Effect.void
       })
-      const serve = yield* Host.make()
+      const serve = yield* Engine.make()
       yield* Effect.forkScoped(serve(link))
       return yield* link.attach(attachment, Effect.never)
     })
@@ -118,7 +118,7 @@ const live = (
     return dead
   }).pipe(Effect.scoped, Effect.provide(Journal.layer({ stateDirectory: directory })))
 
-describe("Link and Host", () => {
+describe("Link and Engine", () => {
   it.scoped.prop(
     "every line once and in order, every message once and in order",
     [lives],

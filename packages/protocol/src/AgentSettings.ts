@@ -16,6 +16,12 @@ export interface AgentSettings {
   readonly flag_settings?: JsonObject
   /** Options of an agent that speaks the Agent Client Protocol, by id. */
   readonly config_options?: JsonObject
+  /** Edits of files are allowed without asking. Decided beside the agent, which knows nothing of it. */
+  readonly auto_accept_edits?: boolean
+  /** Everything is allowed without asking, except what only a person can answer; beside the agent, too. */
+  readonly skip_permissions?: boolean
+  /** End of the skipping in milliseconds since the epoch; null: it has none. Turning it on anew forgets an earlier end. */
+  readonly skip_permissions_until?: number | null
 }
 
 export const none: AgentSettings = {}
@@ -31,7 +37,7 @@ const isObject = (value: unknown): value is JsonObject =>
 const nameOrNull = (value: unknown): value is string | null =>
   value === null || (typeof value === "string" && value !== "" && value.length <= NAME_MAX)
 
-const tokensOrNull = (value: unknown): value is number | null =>
+const amountOrNull = (value: unknown): value is number | null =>
   value === null || (typeof value === "number" && Number.isInteger(value) && value >= 0)
 
 const options = (value: unknown): value is JsonObject =>
@@ -41,9 +47,14 @@ const options = (value: unknown): value is JsonObject =>
 export const of = (json: JsonObject): AgentSettings => ({
   ...(nameOrNull(json["model"]) ? { model: json["model"] } : {}),
   ...(nameOrNull(json["permission_mode"]) ? { permission_mode: json["permission_mode"] } : {}),
-  ...(tokensOrNull(json["max_thinking_tokens"]) ? { max_thinking_tokens: json["max_thinking_tokens"] } : {}),
+  ...(amountOrNull(json["max_thinking_tokens"]) ? { max_thinking_tokens: json["max_thinking_tokens"] } : {}),
   ...(options(json["flag_settings"]) ? { flag_settings: json["flag_settings"] } : {}),
-  ...(options(json["config_options"]) ? { config_options: json["config_options"] } : {})
+  ...(options(json["config_options"]) ? { config_options: json["config_options"] } : {}),
+  ...(typeof json["auto_accept_edits"] === "boolean" ? { auto_accept_edits: json["auto_accept_edits"] } : {}),
+  ...(typeof json["skip_permissions"] === "boolean" ? { skip_permissions: json["skip_permissions"] } : {}),
+  ...(amountOrNull(json["skip_permissions_until"])
+    ? { skip_permissions_until: json["skip_permissions_until"] }
+    : {})
 })
 
 export const isEmpty = (settings: AgentSettings): boolean => Object.keys(settings).length === 0
@@ -99,13 +110,26 @@ const merged = (before: JsonObject | undefined, after: JsonObject | undefined): 
 export const merge = (before: AgentSettings, change: AgentSettings): AgentSettings => {
   const flags = merged(before.flag_settings, change.flag_settings)
   const config = merged(before.config_options, change.config_options)
+  const skip = change.skip_permissions ?? before.skip_permissions
+  const until =
+    skip !== true
+      ? null
+      : change.skip_permissions_until !== undefined || change.skip_permissions !== undefined
+        ? (change.skip_permissions_until ?? null)
+        : before.skip_permissions_until
+  const { skip_permissions_until: _, ...others } = { ...before, ...change }
   return {
-    ...before,
-    ...change,
+    ...others,
+    ...(skip === undefined ? {} : { skip_permissions_until: until ?? null }),
     ...(flags === undefined ? {} : { flag_settings: flags }),
     ...(config === undefined ? {} : { config_options: config })
   }
 }
+
+/** Whether permissions are skipped at a moment, in milliseconds since the epoch. */
+export const skipsPermissions = (settings: AgentSettings, now: number): boolean =>
+  settings.skip_permissions === true &&
+  (settings.skip_permissions_until == null || settings.skip_permissions_until > now)
 
 const canonical = (value: unknown): unknown =>
   isObject(value)

@@ -6,8 +6,8 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Bridge from "@causeway/bridge/Bridge"
 import type { BridgeEvent } from "@causeway/bridge/BridgeEvent"
-import * as Host from "@causeway/bridge/Host"
-import * as Journal from "@causeway/bridge/Journal"
+import * as Engine from "@causeway/runner/Engine"
+import * as Journal from "@causeway/runner/Journal"
 import * as Pointer from "@causeway/bridge/Pointer"
 import * as Worktrees from "@causeway/bridge/Worktrees"
 import * as Client from "@causeway/client/Client"
@@ -107,7 +107,7 @@ export const start = (options: {
   readonly more?: Partial<Bridge.Config> | undefined
 }) =>
   Effect.gen(function* () {
-    const serve = yield* Host.make()
+    const serve = yield* Engine.make()
     return yield* (yield* Bridge.Bridge).start({
       dir: options.dir,
       machineName: "test",

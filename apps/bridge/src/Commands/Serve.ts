@@ -3,8 +3,8 @@ import { hostname } from "node:os"
 import { join } from "node:path"
 import * as Bridge from "@causeway/bridge/Bridge"
 import * as BridgeEvent from "@causeway/bridge/BridgeEvent"
-import * as Host from "@causeway/bridge/Host"
-import * as Journal from "@causeway/bridge/Journal"
+import * as Engine from "@causeway/runner/Engine"
+import * as Journal from "@causeway/runner/Journal"
 import * as Pointer from "@causeway/bridge/Pointer"
 import * as Worktrees from "@causeway/bridge/Worktrees"
 import * as ClientConfig from "@causeway/client/ClientConfig"
@@ -118,7 +118,7 @@ const attach = (
     const services = yield* Layer.build(
       bridgeLayer(to, stateDir, { idleStop, passEnv, standsIn: choice.standsIn })
     ).pipe(Effect.mapError((error) => new Failure({ message: error.message })))
-    const serve = yield* Host.make().pipe(Effect.provide(services))
+    const serve = yield* Engine.make().pipe(Effect.provide(services))
     const handle = yield* Context.get(services, Bridge.Bridge)
       .start({
         dir,

@@ -17,6 +17,9 @@ import * as Sessions from "@causeway/client/Sessions"
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import { type EnvironmentId, type SessionId, sessionBody, toCompat } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
+import * as Engine from "@causeway/runner/Engine"
+import { Journal, type JournalFailed, type SessionRecord } from "@causeway/runner/Journal"
+import * as JournalRetry from "@causeway/runner/JournalRetry"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -34,14 +37,11 @@ import * as Scope from "effect/Scope"
 import * as AgentChoice from "../AgentChoice.ts"
 import { BridgeEvent } from "../BridgeEvent.ts"
 import type { Config } from "../Config.ts"
-import * as Host from "../Host.ts"
-import { Journal, type JournalFailed, type SessionRecord } from "../Journal.ts"
 import * as Link from "../Link.ts"
 import * as Metrics from "../Metrics.ts"
 import { Worktrees } from "../Worktrees.ts"
 import * as Capacity from "./Capacity.ts"
 import type { Connectivity } from "./Connectivity.ts"
-import * as Insist from "./Insist.ts"
 import { type Registrar, untilAnswered } from "./Registrar.ts"
 import * as Supervised from "./Supervised.ts"
 
@@ -144,7 +144,7 @@ export const make = (options: {
   readonly connectivity: Connectivity
   readonly registrar: Registrar
   /** Serves a session where the configuration has no `serve`. */
-  readonly serve: Host.Serve
+  readonly serve: Engine.Serve<Link.Link>
   /** Told when the home session is let go for good. */
   readonly onHomeEnded: Effect.Effect<void>
   /** In it, everything that works for the sessions lives. */
@@ -189,7 +189,9 @@ export const make = (options: {
         )
       )
 
-    const insist = Insist.make((message) => emit(BridgeEvent.Warning({ message, sessionId: undefined })))
+    const retryForever = JournalRetry.make((message) =>
+      emit(BridgeEvent.Warning({ message, sessionId: undefined }))
+    )
 
     /** In a fiber that the end of a session does not end. */
     const aside = (effect: Effect.Effect<void>) =>
@@ -209,10 +211,10 @@ export const make = (options: {
     const servingOf = (
       { cwd, sessionId }: SessionRecord,
       agent: Either.Either<string, AgentChoice.AgentNotOffered>
-    ): Host.Serve => {
+    ): Engine.Serve<Link.Link> => {
       const serve = config.serve ?? options.serve
       if (Either.isRight(agent) && cwd === config.dir) return serve
-      return Host.within(
+      return Engine.within(
         Effect.zipRight(agent, cwd === config.dir ? Effect.void : worktrees.open(sessionId, config.dir)),
         (why) => emit(BridgeEvent.WorkRefused({ sessionId, why })),
         serve
@@ -220,7 +222,7 @@ export const make = (options: {
     }
 
     /** Serves a link in a fiber of its own. */
-    const served = (link: Link.OwnedLink, serve: Host.Serve) =>
+    const served = (link: Link.OwnedLink, serve: Engine.Serve<Link.Link>) =>
       Effect.scoped(serve(link)).pipe(
         Supervised.supervised({ what: `the work on ${link.sessionId}`, sessionId: link.sessionId, emit }),
         Effect.interruptible,
@@ -377,9 +379,9 @@ export const make = (options: {
         yield* Ref.set(entry.asleep, true)
         yield* Effect.flatMap(Ref.get(entry.serving), Fiber.interrupt)
         const { record } = entry.link
-        const woken: Host.Serve = (link) =>
+        const woken: Engine.Serve<Link.Link> = (link) =>
           Effect.gen(function* () {
-            yield* Host.awaitWork(link)
+            yield* Engine.awaitWork(link)
             yield* Effect.repeat(room, { until: (room) => room, schedule: Schedule.spaced(ROOM_CHECK) })
             yield* Ref.set(entry.asleep, false)
             return yield* servingOf(record, AgentChoice.chosen(offered, record.agent))(link)
@@ -585,7 +587,7 @@ export const make = (options: {
         if (known !== undefined) return yield* aside(attach(known, attachment))
         const sessionId = toCompat(work.sessionId)
         // Acknowledged work is not offered again for a while: a journal that fails now is waited for.
-        const entry = yield* insist(
+        const entry = yield* retryForever(
           take(sessionId, { environmentId: work.environmentId, home: false, ...settings })
         )
         yield* aside(attach(entry, attachment))

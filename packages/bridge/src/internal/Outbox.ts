@@ -12,13 +12,13 @@ import * as CodeSession from "@causeway/client/CodeSession"
 import * as Ingress from "@causeway/client/Ingress"
 import { EventUuid, type SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import { Journal, type JournalFailed, KEPT_AT, type OutboxEntry } from "@causeway/runner/Journal"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Ref from "effect/Ref"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { BridgeEvent } from "../BridgeEvent.ts"
-import { Journal, type JournalFailed, KEPT_AT, type OutboxEntry } from "../Journal.ts"
 import * as Metrics from "../Metrics.ts"
 import { type Detached, detached } from "./Detached.ts"
 
@@ -51,7 +51,7 @@ export interface Options {
   readonly sessionId: SessionId
   readonly ingressUrl: string
   /** Runs what the journal does until it succeeds. */
-  readonly insist: <A>(effect: Effect.Effect<A, JournalFailed>) => Effect.Effect<A>
+  readonly retryForever: <A>(effect: Effect.Effect<A, JournalFailed>) => Effect.Effect<A>
   readonly onEvent: (event: BridgeEvent) => Effect.Effect<void>
 }
 
@@ -79,7 +79,7 @@ export const make = (
   options: Options
 ): Effect.Effect<Outbox, never, Journal | Ingress.Ingress | CodeSession.CodeSession> =>
   Effect.gen(function* () {
-    const { ingressUrl, insist, onEvent, sessionId } = options
+    const { ingressUrl, retryForever, onEvent, sessionId } = options
     const journal = yield* Journal
     const ingress = yield* Ingress.Ingress
     const codeSession = yield* CodeSession.CodeSession
@@ -92,7 +92,7 @@ export const make = (
 
     const stored = (batch: ReadonlyArray<OutboxEntry>, last: OutboxEntry) =>
       Effect.gen(function* () {
-        yield* insist(journal.confirm(sessionId, last.position, last.payload.uuid))
+        yield* retryForever(journal.confirm(sessionId, last.position, last.payload.uuid))
         yield* Metric.incrementBy(Metrics.linesConfirmed, batch.length)
         yield* SubscriptionRef.update(confirmed, (n) => n + batch.length)
         const before = yield* Ref.getAndSet(stuck, undefined)
@@ -115,7 +115,7 @@ export const make = (
           line_type: payload.type,
           line_uuid: payload.uuid
         })
-        yield* insist(journal.setAside(sessionId, position, { ...report, uuid }, why))
+        yield* retryForever(journal.setAside(sessionId, position, { ...report, uuid }, why))
         yield* onEvent(BridgeEvent.Warning({ message, sessionId }))
       })
 
@@ -192,7 +192,7 @@ export const make = (
           count: alone > 0 ? 1 : Math.min(count, BATCH.count),
           bytes: yield* Ref.get(budget)
         }
-        const batch = yield* insist(journal.pending(sessionId, limit))
+        const batch = yield* retryForever(journal.pending(sessionId, limit))
         const last = batch.at(-1)
         if (last === undefined) return false
         const entries = batch.map(({ payload }) => payload)

@@ -1,9 +1,9 @@
 /** A journal whose process dies at a chosen moment: what is on disk then is what the next process finds. */
 import { copyFileSync, existsSync, mkdirSync } from "node:fs"
 import { join } from "node:path"
+import * as Journal from "@causeway/runner/Journal"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Journal from "../../src/Journal.ts"
 
 export interface CrashPlan {
   /** Number of the journal call, counted from 1, at which the process dies. */

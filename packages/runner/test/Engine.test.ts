@@ -1,5 +1,5 @@
 import type { AgentSettings } from "@causeway/protocol/AgentSettings"
-import { EnvironmentId, EventUuid, SessionId } from "@causeway/protocol/Ids"
+import { EventUuid, SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import {
   type AgentOutput,
@@ -17,8 +17,8 @@ import * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import * as Host from "../src/Host.ts"
-import type { Link } from "../src/Link.ts"
+import type { Channel } from "../src/Channel.ts"
+import * as Engine from "../src/Engine.ts"
 
 const user = (uuid: string, content: string) =>
   Payload.make({ type: "user", uuid, message: { role: "user", content } })
@@ -39,26 +39,17 @@ const opening = (options: {
     const adopted: Array<ReadonlyArray<Payload.Payload>> = []
     const written: Array<AgentOutput> = []
     const prompt = user("c", "and now?")
-    const link: Link = {
+    const link: Channel = {
       sessionId: SessionId.make("session_1"),
-      environmentId: EnvironmentId.make("env_1"),
       home: false,
-      ingressUrl: "http://127.0.0.1/log",
       record: {
-        sessionId: SessionId.make("session_1"),
-        environmentId: EnvironmentId.make("env_1"),
-        directory: "/tmp",
-        home: false,
-        state: "live",
         agentSessionId: "agent-1",
         agent: "scripted",
         cwd: "/tmp",
         model: undefined,
         permissionMode: undefined,
-        settings: {},
-        launched: options.launched ?? false,
-        head: undefined,
-        cursor: 0
+        launch: {},
+        launched: options.launched ?? false
       },
       write: (outputs) => Effect.sync(() => void written.push(...outputs)),
       inbound: yield* Queue.unbounded<Payload.Payload>(),
@@ -68,12 +59,9 @@ const opening = (options: {
       changes: yield* Queue.unbounded<AgentSettings>(),
       launched: Effect.void,
       setStatus: () => Effect.void,
-      attached: yield* SubscriptionRef.make(true),
-      atWork: yield* Ref.make<Effect.Effect<boolean> | undefined>(undefined),
-      lastActive: Effect.succeed(0),
-      isTurnOpen: Effect.succeed(true)
+      atWork: yield* Ref.make<Effect.Effect<boolean> | undefined>(undefined)
     }
-    const serve = yield* Host.make().pipe(
+    const serve = yield* Engine.make().pipe(
       Effect.provideService(AgentSessions, {
         adopt: (_, entries) => {
           adopted.push(entries)

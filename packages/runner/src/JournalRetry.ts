@@ -1,7 +1,7 @@
 /** What the journal must do, whatever becomes of its disk meanwhile. */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import type { JournalFailed } from "../Journal.ts"
+import type { JournalFailed } from "./Journal/Model.ts"
 
 /** The journal is tried again for ever: 0.5 s doubling to 5 s. Space that was freed is used within that time. */
 export const journalRetry = Schedule.exponential("500 millis").pipe(

@@ -282,6 +282,7 @@ describe("Journal", () => {
         yield* withJournal(directory, (journal) => journal.enter(newSession()))
         const db = new Sqlite(`${directory}/${Journal.JOURNAL_FILE}`)
         db.exec("ALTER TABLE sessions DROP COLUMN settings")
+        db.exec("ALTER TABLE sessions DROP COLUMN launch")
         db.pragma("user_version = 1")
         db.close()
         const set = (payload: Payload.JsonObject) =>

@@ -3,15 +3,15 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import * as Insist from "../src/internal/Insist.ts"
-import { JournalFailed } from "../src/Journal.ts"
+import { JournalFailed } from "../src/Journal/Model.ts"
+import * as JournalRetry from "../src/JournalRetry.ts"
 
 describe("a journal that fails", () => {
   it.effect("holds back whoever writes, is told of once, and is used within 5 s of working again", () =>
     Effect.gen(function* () {
       const told: Array<string> = []
       let full = true
-      const insist = Insist.make((message) => Effect.sync(() => void told.push(message)))
+      const insist = JournalRetry.make((message) => Effect.sync(() => void told.push(message)))
       const write = Effect.suspend(() =>
         full
           ? new JournalFailed({ operation: "record", detail: "the disk is full" })

@@ -1,0 +1,370 @@
+/**
+ * The engine: joins an agent to a session's channel. Client events go to the agent, what the agent says goes up, and what
+ * people decided ahead is answered here (`Policy`).
+ *
+ * The agent's conversation id is in the journal before its first launch. An agent that cannot be started, or that fails for
+ * good, is reported in the log of its session and ends nothing: the next message tries again. Source: spec 3, spec 4 §3.
+ */
+import { randomUUID } from "node:crypto"
+import type * as AgentSettings from "@causeway/protocol/AgentSettings"
+import * as Payload from "@causeway/protocol/Payload"
+import * as Repairs from "@causeway/transcript/Repairs"
+import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Mailbox from "effect/Mailbox"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { type AgentOutput, type AgentSession, AgentSessions, type AgentUnavailable } from "./Agent.ts"
+import type { Channel } from "./Channel.ts"
+import * as FileBefore from "./FileBefore.ts"
+import * as Policy from "./Policy.ts"
+
+/** Lines of an agent that may wait for the journal; a faster agent is held back. */
+const BUFFERED = 512
+
+/** How long an agent that was told to end may go on talking after its scope is closed. */
+const LAST_LINES = Duration.seconds(3)
+
+/** An agent that ended while it started is started again: after 0.5, 1 and 2 s. */
+const startRetry = Schedule.intersect(Schedule.exponential("500 millis"), Schedule.recurs(3))
+
+/** Whether starting again may help: something ended it, and nothing that a person must change. */
+const isTransient = ({ reason }: AgentUnavailable): boolean =>
+  reason === "ExitedAtOnce" || reason === "Unknown"
+
+export interface Options {
+  /** Added to the agents' environment. */
+  readonly env?: { readonly [name: string]: string }
+}
+
+/** Serves a channel; ends when its scope closes. */
+export type Serve<C extends Channel = Channel> = (channel: C) => Effect.Effect<void, never, Scope.Scope>
+
+const line = (payload: Payload.Payload): AgentOutput => ({ _tag: "Line", payload })
+
+const newLine = (json: Payload.JsonObject & { readonly type: string }): AgentOutput =>
+  line(Payload.make({ ...json, uuid: randomUUID() }))
+
+/** Entries for the log where no agent works: why, and of each prompt that it will not be answered. */
+export const failureReport = (
+  error: { readonly reason: string; readonly message: string },
+  unanswered: ReadonlyArray<Payload.Payload>
+): ReadonlyArray<AgentOutput> => [
+  newLine({
+    type: "bridge_error",
+    reason: "agent_unavailable",
+    detail: error.reason,
+    message: error.message
+  }),
+  ...unanswered.flatMap((payload): ReadonlyArray<AgentOutput> => {
+    if (payload.uuid === undefined) return []
+    const done: AgentOutput = { _tag: "Delivery", uuid: payload.uuid, state: "processed" }
+    return payload.type === "user"
+      ? [
+          newLine({
+            type: "result",
+            subtype: "error_during_execution",
+            is_error: true,
+            terminal_reason: "agent_unavailable",
+            errors: [error.message],
+            user_message_uuid: payload.uuid,
+            user_message_uuids: [payload.uuid]
+          }),
+          done
+        ]
+      : [done]
+  })
+]
+
+/** Waits for something to do; leaves it in the journal, where whoever serves next finds it. */
+export const awaitWork = (channel: Channel) =>
+  Effect.flatMap(channel.unanswered, (waiting) =>
+    waiting.length > 0 ? Effect.void : Effect.asVoid(Queue.take(channel.inbound))
+  )
+
+/**
+ * Serves a channel once its directory is there. While it cannot be had, each prompt is told so, and tries again; `refused`
+ * is told too.
+ */
+export const within =
+  <C extends Channel>(
+    ready: Effect.Effect<unknown, { readonly _tag: string; readonly message: string }>,
+    refused: (why: string) => Effect.Effect<void>,
+    serve: Serve<C>
+  ): Serve<C> =>
+  (channel) =>
+    ready.pipe(
+      Effect.tapError(({ _tag: reason, message }) =>
+        Effect.gen(function* () {
+          yield* refused(message)
+          yield* awaitWork(channel)
+          yield* Queue.takeAll(channel.inbound)
+          yield* channel.write(failureReport({ reason, message }, yield* channel.unanswered))
+          yield* awaitWork(channel)
+        })
+      ),
+      Effect.retry(Schedule.forever),
+      Effect.orDie,
+      Effect.zipRight(serve(channel))
+    )
+
+// --- One session ---
+
+/** A channel that is being served. */
+interface Session {
+  readonly channel: Channel
+  readonly env: Options["env"]
+  readonly agents: AgentSessions["Type"]
+  /** Whether the agent's conversation does not exist yet. */
+  readonly first: Ref.Ref<boolean>
+  readonly settings: SubscriptionRef.SubscriptionRef<AgentSettings.AgentSettings>
+  readonly desk: Ref.Ref<Policy.Desk>
+  /** The agent while one is up. */
+  readonly agent: Ref.Ref<Option.Option<AgentSession>>
+}
+
+/** Answers open requests by the settings in force; answers with the lines that tell of it. */
+const decided = ({ channel, desk, settings }: Session) =>
+  Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const inForce = yield* SubscriptionRef.get(settings)
+    return yield* Ref.modify(desk, (before) => {
+      const answers = Policy.answers(before, inForce, channel.record.agentSessionId, now)
+      const after = answers.reduce((at, answer) => Policy.step(at, "worker", answer, now), before)
+      return [answers, after]
+    })
+  })
+
+/** Gives decisions to the agent, once they are durable. */
+const give = ({ agent }: Session, answers: ReadonlyArray<Payload.Payload>) =>
+  Effect.flatMap(
+    Ref.get(agent),
+    Option.match({
+      onNone: () => Effect.void,
+      onSome: ({ input }) => Effect.forEach(answers, input, { discard: true })
+    })
+  )
+
+const settleOpen = (session: Session) =>
+  Effect.gen(function* () {
+    const answers = yield* decided(session)
+    if (answers.length === 0) return
+    yield* session.channel.write(answers.map(line))
+    yield* give(session, answers)
+  })
+
+/** Takes what an agent said: with what stands in a file that it asks to change, and with what was decided ahead. */
+const take = (session: Session, outputs: ReadonlyArray<AgentOutput>) =>
+  Effect.gen(function* () {
+    const { channel, desk, first } = session
+    const lines: Array<AgentOutput> = []
+    const answers: Array<Payload.Payload> = []
+    for (const output of outputs) {
+      if (output._tag === "Delivery") {
+        lines.push(output)
+        continue
+      }
+      const before = yield* FileBefore.of(channel.record.cwd, output.payload)
+      if (before !== null) lines.push(newLine(before))
+      lines.push(output)
+      const now = yield* Clock.currentTimeMillis
+      yield* Ref.update(desk, (at) => Policy.step(at, "worker", output.payload, now))
+      if (output.payload.type !== "control_request") continue
+      const decisions = yield* decided(session)
+      answers.push(...decisions)
+      lines.push(...decisions.map(line))
+    }
+    if ((yield* Ref.get(first)) && outputs.some(({ _tag }) => _tag === "Line")) {
+      yield* channel.launched
+      yield* Ref.set(first, false)
+    }
+    yield* channel.write(lines)
+    yield* give(session, answers)
+  })
+
+/** Settings that people change while the session is served: for the agent that is up, and for what is open. */
+const follow = (session: Session) =>
+  Effect.forever(
+    Effect.gen(function* () {
+      const change = yield* Queue.take(session.channel.changes)
+      const agent = yield* Ref.get(session.agent)
+      if (Option.isSome(agent)) yield* agent.value.configure(change)
+      yield* SubscriptionRef.set(session.settings, yield* session.channel.settings)
+      yield* settleOpen(session)
+    })
+  )
+
+/** Ends the skipping of permissions when its time is over, and tells it in the log. */
+const expire = ({ channel, settings }: Session) =>
+  settings.changes.pipe(
+    Stream.flatMap(
+      ({ skip_permissions: skips, skip_permissions_until: until }) =>
+        Effect.gen(function* () {
+          if (skips !== true || until == null) return
+          yield* Effect.sleep(Math.max(0, until - (yield* Clock.currentTimeMillis)))
+          yield* channel.write([line(Policy.expired(channel.record.agentSessionId, until))])
+          yield* Effect.flatMap(channel.settings, (now) => SubscriptionRef.set(settings, now))
+        }),
+      { switch: true }
+    ),
+    Stream.runDrain
+  )
+
+/**
+ * Gives an agent that is new to the session the conversation that the log holds; true where there is one to resume. An
+ * agent that cannot take it is started without, and the log says so.
+ */
+const takeUp = ({ agents, channel, env }: Session) =>
+  Effect.gen(function* () {
+    const history = yield* channel.history
+    if (history.length === 0) return false
+    const { agent, agentSessionId, cwd } = channel.record
+    const repairs = yield* agents.adopt({ agent, agentSessionId, cwd, env }, history)
+    const words = Option.flatMapNullable(repairs, Repairs.describe)
+    if (Option.isSome(words)) {
+      const message = `The earlier conversation was mended for the agent: ${words.value}.`
+      yield* channel.write([newLine({ type: "system", subtype: "notification", message })])
+    }
+    return true
+  }).pipe(
+    Effect.catchAll((error) => {
+      const message = `the agent starts without the earlier conversation: ${error.message}`
+      return Effect.as(
+        channel.write([newLine({ type: "bridge_error", reason: "history_not_taken", message })]),
+        false
+      )
+    })
+  )
+
+/** Opens the agent in a scope of its own, under the session's: however the session ends, the agent ends with it. */
+const open = (session: Session, resume: boolean, unanswered: ReadonlyArray<Payload.Payload>) =>
+  Effect.gen(function* () {
+    const { agents, channel, env } = session
+    const { agent, agentSessionId, cwd, launch, model, permissionMode } = channel.record
+    const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
+    const opened = yield* agents
+      .open({
+        sessionId: channel.sessionId,
+        agent,
+        cwd,
+        agentSessionId,
+        resume,
+        forkOf: resume ? undefined : launch.forkOf,
+        options: { ...launch.options, model, permissionMode },
+        settings: yield* channel.settings,
+        env,
+        unanswered
+      })
+      .pipe(
+        Scope.extend(scope),
+        Effect.interruptible,
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+    return { opened, scope }
+  }).pipe(Effect.uninterruptible)
+
+/** One life of a session's agent: until it has failed, or the session is let go. */
+const live = (session: Session) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const { channel, first } = session
+      // Whatever waits in the queue is among what was not answered.
+      yield* Queue.takeAll(channel.inbound)
+      const unanswered = yield* channel.unanswered
+      const given = new Set(unanswered.map(({ uuid }) => uuid))
+      const resume = !(yield* Ref.get(first)) || (!channel.home && (yield* restore(takeUp(session))))
+      yield* Ref.set(channel.atWork, Effect.succeed(true))
+      yield* Ref.set(session.desk, Policy.empty)
+      const { opened, scope } = yield* restore(
+        Effect.retry(open(session, resume, unanswered), { schedule: startRetry, while: isTransient })
+      )
+      yield* Ref.set(channel.atWork, opened.isAtWork)
+      yield* Ref.set(session.agent, Option.some(opened))
+      // Settings that came while it was being started.
+      yield* opened.configure(yield* channel.settings)
+
+      const listen = Mailbox.fromStream(opened.output, { capacity: BUFFERED }).pipe(
+        Effect.flatMap((lines) =>
+          Stream.runForEachChunk(Mailbox.toStream(lines), (outputs) =>
+            take(session, Chunk.toReadonlyArray(outputs))
+          )
+        ),
+        Effect.scoped
+      )
+      const tell = Stream.runForEach(opened.status.changes, channel.setStatus)
+      const pass = Effect.forever(
+        Effect.gen(function* () {
+          const payload = yield* Queue.take(channel.inbound)
+          if (given.has(payload.uuid)) return
+          const now = yield* Clock.currentTimeMillis
+          yield* Ref.update(session.desk, (at) => Policy.step(at, "client", payload, now))
+          yield* opened.input(payload)
+        })
+      )
+      const listening = yield* Effect.fork(restore(listen))
+      const telling = yield* Effect.fork(restore(tell))
+      const exit = yield* restore(Effect.raceFirst(Fiber.join(listening), pass)).pipe(Effect.exit)
+      yield* Ref.set(session.agent, Option.none())
+      // The agent is ended while its last lines are still read.
+      yield* Scope.close(scope, exit)
+      yield* Fiber.await(listening).pipe(Effect.interruptible, Effect.timeoutOption(LAST_LINES))
+      yield* Fiber.interrupt(listening)
+      yield* Fiber.interrupt(telling)
+      yield* channel.setStatus("idle")
+      return yield* exit
+    })
+  )
+
+/** Reports an agent that has failed for good, and of each prompt that it will not be answered. */
+const report = (channel: Channel, error: AgentUnavailable) =>
+  Effect.gen(function* () {
+    yield* Effect.logError("agent failed").pipe(
+      Effect.annotateLogs({ agent: error.agent, reason: error.reason, detail: error.detail })
+    )
+    yield* channel.write(failureReport(error, yield* channel.unanswered))
+    yield* channel.setStatus("idle")
+  })
+
+/** Nothing is at work while there is nothing to do; what comes meanwhile is in the journal. */
+const rest = (channel: Channel) =>
+  Effect.zipRight(Ref.set(channel.atWork, Effect.succeed(false)), awaitWork(channel))
+
+/** Serves channels with agents. */
+export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSessions> =>
+  Effect.map(
+    AgentSessions,
+    (agents): Serve =>
+      (channel) =>
+        Effect.gen(function* () {
+          const session: Session = {
+            channel,
+            env: options.env,
+            agents,
+            first: yield* Ref.make(!channel.record.launched),
+            settings: yield* SubscriptionRef.make(yield* channel.settings),
+            desk: yield* Ref.make(Policy.empty),
+            agent: yield* Ref.make(Option.none<AgentSession>())
+          }
+          // A session of its own is ready before the first word; one that comes back idle starts when it is needed.
+          const begin = channel.home && !channel.record.launched ? Effect.void : rest(channel)
+          const lives = Effect.catchAll(live(session), (error) => report(channel, error))
+          yield* Effect.all(
+            [
+              Effect.zipRight(begin, Effect.forever(Effect.zipRight(lives, rest(channel)))),
+              follow(session),
+              expire(session)
+            ],
+            { concurrency: "unbounded", discard: true }
+          )
+        }).pipe(Effect.annotateLogs({ session: channel.sessionId }))
+  )

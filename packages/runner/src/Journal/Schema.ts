@@ -1,0 +1,66 @@
+/** Layout of the journal's file. A version that was released is never edited: add the next one. */
+
+/** The version of the file's layout. */
+export const JOURNAL_VERSION = 3
+
+export const schema = [
+  `CREATE TABLE IF NOT EXISTS claims (
+    directory TEXT PRIMARY KEY, pid INTEGER NOT NULL, started TEXT NOT NULL
+  ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS sessions (
+    session TEXT PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    environment_id TEXT NOT NULL,
+    directory TEXT NOT NULL,
+    home INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    agent_session_id TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    cwd TEXT NOT NULL,
+    model TEXT,
+    permission_mode TEXT,
+    launched INTEGER NOT NULL DEFAULT 0,
+    head TEXT,
+    cursor INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    ended_at INTEGER
+  )`,
+  // A position is never used twice, also after its line has left: `confirm` names positions.
+  `CREATE TABLE IF NOT EXISTS outbox (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    session TEXT NOT NULL,
+    uuid TEXT NOT NULL,
+    payload TEXT NOT NULL
+  )`,
+  `CREATE UNIQUE INDEX IF NOT EXISTS outbox_by_uuid ON outbox (session, uuid)`,
+  `CREATE INDEX IF NOT EXISTS outbox_by_position ON outbox (session, position)`,
+  // Lines that the hub will never store. They stay when their session ends.
+  `CREATE TABLE IF NOT EXISTS kept (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    why TEXT NOT NULL,
+    kept_at INTEGER NOT NULL
+  )`,
+  // `uuid` is null for an event that repeats another's. `state` and `reported`: 0 nothing, 1 received, 2 processing,
+  // 3 processed, 4 withdrawn (reported as processed; the hub knows better).
+  `CREATE TABLE IF NOT EXISTS inbox (
+    session TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    uuid TEXT,
+    payload TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    reported INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (session, seq)
+  ) WITHOUT ROWID`,
+  `CREATE UNIQUE INDEX IF NOT EXISTS inbox_by_uuid ON inbox (session, uuid) WHERE uuid IS NOT NULL`,
+  `CREATE INDEX IF NOT EXISTS inbox_open ON inbox (session, seq) WHERE state < 3 OR reported < state`
+]
+
+/** What versions of the layout after the first have added. */
+export const migrations: ReadonlyArray<string> = [
+  `ALTER TABLE sessions ADD COLUMN settings TEXT NOT NULL DEFAULT '{}'`,
+  // JSON of `Launch`.
+  `ALTER TABLE sessions ADD COLUMN launch TEXT NOT NULL DEFAULT '{}'`
+]
