@@ -1,10 +1,10 @@
 /** `doctor`: looks at what Causeway needs and says what is wrong and what to do. */
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
-import * as Journal from "@causeway/runner/Journal"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Git from "@causeway/git/Git"
 import * as Visible from "@causeway/protocol/Visible"
+import * as Journal from "@causeway/runner/Journal"
 import * as Database from "@causeway/store/Database"
 import * as FileLock from "@causeway/store/FileLock"
 import * as Effect from "effect/Effect"
