@@ -64,7 +64,7 @@ await rm(`${root}apps/web/dist/page`, { recursive: true, force: true })
 await mkdir(`${root}apps/web/dist/page`, { recursive: true })
 await bundle({ input: "apps/bridge/src/main.ts", file: "apps/bridge/dist/main.js", platform: "node" })
 await bundle({
-  input: "packages/runner/src/Scripted/main.ts",
+  input: "apps/scripted-agent/src/main.ts",
   file: "apps/bridge/dist/scripted-agent.js",
   platform: "node"
 })

@@ -46,7 +46,7 @@ export const bundle = async (): Promise<Programs> => {
   return {
     hub: await write("./hub-process.ts", "hub"),
     bridge: await write("./bridge-process.ts", "bridge"),
-    agent: await write("../../../packages/runner/src/Scripted/main.ts", "agent"),
+    agent: await write("../../../apps/scripted-agent/src/main.ts", "agent"),
     remove: () => rmSync(directory, { recursive: true, force: true })
   }
 }

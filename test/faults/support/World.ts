@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import * as Bridge from "@causeway/bridge/Bridge"
 import type { BridgeEvent } from "@causeway/bridge/BridgeEvent"
 import * as Pointer from "@causeway/bridge/Pointer"
@@ -29,20 +28,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import { rolldown } from "rolldown"
 
-/** The scripted agent's program, bundled. */
-export const bundleAgent = async (): Promise<string> => {
-  const file = join(mkdtempSync(join(tmpdir(), "causeway-scripted-")), "agent.mjs")
-  const build = await rolldown({
-    input: fileURLToPath(new URL("../../../packages/runner/src/Scripted/main.ts", import.meta.url)),
-    platform: "node"
-  })
-  await build.write({ file, format: "esm", codeSplitting: false })
-  await build.close()
-  process.once("exit", () => rmSync(join(file, ".."), { recursive: true, force: true }))
-  return file
-}
+export { bundle as bundleAgent } from "../../../packages/runner/test/support/Scripted.ts"
 
 export const directory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "causeway-faults-"))),

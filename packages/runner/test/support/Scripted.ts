@@ -13,8 +13,9 @@ import * as Drivers from "../../src/Drivers.ts"
 export const bundle = async (): Promise<string> => {
   const file = join(mkdtempSync(join(tmpdir(), "causeway-scripted-")), "agent.mjs")
   const build = await rolldown({
-    input: fileURLToPath(new URL("../../src/Scripted/main.ts", import.meta.url)),
-    platform: "node"
+    input: fileURLToPath(new URL("../../../../apps/scripted-agent/src/main.ts", import.meta.url)),
+    platform: "node",
+    resolve: { conditionNames: ["source"] }
   })
   await build.write({ file, format: "esm", codeSplitting: false })
   await build.close()
