@@ -31,6 +31,7 @@ import * as Notifier from "./Notifier.ts"
 import * as Operations from "./Operations.ts"
 import * as Patching from "./Patching.ts"
 import * as Runs from "./Runs.ts"
+import * as Upkeep from "./Upkeep.ts"
 
 export interface Options extends Gateway.GatewayOptions {
   /** What may wait in one client's socket before it counts as slow, in bytes. Default 50 MiB. */
@@ -59,7 +60,7 @@ export const layer = (
   | Tokens
 > =>
   Layer.scoped(Gateway.Gateway, Gateway.make(options)).pipe(
-    Layer.provide(Feed.layer),
+    Layer.provide(Layer.merge(Feed.layer, Upkeep.layer)),
     Layer.provide(Methods.layer),
     Layer.provide(Notices.layer),
     Layer.provide(Layer.mergeAll(Handshake.layer, Maintenance.layer, Patching.layer)),

@@ -286,7 +286,6 @@ export const make = Effect.gen(function* () {
           // None was asked for.
           Effect.catchTag("EnvironmentUnknown", Effect.die)
         )
-      runs.tells(created.session)
       const record = yield* sessions.change(created.sid, {
         key: session.key,
         agentId,
@@ -699,7 +698,6 @@ export const make = Effect.gen(function* () {
 
   const archive: Operations["Type"]["archive"] = (record, why) =>
     Effect.gen(function* () {
-      runs.tells(record.session)
       yield* sessions.change(record.sid, {
         label: undefined,
         entry: JSON.stringify({ ...Rows.entryOf(record), archivedBy: why, archivedLabel: record.label }),

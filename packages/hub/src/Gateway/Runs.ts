@@ -91,8 +91,6 @@ export class Runs {
   private readonly all = new Map<string, Run>()
   /** Messages of runs that have ended, of which the log may not tell yet: session and uuid. */
   private readonly ended = new Set<string>()
-  private readonly skips = new Map<string, number>()
-  private readonly told = new Set<string>()
   private readonly bySessionBody = new Map<string, Array<Run>>()
 
   add(run: Run): void {
@@ -156,31 +154,6 @@ export class Runs {
     const left = this.ofSession(run.session).filter((each) => each !== run)
     if (left.length === 0) this.bySessionBody.delete(run.session)
     else this.bySessionBody.set(run.session, left)
-  }
-
-  /** Part of a log was told before (it was copied) or is gone (it was trimmed): the feed counts anew from here on. */
-  skipTo(session: string, seq: number): void {
-    this.skips.set(session, seq)
-  }
-
-  takeSkip(session: string): number | undefined {
-    const seq = this.skips.get(session)
-    this.skips.delete(session)
-    return seq
-  }
-
-  /** The gateway itself tells that this session was made or put away: the feed need not. */
-  tells(session: string): void {
-    this.told.add(session)
-  }
-
-  /** Whether the gateway tells of it itself; asked once. */
-  takeTold(session: string): boolean {
-    return this.told.delete(session)
-  }
-
-  forgetTold(): void {
-    this.told.clear()
   }
 
   expired(nowMillis: number): ReadonlyArray<Run> {

@@ -27,7 +27,7 @@ export interface Page {
   readonly deliveries: ReadonlyArray<DeliveryChange>
 }
 
-export interface Reader<E> {
+export interface Reader<E, R = never> {
   readonly key: SessionKey
   /** Default: all events. */
   readonly select?: ReadOptions["select"]
@@ -40,17 +40,17 @@ export interface Reader<E> {
   /** Events of a page, and delivery changes. */
   readonly limit: number
   /** Takes a page, which is never empty; the next is read when it completes. */
-  readonly sink: (page: Page) => Effect.Effect<void, E>
+  readonly sink: (page: Page) => Effect.Effect<void, E, R>
 }
 
 type ReadError = SessionUnknown | StoreUnavailable
 
 /** Passes on all that is there after a cursor; answers where the reader stands then. */
-export const catchUp = <E>(
+export const catchUp = <E, R>(
   log: Log["Type"],
-  reader: Reader<E>,
+  reader: Reader<E, R>,
   from: Cursor
-): Effect.Effect<Cursor, ReadError | E> =>
+): Effect.Effect<Cursor, ReadError | E, R> =>
   Effect.gen(function* () {
     const { key, limit, select = "all", types } = reader
     const until = reader.until ?? Number.MAX_SAFE_INTEGER
@@ -107,10 +107,10 @@ export const follow = <A, E>(log: Log["Type"], follower: Follower<A, E>): Effect
   })
 }
 
-export interface Everything<E> {
+export interface Everything<E, R> {
   /** Of whom the log says that a session could not be read. */
   readonly name: string
-  readonly onSession: (session: string, signal: Signal) => Effect.Effect<void, E>
+  readonly onSession: (session: string, signal: Signal) => Effect.Effect<void, E, R>
   /** After each round of sessions. */
   readonly onRound?: Effect.Effect<void>
 }
@@ -119,10 +119,10 @@ export interface Everything<E> {
  * Calls for every session that something happens to, one after the other in a fiber of the scope: nothing waits for it, and
  * one session that cannot be read stops no other.
  */
-export const everySession = <E>(
+export const everySession = <E, R>(
   bus: Bus["Type"],
-  { name, onRound = Effect.void, onSession }: Everything<E>
-): Effect.Effect<void, never, Scope.Scope> =>
+  { name, onRound = Effect.void, onSession }: Everything<E, R>
+): Effect.Effect<void, never, R | Scope.Scope> =>
   Effect.gen(function* () {
     const subscription = yield* bus.subscribeAll
     const round = Effect.gen(function* () {

@@ -8,8 +8,7 @@
 import { compatSessionId } from "@causeway/protocol/Ids"
 import * as Visible from "@causeway/protocol/Visible"
 import { Bus } from "@causeway/store/Bus"
-import type { StoreUnavailable } from "@causeway/store/Errors"
-import { Log, type StoredEvent } from "@causeway/store/Log"
+import { Log } from "@causeway/store/Log"
 import { type Session, Sessions } from "@causeway/store/Session"
 import { isSubagent, type JsonObject } from "@causeway/transcript/Read"
 import * as Result from "@causeway/transcript/Result"
@@ -18,6 +17,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { payloadOf } from "../Gateway/Messages.ts"
+import * as Follow from "../Log/Follow.ts"
 import { type Notification, Push } from "./Push.ts"
 
 /** Whoever sent a message and got its answer within this is still looking: 10 s. */
@@ -89,8 +89,8 @@ export const noticeOf = (
 
 export const make = Effect.gen(function* () {
   const bus = yield* Bus
-  const sessions = yield* Sessions
   const log = yield* Log
+  const sessions = yield* Sessions
   const push = yield* Push
   /** Up to where each session was read. */
   const positions = new Map<string, number>()
@@ -104,58 +104,47 @@ export const make = Effect.gen(function* () {
     }
   }
 
-  const read = (record: Session, wantedSince: number) =>
-    Effect.gen(function* () {
-      const since = Math.max(wantedSince, (yield* Clock.currentTimeMillis) - LATE_MILLIS)
-      const row = SessionRow.fromJson(record.projection)
-      const known = positions.get(record.session)
-      let after = known ?? Math.max(0, record.lastSeq - BACKLOG)
-      if (row === undefined || record.lastSeq <= after) return
-      const notices = new Map<string, Notification>()
-      while (after < record.lastSeq) {
-        const events: ReadonlyArray<StoredEvent> = yield* log.events(record.sid, {
-          after,
-          through: record.lastSeq,
-          types: TYPES,
-          limit: PAGE
-        })
-        for (const event of events) {
-          if (known === undefined && event.createdAt < since) continue
-          const notice = noticeOf(row, record.session, { ...event, json: payloadOf(event) })
-          if (notice !== undefined) notices.set(notice.tag, notice)
-        }
-        after = events.length < PAGE ? record.lastSeq : (events.at(-1)?.seq ?? record.lastSeq)
-      }
-      remember(record.session, record.lastSeq)
-      for (const notice of notices.values()) yield* push.notify(record.organizationId, notice)
-    })
-
-  const onSession = (session: string): Effect.Effect<void, StoreUnavailable> =>
-    Effect.flatMap(sessions.find({ sessions: [session] }), (record) => {
-      const since = record === undefined ? undefined : push.wantedSince(record.organizationId)
-      if (record !== undefined && since !== undefined) return read(record, since)
-      positions.delete(session)
-      return Effect.void
-    })
-
-  const subscription = yield* bus.subscribeAll
-  yield* Effect.forkScoped(
-    Effect.forever(
-      Effect.gen(function* () {
-        const signals = yield* subscription.take
-        if (!push.isWanted()) return positions.clear()
-        for (const [topic, signal] of signals) {
-          if (!topic.startsWith("session:") || !signal.changed) continue
-          const session = topic.slice("session:".length)
-          yield* Effect.catchAllCause(onSession(session), (cause) =>
-            Effect.logError("a session cannot be read for pushes", cause).pipe(
-              Effect.annotateLogs({ module: "Notices", session })
-            )
-          )
-        }
-      })
+  const read = Effect.fn("Notices.read")(function* (record: Session, wantedSince: number) {
+    const since = Math.max(wantedSince, (yield* Clock.currentTimeMillis) - LATE_MILLIS)
+    const row = SessionRow.fromJson(record.projection)
+    const known = positions.get(record.session)
+    const seq = known ?? Math.max(0, record.lastSeq - BACKLOG)
+    if (row === undefined || record.lastSeq <= seq) return
+    const notices = new Map<string, Notification>()
+    yield* Follow.catchUp(
+      log,
+      {
+        key: record,
+        types: TYPES,
+        until: record.lastSeq,
+        limit: PAGE,
+        sink: ({ events }) =>
+          Effect.sync(() => {
+            for (const event of events) {
+              if (known === undefined && event.createdAt < since) continue
+              const notice = noticeOf(row, record.session, { ...event, json: payloadOf(event) })
+              if (notice !== undefined) notices.set(notice.tag, notice)
+            }
+          })
+      },
+      { seq, delivery: 0 }
     )
-  )
+    remember(record.session, record.lastSeq)
+    for (const notice of notices.values()) yield* push.notify(record.organizationId, notice)
+  })
+
+  yield* Follow.everySession(bus, {
+    name: "Notices",
+    onSession: (session, signal) =>
+      Effect.gen(function* () {
+        if (!push.isWanted()) return positions.clear()
+        if (!signal.changed) return
+        const record = yield* sessions.find({ sessions: [session] })
+        const since = record === undefined ? undefined : push.wantedSince(record.organizationId)
+        if (record !== undefined && since !== undefined) return yield* read(record, since)
+        positions.delete(session)
+      })
+  })
 })
 
-export const layer: Layer.Layer<never, never, Bus | Log | Sessions | Push> = Layer.scopedDiscard(make)
+export const layer: Layer.Layer<never, never, Bus | Sessions | Log | Push> = Layer.scopedDiscard(make)

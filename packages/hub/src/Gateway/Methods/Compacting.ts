@@ -22,7 +22,6 @@ import { Notifier } from "../Notifier.ts"
 import { Operations } from "../Operations.ts"
 import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
-import { GatewayRuns } from "../Runs.ts"
 
 /** How long a worker may take to come to a session, and then to take the request: looked at every 250 ms for 15 s. */
 export const takeWait = Schedule.spaced("250 millis").pipe(Schedule.upTo("15 seconds"))
@@ -66,7 +65,6 @@ export const make = Effect.gen(function* () {
   const operations = yield* Operations
   const notifier = yield* Notifier
   const patching = yield* Patching
-  const runs = yield* GatewayRuns
 
   // --- Compact ---
 
@@ -219,7 +217,6 @@ export const make = Effect.gen(function* () {
         })
         .pipe(Effect.catchTag("EnvironmentUnknown", Effect.die))
       yield* retention.trim({ sid: record.sid, archive: archive.sid, keep: maxLines, archivedAt })
-      runs.skipTo(record.session, record.lastSeq)
       const entry: { [name: string]: unknown } = { ...Rows.entryOf(record) }
       for (const name of ["inputTokens", "outputTokens", "totalTokens", "totalTokensFresh"])
         delete entry[name]
@@ -321,7 +318,6 @@ export const make = Effect.gen(function* () {
         yield* retention.remove([to.sid])
         return yield* unavailable(failure)
       }
-      runs.skipTo(to.session, copied)
       yield* operations.begin(to)
       return (yield* sessions.find({ sessions: [to.session] })) ?? to
     })
