@@ -1,7 +1,7 @@
 /** The durable log, written with a proof of its head and read whole. Source: spec 1 §3. */
 
 import { LAST_UUID_HEADER, UPLOAD_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
-import { LogLines } from "@causeway/protocol/http/CodeSessions"
+import { LogLines } from "@causeway/protocol/http/Ingress"
 import { EventUuid, type SessionId } from "@causeway/protocol/Ids"
 import * as RawJson from "@causeway/protocol/RawJson"
 import type * as HttpClient from "@effect/platform/HttpClient"

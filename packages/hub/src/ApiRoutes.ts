@@ -2,7 +2,7 @@
  * Everything that is not hot, through HttpApi. Its endpoints stand in the same table as the hot routes, so
  * that addresses, methods and path parameters are judged once; its errors have the same shape.
  */
-import { CausewayApi } from "@causeway/protocol/http/Api"
+import { ColdApi } from "@causeway/protocol/http/Api"
 import * as WireError from "@causeway/protocol/WireError"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as HttpApi from "@effect/platform/HttpApi"
@@ -36,7 +36,7 @@ const groups = Layer.mergeAll(
   AccessTokens.layer
 )
 
-const api = HttpApiBuilder.api(CausewayApi).pipe(Layer.provide(groups), Layer.provide(Middleware.layer))
+const api = HttpApiBuilder.api(ColdApi).pipe(Layer.provide(groups), Layer.provide(Middleware.layer))
 
 // --- Errors ---
 
@@ -94,51 +94,38 @@ const respond = (cause: Cause.Cause<unknown>) => {
 
 // --- Routes ---
 
-const methods: { readonly [method: string]: HotRoutes.Method } = {
-  GET: "GET",
-  POST: "POST",
-  PUT: "PUT",
-  PATCH: "PATCH",
-  DELETE: "DELETE",
-  DEL: "DELETE"
-}
-
-/** The endpoints, except those for which `taken` has a route. */
-export const routes = (taken: ReadonlyArray<HotRoutes.HotRoute>) =>
-  Effect.gen(function* () {
-    const context = yield* Layer.build(
-      // Before the builder's own error encoding, which knows other shapes.
-      HttpApiBuilder.middleware((app) => Effect.catchAllCause(app, respond)).pipe(
-        Layer.provideMerge(Layer.merge(HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer)),
-        Layer.merge(api)
-      )
+/** The endpoints that are not hot. */
+export const routes = Effect.gen(function* () {
+  const context = yield* Layer.build(
+    // Before the builder's own error encoding, which knows other shapes.
+    HttpApiBuilder.middleware((app) => Effect.catchAllCause(app, respond)).pipe(
+      Layer.provideMerge(Layer.merge(HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer)),
+      Layer.merge(api)
     )
-    const app = yield* Effect.provide(HttpApiBuilder.httpApp, context)
-    const handle = yield* NodeHttpServer.makeHandler(app).pipe(
-      Effect.provideService(HttpIncomingMessage.MaxBodySize, Option.some(FileSystem.Size(BODY_LIMIT_BYTES)))
-    )
-    const bare = new Set(taken.map((route) => `${route.method} ${route.path}`))
-    const found: Array<HotRoutes.HotRoute> = []
-    HttpApi.reflect(CausewayApi, {
-      onGroup: () => undefined,
-      onEndpoint: ({ endpoint }) => {
-        const method = methods[endpoint.method]
-        if (method === undefined || bare.has(`${method} ${endpoint.path}`)) return
-        found.push(
-          HotRoutes.route(method, endpoint.path, ({ incoming, response }) =>
-            Effect.suspend((): Effect.Effect<HotRoutes.HotResponse, WireError.WireError> => {
-              if (Number(incoming.headers["content-length"] ?? 0) > BODY_LIMIT_BYTES) {
-                incoming.resume()
-                return WireError.PayloadTooLarge.of(`the body exceeds ${BODY_LIMIT_BYTES} bytes`)
-              }
-              // Every body is JSON, whatever its sender calls it.
-              if (method !== "GET") incoming.headers["content-type"] = "application/json"
-              handle(incoming, response)
-              return Effect.succeed(HotRoutes.streamed)
-            })
-          )
+  )
+  const app = yield* Effect.provide(HttpApiBuilder.httpApp, context)
+  const handle = yield* NodeHttpServer.makeHandler(app).pipe(
+    Effect.provideService(HttpIncomingMessage.MaxBodySize, Option.some(FileSystem.Size(BODY_LIMIT_BYTES)))
+  )
+  const found: Array<HotRoutes.HotRoute> = []
+  HttpApi.reflect(ColdApi, {
+    onGroup: () => undefined,
+    onEndpoint: ({ endpoint }) => {
+      found.push(
+        HotRoutes.route(endpoint, ({ incoming, response }) =>
+          Effect.suspend((): Effect.Effect<HotRoutes.HotResponse, WireError.WireError> => {
+            if (Number(incoming.headers["content-length"] ?? 0) > BODY_LIMIT_BYTES) {
+              incoming.resume()
+              return WireError.PayloadTooLarge.of(`the body exceeds ${BODY_LIMIT_BYTES} bytes`)
+            }
+            // Every body is JSON, whatever its sender calls it.
+            if (endpoint.method !== "GET") incoming.headers["content-type"] = "application/json"
+            handle(incoming, response)
+            return Effect.succeed(HotRoutes.streamed)
+          })
         )
-      }
-    })
-    return found
-  }).pipe(Effect.provide(NodeHttpServer.layerContext))
+      )
+    }
+  })
+  return found
+}).pipe(Effect.provide(NodeHttpServer.layerContext))

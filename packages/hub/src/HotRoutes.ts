@@ -1,28 +1,28 @@
 /**
  * Hot routes: answered on `node:http` itself, without the platform's server in between.
  *
- * A request through HttpApi costs many times the CPU of one here, so frequent calls and the streams are hot. They
- * share schemas, errors and authentication with HttpApi (packages/protocol, Auth). A handler is an `Effect` without
- * requirements: a module builds its routes in an `Effect` that takes its services once.
+ * A request through HttpApi costs many times the CPU of one here, so frequent calls and the streams are hot. Method, path
+ * and schemas are those of the endpoint (packages/protocol/src/http); authentication is shared with HttpApi (Auth). A
+ * handler is an `Effect` without requirements: a module builds its routes in an `Effect` that takes its services once.
  */
-
-import { isUtf8 } from "node:buffer"
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http"
-import { pathSegment } from "@causeway/protocol/Ids"
+import type { Endpoint } from "@causeway/protocol/http/Endpoint"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Schema from "effect/Schema"
+import * as Body from "./Http/Body.ts"
 
 export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE"
 
 export interface HotRequest {
-  readonly method: Method
   /** The path as it stands in the request line: not decoded, without the query. */
   readonly path: string
-  /** Values of the `:name` segments; each matches `Ids.pathSegment`. Under `"*"` what a trailing `*` took, undecoded. */
+  /** Values of the `:name` segments; each matches `Ids.pathSegment`. */
   readonly params: { readonly [name: string]: string }
   readonly query: URLSearchParams
   readonly headers: IncomingHttpHeaders
-  /** The body as text, at most {@link RouteOptions.bodyLimitBytes}. To be run once. */
+  /** The body as text, at most {@link HotRoute.bodyLimitBytes}. To be run once. */
   readonly body: Effect.Effect<string, WireError.PayloadTooLarge | WireError.BadRequest>
   /** The same as bytes. One of the two is run. */
   readonly bytes: Effect.Effect<Buffer, WireError.PayloadTooLarge | WireError.BadRequest>
@@ -48,19 +48,53 @@ export type HotResponse = Reply | Streamed
 
 export interface HotRoute {
   readonly method: Method
-  /** Segments separated by `/`; `:name` takes one segment, a trailing `*` takes the rest. */
+  /** Segments separated by `/`; `:name` takes one segment. */
   readonly path: string
   readonly handler: (request: HotRequest) => Effect.Effect<HotResponse, WireError.WireError>
   /** Largest body accepted; default: the server's. */
   readonly bodyLimitBytes?: number
 }
 
-export const route = (
-  method: Method,
-  path: string,
-  handler: HotRoute["handler"],
+/** The request by the endpoint's schemas; each is read when it is run, so that authentication goes first. */
+export interface Input<Payload, Query> {
+  /** The decoded body, and the text that arrived. */
+  readonly payload: Effect.Effect<
+    { readonly value: Payload; readonly text: string },
+    WireError.PayloadTooLarge | WireError.BadRequest
+  >
+  readonly query: Effect.Effect<Query, WireError.BadRequest>
+}
+
+const decoder = <A>(schema: Option.Option<Schema.Schema<A, unknown>> | undefined) =>
+  schema === undefined || Option.isNone(schema)
+    ? () => Effect.dieMessage("the endpoint has no such schema")
+    : Body.decoder(schema.value)
+
+/** The route of an endpoint. */
+export const route = <Payload, Query>(
+  endpoint: Pick<Endpoint, "method" | "path"> &
+    Partial<Pick<Endpoint<unknown, Query, Payload>, "payloadSchema" | "urlParamsSchema">>,
+  handler: (
+    request: HotRequest,
+    input: Input<Payload, Query>
+  ) => Effect.Effect<HotResponse, WireError.WireError>,
   options: { readonly bodyLimitBytes?: number } = {}
-): HotRoute => ({ method, path, handler, ...options })
+): HotRoute => {
+  const decodePayload = decoder(endpoint.payloadSchema)
+  const decodeQuery = decoder(endpoint.urlParamsSchema)
+  return {
+    method: endpoint.method as Method,
+    path: endpoint.path,
+    handler: (request) =>
+      handler(request, {
+        payload: Effect.flatMap(request.body, (text) =>
+          Effect.map(Effect.flatMap(Body.json(text), decodePayload), (value) => ({ value, text }))
+        ),
+        query: Effect.suspend(() => decodeQuery(Object.fromEntries(request.query)))
+      }),
+    ...options
+  }
+}
 
 /** A JSON answer. */
 export const json = (status: number, value: unknown, headers?: OutgoingHttpHeaders): Reply => ({
@@ -95,151 +129,3 @@ export const bearer = (headers: IncomingHttpHeaders): string | undefined => {
   const token = header.slice(7).trim()
   return token.length === 0 ? undefined : token
 }
-
-// --- Matching ---
-
-interface Node {
-  readonly literal: Map<string, Node>
-  param: { readonly name: string; readonly node: Node } | undefined
-  readonly routes: Map<Method, HotRoute>
-  readonly rest: Map<Method, HotRoute>
-}
-
-const emptyNode = (): Node => ({ literal: new Map(), param: undefined, routes: new Map(), rest: new Map() })
-
-/** What a table says of a request. */
-export type Match =
-  | {
-      readonly _tag: "Found"
-      readonly route: HotRoute
-      readonly params: { readonly [name: string]: string }
-    }
-  | { readonly _tag: "InvalidParameter"; readonly name: string }
-  | { readonly _tag: "OtherMethod"; readonly allow: ReadonlyArray<Method> }
-  | { readonly _tag: "NotFound" }
-
-export interface Table {
-  readonly match: (method: string, path: string) => Match
-}
-
-/**
- * Builds the route table. A literal segment goes before a `:name`, and both before a trailing `*`. Two routes of one
- * method and path are a defect of the program.
- */
-export const table = (routes: ReadonlyArray<HotRoute>): Table => {
-  const root = emptyNode()
-  for (const each of routes) {
-    const segments = each.path.split("/").slice(1)
-    let node = root
-    let rest = false
-    for (const segment of segments) {
-      if (segment === "*") {
-        rest = true
-      } else if (segment.startsWith(":")) {
-        node.param ??= { name: segment.slice(1), node: emptyNode() }
-        if (node.param.name !== segment.slice(1)) {
-          throw new Error(`${each.path}: this segment is called :${node.param.name} by another route`)
-        }
-        node = node.param.node
-      } else {
-        const next = node.literal.get(segment) ?? emptyNode()
-        node.literal.set(segment, next)
-        node = next
-      }
-    }
-    const methods = rest ? node.rest : node.routes
-    if (methods.has(each.method)) throw new Error(`${each.method} ${each.path} is routed twice`)
-    methods.set(each.method, each)
-  }
-
-  const match = (method: string, path: string): Match => {
-    const segments = path.split("/")
-    const params: { [name: string]: string } = {}
-    let node = root
-    let invalid: string | undefined
-    let star: { readonly node: Node; readonly at: number } | undefined
-    for (let i = 1; i < segments.length; i++) {
-      const segment = segments[i] ?? ""
-      if (node.rest.size > 0) star = { node, at: i }
-      const literal = node.literal.get(segment)
-      if (literal !== undefined) {
-        node = literal
-      } else if (node.param !== undefined) {
-        if (!pathSegment.test(segment)) invalid ??= node.param.name
-        params[node.param.name] = segment
-        node = node.param.node
-      } else {
-        node = emptyNode()
-        break
-      }
-    }
-    if (node.routes.size > 0) {
-      const found = node.routes.get(method as Method)
-      if (found === undefined) return { _tag: "OtherMethod", allow: [...node.routes.keys()] }
-      return invalid === undefined
-        ? { _tag: "Found", route: found, params }
-        : { _tag: "InvalidParameter", name: invalid }
-    }
-    if (star !== undefined) {
-      const found = star.node.rest.get(method as Method)
-      if (found === undefined) return { _tag: "OtherMethod", allow: [...star.node.rest.keys()] }
-      return { _tag: "Found", route: found, params: { "*": segments.slice(star.at).join("/") } }
-    }
-    return { _tag: "NotFound" }
-  }
-  return { match }
-}
-
-// --- Bodies ---
-
-/** Bytes as UTF-8 text. */
-export const utf8 = (bytes: Buffer): Effect.Effect<string, WireError.BadRequest> =>
-  isUtf8(bytes) ? Effect.succeed(bytes.toString("utf8")) : WireError.BadRequest.of("the body is not UTF-8")
-
-/**
- * Reads the whole body. What exceeds the limit is not kept: a `Content-Length` above it is refused before
- * reading, and a body without one is refused when it grows past it.
- */
-export const readBody = (
-  incoming: IncomingMessage,
-  limitBytes: number
-): Effect.Effect<Buffer, WireError.PayloadTooLarge | WireError.BadRequest> =>
-  Effect.async((resume) => {
-    const tooLarge = () => WireError.PayloadTooLarge.of(`the body exceeds ${limitBytes} bytes`)
-    if (Number(incoming.headers["content-length"] ?? 0) > limitBytes) {
-      incoming.resume()
-      return resume(tooLarge())
-    }
-    const chunks: Array<Buffer> = []
-    let size = 0
-    const onData = (chunk: Buffer) => {
-      size += chunk.length
-      if (size > limitBytes) {
-        stop()
-        incoming.resume()
-        resume(tooLarge())
-      } else {
-        chunks.push(chunk)
-      }
-    }
-    const onEnd = () => {
-      stop()
-      const only = chunks[0]
-      resume(Effect.succeed(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, size)))
-    }
-    const onBroken = () => {
-      stop()
-      resume(Effect.fail(WireError.BadRequest.of("the body was cut off")))
-    }
-    const stop = () => {
-      incoming.off("data", onData)
-      incoming.off("end", onEnd)
-      incoming.off("error", onBroken)
-      incoming.off("aborted", onBroken)
-    }
-    incoming.on("data", onData)
-    incoming.on("end", onEnd)
-    incoming.on("error", onBroken)
-    incoming.on("aborted", onBroken)
-    return Effect.sync(stop)
-  })

@@ -154,7 +154,7 @@ const onlyHub = (filename: string): Layer.Layer<OnlyHub, Database.DatabaseUnusab
 
 /** All routes, hot ones first. */
 const routes = Effect.gen(function* () {
-  const bare = [
+  const hot = [
     ...(yield* IngressRoutes.routes),
     ...(yield* CodeSessionRoutes.routes),
     ...(yield* Streams.routes),
@@ -163,9 +163,9 @@ const routes = Effect.gen(function* () {
     ...(yield* OpsRoutes.make),
     ...(yield* Page.make)
   ]
-  const api = yield* ApiRoutes.routes(bare)
+  const api = yield* ApiRoutes.routes
   return [
-    ...bare,
+    ...hot,
     ...api.map((route) =>
       SessionRoutes.isSessionsApi(route.path) ? SessionRoutes.requireBeta(route) : route
     )

@@ -24,8 +24,10 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { Config } from "./Config.ts"
 import * as HotRoutes from "./HotRoutes.ts"
+import * as Body from "./Http/Body.ts"
 import * as OwnEnvelope from "./OwnEnvelope.ts"
 import * as PublicUrl from "./PublicUrl.ts"
+import * as RouteTable from "./RouteTable.ts"
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 
@@ -172,7 +174,7 @@ const sendError = (request: IncomingMessage, response: ServerResponse, error: Wi
 const refuse = (
   incoming: IncomingMessage,
   response: ServerResponse,
-  match: Exclude<HotRoutes.Match, { readonly _tag: "Found" }>
+  match: Exclude<RouteTable.Match, { readonly _tag: "Found" }>
 ): void => {
   switch (match._tag) {
     case "NotFound":
@@ -202,14 +204,14 @@ const refuse = (
 
 /** Where a request leads, the query included; `moved`: to the same with a slash at its end, without which nothing beside it is found. */
 type Routed =
-  | { readonly _tag: "Here"; readonly url: string; readonly match: HotRoutes.Match }
+  | { readonly _tag: "Here"; readonly url: string; readonly match: RouteTable.Match }
   | { readonly _tag: "Moved"; readonly location: string }
 
 /**
  * Finds the route of a request. A proxy may have taken the base path off or not: what is no route as it stands is looked up
  * behind it.
  */
-const find = (table: HotRoutes.Table, base: string, method: string, url: string): Routed => {
+const find = (table: RouteTable.RouteTable, base: string, method: string, url: string): Routed => {
   const mark = url.indexOf("?")
   const path = mark === -1 ? url : url.slice(0, mark)
   const query = mark === -1 ? "" : url.slice(mark)
@@ -226,7 +228,7 @@ const find = (table: HotRoutes.Table, base: string, method: string, url: string)
 /** Answers every request by the table, and the rest with an error. */
 const handler =
   (
-    table: HotRoutes.Table,
+    table: RouteTable.RouteTable,
     base: string,
     config: { readonly bodyLimitBytes: number },
     runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
@@ -247,16 +249,15 @@ const handler =
       return
     }
     const { route, params } = match
-    const bytes = HotRoutes.readBody(incoming, route.bodyLimitBytes ?? config.bodyLimitBytes)
+    const bytes = Body.readBody(incoming, route.bodyLimitBytes ?? config.bodyLimitBytes)
     const request: HotRoutes.HotRequest = {
-      method: route.method,
       path,
       params,
       get query() {
         return new URLSearchParams(mark === -1 ? "" : url.slice(mark + 1))
       },
       headers: incoming.headers,
-      body: Effect.flatMap(bytes, HotRoutes.utf8),
+      body: Effect.flatMap(bytes, Body.utf8),
       bytes,
       incoming,
       response
@@ -307,7 +308,7 @@ export const serve = (
       return fiber
     }
     const base = PublicUrl.basePath(yield* PublicUrl.PublicUrl)
-    const onRequest = handler(HotRoutes.table(routes), base, config, runFork)
+    const onRequest = handler(RouteTable.make(routes), base, config, runFork)
     yield* Effect.acquireRelease(
       Effect.sync(() => server.on("request", onRequest)),
       // After the server has closed only requests without a connection can be left.

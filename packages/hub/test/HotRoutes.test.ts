@@ -2,20 +2,20 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as HotRoutes from "../src/HotRoutes.ts"
+import * as RouteTable from "../src/RouteTable.ts"
 import * as EventStream from "../src/Streams/EventStream.ts"
 
 const answer = () => Effect.succeed(HotRoutes.json(200, {}))
-const table = HotRoutes.table([
-  HotRoutes.route("GET", "/", answer),
-  HotRoutes.route("GET", "/a/:id", answer),
-  HotRoutes.route("PUT", "/a/:id", answer),
-  HotRoutes.route("GET", "/a/fixed", answer),
-  HotRoutes.route("GET", "/a/:id/b/:other", answer),
-  HotRoutes.route("GET", "/files/*", answer)
+const table = RouteTable.make([
+  HotRoutes.route({ method: "GET", path: "/" }, answer),
+  HotRoutes.route({ method: "GET", path: "/a/:id" }, answer),
+  HotRoutes.route({ method: "PUT", path: "/a/:id" }, answer),
+  HotRoutes.route({ method: "GET", path: "/a/fixed" }, answer),
+  HotRoutes.route({ method: "GET", path: "/a/:id/b/:other" }, answer)
 ])
 
 describe("the route table", () => {
-  it("finds routes, a literal before a parameter, and the rest of a path", () => {
+  it("finds routes, a literal before a parameter", () => {
     const of = (method: string, path: string) => {
       const match = table.match(method, path)
       return match._tag === "Found" ? [match.route.path, match.params] : match
@@ -24,7 +24,6 @@ describe("the route table", () => {
     expect(of("GET", "/a/x")).toEqual(["/a/:id", { id: "x" }])
     expect(of("GET", "/a/fixed")).toEqual(["/a/fixed", {}])
     expect(of("GET", "/a/x/b/y")).toEqual(["/a/:id/b/:other", { id: "x", other: "y" }])
-    expect(of("GET", "/files/deep/er.js")).toEqual(["/files/*", { "*": "deep/er.js" }])
     expect(of("PATCH", "/a/x")).toEqual({ _tag: "OtherMethod", allow: ["GET", "PUT"] })
     expect(of("GET", "/a")).toEqual({ _tag: "NotFound" })
     expect(of("GET", "/a/x/")).toEqual({ _tag: "NotFound" })
@@ -44,7 +43,10 @@ describe("the route table", () => {
 
   it("refuses to be made with two routes of one address", () => {
     expect(() =>
-      HotRoutes.table([HotRoutes.route("GET", "/x", answer), HotRoutes.route("GET", "/x", answer)])
+      RouteTable.make([
+        HotRoutes.route({ method: "GET", path: "/x" }, answer),
+        HotRoutes.route({ method: "GET", path: "/x" }, answer)
+      ])
     ).toThrow("GET /x is routed twice")
   })
 })

@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto"
 import { gzip } from "node:zlib"
-import { UploadedPart } from "@causeway/protocol/http/CodeSessions"
+import { UploadedPart } from "@causeway/protocol/http/Ingress"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import { type HubUnreachable, InvalidResponse } from "../ClientError.ts"

@@ -1,6 +1,6 @@
 /** `/v1/access_tokens`. */
 import type { AccessToken } from "@causeway/protocol/http/AccessTokens"
-import { CausewayApi } from "@causeway/protocol/http/Api"
+import { ColdApi } from "@causeway/protocol/http/Api"
 import { CurrentPrincipal } from "@causeway/protocol/http/Authorization"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Tokens from "@causeway/store/Tokens"
@@ -21,7 +21,7 @@ const toWire = (record: Tokens.TokenRecord): AccessToken => ({
   revoked_at: isoOrNull(record.revokedAt)
 })
 
-export const layer = HttpApiBuilder.group(CausewayApi, "accessTokens", (handlers) =>
+export const layer = HttpApiBuilder.group(ColdApi, "accessTokens", (handlers) =>
   Effect.gen(function* () {
     const tokens = yield* Tokens.Tokens
     return handlers

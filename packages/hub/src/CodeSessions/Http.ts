@@ -1,5 +1,5 @@
 /** Code sessions through HttpApi: the credentials of a worker. */
-import { CausewayApi } from "@causeway/protocol/http/Api"
+import { ColdApi } from "@causeway/protocol/http/Api"
 import { CurrentPrincipal } from "@causeway/protocol/http/Authorization"
 import { sessionBody } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
@@ -11,34 +11,30 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { Auth } from "../Auth/Auth.ts"
 import { wired } from "../Failure.ts"
-import { answeredHot } from "../internal/bare.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 
-export const layer = HttpApiBuilder.group(CausewayApi, "codeSessions", (handlers) =>
+export const layer = HttpApiBuilder.group(ColdApi, "codeSessions", (handlers) =>
   Effect.gen(function* () {
     const auth = yield* Auth
     const sessions = yield* Sessions
     const tellAddress = yield* PublicUrl.tell
-    return handlers
-      .handle("create", () => answeredHot)
-      .handle("teleportEvents", () => answeredHot)
-      .handle("credentials", ({ path }) =>
-        Effect.gen(function* () {
-          const { organizationId } = yield* CurrentPrincipal
-          const key = { organizationId, session: sessionBody(path.id) }
-          if ((yield* sessions.get(key).pipe(wired)).archivedAt !== undefined) {
-            return yield* WireError.Conflict.of("the session is archived")
-          }
-          const epoch = yield* sessions.nextEpoch(key, { token: true }).pipe(wired)
-          const issued = yield* auth.issueIngress(key.session, organizationId, epoch)
-          const { headers, remoteAddress } = yield* HttpServerRequest.HttpServerRequest
-          return {
-            worker_jwt: Redacted.value(issued.token),
-            api_base_url: tellAddress({ peer: Option.getOrUndefined(remoteAddress), headers }),
-            expires_in: issued.expiresInSeconds,
-            worker_epoch: epoch
-          }
-        })
-      )
+    return handlers.handle("credentials", ({ path }) =>
+      Effect.gen(function* () {
+        const { organizationId } = yield* CurrentPrincipal
+        const key = { organizationId, session: sessionBody(path.id) }
+        if ((yield* sessions.get(key).pipe(wired)).archivedAt !== undefined) {
+          return yield* WireError.Conflict.of("the session is archived")
+        }
+        const epoch = yield* sessions.nextEpoch(key, { token: true }).pipe(wired)
+        const issued = yield* auth.issueIngress(key.session, organizationId, epoch)
+        const { headers, remoteAddress } = yield* HttpServerRequest.HttpServerRequest
+        return {
+          worker_jwt: Redacted.value(issued.token),
+          api_base_url: tellAddress({ peer: Option.getOrUndefined(remoteAddress), headers }),
+          expires_in: issued.expiresInSeconds,
+          worker_epoch: epoch
+        }
+      })
+    )
   })
 )

@@ -5,16 +5,7 @@
  */
 
 import { randomUUID } from "node:crypto"
-import {
-  CreateCodeSession,
-  DeliveryInput,
-  TELEPORT_PAGE_DEFAULT,
-  TELEPORT_PAGE_MAX,
-  ViewerEvents,
-  WorkerEvents,
-  WorkerHeartbeatInput,
-  WorkerUpdate
-} from "@causeway/protocol/http/CodeSessions"
+import * as Api from "@causeway/protocol/http/CodeSessions"
 import { compatSessionId, type SessionId, sessionBody, toInfra } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
@@ -35,15 +26,6 @@ import * as HotRoutes from "../HotRoutes.ts"
 import * as Body from "../Http/Body.ts"
 import * as Caller from "../Http/Caller.ts"
 import * as Sessions from "../Sessions/Sessions.ts"
-
-const decodeCreate = Body.decoder(CreateCodeSession)
-const decodeUpdate = Body.decoder(WorkerUpdate)
-const decodeEvents = Body.decoder(WorkerEvents)
-const decodeDelivery = Body.decoder(DeliveryInput)
-const decodeHeartbeat = Body.decoder(WorkerHeartbeatInput)
-const decodeViewerEvents = Body.decoder(ViewerEvents)
-
-const WORKER = "/v1/code/sessions/:id/worker"
 
 /** The infrastructure spelling. */
 const idOf = (session: string): SessionId => toInfra(compatSessionId(session))
@@ -67,9 +49,9 @@ const decodeCursor = (session: string, cursor: string): Effect.Effect<number, Wi
 }
 
 const limitOf = (given: string | null): Effect.Effect<number, WireError.BadRequest> => {
-  if (given === null || given === "") return Effect.succeed(TELEPORT_PAGE_DEFAULT)
+  if (given === null || given === "") return Effect.succeed(Api.TELEPORT_PAGE_DEFAULT)
   return /^\d{1,15}$/.test(given) && Number(given) >= 1
-    ? Effect.succeed(Math.min(Number(given), TELEPORT_PAGE_MAX))
+    ? Effect.succeed(Math.min(Number(given), Api.TELEPORT_PAGE_MAX))
     : WireError.BadRequest.of("at limit: must be a whole number of at least 1", { path: "limit" })
 }
 
@@ -82,11 +64,10 @@ export const routes = Effect.gen(function* () {
   const caller = yield* Caller.make
   const config = yield* Config
 
-  const create = HotRoutes.route("POST", "/v1/code/sessions", (request) =>
+  const create = HotRoutes.route(Api.create, (request, { payload }) =>
     Effect.gen(function* () {
       const organizationId = yield* caller.access(request)
-      const text = yield* request.body
-      const body = yield* decodeCreate(yield* Body.json(text))
+      const { text, value: body } = yield* payload
       const record = yield* sessions.create({
         organizationId,
         title: body.title ?? undefined,
@@ -113,7 +94,7 @@ export const routes = Effect.gen(function* () {
       },"last_sequence_num":${record.lastSeq}}`
     )
 
-  const register = HotRoutes.route("POST", `${WORKER}/register`, (request) =>
+  const register = HotRoutes.route(Api.registerWorker, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
       yield* request.body
@@ -121,7 +102,7 @@ export const routes = Effect.gen(function* () {
     }).pipe(wired)
   )
 
-  const token = HotRoutes.route("POST", `${WORKER}/token`, (request) =>
+  const token = HotRoutes.route(Api.refreshToken, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
       if (key.tokenEpoch === undefined) {
@@ -137,15 +118,14 @@ export const routes = Effect.gen(function* () {
     }).pipe(wired)
   )
 
-  const readWorker = HotRoutes.route("GET", WORKER, (request) =>
+  const readWorker = HotRoutes.route(Api.worker, (request) =>
     caller.worker(request).pipe(Effect.flatMap(store.get), Effect.map(showWorker), wired)
   )
 
-  const updateWorker = HotRoutes.route("PUT", WORKER, (request) =>
+  const updateWorker = HotRoutes.route(Api.updateWorker, (request, { payload }) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
-      const text = yield* request.body
-      const body = yield* decodeUpdate(yield* Body.json(text))
+      const { text, value: body } = yield* payload
       const metadata =
         body.external_metadata === undefined
           ? {}
@@ -165,10 +145,10 @@ export const routes = Effect.gen(function* () {
     }).pipe(wired)
   )
 
-  const heartbeat = HotRoutes.route("POST", `${WORKER}/heartbeat`, (request) =>
+  const heartbeat = HotRoutes.route(Api.workerHeartbeat, (request, { payload }) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
-      const body = yield* decodeHeartbeat(yield* Body.json(yield* request.body))
+      const { value: body } = yield* payload
       yield* store.seen({ ...key, workerEpoch: body.worker_epoch })
       return HotRoutes.json(200, { heartbeat_interval_seconds: Duration.toSeconds(config.workerHeartbeat) })
     }).pipe(wired)
@@ -176,11 +156,10 @@ export const routes = Effect.gen(function* () {
 
   // --- The worker's events ---
 
-  const workerEvents = HotRoutes.route("POST", `${WORKER}/events`, (request) =>
+  const workerEvents = HotRoutes.route(Api.appendEvents, (request, { payload }) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
-      const text = yield* request.body
-      const body = yield* decodeEvents(yield* Body.json(text))
+      const { text, value: body } = yield* payload
       const payloads = yield* Body.payloads(text, body.events, "payload", config.eventLimitBytes)
       const durable: Array<Payload.Payload> = []
       const ephemeral: Array<Payload.Payload> = []
@@ -218,10 +197,10 @@ export const routes = Effect.gen(function* () {
     )
   )
 
-  const delivery = HotRoutes.route("POST", `${WORKER}/events/delivery`, (request) =>
+  const delivery = HotRoutes.route(Api.reportDelivery, (request, { payload }) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
-      const body = yield* decodeDelivery(yield* Body.json(yield* request.body))
+      const { value: body } = yield* payload
       yield* log.deliver({
         session: key.session,
         organizationId: key.organizationId,
@@ -234,11 +213,10 @@ export const routes = Effect.gen(function* () {
 
   // --- People ---
 
-  const viewerEvents = HotRoutes.route("POST", "/v1/code/sessions/:id/events", (request) =>
+  const viewerEvents = HotRoutes.route(Api.sendViewerEvents, (request, { payload }) =>
     Effect.gen(function* () {
       const key = yield* caller.person(request)
-      const text = yield* request.body
-      const body = yield* decodeViewerEvents(yield* Body.json(text))
+      const { text, value: body } = yield* payload
       if (body.session_id != null && sessionBody(body.session_id) !== key.session) {
         return yield* WireError.BadRequest.of("at session_id: names another session than the path", {
           path: "session_id"
@@ -249,7 +227,7 @@ export const routes = Effect.gen(function* () {
     })
   )
 
-  const teleport = HotRoutes.route("GET", "/v1/code/sessions/:id/teleport-events", (request) =>
+  const teleport = HotRoutes.route(Api.teleportEvents, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.person(request)
       const limit = yield* limitOf(request.query.get("limit"))

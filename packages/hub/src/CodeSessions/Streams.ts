@@ -6,11 +6,7 @@
  * repetition, and a slow reader costs no memory. Source: spec 5 §1.
  */
 
-import {
-  BLOCK_MAX_MILLIS,
-  BLOCK_PARAMETER,
-  SESSION_UPDATES_PARAMETER
-} from "@causeway/protocol/http/CodeSessions"
+import * as Api from "@causeway/protocol/http/CodeSessions"
 import * as WireError from "@causeway/protocol/WireError"
 import { Bus, type Subscription } from "@causeway/store/Bus"
 import type { SessionUnknown, StoreUnavailable } from "@causeway/store/Errors"
@@ -50,17 +46,17 @@ const cursorOf = (request: HotRoutes.HotRequest): Effect.Effect<number | undefin
 const blockOf = (
   request: HotRoutes.HotRequest
 ): Effect.Effect<Duration.Duration | undefined, WireError.BadRequest> => {
-  const given = request.query.get(BLOCK_PARAMETER)
+  const given = request.query.get(Api.BLOCK_PARAMETER)
   if (given === null || given === "") return Effect.succeed(undefined)
   const millis = numberOf(given)
   return millis === undefined
-    ? WireError.BadRequest.of(`${BLOCK_PARAMETER} is a whole number of milliseconds`)
-    : Effect.succeed(Duration.millis(Math.min(Math.max(millis, 1), BLOCK_MAX_MILLIS)))
+    ? WireError.BadRequest.of(`${Api.BLOCK_PARAMETER} is a whole number of milliseconds`)
+    : Effect.succeed(Duration.millis(Math.min(Math.max(millis, 1), Api.BLOCK_MAX_MILLIS)))
 }
 
 /** Viewers made by others do not know our own `session_update`, and would show or refuse what they do not know. */
 const wantsUpdates = (request: HotRoutes.HotRequest): boolean =>
-  request.query.get(SESSION_UPDATES_PARAMETER) === "true"
+  request.query.get(Api.SESSION_UPDATES_PARAMETER) === "true"
 
 export const routes = Effect.gen(function* () {
   const log = yield* Log
@@ -148,7 +144,7 @@ export const routes = Effect.gen(function* () {
     })
   }
 
-  const worker = HotRoutes.route("GET", "/v1/code/sessions/:id/worker/events/stream", (request) =>
+  const worker = HotRoutes.route(Api.workerStream, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.worker(request)
       const from = yield* cursorOf(request)
@@ -167,7 +163,7 @@ export const routes = Effect.gen(function* () {
 
   // --- The viewers' stream ---
 
-  const viewer = HotRoutes.route("GET", "/v1/code/sessions/:id/events/stream", (request) =>
+  const viewer = HotRoutes.route(Api.viewerStream, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.person(request)
       const from = yield* cursorOf(request)

@@ -1,5 +1,5 @@
 /** `/v1/environments`: what bridges and people do with environments. Source: spec 1 §5, spec 5 §2 and §3. */
-import { CausewayApi } from "@causeway/protocol/http/Api"
+import { ColdApi } from "@causeway/protocol/http/Api"
 import { CurrentPrincipal } from "@causeway/protocol/http/Authorization"
 import type { Environment } from "@causeway/protocol/http/Environments"
 import { sessionBody } from "@causeway/protocol/Ids"
@@ -44,7 +44,7 @@ export const toWire = (environment: Environments.EnvironmentRecord, nowMillis: n
 const notFound = (error: { readonly message: string }) => WireError.NotFound.of(error.message)
 const conflict = (error: { readonly message: string }) => WireError.Conflict.of(error.message)
 
-export const layer = HttpApiBuilder.group(CausewayApi, "environments", (handlers) =>
+export const layer = HttpApiBuilder.group(ColdApi, "environments", (handlers) =>
   Effect.gen(function* () {
     const environments = yield* Environments.Environments
     const queue = yield* Work.WorkQueue

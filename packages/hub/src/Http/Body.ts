@@ -1,12 +1,64 @@
-/**
- * Bodies of events, read so that each payload keeps the text that arrived.
- */
+/** Bodies of requests: bytes, text, JSON, and the payloads of events, each with the text that arrived. */
+import { isUtf8 } from "node:buffer"
+import type { IncomingMessage } from "node:http"
 import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+
+/** Bytes as UTF-8 text. */
+export const utf8 = (bytes: Buffer): Effect.Effect<string, WireError.BadRequest> =>
+  isUtf8(bytes) ? Effect.succeed(bytes.toString("utf8")) : WireError.BadRequest.of("the body is not UTF-8")
+
+/**
+ * Reads the whole body. What exceeds the limit is not kept: a `Content-Length` above it is refused before
+ * reading, and a body without one is refused when it grows past it.
+ */
+export const readBody = (
+  incoming: IncomingMessage,
+  limitBytes: number
+): Effect.Effect<Buffer, WireError.PayloadTooLarge | WireError.BadRequest> =>
+  Effect.async((resume) => {
+    const tooLarge = () => WireError.PayloadTooLarge.of(`the body exceeds ${limitBytes} bytes`)
+    if (Number(incoming.headers["content-length"] ?? 0) > limitBytes) {
+      incoming.resume()
+      return resume(tooLarge())
+    }
+    const chunks: Array<Buffer> = []
+    let size = 0
+    const onData = (chunk: Buffer) => {
+      size += chunk.length
+      if (size > limitBytes) {
+        stop()
+        incoming.resume()
+        resume(tooLarge())
+      } else {
+        chunks.push(chunk)
+      }
+    }
+    const onEnd = () => {
+      stop()
+      const only = chunks[0]
+      resume(Effect.succeed(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, size)))
+    }
+    const onBroken = () => {
+      stop()
+      resume(Effect.fail(WireError.BadRequest.of("the body was cut off")))
+    }
+    const stop = () => {
+      incoming.off("data", onData)
+      incoming.off("end", onEnd)
+      incoming.off("error", onBroken)
+      incoming.off("aborted", onBroken)
+    }
+    incoming.on("data", onData)
+    incoming.on("end", onEnd)
+    incoming.on("error", onBroken)
+    incoming.on("aborted", onBroken)
+    return Effect.sync(stop)
+  })
 
 /** The first issue of a body that does not decode, with its path. */
 export const badRequest = (error: ParseResult.ParseError): WireError.BadRequest => {

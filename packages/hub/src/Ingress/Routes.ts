@@ -4,7 +4,7 @@
  */
 
 import { LAST_UUID_HEADER, UPLOAD_HEADER, X_LAST_UUID_HEADER } from "@causeway/protocol/Headers"
-import { PART_MAX_BYTES } from "@causeway/protocol/http/CodeSessions"
+import * as Api from "@causeway/protocol/http/Ingress"
 import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
@@ -17,7 +17,6 @@ import * as Body from "../Http/Body.ts"
 import * as Caller from "../Http/Caller.ts"
 import * as Uploads from "./Uploads.ts"
 
-const PATH = "/v1/session_ingress/session/:id"
 /** Entries that are read at a time. */
 const READ = 1000
 
@@ -52,8 +51,7 @@ export const routes = Effect.gen(function* () {
   const uploads = Uploads.make(bodyLimitBytes)
 
   const part = HotRoutes.route(
-    "PUT",
-    `${PATH}/uploads/:upload`,
+    Api.uploadPart,
     (request) =>
       Effect.gen(function* () {
         const key = yield* caller.either(request)
@@ -65,10 +63,10 @@ export const routes = Effect.gen(function* () {
         const received = yield* uploads.put(key, request.params["upload"] ?? "", Number(offset), bytes)
         return HotRoutes.json(200, { received })
       }),
-    { bodyLimitBytes: PART_MAX_BYTES }
+    { bodyLimitBytes: Api.PART_MAX_BYTES }
   )
 
-  const append = HotRoutes.route("PUT", PATH, (request) =>
+  const append = HotRoutes.route(Api.append, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.writer(request)
       const header = request.headers[LAST_UUID_HEADER]
@@ -101,7 +99,7 @@ export const routes = Effect.gen(function* () {
     )
   )
 
-  const read = HotRoutes.route("GET", PATH, (request) =>
+  const read = HotRoutes.route(Api.log, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.either(request)
       const flag = request.query.get("after_last_compact")

@@ -11,7 +11,7 @@ import * as WireError from "@causeway/protocol/WireError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as HotRoutes from "../HotRoutes.ts"
+import * as Body from "../Http/Body.ts"
 
 /** All uploads together. The one touched longest ago makes room. */
 const MAX_BYTES = 64 * 1024 * 1024
@@ -118,7 +118,7 @@ export const make = (limitBytes: number): Uploads => {
           "the upload is not known here, or not whole: send its parts again"
         )
       }
-      return yield* Effect.flatMap(unpacked(bytes, limitBytes), HotRoutes.utf8)
+      return yield* Effect.flatMap(unpacked(bytes, limitBytes), Body.utf8)
     })
 
   const forget: Uploads["forget"] = (key, id) =>

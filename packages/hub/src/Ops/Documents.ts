@@ -4,7 +4,6 @@
  */
 import { createHash } from "node:crypto"
 import { CausewayApi } from "@causeway/protocol/http/Api"
-import { HotApi } from "@causeway/protocol/http/HotApi"
 import * as OpenApi from "@effect/platform/OpenApi"
 
 /** What the platform would answer to a request that does not decode. This hub answers `BadRequest`. */
@@ -31,7 +30,7 @@ const asAnswered = (value: unknown): unknown => {
 
 /** All routes in one document. */
 export const openApi: OpenApi.OpenAPISpec = (() => {
-  const spec = OpenApi.fromApi(CausewayApi.addHttpApi(HotApi))
+  const spec = OpenApi.fromApi(CausewayApi)
   const schemas = Object.fromEntries(
     Object.entries(spec.components.schemas).filter(([name]) => !removed.has(name))
   )

@@ -1,12 +1,12 @@
 /** `/health`, `/ready`, `/metrics`, `/openapi.json` and `/docs`, without authentication. Source: spec 5 §3.9 and §3.10. */
-import type { Ready } from "@causeway/protocol/http/HotApi"
+import * as Api from "@causeway/protocol/http/Operation"
 import * as Readiness from "@causeway/store/Readiness"
 import * as Effect from "effect/Effect"
 import * as HotRoutes from "../HotRoutes.ts"
 import { docsPage, docsPolicy, openApi } from "./Documents.ts"
 import * as Prometheus from "./Prometheus.ts"
 
-const ready = (status: 200 | 503, body: typeof Ready.Type) => HotRoutes.json(status, body)
+const ready = (status: 200 | 503, body: typeof Api.Ready.Type) => HotRoutes.json(status, body)
 
 /** The routes, to be placed in the hub's table. */
 export const make = Effect.gen(function* () {
@@ -16,8 +16,8 @@ export const make = Effect.gen(function* () {
   const page = docsPage(openApi)
 
   return [
-    HotRoutes.route("GET", "/health", () => Effect.succeed(HotRoutes.json(200, { status: "ok" }))),
-    HotRoutes.route("GET", "/ready", () =>
+    HotRoutes.route(Api.health, () => Effect.succeed(HotRoutes.json(200, { status: "ok" }))),
+    HotRoutes.route(Api.ready, () =>
       readiness.check.pipe(
         Effect.map(({ found, known }) =>
           found === known
@@ -32,13 +32,13 @@ export const make = Effect.gen(function* () {
         )
       )
     ),
-    HotRoutes.route("GET", "/metrics", () =>
+    HotRoutes.route(Api.metrics, () =>
       Effect.map(Prometheus.snapshot, (text) =>
         HotRoutes.text(200, text, { "content-type": Prometheus.CONTENT_TYPE })
       )
     ),
-    HotRoutes.route("GET", "/openapi.json", () => Effect.succeed(HotRoutes.text(200, document))),
-    HotRoutes.route("GET", "/docs", () =>
+    HotRoutes.route(Api.openapi, () => Effect.succeed(HotRoutes.text(200, document))),
+    HotRoutes.route(Api.docs, () =>
       Effect.succeed(
         HotRoutes.text(200, page, {
           "content-type": "text/html; charset=utf-8",

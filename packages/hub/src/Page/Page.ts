@@ -140,7 +140,7 @@ const answer = (assets: Assets) => (request: HotRoutes.HotRequest) =>
 /** A route for each file, `GET` and `HEAD`. */
 export const make = Effect.map(Page, ({ assets }) =>
   [...assets.keys()].flatMap((path) => [
-    HotRoutes.route("GET", path, answer(assets)),
-    HotRoutes.route("HEAD", path, answer(assets))
+    HotRoutes.route({ method: "GET", path }, answer(assets)),
+    HotRoutes.route({ method: "HEAD", path }, answer(assets))
   ])
 )

@@ -1,21 +1,18 @@
 /** `/v1/sessions`, where no event's text is taken. */
-import { CausewayApi } from "@causeway/protocol/http/Api"
+import { ColdApi } from "@causeway/protocol/http/Api"
 import { CurrentPrincipal } from "@causeway/protocol/http/Authorization"
 import { type SessionId, sessionBody } from "@causeway/protocol/Ids"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as Effect from "effect/Effect"
-import { answeredHot } from "../internal/bare.ts"
 import * as Sessions from "./Sessions.ts"
 
 const keyOf = (id: SessionId) =>
   Effect.map(CurrentPrincipal, ({ organizationId }) => ({ organizationId, session: sessionBody(id) }))
 
-export const layer = HttpApiBuilder.group(CausewayApi, "sessions", (handlers) =>
+export const layer = HttpApiBuilder.group(ColdApi, "sessions", (handlers) =>
   Effect.gen(function* () {
     const sessions = yield* Sessions.make
     return handlers
-      .handle("create", () => answeredHot)
-      .handle("sendEvents", () => answeredHot)
       .handle("get", ({ path }) => Effect.flatMap(keyOf(path.id), sessions.get))
       .handle("list", ({ urlParams }) =>
         Effect.flatMap(CurrentPrincipal, ({ organizationId }) =>

@@ -3,7 +3,7 @@
  * Source: spec 1 §2.
  */
 import { ANTHROPIC_BETA_HEADER, SESSIONS_BETA } from "@causeway/protocol/Headers"
-import { CreateSession, SendEvents } from "@causeway/protocol/http/Sessions"
+import * as Api from "@causeway/protocol/http/Sessions"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
@@ -13,12 +13,9 @@ import * as Body from "../Http/Body.ts"
 import * as Caller from "../Http/Caller.ts"
 import * as Sessions from "./Sessions.ts"
 
-const decodeCreate = Body.decoder(CreateSession)
-const decodeSend = Body.decoder(SendEvents)
-
 /** Whether a path belongs to the Sessions API. */
 export const isSessionsApi = (path: string): boolean =>
-  path === "/v1/sessions" || path.startsWith("/v1/sessions/")
+  path === Api.create.path || path.startsWith(`${Api.create.path}/`)
 
 /** The Sessions API is not there without its beta header. Source: spec 1 §1. */
 export const requireBeta = (route: HotRoutes.HotRoute): HotRoutes.HotRoute => ({
@@ -37,11 +34,10 @@ export const routes = Effect.gen(function* () {
   const sessions = yield* Sessions.make
   const { eventLimitBytes } = yield* Config
 
-  const create = HotRoutes.route("POST", "/v1/sessions", (request) =>
+  const create = HotRoutes.route(Api.create, (request, { payload }) =>
     Effect.gen(function* () {
       const organizationId = yield* caller.access(request)
-      const text = yield* request.body
-      const body = yield* decodeCreate(yield* Body.json(text))
+      const { text, value: body } = yield* payload
       const payloads = yield* Body.payloads(text, body.events ?? [], "data", eventLimitBytes)
       const record = yield* sessions.create({
         organizationId,
@@ -57,11 +53,10 @@ export const routes = Effect.gen(function* () {
     })
   )
 
-  const send = HotRoutes.route("POST", "/v1/sessions/:id/events", (request) =>
+  const send = HotRoutes.route(Api.sendEvents, (request, { payload }) =>
     Effect.gen(function* () {
       const key = yield* caller.person(request)
-      const text = yield* request.body
-      const body = yield* decodeSend(yield* Body.json(text))
+      const { text, value: body } = yield* payload
       const payloads = yield* Body.payloads(text, body.events, "data", eventLimitBytes)
       return HotRoutes.json(200, yield* sessions.send(key, payloads))
     })

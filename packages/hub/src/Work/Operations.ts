@@ -1,13 +1,14 @@
 /**
  * Operations of an environment's work, for callers that are authorised. Source: spec 1 §5, spec 5 §2 and §3.
  */
-import {
-  type Heartbeat,
+import type {
+  Heartbeat,
   HeartbeatInput,
-  type WorkItem,
-  type WorkStats
+  HeartbeatQuery,
+  PollQuery,
+  WorkItem,
+  WorkStats
 } from "@causeway/protocol/http/Environments"
-import { QueryInt } from "@causeway/protocol/http/Sessions"
 import { compatSessionId, type EnvironmentId, toInfra, type WorkId } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
 import * as WorkSecret from "@causeway/protocol/WorkSecret"
@@ -16,7 +17,6 @@ import * as Work from "@causeway/store/Work"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
 import { Auth } from "../Auth/Auth.ts"
 import { isoOrNull } from "../internal/iso.ts"
 import { objectOf } from "../internal/json.ts"
@@ -26,25 +26,8 @@ import * as Metrics from "../Metrics.ts"
 /** Header by which a poller names itself. */
 export { WORKER_ID_HEADER } from "@causeway/protocol/Headers"
 
-/** Longest wait of a poll: 25 s. Published clients ask for at most 999 ms. */
-export const BLOCK_MAX_MILLIS = 25_000
-
 /** Page size of a list, where none is asked for. */
 export const LIST_DEFAULT = 100
-
-/** Query of a poll. Without `block_ms` it does not wait. */
-export const PollQuery = Schema.Struct({
-  block_ms: Schema.optional(QueryInt(1, BLOCK_MAX_MILLIS)),
-  reclaim_older_than_ms: Schema.optional(QueryInt(0, 3_600_000)),
-  make_room: Schema.optional(Schema.Literal("true", "false"))
-})
-export type PollQuery = typeof PollQuery.Type
-
-/** A heartbeat as it is sent in a query. */
-export const HeartbeatQuery = Schema.Struct({
-  expected_last_heartbeat: Schema.optional(Schema.String),
-  desired_ttl_seconds: Schema.optional(Schema.NumberFromString.pipe(Schema.finite()))
-})
 
 /** The item as it is sent; `data.id` of a session is in the infrastructure spelling. */
 export const toWire = (item: Work.WorkRecord, secret: string | null = null): WorkItem => ({
@@ -99,7 +82,7 @@ export const make = Effect.gen(function* () {
    */
   const poll = (call: {
     readonly environmentId: EnvironmentId
-    readonly query: PollQuery
+    readonly query: typeof PollQuery.Type
     readonly workerId: string | undefined
     /** Where the session's calls shall go. */
     readonly apiBaseUrl: string
@@ -233,15 +216,3 @@ export const make = Effect.gen(function* () {
 
   return { poll, acknowledge, heartbeat, stop, get, updateMetadata, list, stats }
 })
-
-/** Reads a query or a body; 400 names the place of the first thing that is wrong. */
-export const decodeOrRefuse = <A, I>(schema: Schema.Schema<A, I>, what: string) => {
-  const decode = Schema.decodeUnknown(schema)
-  return (input: unknown): Effect.Effect<A, WireError.BadRequest> =>
-    Effect.mapError(decode(input), (error) => WireError.BadRequest.of(`${what}: ${error.message}`))
-}
-
-/** A heartbeat's body; nothing at all counts as null. */
-export const decodeHeartbeatBody = decodeOrRefuse(Schema.NullOr(HeartbeatInput), "body")
-export const decodeHeartbeatQuery = decodeOrRefuse(HeartbeatQuery, "query")
-export const decodePollQuery = decodeOrRefuse(PollQuery, "query")

@@ -1,7 +1,7 @@
 /** The hot routes of work: `poll` and `heartbeat`. */
 import { ORGANIZATION_HEADER } from "@causeway/protocol/Headers"
+import * as Api from "@causeway/protocol/http/Environments"
 import { EnvironmentId, WorkId } from "@causeway/protocol/Ids"
-import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as WorkAccess from "../Auth/WorkAccess.ts"
@@ -11,14 +11,6 @@ import * as Operations from "./Operations.ts"
 
 const single = (value: string | ReadonlyArray<string> | undefined): string | undefined =>
   typeof value === "string" ? value : value?.[0]
-
-const parseBody = (text: string): Effect.Effect<unknown, WireError.BadRequest> =>
-  text.trim().length === 0
-    ? Effect.succeed(null)
-    : Effect.try({
-        try: (): unknown => JSON.parse(text),
-        catch: () => WireError.BadRequest.of("the body is not JSON")
-      })
 
 /** The routes, to be placed in the hub's table. */
 export const make = Effect.gen(function* () {
@@ -35,11 +27,11 @@ export const make = Effect.gen(function* () {
     organizationHeader: single(request.headers[ORGANIZATION_HEADER])
   })
 
-  const poll = HotRoutes.route("GET", "/v1/environments/:environmentId/work/poll", (request) =>
+  const poll = HotRoutes.route(Api.poll, (request, input) =>
     Effect.gen(function* () {
       const who = call(request, "poll")
       yield* authorize(who)
-      const query = yield* Operations.decodePollQuery(Object.fromEntries(request.query))
+      const query = yield* input.query
       const item = yield* operations.poll({
         environmentId: who.environmentId,
         query,
@@ -51,27 +43,21 @@ export const make = Effect.gen(function* () {
     })
   )
 
-  const heartbeat = HotRoutes.route(
-    "POST",
-    "/v1/environments/:environmentId/work/:workId/heartbeat",
-    (request) =>
-      Effect.gen(function* () {
-        const who = call(request, "heartbeat")
-        yield* authorize(who)
-        const query = yield* Operations.decodeHeartbeatQuery(Object.fromEntries(request.query))
-        const body = yield* Effect.flatMap(
-          Effect.flatMap(request.body, parseBody),
-          Operations.decodeHeartbeatBody
-        )
-        const beat = yield* operations.heartbeat({
-          environmentId: who.environmentId,
-          workId: who.workId ?? WorkId.make("none"),
-          workerId: single(request.headers[Operations.WORKER_ID_HEADER]),
-          query,
-          body
-        })
-        return HotRoutes.json(200, beat)
+  const heartbeat = HotRoutes.route(Api.heartbeat, (request, input) =>
+    Effect.gen(function* () {
+      const who = call(request, "heartbeat")
+      yield* authorize(who)
+      const query = yield* input.query
+      const { value: body } = yield* input.payload
+      const beat = yield* operations.heartbeat({
+        environmentId: who.environmentId,
+        workId: who.workId ?? WorkId.make("none"),
+        workerId: single(request.headers[Operations.WORKER_ID_HEADER]),
+        query,
+        body
       })
+      return HotRoutes.json(200, beat)
+    })
   )
 
   return [poll, heartbeat] satisfies ReadonlyArray<HotRoutes.HotRoute>

@@ -1,5 +1,5 @@
 /** JSON objects that are stored as their text. */
-import { JsonObject } from "@causeway/protocol/http/Sessions"
+import { JsonObject } from "@causeway/protocol/http/Schemas"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 

@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import { pathSegment } from "../Ids.ts"
 import * as WireError from "../WireError.ts"
 import { Access } from "./Authorization.ts"
+import { nullish } from "./Schemas.ts"
 
 /** An access token as a list shows it: never the token. Times are ISO 8601. */
 export const AccessToken = Schema.Struct({
@@ -30,7 +31,7 @@ export class AccessTokensApi extends HttpApiGroup.make("accessTokens")
         Schema.Struct({
           name: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128)),
           /** Seconds until it expires; left out or null: never. */
-          expires_in: Schema.optional(Schema.NullOr(Schema.Int.pipe(Schema.between(1, 3_153_600_000))))
+          expires_in: nullish(Schema.Int.pipe(Schema.between(1, 3_153_600_000)))
         })
       )
       /** `token` is shown this once. */

@@ -66,3 +66,12 @@ export class EnvironmentAccess extends HttpApiMiddleware.Tag<EnvironmentAccess>(
     security: { environmentSecret: bearer }
   }
 ) {}
+
+/** The session's ingress token, or an access token of its organisation. */
+export class IngressAccess extends HttpApiMiddleware.Tag<IngressAccess>()(
+  "@causeway/protocol/IngressAccess",
+  {
+    failure: Schema.Union(WireError.Unauthenticated, WireError.Forbidden),
+    security: { ingressToken: bearer }
+  }
+) {}

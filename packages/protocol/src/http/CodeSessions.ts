@@ -1,22 +1,17 @@
 /**
- * Code sessions: the worker's routes, the viewer's routes, teleport and the ingress log. Source: spec 1 §3 and §4,
- * spec 5 §1 and §3.
- *
- * The streams, `worker/events`, `worker/heartbeat` and the ingress `PUT` are hot routes (ARCHITECTURE.md, "Two kinds of
- * routes"); their schemas stand here so that the hub, the documents and the clients share one definition.
+ * Code sessions: the worker's routes, the viewer's routes and teleport. Source: spec 1 §4, spec 5 §1 and §3.
  */
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
+import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
-import { SequenceNum, WorkerDeliveryStatus } from "../Event.ts"
+import { WorkerDeliveryStatus } from "../Event.ts"
 import { EventUuid, SessionId } from "../Ids.ts"
 import * as WireError from "../WireError.ts"
-import { Access } from "./Authorization.ts"
-import { JsonObject, QueryInt } from "./Sessions.ts"
-
-const open = <F extends Schema.Struct.Fields>(fields: F) =>
-  Schema.Struct(fields, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
+import { Access, IngressAccess } from "./Authorization.ts"
+import { Hot } from "./Endpoint.ts"
+import { JsonObject, nullish, open, QueryInt } from "./Schemas.ts"
 
 /** A worker's epoch: whole, at least 1; a numeric string is accepted. A newer one fences an older one. */
 export const WorkerEpoch = Schema.Union(
@@ -28,12 +23,12 @@ export const WorkerStatus = Schema.Literal("idle", "running", "requires_action")
 export type WorkerStatus = typeof WorkerStatus.Type
 
 export const CreateCodeSession = open({
-  title: Schema.optional(Schema.NullOr(Schema.String)),
-  bridge: Schema.optional(Schema.NullOr(JsonObject)),
-  tags: Schema.optional(Schema.NullOr(Schema.Array(Schema.Unknown))),
-  session_grouping_id: Schema.optional(Schema.NullOr(Schema.String)),
-  config: Schema.optional(Schema.NullOr(JsonObject)),
-  environment_id: Schema.optional(Schema.NullOr(Schema.String))
+  title: nullish(Schema.String),
+  bridge: nullish(JsonObject),
+  tags: nullish(Schema.Array(Schema.Unknown)),
+  session_grouping_id: nullish(Schema.String),
+  config: nullish(JsonObject),
+  environment_id: nullish(Schema.String)
 })
 
 /** `session.id` is in the infrastructure spelling, `cse_…`. */
@@ -56,10 +51,10 @@ export const Registered = open({
 
 /** What a worker says of itself. Every member may be left out; those given replace the stored ones. */
 export const WorkerUpdate = open({
-  worker_epoch: Schema.optional(Schema.NullOr(WorkerEpoch)),
-  worker_status: Schema.optional(Schema.NullOr(WorkerStatus)),
-  connection_status: Schema.optional(Schema.NullOr(Schema.Literal("connected", "disconnected"))),
-  external_metadata: Schema.optional(Schema.NullOr(JsonObject))
+  worker_epoch: nullish(WorkerEpoch),
+  worker_status: nullish(WorkerStatus),
+  connection_status: nullish(Schema.Literal("connected", "disconnected")),
+  external_metadata: nullish(JsonObject)
 })
 
 /** The stored state of a session's worker. */
@@ -75,9 +70,9 @@ export const Worker = open({
 /** At most 100 events. `ephemeral` ones are fanned out and not stored. */
 export const WorkerEvents = open({
   worker_epoch: WorkerEpoch,
-  events: Schema.Array(
-    open({ payload: JsonObject, ephemeral: Schema.optional(Schema.NullOr(Schema.Boolean)) })
-  ).pipe(Schema.maxItems(100))
+  events: Schema.Array(open({ payload: JsonObject, ephemeral: nullish(Schema.Boolean) })).pipe(
+    Schema.maxItems(100)
+  )
 })
 
 export const DeliveryInput = open({
@@ -86,7 +81,7 @@ export const DeliveryInput = open({
 })
 
 export const WorkerHeartbeatInput = open({
-  session_id: Schema.optional(Schema.NullOr(Schema.String)),
+  session_id: nullish(Schema.String),
   worker_epoch: WorkerEpoch
 })
 /** Seconds until the next heartbeat is due; the reference client's floor is 10. */
@@ -94,7 +89,7 @@ export const WorkerHeartbeat = open({ heartbeat_interval_seconds: Schema.Number 
 
 /** `session_id` may be left out; it must name the session of the path where given. */
 export const ViewerEvents = open({
-  session_id: Schema.optional(Schema.NullOr(Schema.String)),
+  session_id: nullish(Schema.String),
   events: Schema.Array(open({ payload: JsonObject })).pipe(Schema.maxItems(100))
 })
 
@@ -109,7 +104,7 @@ export const TeleportEvent = open({
 /** `next_cursor` is opaque; absent or null ends the transcript. */
 export const TeleportPage = open({
   data: Schema.Array(TeleportEvent),
-  next_cursor: Schema.optional(Schema.NullOr(Schema.String))
+  next_cursor: nullish(Schema.String)
 })
 
 /**
@@ -129,51 +124,123 @@ export const SESSION_UPDATES_PARAMETER = "session_updates"
 export const TELEPORT_PAGE_DEFAULT = 500
 export const TELEPORT_PAGE_MAX = 1000
 
-/**
- * Answer to a part of an upload: how many of its bytes are there, in order from the first. The next part starts there,
- * whatever was sent last; so an upload goes on where it stopped, after a lost answer and after a restart of its sender.
- *
- * An upload is the gzip of an append's body; its id is the SHA-256 of these bytes, in lower-case hex.
- */
-export const UploadedPart = Schema.Struct({ received: Schema.Int.pipe(Schema.nonNegative()) })
-/** Largest part that is taken, in bytes. */
-export const PART_MAX_BYTES = 1024 * 1024
-
-/** The ingress log. */
-export const LogLines = open({ loglines: Schema.Array(JsonObject) })
-
-/** Answer to an accepted `PUT`. `last_uuid` is the uuid of the last entry of the request. */
-export const Stored = open({
-  last_uuid: EventUuid,
-  sequence_num: SequenceNum
-})
-
 const id = HttpApiSchema.param("id", SessionId)
 
-/** Calls with the access token; `…/worker` calls and the ingress log also take the session's ingress token. */
-export class CodeSessionsApi extends HttpApiGroup.make("codeSessions")
-  .add(
-    HttpApiEndpoint.post("create")`/v1/code/sessions`
-      .setPayload(CreateCodeSession)
-      .addSuccess(CreatedCodeSession, { status: 201 })
+// --- With the access token ---
+
+export const create = HttpApiEndpoint.post("create")`/v1/code/sessions`
+  .setPayload(CreateCodeSession)
+  .addSuccess(CreatedCodeSession, { status: 201 })
+  .annotate(Hot, true)
+export const teleportEvents = HttpApiEndpoint.get("teleportEvents")`/v1/code/sessions/${id}/teleport-events`
+  .setUrlParams(
+    Schema.Struct({
+      limit: Schema.optional(QueryInt(1, Number.MAX_SAFE_INTEGER)),
+      cursor: Schema.optional(Schema.String)
+    })
   )
-  .add(
-    HttpApiEndpoint.post("credentials")`/v1/code/sessions/${id}/bridge`
-      .setPayload(JsonObject)
-      .addSuccess(RemoteCredentials)
-  )
-  .add(
-    HttpApiEndpoint.get("teleportEvents")`/v1/code/sessions/${id}/teleport-events`
-      .setUrlParams(
-        Schema.Struct({
-          limit: Schema.optional(QueryInt(1, Number.MAX_SAFE_INTEGER)),
-          cursor: Schema.optional(Schema.String)
-        })
-      )
-      .addSuccess(TeleportPage)
-  )
+  .addSuccess(TeleportPage)
+  .annotate(Hot, true)
+export const credentials = HttpApiEndpoint.post("credentials")`/v1/code/sessions/${id}/bridge`
+  .setPayload(JsonObject)
+  .addSuccess(RemoteCredentials)
+
+export class ColdCodeSessionsApi extends HttpApiGroup.make("codeSessions")
+  .add(credentials)
   .addError(WireError.BadRequest)
   .addError(WireError.NotFound)
   .addError(WireError.Conflict)
   .addError(WireError.Unavailable)
   .middleware(Access) {}
+
+export class CodeSessionsApi extends ColdCodeSessionsApi.add(create).add(teleportEvents) {}
+
+// --- Workers ---
+
+const EventStream = HttpApiSchema.Text({ contentType: "text/event-stream" })
+
+const Resume = Schema.Struct({
+  from_sequence_num: Schema.optional(Schema.NumberFromString),
+  [BLOCK_PARAMETER]: Schema.optional(Schema.NumberFromString),
+  [SESSION_UPDATES_PARAMETER]: Schema.optional(Schema.BooleanFromString)
+})
+
+export const worker = HttpApiEndpoint.get("worker")`/v1/code/sessions/${id}/worker`
+  .addSuccess(Worker)
+  .annotate(Hot, true)
+export const updateWorker = HttpApiEndpoint.put("updateWorker")`/v1/code/sessions/${id}/worker`
+  .setPayload(WorkerUpdate)
+  .addSuccess(Worker)
+  .annotate(Hot, true)
+export const registerWorker = HttpApiEndpoint.post("registerWorker")`/v1/code/sessions/${id}/worker/register`
+  .annotate(OpenApi.Description, "A new worker epoch; the token stays.")
+  .setPayload(JsonObject)
+  .addSuccess(Registered)
+  .annotate(Hot, true)
+export const refreshToken = HttpApiEndpoint.post("refreshToken")`/v1/code/sessions/${id}/worker/token`
+  .annotate(OpenApi.Description, "A fresh token for the same epoch.")
+  .setPayload(JsonObject)
+  .addSuccess(Registered)
+  .annotate(Hot, true)
+export const appendEvents = HttpApiEndpoint.post("appendEvents")`/v1/code/sessions/${id}/worker/events`
+  .setPayload(WorkerEvents)
+  .addSuccess(JsonObject)
+  .addError(WireError.PayloadTooLarge)
+  .annotate(Hot, true)
+export const workerStream = HttpApiEndpoint.get("workerStream")`/v1/code/sessions/${id}/worker/events/stream`
+  .annotate(OpenApi.Description, "What people sent, as server-sent events; resumed by Last-Event-ID.")
+  .setUrlParams(Resume)
+  .addSuccess(EventStream)
+  .annotate(Hot, true)
+export const reportDelivery = HttpApiEndpoint.post(
+  "reportDelivery"
+)`/v1/code/sessions/${id}/worker/events/delivery`
+  .setPayload(DeliveryInput)
+  .addSuccess(JsonObject)
+  .annotate(Hot, true)
+export const workerHeartbeat = HttpApiEndpoint.post(
+  "workerHeartbeat"
+)`/v1/code/sessions/${id}/worker/heartbeat`
+  .setPayload(WorkerHeartbeatInput)
+  .addSuccess(WorkerHeartbeat)
+  .annotate(Hot, true)
+
+/** Calls with the session's ingress token, or an access token of its organisation. */
+export class WorkerApi extends HttpApiGroup.make("worker")
+  .add(worker)
+  .add(updateWorker)
+  .add(registerWorker)
+  .add(refreshToken)
+  .add(appendEvents)
+  .add(workerStream)
+  .add(reportDelivery)
+  .add(workerHeartbeat)
+  .addError(WireError.BadRequest)
+  .addError(WireError.NotFound)
+  .addError(WireError.Conflict)
+  .addError(WireError.TooManyRequests)
+  .addError(WireError.Unavailable)
+  .middleware(IngressAccess) {}
+
+// --- Viewers ---
+
+export const sendViewerEvents = HttpApiEndpoint.post("sendViewerEvents")`/v1/code/sessions/${id}/events`
+  .setPayload(ViewerEvents)
+  .addSuccess(JsonObject)
+  .addError(WireError.PayloadTooLarge)
+  .annotate(Hot, true)
+export const viewerStream = HttpApiEndpoint.get("viewerStream")`/v1/code/sessions/${id}/events/stream`
+  .annotate(OpenApi.Description, "Every event and delivery state, as server-sent events.")
+  .setUrlParams(Resume)
+  .addSuccess(EventStream)
+  .annotate(Hot, true)
+
+export class ViewerApi extends HttpApiGroup.make("viewer")
+  .add(sendViewerEvents)
+  .add(viewerStream)
+  .addError(WireError.BadRequest)
+  .addError(WireError.NotFound)
+  .addError(WireError.Conflict)
+  .addError(WireError.TooManyRequests)
+  .addError(WireError.Unavailable)
+  .middleware(IngressAccess) {}

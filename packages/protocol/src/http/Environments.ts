@@ -8,22 +8,20 @@ import * as Schema from "effect/Schema"
 import { EnvironmentId, WorkId } from "../Ids.ts"
 import * as WireError from "../WireError.ts"
 import { Access, EnvironmentAccess } from "./Authorization.ts"
-import { JsonObject, QueryInt } from "./Sessions.ts"
-
-const open = <F extends Schema.Struct.Fields>(fields: F) =>
-  Schema.Struct(fields, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
+import { Hot } from "./Endpoint.ts"
+import { JsonObject, nullish, open, page, QueryInt } from "./Schemas.ts"
 
 /** What a bridge says of itself when it registers. */
 export const RegisterEnvironment = open({
   machine_name: Schema.String,
   directory: Schema.String,
-  branch: Schema.optional(Schema.NullOr(Schema.String)),
-  git_repo_url: Schema.optional(Schema.NullOr(Schema.String)),
+  branch: nullish(Schema.String),
+  git_repo_url: nullish(Schema.String),
   /** How many sessions run at once; default 1. */
-  max_sessions: Schema.optional(Schema.NullOr(Schema.Int.pipe(Schema.between(1, 10_000)))),
-  metadata: Schema.optional(Schema.NullOr(JsonObject)),
+  max_sessions: nullish(Schema.Int.pipe(Schema.between(1, 10_000))),
+  metadata: nullish(JsonObject),
   /** Re-attach to this environment; the hub answers with another one when it is gone. */
-  reuse_environment_id: Schema.optional(Schema.NullOr(Schema.String))
+  reuse_environment_id: nullish(Schema.String)
 })
 
 export const RegisteredEnvironment = open({
@@ -59,25 +57,41 @@ export const WorkItem = open({
   environment_id: EnvironmentId,
   state: WorkState,
   data: open({ type: Schema.Literal("session", "healthcheck"), id: Schema.String }),
-  secret: Schema.optional(Schema.NullOr(Schema.String)),
+  secret: nullish(Schema.String),
   created_at: Schema.String,
-  acknowledged_at: Schema.optional(Schema.NullOr(Schema.String)),
-  started_at: Schema.optional(Schema.NullOr(Schema.String)),
-  latest_heartbeat_at: Schema.optional(Schema.NullOr(Schema.String)),
-  stop_requested_at: Schema.optional(Schema.NullOr(Schema.String)),
-  stopped_at: Schema.optional(Schema.NullOr(Schema.String)),
-  metadata: Schema.optional(Schema.NullOr(JsonObject))
+  acknowledged_at: nullish(Schema.String),
+  started_at: nullish(Schema.String),
+  latest_heartbeat_at: nullish(Schema.String),
+  stop_requested_at: nullish(Schema.String),
+  stopped_at: nullish(Schema.String),
+  metadata: nullish(JsonObject)
 })
 export type WorkItem = typeof WorkItem.Type
+
+/** Longest wait of a poll. Published clients ask for at most 999 ms; without `block_ms` it does not wait. */
+export const POLL_BLOCK_MAX_MILLIS = 25_000
+
+/** Query of a poll. */
+export const PollQuery = Schema.Struct({
+  block_ms: Schema.optional(QueryInt(1, POLL_BLOCK_MAX_MILLIS)),
+  reclaim_older_than_ms: Schema.optional(QueryInt(0, 3_600_000)),
+  /** Idle sessions hold no place: the poller puts one to sleep where it is offered more than it has room for. */
+  make_room: Schema.optional(Schema.Literal("true", "false"))
+})
 
 /** First value of `expected_last_heartbeat`; afterwards the last answer's `last_heartbeat` is echoed exactly. */
 export const NO_HEARTBEAT = "NO_HEARTBEAT"
 
 /** Published clients send these in the query and no body; both are read, the query first. */
 export const HeartbeatInput = open({
-  expected_last_heartbeat: Schema.optional(Schema.NullOr(Schema.String)),
+  expected_last_heartbeat: nullish(Schema.String),
   /** Clamped to 10–600; default 90. */
-  desired_ttl_seconds: Schema.optional(Schema.NullOr(Schema.Number))
+  desired_ttl_seconds: nullish(Schema.Number)
+})
+/** The same as it stands in a query. */
+export const HeartbeatQuery = Schema.Struct({
+  expected_last_heartbeat: Schema.optional(Schema.String),
+  desired_ttl_seconds: Schema.optional(Schema.NumberFromString.pipe(Schema.finite()))
 })
 export const Heartbeat = open({
   type: Schema.optional(Schema.String),
@@ -107,136 +121,113 @@ export const RemovedEnvironment = open({ id: EnvironmentId, type: Schema.String,
 /** Published clients send no body where others send `{}`. */
 const noBody = Schema.NullOr(JsonObject)
 
+/** Query of a list; `page` is the published name of `cursor`, as `next_page` is of `next_cursor`. */
+const pageQuery = { ...page, page: Schema.optional(Schema.String) }
+const pageOf = <A, I>(item: Schema.Schema<A, I>) =>
+  open({ data: Schema.Array(item), next_cursor: nullish(Schema.String), next_page: nullish(Schema.String) })
+
 const environmentId = HttpApiSchema.param("environmentId", EnvironmentId)
 const workId = HttpApiSchema.param("workId", WorkId)
 
-/** Calls with the access token. */
+// --- With the access token ---
+
+export const register = HttpApiEndpoint.post("register")`/v1/environments/bridge`
+  .setPayload(RegisterEnvironment)
+  .addSuccess(RegisteredEnvironment)
+export const deregister = HttpApiEndpoint.del(
+  "deregister"
+)`/v1/environments/bridge/${environmentId}`.addSuccess(RemovedEnvironment)
+export const reconnect = HttpApiEndpoint.post("reconnect")`/v1/environments/${environmentId}/bridge/reconnect`
+  .setPayload(open({ session_id: Schema.String }))
+  .addSuccess(Schema.Struct({ work_id: WorkId }))
+  .addError(WireError.Conflict)
+export const create = HttpApiEndpoint.post("create")`/v1/environments`
+  .setPayload(
+    open({
+      name: Schema.String,
+      config: nullish(JsonObject),
+      description: nullish(Schema.String),
+      /** How many sessions run at once; default 1000: many workers may poll one environment. */
+      max_sessions: nullish(Schema.Int.pipe(Schema.between(1, 10_000))),
+      metadata: nullish(JsonObject),
+      scope: nullish(Schema.String)
+    })
+  )
+  .addSuccess(open({ ...Environment.fields, environment_secret: Schema.String }))
+export const list = HttpApiEndpoint.get("list")`/v1/environments`
+  .setUrlParams(
+    Schema.Struct({ ...pageQuery, archived: Schema.optional(Schema.Literal("true", "false", "all")) })
+  )
+  .addSuccess(pageOf(Environment))
+export const get = HttpApiEndpoint.get("get")`/v1/environments/${environmentId}`.addSuccess(Environment)
+export const archive = HttpApiEndpoint.post("archive")`/v1/environments/${environmentId}/archive`
+  .setPayload(noBody)
+  .addSuccess(Environment)
+export const remove = HttpApiEndpoint.del("remove")`/v1/environments/${environmentId}`.addSuccess(
+  RemovedEnvironment
+)
+
 export class EnvironmentsApi extends HttpApiGroup.make("environments")
-  .add(
-    HttpApiEndpoint.post("register")`/v1/environments/bridge`
-      .setPayload(RegisterEnvironment)
-      .addSuccess(RegisteredEnvironment)
-  )
-  .add(
-    HttpApiEndpoint.del("deregister")`/v1/environments/bridge/${environmentId}`.addSuccess(RemovedEnvironment)
-  )
-  .add(
-    HttpApiEndpoint.post("reconnect")`/v1/environments/${environmentId}/bridge/reconnect`
-      .setPayload(open({ session_id: Schema.String }))
-      .addSuccess(Schema.Struct({ work_id: WorkId }))
-      .addError(WireError.Conflict)
-  )
-  .add(
-    HttpApiEndpoint.post("create")`/v1/environments`
-      .setPayload(
-        open({
-          name: Schema.String,
-          config: Schema.optional(Schema.NullOr(JsonObject)),
-          description: Schema.optional(Schema.NullOr(Schema.String)),
-          /** How many sessions run at once; default 1000: many workers may poll one environment. */
-          max_sessions: Schema.optional(Schema.NullOr(Schema.Int.pipe(Schema.between(1, 10_000)))),
-          metadata: Schema.optional(Schema.NullOr(JsonObject)),
-          scope: Schema.optional(Schema.NullOr(Schema.String))
-        })
-      )
-      .addSuccess(open({ ...Environment.fields, environment_secret: Schema.String }))
-  )
-  .add(
-    HttpApiEndpoint.get("list")`/v1/environments`
-      .setUrlParams(
-        Schema.Struct({
-          limit: Schema.optional(QueryInt(1, 1000)),
-          cursor: Schema.optional(Schema.String),
-          /** The published name of `cursor`. */
-          page: Schema.optional(Schema.String),
-          archived: Schema.optional(Schema.Literal("true", "false", "all"))
-        })
-      )
-      .addSuccess(
-        open({
-          data: Schema.Array(Environment),
-          next_cursor: Schema.optional(Schema.NullOr(Schema.String)),
-          next_page: Schema.optional(Schema.NullOr(Schema.String))
-        })
-      )
-  )
-  .add(HttpApiEndpoint.get("get")`/v1/environments/${environmentId}`.addSuccess(Environment))
-  .add(
-    HttpApiEndpoint.post("archive")`/v1/environments/${environmentId}/archive`
-      .setPayload(noBody)
-      .addSuccess(Environment)
-  )
-  .add(HttpApiEndpoint.del("remove")`/v1/environments/${environmentId}`.addSuccess(RemovedEnvironment))
+  .add(register)
+  .add(deregister)
+  .add(reconnect)
+  .add(create)
+  .add(list)
+  .add(get)
+  .add(archive)
+  .add(remove)
   .addError(WireError.BadRequest)
   .addError(WireError.NotFound)
   .addError(WireError.Unavailable)
   .middleware(Access) {}
 
-/**
- * Calls with the environment's secret. `ack`, `heartbeat` and `stop` also take the ingress token of the item's session.
- * `poll` and `heartbeat` are hot routes; they stand here for the documents and the derived client.
- */
-export class WorkApi extends HttpApiGroup.make("work")
-  .add(
-    HttpApiEndpoint.get("poll")`/v1/environments/${environmentId}/work/poll`
-      .setUrlParams(
-        Schema.Struct({
-          block_ms: Schema.optional(QueryInt(1, 25_000)),
-          reclaim_older_than_ms: Schema.optional(QueryInt(0, 3_600_000)),
-          /** Idle sessions hold no place: the poller puts one to sleep where it is offered more than it has room for. */
-          make_room: Schema.optional(Schema.Literal("true", "false"))
-        })
-      )
-      .addSuccess(Schema.NullOr(WorkItem))
-      .addError(WireError.Gone)
-  )
-  .add(
-    HttpApiEndpoint.get("listWork")`/v1/environments/${environmentId}/work`
-      .setUrlParams(
-        Schema.Struct({
-          limit: Schema.optional(QueryInt(1, 1000)),
-          cursor: Schema.optional(Schema.String),
-          /** The published name of `cursor`. */
-          page: Schema.optional(Schema.String)
-        })
-      )
-      .addSuccess(
-        open({
-          data: Schema.Array(WorkItem),
-          next_cursor: Schema.optional(Schema.NullOr(Schema.String)),
-          next_page: Schema.optional(Schema.NullOr(Schema.String))
-        })
-      )
-  )
-  .add(HttpApiEndpoint.get("stats")`/v1/environments/${environmentId}/work/stats`.addSuccess(WorkStats))
-  .add(HttpApiEndpoint.get("getWork")`/v1/environments/${environmentId}/work/${workId}`.addSuccess(WorkItem))
-  .add(
-    HttpApiEndpoint.post("updateWork")`/v1/environments/${environmentId}/work/${workId}`
-      .setPayload(
-        open({ metadata: Schema.Record({ key: Schema.String, value: Schema.NullOr(Schema.String) }) })
-      )
-      .addSuccess(WorkItem)
-  )
-  .add(
-    HttpApiEndpoint.post("ack")`/v1/environments/${environmentId}/work/${workId}/ack`
-      .setPayload(noBody)
-      .addSuccess(WorkItem)
-      .addError(WireError.Conflict)
-  )
-  .add(
-    HttpApiEndpoint.post("heartbeat")`/v1/environments/${environmentId}/work/${workId}/heartbeat`
-      .setPayload(Schema.NullOr(HeartbeatInput))
-      .addSuccess(Heartbeat)
-      .addError(WireError.Conflict)
-      .addError(WireError.PreconditionFailed)
-  )
-  .add(
-    HttpApiEndpoint.post("stop")`/v1/environments/${environmentId}/work/${workId}/stop`
-      .setPayload(Schema.NullOr(open({ force: Schema.optional(Schema.NullOr(Schema.Boolean)) })))
-      .addSuccess(WorkItem)
-      .addError(WireError.Conflict)
-  )
+// --- With the environment's secret; `ack`, `heartbeat` and `stop` also with the ingress token of the item's session ---
+
+export const poll = HttpApiEndpoint.get("poll")`/v1/environments/${environmentId}/work/poll`
+  .setUrlParams(PollQuery)
+  .addSuccess(Schema.NullOr(WorkItem))
+  .addError(WireError.Gone)
+  .annotate(Hot, true)
+export const heartbeat = HttpApiEndpoint.post(
+  "heartbeat"
+)`/v1/environments/${environmentId}/work/${workId}/heartbeat`
+  .setUrlParams(HeartbeatQuery)
+  .setPayload(Schema.NullOr(HeartbeatInput))
+  .addSuccess(Heartbeat)
+  .addError(WireError.Conflict)
+  .addError(WireError.PreconditionFailed)
+  .annotate(Hot, true)
+export const listWork = HttpApiEndpoint.get("listWork")`/v1/environments/${environmentId}/work`
+  .setUrlParams(Schema.Struct(pageQuery))
+  .addSuccess(pageOf(WorkItem))
+export const stats = HttpApiEndpoint.get("stats")`/v1/environments/${environmentId}/work/stats`.addSuccess(
+  WorkStats
+)
+export const getWork = HttpApiEndpoint.get(
+  "getWork"
+)`/v1/environments/${environmentId}/work/${workId}`.addSuccess(WorkItem)
+export const updateWork = HttpApiEndpoint.post("updateWork")`/v1/environments/${environmentId}/work/${workId}`
+  .setPayload(open({ metadata: Schema.Record({ key: Schema.String, value: Schema.NullOr(Schema.String) }) }))
+  .addSuccess(WorkItem)
+export const ack = HttpApiEndpoint.post("ack")`/v1/environments/${environmentId}/work/${workId}/ack`
+  .setPayload(noBody)
+  .addSuccess(WorkItem)
+  .addError(WireError.Conflict)
+export const stop = HttpApiEndpoint.post("stop")`/v1/environments/${environmentId}/work/${workId}/stop`
+  .setPayload(Schema.NullOr(open({ force: nullish(Schema.Boolean) })))
+  .addSuccess(WorkItem)
+  .addError(WireError.Conflict)
+
+export class ColdWorkApi extends HttpApiGroup.make("work")
+  .add(listWork)
+  .add(stats)
+  .add(getWork)
+  .add(updateWork)
+  .add(ack)
+  .add(stop)
   .addError(WireError.BadRequest)
   .addError(WireError.NotFound)
   .addError(WireError.Unavailable)
   .middleware(EnvironmentAccess) {}
+
+export class WorkApi extends ColdWorkApi.add(poll).add(heartbeat) {}

@@ -10,19 +10,14 @@ import { SequenceNum } from "../Event.ts"
 import { EventUuid, SessionId } from "../Ids.ts"
 import * as WireError from "../WireError.ts"
 import { Access } from "./Authorization.ts"
-
-/** A JSON object whose members pass through unread. */
-export const JsonObject = Schema.Record({ key: Schema.String, value: Schema.Unknown })
-
-/** Adds what else a peer may send: kept where the value is kept, ignored where it is read. */
-const open = <F extends Schema.Struct.Fields>(fields: F) =>
-  Schema.Struct(fields, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
+import { Hot } from "./Endpoint.ts"
+import { JsonObject, nullish, open, page } from "./Schemas.ts"
 
 /** Where a session's code comes from. */
 export const GitSource = open({
   type: Schema.Literal("git_repository"),
   url: Schema.String,
-  revision: Schema.optional(Schema.NullOr(Schema.String))
+  revision: nullish(Schema.String)
 })
 /** Where a session's work goes. */
 export const GitOutcome = open({
@@ -35,14 +30,14 @@ export const GitOutcome = open({
 })
 /** The context of a session. Sources and outcomes of kinds unknown here are kept as they are. */
 export const SessionContext = open({
-  sources: Schema.optional(Schema.NullOr(Schema.Array(Schema.Union(GitSource, JsonObject)))),
-  outcomes: Schema.optional(Schema.NullOr(Schema.Array(Schema.Union(GitOutcome, JsonObject)))),
-  model: Schema.optional(Schema.NullOr(Schema.String)),
-  cwd: Schema.optional(Schema.NullOr(Schema.String)),
+  sources: nullish(Schema.Array(Schema.Union(GitSource, JsonObject))),
+  outcomes: nullish(Schema.Array(Schema.Union(GitOutcome, JsonObject))),
+  model: nullish(Schema.String),
+  cwd: nullish(Schema.String),
   /** Which of the environment's agents works on it; default: the first. See Offers. */
-  agent: Schema.optional(Schema.NullOr(Schema.String)),
+  agent: nullish(Schema.String),
   /** True, or a string: it works in a git worktree of its own. */
-  worktree: Schema.optional(Schema.NullOr(Schema.Union(Schema.Boolean, Schema.String)))
+  worktree: nullish(Schema.Union(Schema.Boolean, Schema.String))
 })
 export type SessionContext = typeof SessionContext.Type
 
@@ -50,12 +45,12 @@ export type SessionContext = typeof SessionContext.Type
 export const EventInput = open({ type: Schema.Literal("event"), data: JsonObject })
 
 export const CreateSession = open({
-  title: Schema.optional(Schema.NullOr(Schema.String)),
+  title: nullish(Schema.String),
   events: Schema.optional(Schema.Array(EventInput)),
-  session_context: Schema.optional(Schema.NullOr(SessionContext)),
-  environment_id: Schema.optional(Schema.NullOr(Schema.String)),
-  source: Schema.optional(Schema.NullOr(Schema.String)),
-  permission_mode: Schema.optional(Schema.NullOr(Schema.String))
+  session_context: nullish(SessionContext),
+  environment_id: nullish(Schema.String),
+  source: nullish(Schema.String),
+  permission_mode: nullish(Schema.String)
 })
 
 /**
@@ -96,16 +91,16 @@ export const Session = open({
   title: Schema.NullOr(Schema.String),
   status: SessionStatus,
   environment_id: Schema.NullOr(Schema.String),
-  source: Schema.optional(Schema.NullOr(Schema.String)),
+  source: nullish(Schema.String),
   session_context: SessionContext,
-  permission_mode: Schema.optional(Schema.NullOr(Schema.String)),
+  permission_mode: nullish(Schema.String),
   created_at: Schema.String,
   updated_at: Schema.String,
   archived_at: Schema.NullOr(Schema.String),
   connection_status: Schema.optional(Schema.Literal("connected", "disconnected")),
   last_sequence_num: Schema.optional(Schema.Int),
-  last_message: Schema.optional(Schema.NullOr(Schema.String)),
-  model: Schema.optional(Schema.NullOr(Schema.String)),
+  last_message: nullish(Schema.String),
+  model: nullish(Schema.String),
   /** What was set of its agent, which every start of it is given. See AgentSettings. */
   agent_settings: Schema.optional(JsonObject),
   usage: Schema.optional(
@@ -116,17 +111,17 @@ export const Session = open({
       cache_creation_input_tokens: Schema.Number
     })
   ),
-  total_cost_usd: Schema.optional(Schema.NullOr(Schema.Number)),
+  total_cost_usd: nullish(Schema.Number),
   num_turns: Schema.optional(Schema.Int),
   pending_approvals: Schema.optional(Schema.Array(PendingApproval)),
-  waiting_for: Schema.optional(Schema.NullOr(Schema.String))
+  waiting_for: nullish(Schema.String)
 })
 export type Session = typeof Session.Type
 
 /** A page of sessions, most recently updated first. `next_cursor` is opaque; absent or null ends the list. */
 export const SessionPage = Schema.Struct({
   data: Schema.Array(Session),
-  next_cursor: Schema.optional(Schema.NullOr(Schema.String))
+  next_cursor: nullish(Schema.String)
 })
 
 export const SendEvents = open({ events: Schema.Array(EventInput) })
@@ -141,7 +136,7 @@ export const SentEvents = Schema.Struct({
     })
   ),
   /** Says what the events wait for, where no worker is there to take them (spec 5 §3.5). */
-  waiting_for: Schema.optional(Schema.NullOr(Schema.String))
+  waiting_for: nullish(Schema.String)
 })
 
 /** A whole number in a query string, between `min` and `max`. */
@@ -150,45 +145,45 @@ export const QueryInt = (min: number, max: number) =>
     jsonSchema: { type: "integer", minimum: min, maximum: max }
   })
 
-/** `/v1/sessions`. Answers 404 without the `anthropic-beta: ccr-byoc-2025-07-29` header. */
-export class SessionsApi extends HttpApiGroup.make("sessions")
-  .add(
-    HttpApiEndpoint.post("create")`/v1/sessions`
-      .setPayload(CreateSession)
-      .addSuccess(Session, { status: 201 })
+const id = HttpApiSchema.param("id", SessionId)
+
+export const create = HttpApiEndpoint.post("create")`/v1/sessions`
+  .setPayload(CreateSession)
+  .addSuccess(Session, { status: 201 })
+  .annotate(Hot, true)
+export const sendEvents = HttpApiEndpoint.post("sendEvents")`/v1/sessions/${id}/events`
+  .setPayload(SendEvents)
+  .addSuccess(SentEvents)
+  .addError(WireError.PayloadTooLarge)
+  .addError(WireError.Conflict)
+  .annotate(Hot, true)
+export const list = HttpApiEndpoint.get("list")`/v1/sessions`
+  .setUrlParams(
+    Schema.Struct({
+      ...page,
+      archived: Schema.optional(Schema.Literal("true", "false", "all")),
+      environment_id: Schema.optional(Schema.String)
+    })
   )
-  .add(
-    HttpApiEndpoint.get("list")`/v1/sessions`
-      .setUrlParams(
-        Schema.Struct({
-          limit: Schema.optional(QueryInt(1, 1000)),
-          cursor: Schema.optional(Schema.String),
-          archived: Schema.optional(Schema.Literal("true", "false", "all")),
-          environment_id: Schema.optional(Schema.String)
-        })
-      )
-      .addSuccess(SessionPage)
-  )
-  .add(HttpApiEndpoint.get("get")`/v1/sessions/${HttpApiSchema.param("id", SessionId)}`.addSuccess(Session))
-  .add(
-    HttpApiEndpoint.patch("update")`/v1/sessions/${HttpApiSchema.param("id", SessionId)}`
-      .setPayload(open({ title: Schema.String.pipe(Schema.maxLength(512)) }))
-      .addSuccess(Session)
-  )
-  .add(
-    HttpApiEndpoint.post("archive")`/v1/sessions/${HttpApiSchema.param("id", SessionId)}/archive`
-      .setPayload(JsonObject)
-      .addSuccess(Session)
-      .addError(WireError.Conflict)
-  )
-  .add(
-    HttpApiEndpoint.post("sendEvents")`/v1/sessions/${HttpApiSchema.param("id", SessionId)}/events`
-      .setPayload(SendEvents)
-      .addSuccess(SentEvents)
-      .addError(WireError.PayloadTooLarge)
-      .addError(WireError.Conflict)
-  )
+  .addSuccess(SessionPage)
+export const get = HttpApiEndpoint.get("get")`/v1/sessions/${id}`.addSuccess(Session)
+export const update = HttpApiEndpoint.patch("update")`/v1/sessions/${id}`
+  .setPayload(open({ title: Schema.String.pipe(Schema.maxLength(512)) }))
+  .addSuccess(Session)
+export const archive = HttpApiEndpoint.post("archive")`/v1/sessions/${id}/archive`
+  .setPayload(JsonObject)
+  .addSuccess(Session)
+  .addError(WireError.Conflict)
+
+export class ColdSessionsApi extends HttpApiGroup.make("sessions")
+  .add(list)
+  .add(get)
+  .add(update)
+  .add(archive)
   .addError(WireError.BadRequest)
   .addError(WireError.NotFound)
   .addError(WireError.Unavailable)
   .middleware(Access) {}
+
+/** `/v1/sessions`. Answers 404 without the `anthropic-beta: ccr-byoc-2025-07-29` header. */
+export class SessionsApi extends ColdSessionsApi.add(create).add(sendEvents) {}
