@@ -8,6 +8,7 @@
 import { randomUUID } from "node:crypto"
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import * as Payload from "@causeway/protocol/Payload"
+import { uuid5 } from "@causeway/protocol/Uuid5"
 import * as Repairs from "@causeway/transcript/Repairs"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
@@ -36,7 +37,6 @@ import * as InForce from "./InForce.ts"
 import { describeExit, type ProcessExit } from "./Process/AgentProcess.ts"
 import { ProcessRegistry } from "./Process/ProcessRegistry.ts"
 import * as SoundInput from "./SoundInput.ts"
-import { uuid5 } from "./Uuid5.ts"
 
 export interface SupervisionOptions {
   /** Ends of the process in a row, without a completed turn between them, after which the session has failed. */

@@ -9,10 +9,10 @@
 
 import { EventUuid } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import { uuid5 } from "@causeway/protocol/Uuid5"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import type { AgentOutput, AgentStatus, DeliveryState } from "./Agent.ts"
 import * as Tasks from "./Tasks.ts"
-import { uuid5 } from "./Uuid5.ts"
 
 /** How many uuids of the past are remembered, each way. */
 const REMEMBERED = 10_000

@@ -6,7 +6,7 @@
  */
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import * as Payload from "@causeway/protocol/Payload"
-import { uuid5 } from "./Uuid5.ts"
+import { uuid5 } from "@causeway/protocol/Uuid5"
 
 type Settings = AgentSettings.AgentSettings
 

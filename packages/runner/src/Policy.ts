@@ -4,9 +4,9 @@
  */
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import * as Payload from "@causeway/protocol/Payload"
+import { uuid5 } from "@causeway/protocol/Uuid5"
 import * as Approvals from "@causeway/transcript/Approvals"
 import { object } from "@causeway/transcript/Read"
-import { uuid5 } from "./Uuid5.ts"
 
 type Settings = AgentSettings.AgentSettings
 

@@ -21,8 +21,7 @@ import type { AppendError, Appended, AppendRequest, SessionKey } from "./Log/Req
 
 export type { DeliveryChange } from "./Log/Delivery.ts"
 export type { StoredEvent } from "./Log/Event.ts"
-export type { EventQuery } from "./Log/Read.ts"
-export type { AppendError, Appended, AppendRequest, Guard, SessionKey } from "./Log/Request.ts"
+export type { AppendError, Appended, AppendRequest, SessionKey } from "./Log/Request.ts"
 
 export interface ReadOptions extends SessionKey, Read.EventQuery {
   readonly after: number

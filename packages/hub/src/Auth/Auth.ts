@@ -5,6 +5,7 @@
  */
 
 import { createSecretKey } from "node:crypto"
+import { BoundedMap } from "@causeway/protocol/BoundedMap"
 import type { EnvironmentGrant, IngressGrant, Principal } from "@causeway/protocol/http/Authorization"
 import { type EnvironmentId, OrganizationId, pathSegment, sessionBody } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
@@ -163,8 +164,10 @@ const make = Effect.gen(function* () {
   )
 
   // A worker sends the same token with every append, and a signature does not turn bad: only its expiry is looked at
-  // again. Bounded; the oldest entry gives way.
-  const verified = new Map<string, { readonly grant: IngressGrant; readonly expiresAt: number }>()
+  // again.
+  const verified = new BoundedMap<string, { readonly grant: IngressGrant; readonly expiresAt: number }>(
+    VERIFIED_MAX
+  )
 
   const verifyIngress = (token: Redacted.Redacted) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -192,12 +195,6 @@ const make = Effect.gen(function* () {
       epoch: claims.epoch
     }
     verified.set(Redacted.value(token), { grant, expiresAt: (payload.exp ?? 0) * 1000 })
-    if (verified.size > VERIFIED_MAX) {
-      for (const oldest of verified.keys()) {
-        verified.delete(oldest)
-        break
-      }
-    }
     return grant
   })
 

@@ -5,7 +5,7 @@
  * A checkpoint is not stored: it is what a boundary says. Those of logs that a session had before a reset or a restore are
  * carried in its entry. `preCompaction.sessionFile` locates the log up to the boundary, from where it can be forked.
  */
-import { createHash } from "node:crypto"
+import { uuidOfText } from "@causeway/protocol/Uuid5"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import type { Log, StoredEvent } from "@causeway/store/Log"
 import { rowOf, type Session } from "@causeway/store/Session"
@@ -21,15 +21,8 @@ type Reader = Pick<Log["Type"], "events">
 
 export const isUuid = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 
-/** A uuid that is always the same for the same text. */
-export const uuidOf = (text: string): string => {
-  if (isUuid(text)) return text.toLowerCase()
-  const bytes = createHash("sha1").update(text).digest().subarray(0, 16)
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
-  const hex = bytes.toString("hex")
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
-}
+/** The text itself where it is a uuid, else the one that is always the same for it. */
+export const uuidOf = (text: string): string => (isUuid(text) ? text.toLowerCase() : uuidOfText(text))
 
 const reasonOf = (metadata: JsonObject): string => {
   switch (string(metadata["trigger"])) {

@@ -4,6 +4,7 @@
  *
  * The log itself refuses a uuid that it holds, for ever; this only remembers the answers.
  */
+import { BoundedMap } from "@causeway/protocol/BoundedMap"
 import type { ErrorShape } from "@causeway/protocol/Gateway/Frames"
 
 export const TTL_MILLIS = 5 * 60_000
@@ -25,7 +26,7 @@ const isFinal = ({ payload }: Outcome): boolean =>
   payload["status"] === "timeout" && payload["stopReason"] === "rpc"
 
 export class Idempotency {
-  private readonly entries = new Map<string, Entry>()
+  private readonly entries = new BoundedMap<string, Entry>(CAPACITY)
 
   get(key: string, nowMillis: number): Outcome | undefined {
     const entry = this.entries.get(key)
@@ -35,14 +36,7 @@ export class Idempotency {
   set(key: string, outcome: Outcome, nowMillis: number): void {
     const before = this.get(key, nowMillis)
     if (before !== undefined && isFinal(before)) return
-    this.entries.delete(key)
     this.entries.set(key, { at: nowMillis, outcome })
-    while (this.entries.size > CAPACITY) {
-      for (const oldest of this.entries.keys()) {
-        this.entries.delete(oldest)
-        break
-      }
-    }
   }
 
   /** Drops what has expired. */

@@ -4,6 +4,7 @@
  * What this holds is for the moment (whose run it is, the text so far, numbering); the log tells what happened. A run of
  * a message that came by another API, or from before a restart, is tracked when it is seen, without an owner.
  */
+import { BoundedMap } from "@causeway/protocol/BoundedMap"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as Context from "effect/Context"
 import type * as Deferred from "effect/Deferred"
@@ -90,7 +91,7 @@ export class Runs {
   /** By session and id. */
   private readonly all = new Map<string, Run>()
   /** Messages of runs that have ended, of which the log may not tell yet: session and uuid. */
-  private readonly ended = new Set<string>()
+  private readonly ended = new BoundedMap<string, true>(ENDED_MAX)
   private readonly bySessionBody = new Map<string, Array<Run>>()
 
   add(run: Run): void {
@@ -131,13 +132,7 @@ export class Runs {
 
   /** Forgets a run that has ended. */
   end(run: Run): void {
-    this.ended.add(place(run.session, run.promptUuid))
-    if (this.ended.size > ENDED_MAX) {
-      for (const oldest of this.ended) {
-        this.ended.delete(oldest)
-        break
-      }
-    }
+    this.ended.set(place(run.session, run.promptUuid), true)
     this.remove(run)
   }
 

@@ -5,6 +5,7 @@
  * One fiber reads; the log never waits for it. What happened while the hub was away is told by nobody.
  */
 
+import { BoundedMap } from "@causeway/protocol/BoundedMap"
 import { compatSessionId } from "@causeway/protocol/Ids"
 import * as Visible from "@causeway/protocol/Visible"
 import { Bus } from "@causeway/store/Bus"
@@ -93,16 +94,7 @@ export const make = Effect.gen(function* () {
   const sessions = yield* Sessions
   const push = yield* Push
   /** Up to where each session was read. */
-  const positions = new Map<string, number>()
-
-  const remember = (session: string, seq: number) => {
-    positions.delete(session)
-    positions.set(session, seq)
-    for (const oldest of positions.keys()) {
-      if (positions.size <= POSITIONS_MAX) break
-      positions.delete(oldest)
-    }
-  }
+  const positions = new BoundedMap<string, number>(POSITIONS_MAX)
 
   const read = Effect.fn("Notices.read")(function* (record: Session, wantedSince: number) {
     const since = Math.max(wantedSince, (yield* Clock.currentTimeMillis) - LATE_MILLIS)
@@ -129,7 +121,7 @@ export const make = Effect.gen(function* () {
       },
       { seq, delivery: 0 }
     )
-    remember(record.session, record.lastSeq)
+    positions.set(record.session, record.lastSeq)
     for (const notice of notices.values()) yield* push.notify(record.organizationId, notice)
   })
 

@@ -2,7 +2,9 @@
  * Pushes to the browsers of an organisation. Nobody waits for them: each is sent in a fiber of its own, which a newer one
  * of the same tag to the same browser takes the place of, and beyond {@link UNDER_WAY_MAX} nothing more is begun.
  */
+
 import { createHash } from "node:crypto"
+import { BoundedMap } from "@causeway/protocol/BoundedMap"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import { type PushSubscription, PushSubscriptions } from "@causeway/store/PushSubscriptions"
@@ -159,15 +161,10 @@ export const make = (options: Options) =>
     for (const id of yield* subscriptions.organizations) wanted.set(id, { since: startedAt })
 
     /** By endpoint; what a subscription's browser can ask for. */
-    const outcomes = new Map<string, Outcome>()
+    const outcomes = new BoundedMap<string, Outcome>(OUTCOMES_MAX)
     const record = (endpoint: string, failure: string | undefined) =>
       Effect.map(Clock.currentTimeMillis, (at) => {
-        outcomes.delete(endpoint)
         outcomes.set(endpoint, { at, failure })
-        for (const oldest of outcomes.keys()) {
-          if (outcomes.size <= OUTCOMES_MAX) break
-          outcomes.delete(oldest)
-        }
       })
 
     const attempt = (

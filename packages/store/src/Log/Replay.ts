@@ -1,4 +1,5 @@
 /** Rows of sessions: computed from the log anew, or kept decoded. */
+import { BoundedMap } from "@causeway/protocol/BoundedMap"
 import type { Source } from "@causeway/protocol/Event"
 import * as Payload from "@causeway/protocol/Payload"
 import * as SessionRow from "@causeway/transcript/SessionRow"
@@ -20,22 +21,15 @@ export interface RowCache {
 export const uncached: RowCache = { get: () => undefined, set: () => {} }
 
 export const rowCache = (capacity: number): RowCache => {
-  const entries = new Map<number, { readonly text: string; readonly row: SessionRow.SessionRow }>()
+  const entries = new BoundedMap<number, { readonly text: string; readonly row: SessionRow.SessionRow }>(
+    capacity
+  )
   return {
     get: (sid, text) => {
       const entry = entries.get(sid)
-      return entry !== undefined && entry.text === text ? entry.row : undefined
+      return entry?.text === text ? entry.row : undefined
     },
-    set: (sid, text, row) => {
-      entries.delete(sid)
-      entries.set(sid, { text, row })
-      if (entries.size > capacity) {
-        for (const oldest of entries.keys()) {
-          entries.delete(oldest)
-          break
-        }
-      }
-    }
+    set: (sid, text, row) => void entries.set(sid, { text, row })
   }
 }
 

@@ -1,10 +1,10 @@
 /** Questions of the agent to the person, for permission and by forms, until each is decided or withdrawn. */
 import type { Payload } from "@causeway/protocol/Payload"
+import { uuid5 } from "@causeway/protocol/Uuid5"
 import * as Read from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { ProcessGone } from "../../Process/AgentProcess.ts"
-import { uuid5 } from "../../Uuid5.ts"
 import * as Elicitation from "../Elicitation.ts"
 import * as JsonRpc from "../JsonRpc.ts"
 import * as Permission from "../Permission.ts"

@@ -1,7 +1,7 @@
 /** The state of a translation, and how a step writes lines. */
 import type { JsonObject, Payload } from "@causeway/protocol/Payload"
 import * as ProtocolPayload from "@causeway/protocol/Payload"
-import { uuid5 } from "../../Uuid5.ts"
+import { uuid5 } from "@causeway/protocol/Uuid5"
 import type * as Permission from "../Permission.ts"
 import * as Settings from "../Settings.ts"
 import type * as ToolCall from "../ToolCall.ts"
