@@ -5,7 +5,7 @@
 
 import * as Visible from "@causeway/protocol/Visible"
 import * as DeviceCodes from "@causeway/store/DeviceCodes"
-import * as GatewayDevices from "@causeway/store/GatewayDevices"
+import * as DeviceStore from "@causeway/store/Devices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -200,7 +200,7 @@ const overGateway = ({ request }: GatewayClient.Connection): Devices => {
 
 const inDatabase = Effect.gen(function* () {
   const codes = yield* DeviceCodes.DeviceCodes
-  const devices = yield* GatewayDevices.GatewayDevices
+  const devices = yield* DeviceStore.Devices
   const { id } = yield* organization
   const stored = <A>(effect: Effect.Effect<A, { readonly message: string }>): Effect.Effect<A, Failure> =>
     Effect.mapError(effect, ({ message }) => new Failure({ message }))

@@ -1,7 +1,7 @@
 /** The hub's database on this machine, for commands that operate it; whether the hub runs or not. */
 import * as Database from "@causeway/store/Database"
 import * as DeviceCodes from "@causeway/store/DeviceCodes"
-import * as GatewayDevices from "@causeway/store/GatewayDevices"
+import * as Devices from "@causeway/store/Devices"
 import * as Organizations from "@causeway/store/Organizations"
 import * as Tokens from "@causeway/store/Tokens"
 import * as Effect from "effect/Effect"
@@ -20,12 +20,9 @@ export const withDatabase =
       yield* Sqlite.loaded
       const filename = StateDirectory.databaseFile(directory)
       yield* StateDirectory.reserve(filename)
-      const store = Layer.mergeAll(
-        DeviceCodes.layer,
-        GatewayDevices.layer,
-        Organizations.layer,
-        Tokens.layer
-      ).pipe(Layer.provide(Database.layerSqlite({ filename })))
+      const store = Layer.mergeAll(DeviceCodes.layer, Devices.layer, Organizations.layer, Tokens.layer).pipe(
+        Layer.provide(Database.layerSqlite({ filename }))
+      )
       return yield* effect.pipe(Effect.provide(store))
     }).pipe(
       Effect.mapError((error) =>

@@ -8,7 +8,7 @@
  * gateway's `device.code.create`.
  */
 import { randomBytes } from "node:crypto"
-import { OrganizationId } from "@causeway/protocol/Ids"
+import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -19,8 +19,9 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { StoreUnavailable } from "./Errors.ts"
-import * as Secret from "./internal/secret.ts"
+import { recordOf } from "./internal/record.ts"
 import { unavailable } from "./internal/unavailable.ts"
+import * as Secret from "./Secret.ts"
 
 /** How long a code is good where nobody says: 10 min. */
 export const DEFAULT_TTL: Duration.Duration = Duration.minutes(10)
@@ -104,12 +105,9 @@ export const normalise = (code: string): string =>
     .replace(/[IL]/g, "1")
 
 interface Row {
-  readonly hash: string
-  readonly organization_id: string
+  readonly organization_id: OrganizationId
   readonly scopes: string
   readonly label: string | null
-  readonly expires_at: number
-  readonly device_id: string | null
 }
 
 const ScopesJson = Schema.parseJson(Schema.Array(Schema.String))
@@ -117,10 +115,8 @@ const writeScopes = Schema.encodeSync(ScopesJson)
 // What stands in the column was encoded by this module.
 const readScopes = Schema.decodeSync(ScopesJson)
 
-export const make = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-
-  const create: DeviceCodes["Type"]["create"] = Effect.fn("DeviceCodes.create")(function* (options) {
+const create = (sql: SqlClient.SqlClient): DeviceCodes["Type"]["create"] =>
+  Effect.fn("DeviceCodes.create")(function* (options) {
     const now = yield* Clock.currentTimeMillis
     const expiresAt = now + Duration.toMillis(options.ttl ?? DEFAULT_TTL)
     const code = generate()
@@ -131,34 +127,25 @@ export const make = Effect.gen(function* () {
     return { code: Redacted.make(grouped(code)), expiresAt }
   }, unavailable)
 
-  const redeem: DeviceCodes["Type"]["redeem"] = Effect.fn("DeviceCodes.redeem")(function* (code, deviceId) {
+const redeem = (sql: SqlClient.SqlClient): DeviceCodes["Type"]["redeem"] =>
+  Effect.fn("DeviceCodes.redeem")(function* (code, deviceId) {
     const now = yield* Clock.currentTimeMillis
     const hash = Secret.hashOf(normalise(Redacted.value(code)))
     // One statement, so that of two devices at the same moment one is first.
     const [bound] = yield* sql<Row>`UPDATE device_codes
       SET device_id = ${deviceId}, used_at = coalesce(used_at, ${now})
       WHERE hash = ${hash} AND expires_at > ${now} AND (device_id IS NULL OR device_id = ${deviceId})
-      RETURNING hash, organization_id, scopes, label, expires_at, device_id`
-    if (bound !== undefined && Secret.sameHash(bound.hash, hash)) {
-      return {
-        organizationId: OrganizationId.make(bound.organization_id),
-        scopes: readScopes(bound.scopes),
-        label: bound.label ?? undefined
-      }
-    }
-    const [row] = yield* sql<Row>`SELECT hash, organization_id, scopes, label, expires_at, device_id
-      FROM device_codes WHERE hash = ${hash}`
-    return yield* new DeviceCodeRefused({
-      reason:
-        row === undefined
-          ? "unknown"
-          : row.device_id !== null && row.device_id !== deviceId
-            ? "used"
-            : "expired"
-    })
+      RETURNING organization_id, scopes, label`
+    if (bound !== undefined) return { ...recordOf(bound), scopes: readScopes(bound.scopes) }
+    const [known] = yield* sql<{ readonly device_id: string | null }>`
+      SELECT device_id FROM device_codes WHERE hash = ${hash}`
+    if (known === undefined) return yield* new DeviceCodeRefused({ reason: "unknown" })
+    const isUsed = known.device_id !== null && known.device_id !== deviceId
+    return yield* new DeviceCodeRefused({ reason: isUsed ? "used" : "expired" })
   }, unavailable)
 
-  return DeviceCodes.of({ create, redeem })
-})
+export const make = Effect.map(SqlClient.SqlClient, (sql) =>
+  DeviceCodes.of({ create: create(sql), redeem: redeem(sql) })
+)
 
 export const layer: Layer.Layer<DeviceCodes, never, SqlClient.SqlClient> = Layer.effect(DeviceCodes, make)

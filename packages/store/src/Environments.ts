@@ -21,8 +21,8 @@ import {
 } from "./Errors.ts"
 import * as Cursor from "./internal/cursor.ts"
 import { type RecordOf, recordOf } from "./internal/record.ts"
-import * as Secret from "./internal/secret.ts"
 import { unavailable } from "./internal/unavailable.ts"
+import * as Secret from "./Secret.ts"
 
 /** What every environment secret begins with. */
 export const PREFIX = "cwe_"
@@ -299,7 +299,7 @@ const authenticate = (sql: SqlClient.SqlClient): Environments["Type"]["authentic
       readonly archived_at: number | null
     }>`SELECT organization_id, secret_hash, archived_at FROM environments WHERE id = ${environmentId}`
     if (row === undefined) return yield* new EnvironmentUnknown({ environmentId })
-    if (!Secret.sameHash(Secret.hashOf(Redacted.value(secret)), row.secret_hash)) {
+    if (!Secret.isSame(Secret.hashOf(Redacted.value(secret)), row.secret_hash)) {
       return yield* new SecretRefused({ environmentId })
     }
     if (row.archived_at !== null) return yield* new EnvironmentArchived({ environmentId })

@@ -3,7 +3,7 @@
  * device and goes with it. Beside them the key by which push services know this hub (VAPID), made at first start.
  */
 import { createECDH } from "node:crypto"
-import { OrganizationId } from "@causeway/protocol/Ids"
+import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -11,14 +11,16 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { StoreUnavailable } from "./Errors.ts"
+import { type RecordOf, recordOf } from "./internal/record.ts"
 import { unavailable } from "./internal/unavailable.ts"
+import * as Secret from "./Secret.ts"
 
 /** Subscriptions of one device; the oldest give way. A browser renews its own now and then. */
 export const PER_DEVICE_MAX = 10
 
-export interface PushSubscription {
-  readonly organizationId: OrganizationId
-  readonly deviceId: string
+interface Row {
+  readonly organization_id: OrganizationId
+  readonly device_id: string
   /** The push service's address of this browser. Whoever knows it can send to it, so it is told to nobody. */
   readonly endpoint: string
   /** The browser's public key and secret, base64url. */
@@ -26,18 +28,12 @@ export interface PushSubscription {
   readonly auth: string
 }
 
+export type PushSubscription = RecordOf<Row>
+
 /** P-256, base64url: the public key uncompressed (65 bytes), the private one as its number (32 bytes). */
 export interface VapidKey {
   readonly publicKey: string
   readonly privateKey: Redacted.Redacted
-}
-
-interface Row {
-  readonly organization_id: string
-  readonly device_id: string
-  readonly endpoint: string
-  readonly p256dh: string
-  readonly auth: string
 }
 
 export class PushSubscriptions extends Context.Tag("@causeway/store/PushSubscriptions")<
@@ -59,8 +55,6 @@ export class PushSubscriptions extends Context.Tag("@causeway/store/PushSubscrip
   }
 >() {}
 
-const KEY_NAME = "push-vapid-key"
-
 const generate = (): string => {
   const pair = createECDH("prime256v1")
   pair.generateKeys()
@@ -70,24 +64,10 @@ const generate = (): string => {
   return `${pair.getPublicKey("base64url")}.${padded.toString("base64url")}`
 }
 
-export const make = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-
-  const vapidKey = yield* Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    yield* sql`INSERT INTO secrets (name, value, created_at) VALUES (${KEY_NAME}, ${generate()}, ${now})
-      ON CONFLICT (name) DO NOTHING`
-    const [row] = yield* sql<{
-      readonly value: string
-    }>`SELECT value FROM secrets WHERE name = ${KEY_NAME}`
-    const [publicKey = "", privateKey = ""] = (row?.value ?? "").split(".")
-    return { publicKey, privateKey: Redacted.make(privateKey) }
-  }).pipe(unavailable)
-
-  const add = Effect.fn("PushSubscriptions.add")(
-    function* (subscription: PushSubscription) {
+const add = (sql: SqlClient.SqlClient): PushSubscriptions["Type"]["add"] =>
+  Effect.fn("PushSubscriptions.add")(
+    function* ({ auth, deviceId, endpoint, organizationId, p256dh }) {
       const now = yield* Clock.currentTimeMillis
-      const { auth, deviceId, endpoint, organizationId, p256dh } = subscription
       const added = yield* sql`INSERT INTO push_subscriptions
         (endpoint, organization_id, device_id, p256dh, auth, created_at)
         SELECT ${endpoint}, organization_id, id, ${p256dh}, ${auth}, ${now} FROM gateway_devices
@@ -101,37 +81,35 @@ export const make = Effect.gen(function* () {
         ORDER BY created_at DESC, rowid DESC LIMIT ${PER_DEVICE_MAX})`
       return added.length > 0
     },
-    (effect) => unavailable(sql.withTransaction(effect))
+    sql.withTransaction,
+    unavailable
   )
 
+export const make = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [publicKey = "", privateKey = ""] = Redacted.value(
+    yield* Secret.keyNamed("push-vapid-key", generate)
+  ).split(".")
   return PushSubscriptions.of({
-    vapidKey,
-    add,
+    vapidKey: { publicKey, privateKey: Redacted.make(privateKey) },
+    add: add(sql),
     remove: (deviceId, endpoint) =>
-      sql`DELETE FROM push_subscriptions WHERE device_id = ${deviceId} AND endpoint = ${endpoint}`.pipe(
-        Effect.asVoid,
-        unavailable
+      unavailable(
+        Effect.asVoid(
+          sql`DELETE FROM push_subscriptions WHERE device_id = ${deviceId} AND endpoint = ${endpoint}`
+        )
       ),
     forget: (endpoint) =>
-      sql`DELETE FROM push_subscriptions WHERE endpoint = ${endpoint}`.pipe(Effect.asVoid, unavailable),
+      unavailable(Effect.asVoid(sql`DELETE FROM push_subscriptions WHERE endpoint = ${endpoint}`)),
     list: (organizationId) =>
       sql<Row>`SELECT organization_id, device_id, endpoint, p256dh, auth FROM push_subscriptions
-        WHERE organization_id = ${organizationId} ORDER BY created_at, rowid`.pipe(
-        Effect.map((rows) =>
-          rows.map((row) => ({
-            organizationId: OrganizationId.make(row.organization_id),
-            deviceId: row.device_id,
-            endpoint: row.endpoint,
-            p256dh: row.p256dh,
-            auth: row.auth
-          }))
-        ),
+          WHERE organization_id = ${organizationId} ORDER BY created_at, rowid`.pipe(
+        Effect.map((rows) => rows.map(recordOf)),
         unavailable
       ),
-    organizations: sql<{
-      readonly organization_id: string
-    }>`SELECT DISTINCT organization_id FROM push_subscriptions`.pipe(
-      Effect.map((rows) => rows.map((row) => OrganizationId.make(row.organization_id))),
+    organizations: sql<Pick<Row, "organization_id">>`
+        SELECT DISTINCT organization_id FROM push_subscriptions`.pipe(
+      Effect.map((rows) => rows.map((row) => row.organization_id)),
       unavailable
     )
   })

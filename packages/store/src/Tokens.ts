@@ -1,7 +1,7 @@
 /** Access tokens: what opens an organisation. Kept as hashes; a token is seen once, when it is made. */
 
 import { randomUUID } from "node:crypto"
-import { OrganizationId } from "@causeway/protocol/Ids"
+import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -10,8 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { StoreUnavailable } from "./Errors.ts"
-import * as Secret from "./internal/secret.ts"
+import { type RecordOf, recordOf } from "./internal/record.ts"
 import { unavailable } from "./internal/unavailable.ts"
+import * as Secret from "./Secret.ts"
 
 /** What every access token begins with. */
 export const PREFIX = "cw_"
@@ -19,18 +20,20 @@ export const PREFIX = "cw_"
 /** How exact `lastUsedAt` is: it is written when older than this, 60 s. */
 export const LAST_USED_MILLIS = 60_000
 
-/** An access token without the token. Times are milliseconds since the epoch. */
-export interface TokenRecord {
+interface Row {
   readonly id: string
-  readonly organizationId: OrganizationId
+  readonly organization_id: OrganizationId
   readonly name: string
   /** The token's last four characters. */
   readonly hint: string
-  readonly createdAt: number
-  readonly expiresAt: number | undefined
-  readonly lastUsedAt: number | undefined
-  readonly revokedAt: number | undefined
+  readonly created_at: number
+  readonly expires_at: number | null
+  readonly last_used_at: number | null
+  readonly revoked_at: number | null
 }
+
+/** An access token without the token. Times are milliseconds since the epoch. */
+export type TokenRecord = RecordOf<Row>
 
 /** No such token in the organisation. */
 export class TokenUnknown extends Data.TaggedError("TokenUnknown")<{ readonly tokenId: string }> {
@@ -49,28 +52,6 @@ export class TokenRefused extends Data.TaggedError("TokenRefused")<{
       : `this access token is ${this.reason}`
   }
 }
-
-interface Row {
-  readonly id: string
-  readonly organization_id: string
-  readonly name: string
-  readonly hint: string
-  readonly created_at: number
-  readonly expires_at: number | null
-  readonly last_used_at: number | null
-  readonly revoked_at: number | null
-}
-
-const fromRow = (row: Row): TokenRecord => ({
-  id: row.id,
-  organizationId: OrganizationId.make(row.organization_id),
-  name: row.name,
-  hint: row.hint,
-  createdAt: row.created_at,
-  expiresAt: row.expires_at ?? undefined,
-  lastUsedAt: row.last_used_at ?? undefined,
-  revokedAt: row.revoked_at ?? undefined
-})
 
 export class Tokens extends Context.Tag("@causeway/store/Tokens")<
   Tokens,
@@ -105,58 +86,44 @@ export class Tokens extends Context.Tag("@causeway/store/Tokens")<
   }
 >() {}
 
-export const make = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-  const columns = sql.literal(
-    "id, organization_id, name, hint, created_at, expires_at, last_used_at, revoked_at"
-  )
+const COLUMNS = "id, organization_id, name, hint, created_at, expires_at, last_used_at, revoked_at"
 
-  const create = Effect.fn("Tokens.create")(function* (options: {
-    readonly organizationId: OrganizationId
-    readonly name: string
-    readonly expiresAt?: number | undefined
-  }) {
-    const now = yield* Clock.currentTimeMillis
+const create = (sql: SqlClient.SqlClient): Tokens["Type"]["create"] =>
+  Effect.fn("Tokens.create")(function* ({ expiresAt, name, organizationId }) {
     const secret = Secret.make(PREFIX)
-    const record: TokenRecord = {
+    const row: Row = {
       id: `token_${randomUUID()}`,
-      organizationId: options.organizationId,
-      name: options.name,
+      organization_id: organizationId,
+      name,
       hint: secret.hint,
-      createdAt: now,
-      expiresAt: options.expiresAt,
-      lastUsedAt: undefined,
-      revokedAt: undefined
+      created_at: yield* Clock.currentTimeMillis,
+      expires_at: expiresAt ?? null,
+      last_used_at: null,
+      revoked_at: null
     }
-    yield* sql`INSERT INTO access_tokens (id, organization_id, name, hash, hint, created_at, expires_at)
-      VALUES (${record.id}, ${record.organizationId}, ${record.name}, ${secret.hash}, ${record.hint}, ${now},
-        ${record.expiresAt ?? null})`
-    return { token: secret.value, record }
+    yield* sql`INSERT INTO access_tokens ${sql.insert({ ...row, hash: secret.hash })}`
+    return { token: secret.value, record: recordOf(row) }
   }, unavailable)
 
-  const list = Effect.fn("Tokens.list")(function* (organizationId: OrganizationId) {
-    const rows =
-      yield* sql<Row>`SELECT ${columns} FROM access_tokens WHERE organization_id = ${organizationId}
-      ORDER BY created_at DESC, id`
-    return rows.map(fromRow)
+const list = (sql: SqlClient.SqlClient): Tokens["Type"]["list"] =>
+  Effect.fn("Tokens.list")(function* (organizationId) {
+    const rows = yield* sql<Row>`SELECT ${sql.literal(COLUMNS)} FROM access_tokens
+      WHERE organization_id = ${organizationId} ORDER BY created_at DESC, id`
+    return rows.map(recordOf)
   }, unavailable)
 
-  const revoke = Effect.fn("Tokens.revoke")(function* (options: {
-    readonly organizationId: OrganizationId
-    readonly tokenId: string
-  }) {
+const revoke = (sql: SqlClient.SqlClient): Tokens["Type"]["revoke"] =>
+  Effect.fn("Tokens.revoke")(function* ({ organizationId, tokenId }) {
     const now = yield* Clock.currentTimeMillis
-    const rows = yield* sql<Row>`UPDATE access_tokens SET revoked_at = coalesce(revoked_at, ${now})
-      WHERE id = ${options.tokenId} AND organization_id = ${options.organizationId} RETURNING ${columns}`
-    const row = rows[0]
-    if (row === undefined) return yield* new TokenUnknown({ tokenId: options.tokenId })
-    return fromRow(row)
+    const [row] = yield* sql<Row>`UPDATE access_tokens SET revoked_at = coalesce(revoked_at, ${now})
+      WHERE id = ${tokenId} AND organization_id = ${organizationId} RETURNING ${sql.literal(COLUMNS)}`
+    return row === undefined ? yield* new TokenUnknown({ tokenId }) : recordOf(row)
   }, unavailable)
 
-  const resolve = Effect.fnUntraced(function* (token: Redacted.Redacted) {
-    const rows = yield* sql<Row>`SELECT ${columns} FROM access_tokens
+const resolve = (sql: SqlClient.SqlClient): Tokens["Type"]["resolve"] =>
+  Effect.fnUntraced(function* (token) {
+    const [row] = yield* sql<Row>`SELECT ${sql.literal(COLUMNS)} FROM access_tokens
       WHERE hash = ${Secret.hashOf(Redacted.value(token))}`
-    const row = rows[0]
     if (row === undefined) return yield* new TokenRefused({ reason: "unknown" })
     const now = yield* Clock.currentTimeMillis
     if (row.revoked_at !== null) return yield* new TokenRefused({ reason: "revoked" })
@@ -165,30 +132,26 @@ export const make = Effect.gen(function* () {
     if (row.last_used_at === null || now - row.last_used_at >= LAST_USED_MILLIS) {
       yield* sql`UPDATE access_tokens SET last_used_at = ${now} WHERE id = ${row.id}`
     }
-    return fromRow(row)
+    return recordOf(row)
   }, unavailable)
 
-  const signingKey = Effect.fn("Tokens.signingKey")(function* (name: string) {
-    const now = yield* Clock.currentTimeMillis
-    yield* sql`INSERT INTO secrets (name, value, created_at)
-      VALUES (${name}, ${Redacted.value(Secret.make("").value)}, ${now}) ON CONFLICT (name) DO NOTHING`
-    const rows = yield* sql<{ readonly value: string }>`SELECT value FROM secrets WHERE name = ${name}`
-    const row = rows[0]
-    return row === undefined
-      ? yield* Effect.dieMessage(`the key ${name} was not stored`)
-      : Redacted.make(row.value)
+const epochOf = (sql: SqlClient.SqlClient): Tokens["Type"]["epochOf"] =>
+  Effect.fnUntraced(function* ({ organizationId, session }) {
+    const [row] = yield* sql<{ readonly token_epoch: number }>`SELECT token_epoch FROM sessions
+      WHERE body = ${session} AND organization_id = ${organizationId}`
+    return row?.token_epoch
   }, unavailable)
 
-  const epochOf = Effect.fnUntraced(function* (options: {
-    readonly organizationId: OrganizationId
-    readonly session: string
-  }) {
-    const rows = yield* sql<{ readonly token_epoch: number }>`SELECT token_epoch FROM sessions
-      WHERE body = ${options.session} AND organization_id = ${options.organizationId}`
-    return rows[0]?.token_epoch
-  }, unavailable)
-
-  return Tokens.of({ create, list, revoke, resolve, signingKey, epochOf })
-})
-
-export const layer: Layer.Layer<Tokens, never, SqlClient.SqlClient> = Layer.effect(Tokens, make)
+export const layer: Layer.Layer<Tokens, never, SqlClient.SqlClient> = Layer.effect(
+  Tokens,
+  Effect.map(SqlClient.SqlClient, (sql) =>
+    Tokens.of({
+      create: create(sql),
+      list: list(sql),
+      revoke: revoke(sql),
+      resolve: resolve(sql),
+      signingKey: (name) => Effect.provideService(Secret.keyNamed(name), SqlClient.SqlClient, sql),
+      epochOf: epochOf(sql)
+    })
+  )
+)

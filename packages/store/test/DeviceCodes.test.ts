@@ -7,10 +7,10 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import * as DeviceCodes from "../src/DeviceCodes.ts"
-import * as GatewayDevices from "../src/GatewayDevices.ts"
+import * as Devices from "../src/Devices.ts"
 import * as fixtures from "./fixtures.ts"
 
-const layer = Layer.provideMerge(Layer.merge(DeviceCodes.layer, GatewayDevices.layer), fixtures.layer())
+const layer = Layer.provideMerge(Layer.merge(DeviceCodes.layer, Devices.layer), fixtures.layer())
 
 const TTL = 1000
 
@@ -128,7 +128,7 @@ describe("a code", () => {
       it.effect(`ends where its device is sent away (${ending})`, () =>
         Effect.gen(function* () {
           const codes = yield* DeviceCodes.DeviceCodes
-          const devices = yield* GatewayDevices.GatewayDevices
+          const devices = yield* Devices.Devices
           const { id } = yield* fixtures.organization("org")
           const { code } = yield* codes.create({ organizationId: id })
           const device = metadata(`device-${ending}`)
@@ -145,7 +145,7 @@ describe("a code", () => {
   })
 })
 
-const metadata = (deviceId: string): GatewayDevices.DeviceMetadata => ({
+const metadata = (deviceId: string): Omit<Devices.DeviceMetadata, "organizationId"> => ({
   deviceId,
   publicKey: "key",
   displayName: undefined,
@@ -158,7 +158,7 @@ const metadata = (deviceId: string): GatewayDevices.DeviceMetadata => ({
 describe("a device", () => {
   it.effect("brings nothing that one organisation approved to another", () =>
     Effect.gen(function* () {
-      const devices = yield* GatewayDevices.GatewayDevices
+      const devices = yield* Devices.Devices
       const [a, b] = yield* Effect.all([fixtures.organization("a"), fixtures.organization("b")])
       const device = metadata("device")
       yield* devices.approve({ ...device, organizationId: a.id }, "operator", ["operator.admin"])

@@ -6,15 +6,15 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as GatewayDevices from "../src/GatewayDevices.ts"
+import * as Devices from "../src/Devices.ts"
 import * as PushSubscriptions from "../src/PushSubscriptions.ts"
 import * as fixtures from "./fixtures.ts"
 
 const layer = (filename?: string) =>
-  Layer.provideMerge(Layer.merge(PushSubscriptions.layer, GatewayDevices.layer), fixtures.layer(filename))
+  Layer.provideMerge(Layer.merge(PushSubscriptions.layer, Devices.layer), fixtures.layer(filename))
 
 const pair = (organizationId: OrganizationId, deviceId: string) =>
-  Effect.flatMap(GatewayDevices.GatewayDevices, (devices) =>
+  Effect.flatMap(Devices.Devices, (devices) =>
     devices.approve(
       {
         organizationId,
@@ -80,7 +80,7 @@ describe("subscriptions", () => {
   it.effect("go with their device, and none is made for a device that is gone or another's", () =>
     Effect.gen(function* () {
       const all = yield* PushSubscriptions.PushSubscriptions
-      const devices = yield* GatewayDevices.GatewayDevices
+      const devices = yield* Devices.Devices
       const [a, b] = yield* Effect.all([fixtures.organization("a"), fixtures.organization("b")])
       yield* pair(a.id, "device")
       expect(yield* all.add(at(b.id, "device", "x"))).toBe(false)

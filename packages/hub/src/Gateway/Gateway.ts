@@ -14,7 +14,7 @@ import {
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
 import { Bus } from "@causeway/store/Bus"
-import { GatewayDevices } from "@causeway/store/GatewayDevices"
+import { Devices } from "@causeway/store/Devices"
 import { Sessions } from "@causeway/store/Session"
 import { Tokens } from "@causeway/store/Tokens"
 import * as Clock from "effect/Clock"
@@ -80,7 +80,7 @@ export const make = (options: GatewayOptions) =>
     const configuration = yield* GatewayConfiguration
     const sessions = yield* Sessions
     const tokens = yield* Tokens
-    const devices = yield* GatewayDevices
+    const devices = yield* Devices
     const bus = yield* Bus
     const viewing = yield* Viewing.make
     const startedAt = yield* Clock.currentTimeMillis

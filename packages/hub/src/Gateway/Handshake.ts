@@ -1,6 +1,7 @@
 /**
  * Who connects and what they may do: the checks of `connect`, in their order. Source: spec 2 §1 ("Checks, in order").
  */
+import { BoundedMap } from "@causeway/protocol/BoundedMap"
 import {
   CloseCode,
   type ConnectParams,
@@ -12,9 +13,10 @@ import {
 import * as Validation from "@causeway/protocol/Gateway/Validation"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import { type DeviceCodeRefused, DeviceCodes, type Redeemed } from "@causeway/store/DeviceCodes"
+import { type DeviceRecord, Devices, type PairingReason } from "@causeway/store/Devices"
 import type { StoreUnavailable } from "@causeway/store/Errors"
-import { type DeviceRecord, GatewayDevices, type PairingReason } from "@causeway/store/GatewayDevices"
 import { Organizations } from "@causeway/store/Organizations"
+import * as Secret from "@causeway/store/Secret"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -197,8 +199,9 @@ const FAILURE_WINDOW_MILLIS = 60_000
 const LOCKOUT_MILLIS = 300_000
 
 class Attempts {
-  private readonly failures = new Map<string, Array<number>>()
-  private readonly locked = new Map<string, number>()
+  // Addresses come from outside: what is remembered of them stays bounded.
+  private readonly failures = new BoundedMap<string, Array<number>>(10_000)
+  private readonly locked = new BoundedMap<string, number>(10_000)
 
   isLocked(address: string, nowMillis: number): boolean {
     const until = this.locked.get(address)
@@ -215,27 +218,10 @@ class Attempts {
       this.failures.delete(address)
       this.locked.set(address, nowMillis + LOCKOUT_MILLIS)
     } else this.failures.set(address, recent)
-    // Addresses come from outside: what is remembered of them stays bounded.
-    for (const map of [this.failures, this.locked]) {
-      if (map.size > 10_000)
-        for (const oldest of map.keys()) {
-          map.delete(oldest)
-          break
-        }
-    }
   }
 }
 
 const blank = (text: string | undefined): boolean => text === undefined || text.trim() === ""
-
-const equal = (a: string, b: Redacted.Redacted): boolean => {
-  const left = Buffer.from(a)
-  const right = Buffer.from(Redacted.value(b))
-  let difference = left.length ^ right.length
-  for (let i = 0; i < left.length; i++)
-    difference |= (left[i] ?? 0) ^ (right[i % Math.max(1, right.length)] ?? 0)
-  return difference === 0
-}
 
 // --- Pairing ---
 
@@ -300,7 +286,7 @@ export class Handshake extends Context.Tag("@causeway/hub/GatewayHandshake")<
 
 export const make = Effect.gen(function* () {
   const auth = yield* Auth
-  const devices = yield* GatewayDevices
+  const devices = yield* Devices
   const codes = yield* DeviceCodes
   const organizations = yield* Organizations
   const configuration = yield* GatewayConfiguration
@@ -327,7 +313,7 @@ export const make = Effect.gen(function* () {
       if (config.auth.mode === "password") {
         const password = config.auth.password
         if (blank(given?.password)) return Either.left("password_missing")
-        if (password === undefined || !equal(given?.password ?? "", password)) {
+        if (password === undefined || !Secret.isSame(given?.password ?? "", Redacted.value(password))) {
           return Either.left("password_mismatch")
         }
         return Either.right({
@@ -606,5 +592,5 @@ export const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Handshake,
   never,
-  Auth | DeviceCodes | GatewayDevices | Organizations | GatewayConfiguration | GatewayConnections
+  Auth | DeviceCodes | Devices | Organizations | GatewayConfiguration | GatewayConnections
 > = Layer.effect(Handshake, make)

@@ -1,9 +1,9 @@
 /** The gateway, put together over a store and a server. */
 import type { Bus } from "@causeway/store/Bus"
 import type { DeviceCodes } from "@causeway/store/DeviceCodes"
+import * as Devices from "@causeway/store/Devices"
 import type { Environments } from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
-import * as GatewayDevices from "@causeway/store/GatewayDevices"
 import type { Log } from "@causeway/store/Log"
 import type { Organizations } from "@causeway/store/Organizations"
 import * as Overview from "@causeway/store/Overview"
@@ -76,7 +76,7 @@ export const layer = (
         Retention.layer,
         Search.layer,
         Overview.layer,
-        GatewayDevices.layer
+        Devices.layer
       )
     )
   )

@@ -1,6 +1,6 @@
 import { Bootstrap } from "@causeway/store/Bootstrap"
 import { DeviceCodes } from "@causeway/store/DeviceCodes"
-import * as GatewayDevices from "@causeway/store/GatewayDevices"
+import * as Devices from "@causeway/store/Devices"
 import { describe, it as effects, expect, layer as suite } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -235,7 +235,7 @@ describe("a device", () => {
 
 /** The handshake by itself: for addresses that no test can come from. */
 const handshake = Handshake.layer.pipe(
-  Layer.provide(Layer.mergeAll(Auth.layer, Connections.layer(), GatewayDevices.layer)),
+  Layer.provide(Layer.mergeAll(Auth.layer, Connections.layer(), Devices.layer)),
   Layer.provideMerge(Hub.layerStore({ filename: ":memory:" })),
   Layer.provide(Config.layerOf(Config.defaults))
 )

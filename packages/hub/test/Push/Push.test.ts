@@ -1,5 +1,5 @@
 import type { OrganizationId } from "@causeway/protocol/Ids"
-import * as GatewayDevices from "@causeway/store/GatewayDevices"
+import * as Devices from "@causeway/store/Devices"
 import * as Organizations from "@causeway/store/Organizations"
 import * as PushSubscriptions from "@causeway/store/PushSubscriptions"
 import { describe, expect, it } from "@effect/vitest"
@@ -57,7 +57,7 @@ const subscriptions = Layer.effect(
 
 const layer = Push.layer().pipe(
   Layer.provideMerge(Layer.merge(sender, subscriptions)),
-  Layer.provideMerge(GatewayDevices.layer),
+  Layer.provideMerge(Devices.layer),
   Layer.provideMerge(
     Layer.mergeAll(
       Hub.layerStore({ filename: ":memory:" }),
@@ -70,7 +70,7 @@ const layer = Push.layer().pipe(
 const subscribed = (...endpoints: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const { id } = yield* (yield* Organizations.Organizations).create("org")
-    yield* (yield* GatewayDevices.GatewayDevices).approve(
+    yield* (yield* Devices.Devices).approve(
       {
         organizationId: id,
         deviceId: "device",

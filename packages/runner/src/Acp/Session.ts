@@ -21,8 +21,7 @@ import { onUpdate } from "./Session/Updates.ts"
 import type * as Settings from "./Settings.ts"
 import * as Translate from "./Translate.ts"
 
-export { describe, type SessionOptions } from "./Session/State.ts"
-export { quietAfter } from "./Session/Updates.ts"
+export { describe } from "./Session/State.ts"
 
 /** What the agent's replies have told about itself and its session. */
 export interface Opened {

@@ -20,7 +20,6 @@ import { attribution, type Draft, promptNow, replaced, type State, synthetic } f
 import { endTurn, startTurn, type TurnEnd } from "./Translate/Turns.ts"
 import { notice, onUpdate, status } from "./Translate/Updates.ts"
 
-export { SEGMENT_MAX } from "./Translate/Messages.ts"
 export { initial, type State } from "./Translate/State.ts"
 export type { TurnEnd } from "./Translate/Turns.ts"
 

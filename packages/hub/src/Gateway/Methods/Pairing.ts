@@ -3,7 +3,7 @@
  */
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { DeviceCodes } from "@causeway/store/DeviceCodes"
-import { type DeviceRecord, GatewayDevices } from "@causeway/store/GatewayDevices"
+import { type DeviceRecord, Devices } from "@causeway/store/Devices"
 import type { Session } from "@causeway/store/Session"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -18,7 +18,7 @@ import * as Rows from "../Rows.ts"
 import { holds, isScope, type Scope } from "../Scopes.ts"
 
 export const make = Effect.gen(function* () {
-  const devices = yield* GatewayDevices
+  const devices = yield* Devices
   const codes = yield* DeviceCodes
   const connections = yield* GatewayConnections
   /** Where others open the page, with a slash at its end, where this hub was told. */
