@@ -17,7 +17,7 @@ const allowed = {
   "packages/bridge": ["protocol", "transcript", "git", "client", "runner"],
   "packages/hub": ["protocol", "transcript", "store"],
   "apps/web": ["protocol", "transcript"],
-  "apps/scripted-agent": ["runner"],
+  "apps/scripted-agent": ["protocol"],
   "apps/bridge": ["protocol", "transcript", "git", "client", "runner", "bridge", "store", "hub"]
 }
 

@@ -6,7 +6,7 @@
  * there: no tool whose result was stored runs twice.
  */
 import { setTimeout as delay } from "node:timers/promises"
-import { uuid5 } from "@causeway/runner/Uuid5"
+import { uuid5 } from "@causeway/protocol/Uuid5"
 import * as Agent from "./Agent.ts"
 import { type Json, object, parse, textOf } from "./Json.ts"
 import { write } from "./Output.ts"
