@@ -139,12 +139,6 @@ export const SentEvents = Schema.Struct({
   waiting_for: nullish(Schema.String)
 })
 
-/** A whole number in a query string, between `min` and `max`. */
-export const QueryInt = (min: number, max: number) =>
-  Schema.NumberFromString.pipe(Schema.int(), Schema.between(min, max)).annotations({
-    jsonSchema: { type: "integer", minimum: min, maximum: max }
-  })
-
 const id = HttpApiSchema.param("id", SessionId)
 
 export const create = HttpApiEndpoint.post("create")`/v1/sessions`
