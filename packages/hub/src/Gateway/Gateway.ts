@@ -33,12 +33,13 @@ import * as PublicUrl from "../PublicUrl.ts"
 import { NodeServer } from "../Server.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import { eventNames, GatewayConnections } from "./Connections.ts"
+import { originOf } from "./Handshake/Origin.ts"
 import { Handshake } from "./Handshake.ts"
 import { health } from "./Health.ts"
 import * as Keys from "./Keys.ts"
 import { GatewayMethods } from "./Methods.ts"
 import { holds } from "./Scopes.ts"
-import { originOf, type Served, serve } from "./Socket.ts"
+import { type Served, serve } from "./Socket.ts"
 
 /** Paths that are upgraded. Clients are given the hub's bare address. */
 export const PATHS = ["/", "/gateway"] as const

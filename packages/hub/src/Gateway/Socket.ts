@@ -26,11 +26,11 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { WebSocket } from "ws"
-import * as Forwarded from "../Forwarded.ts"
-import type { Networks } from "../Networks.ts"
 import { Connection, type Connections, closeReason } from "./Connections.ts"
 import { toShape } from "./Failure.ts"
-import { type Admitted, type Handshake, loopback, type Origin } from "./Handshake.ts"
+import type { Origin } from "./Handshake/Origin.ts"
+import type { Admitted } from "./Handshake/State.ts"
+import type { Handshake } from "./Handshake.ts"
 import type { Method } from "./Method.ts"
 import { refusal } from "./Scopes.ts"
 import * as Watches from "./Watches.ts"
@@ -62,33 +62,6 @@ export interface Served {
   /** Whether new connections are refused because the hub stops. */
   readonly stopping: () => boolean
 }
-
-/** Whether a host is this machine's own name for itself. */
-const isOwnName = (host: string): boolean => {
-  const name = host.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")
-  return /^(.*\.)?localhost$/i.test(name) || loopback(name)
-}
-
-/**
- * Tells where requests come from. Local is what this machine sent to itself: a proxy's headers, a host that others use, or
- * the page of the public address show somebody in between, who may be asked by anybody.
- */
-export const originOf =
-  ({ publicOrigin, trusted }: { readonly publicOrigin: string | undefined; readonly trusted: Networks }) =>
-  ({ headers, socket }: IncomingMessage): Origin => {
-    const caller = Forwarded.read({ peer: socket.remoteAddress, headers }, trusted)
-    const ofOthers = publicOrigin !== undefined && !isOwnName(new URL(publicOrigin).host)
-    return {
-      remoteAddress: caller.address,
-      local:
-        loopback(socket.remoteAddress) &&
-        !caller.proxied &&
-        (headers.host === undefined || isOwnName(headers.host)) &&
-        !(ofOthers && headers.origin === publicOrigin),
-      originHeader: headers.origin,
-      hostHeader: caller.host
-    }
-  }
 
 type Inbound = { readonly _tag: "Frame"; readonly text: string } | { readonly _tag: "Closed" }
 

@@ -4,7 +4,6 @@
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { DeviceCodes } from "@causeway/store/DeviceCodes"
 import { type DeviceRecord, Devices } from "@causeway/store/Devices"
-import type { Session } from "@causeway/store/Session"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,6 +12,7 @@ import * as Redacted from "effect/Redacted"
 import * as PublicUrl from "../../PublicUrl.ts"
 import { type Connection, GatewayConnections } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
+import { tellResolved } from "../Handshake/Pairing.ts"
 import { answer, type Method, method } from "../Method.ts"
 import * as Rows from "../Rows.ts"
 import { holds, isScope, type Scope } from "../Scopes.ts"
@@ -75,22 +75,6 @@ export const make = Effect.gen(function* () {
       })
   })
 
-  const resolved = (
-    organizationId: Session["organizationId"],
-    requestId: string,
-    deviceId: string,
-    decision: string
-  ) =>
-    Effect.flatMap(Clock.currentTimeMillis, (ts) =>
-      Effect.sync(() =>
-        connections.broadcast(
-          "device.pair.resolved",
-          { requestId, deviceId, decision, ts },
-          { organizationId }
-        )
-      )
-    )
-
   /** Nobody gives away more than they hold. */
   const requireAll = (caller: Connection, scopes: ReadonlyArray<string>) => {
     const missing = scopes.find((scope) => !holds(caller.info.scopes, scope as Scope))
@@ -133,7 +117,7 @@ export const make = Effect.gen(function* () {
         const device = yield* devices.approve(request, request.role, request.scopes)
         return answer(
           { requestId: request.requestId, device: showDevice(device, connection) },
-          resolved(organizationId, request.requestId, request.deviceId, "approved")
+          tellResolved(connections, organizationId, request, "approved")
         )
       })
   })
@@ -147,7 +131,7 @@ export const make = Effect.gen(function* () {
         if (request === undefined) return yield* invalid("unknown requestId")
         return answer(
           { requestId: request.requestId, deviceId: request.deviceId },
-          resolved(organizationId, request.requestId, request.deviceId, "rejected")
+          tellResolved(connections, organizationId, request, "rejected")
         )
       })
   })
