@@ -19,6 +19,7 @@ import * as Payload from "@causeway/protocol/Payload"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import type { AgentOutput, AgentStatus } from "@causeway/runner/Agent"
 import type { Channel } from "@causeway/runner/Channel"
+import { failureReport } from "@causeway/runner/Engine"
 import type { Identified, Incoming, JournalFailed, Outgoing, SessionRecord } from "@causeway/runner/Journal"
 import { Journal, KEPT_AT } from "@causeway/runner/Journal"
 import * as JournalRetry from "@causeway/runner/JournalRetry"
@@ -589,6 +590,12 @@ export const make = (
         Option.match({ onNone: () => record.settings, onSome: ({ settings }) => settings })
       ),
       changes,
+      opened: Effect.void,
+      failed: (error) =>
+        Effect.flatMap(retryForever(journal.unanswered(sessionId)), (unanswered) =>
+          write(failureReport(error, unanswered))
+        ),
+      keep: (snapshot) => retryForever(journal.keep(sessionId, snapshot)),
       launched: retryForever(journal.launched(sessionId)),
       setStatus: (agentStatus) => {
         const next = workerStatus(agentStatus)

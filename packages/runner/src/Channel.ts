@@ -9,8 +9,9 @@ import type { Payload } from "@causeway/protocol/Payload"
 import type * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
 import type * as Ref from "effect/Ref"
-import type { AgentOutput, AgentStatus } from "./Agent.ts"
+import type { AgentOutput, AgentStatus, AgentUnavailable } from "./Agent.ts"
 import type { SessionRecord } from "./Journal/Model.ts"
+import type { Snapshot } from "./Snapshot.ts"
 
 export interface Channel {
   readonly sessionId: SessionId
@@ -36,6 +37,12 @@ export interface Channel {
   readonly settings: Effect.Effect<AgentSettings>
   /** Settings that people change otherwise than by asking the agent, journalled. One consumer. */
   readonly changes: Queue.Dequeue<AgentSettings>
+  /** Told when an agent is up, before anything that it says. */
+  readonly opened: Effect.Effect<void>
+  /** Told when no agent works here, and why; the next message tries again. */
+  readonly failed: (error: AgentUnavailable) => Effect.Effect<void>
+  /** Keeps a file as the agent read it. */
+  readonly keep: (snapshot: Snapshot) => Effect.Effect<void>
   /** Notes that the agent's conversation exists: from the next launch on it is resumed. Durable when it returns. */
   readonly launched: Effect.Effect<void>
   readonly setStatus: (status: AgentStatus) => Effect.Effect<void>

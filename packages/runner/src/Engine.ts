@@ -25,9 +25,11 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { type AgentOutput, type AgentSession, AgentSessions, type AgentUnavailable } from "./Agent.ts"
+import * as AgentOptions from "./AgentOptions.ts"
 import type { Channel } from "./Channel.ts"
 import * as FileBefore from "./FileBefore.ts"
 import * as Policy from "./Policy.ts"
+import * as Snapshot from "./Snapshot.ts"
 
 /** Lines of an agent that may wait for the journal; a faster agent is held back. */
 const BUFFERED = 512
@@ -129,6 +131,8 @@ interface Session {
   readonly first: Ref.Ref<boolean>
   readonly settings: SubscriptionRef.SubscriptionRef<AgentSettings.AgentSettings>
   readonly desk: Ref.Ref<Policy.Desk>
+  /** Paths of files that the agent is reading, by tool use. */
+  readonly reads: Map<string, string>
   /** The agent while one is up. */
   readonly agent: Ref.Ref<Option.Option<AgentSession>>
 }
@@ -163,6 +167,32 @@ const settleOpen = (session: Session) =>
     yield* give(session, answers)
   })
 
+/** Reads of files that wait for their result. */
+const READS_MAX = 256
+
+/** Keeps files as the agent reads them; answers with the lines that tell of it. */
+const snapshots = ({ channel, reads }: Session, { json, type }: Payload.Payload) =>
+  Effect.gen(function* () {
+    const told: Array<AgentOutput> = []
+    if (type === "assistant") {
+      for (const [toolUseId, path] of Snapshot.readsIn(json)) {
+        if (reads.size < READS_MAX) reads.set(toolUseId, path)
+      }
+    }
+    if (type !== "user" || reads.size === 0) return told
+    const { agentSessionId, cwd } = channel.record
+    for (const toolUseId of Snapshot.resultsIn(json)) {
+      const path = reads.get(toolUseId)
+      if (path === undefined) continue
+      reads.delete(toolUseId)
+      const snapshot = yield* Snapshot.take(cwd, toolUseId, path, json)
+      if (Option.isNone(snapshot)) continue
+      yield* channel.keep(snapshot.value)
+      told.push(line(Snapshot.payload(agentSessionId, snapshot.value)))
+    }
+    return told
+  })
+
 /** Takes what an agent said: with what stands in a file that it asks to change, and with what was decided ahead. */
 const take = (session: Session, outputs: ReadonlyArray<AgentOutput>) =>
   Effect.gen(function* () {
@@ -179,6 +209,7 @@ const take = (session: Session, outputs: ReadonlyArray<AgentOutput>) =>
       lines.push(output)
       const now = yield* Clock.currentTimeMillis
       yield* Ref.update(desk, (at) => Policy.step(at, "worker", output.payload, now))
+      lines.push(...(yield* snapshots(session, output.payload)))
       if (output.payload.type !== "control_request") continue
       const decisions = yield* decided(session)
       answers.push(...decisions)
@@ -260,7 +291,7 @@ const open = (session: Session, resume: boolean, unanswered: ReadonlyArray<Paylo
         agentSessionId,
         resume,
         forkOf: resume ? undefined : launch.forkOf,
-        options: { ...launch.options, model, permissionMode },
+        options: AgentOptions.merge(launch.options ?? AgentOptions.none, { model, permissionMode }),
         settings: yield* channel.settings,
         env,
         unanswered
@@ -292,6 +323,7 @@ const live = (session: Session) =>
       yield* Ref.set(session.agent, Option.some(opened))
       // Settings that came while it was being started.
       yield* opened.configure(yield* channel.settings)
+      yield* channel.opened
 
       const listen = Mailbox.fromStream(opened.output, { capacity: BUFFERED }).pipe(
         Effect.flatMap((lines) =>
@@ -325,15 +357,13 @@ const live = (session: Session) =>
     })
   )
 
-/** Reports an agent that has failed for good, and of each prompt that it will not be answered. */
+/** An agent that has failed for good is reported, and nothing ends. */
 const report = (channel: Channel, error: AgentUnavailable) =>
-  Effect.gen(function* () {
-    yield* Effect.logError("agent failed").pipe(
-      Effect.annotateLogs({ agent: error.agent, reason: error.reason, detail: error.detail })
-    )
-    yield* channel.write(failureReport(error, yield* channel.unanswered))
-    yield* channel.setStatus("idle")
-  })
+  Effect.logError("agent failed").pipe(
+    Effect.annotateLogs({ agent: error.agent, reason: error.reason, detail: error.detail }),
+    Effect.zipRight(channel.failed(error)),
+    Effect.zipRight(channel.setStatus("idle"))
+  )
 
 /** Nothing is at work while there is nothing to do; what comes meanwhile is in the journal. */
 const rest = (channel: Channel) =>
@@ -353,6 +383,7 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
             first: yield* Ref.make(!channel.record.launched),
             settings: yield* SubscriptionRef.make(yield* channel.settings),
             desk: yield* Ref.make(Policy.empty),
+            reads: new Map(),
             agent: yield* Ref.make(Option.none<AgentSession>())
           }
           // A session of its own is ready before the first word; one that comes back idle starts when it is needed.

@@ -11,11 +11,9 @@
  * transaction. Source: ARCHITECTURE.md ("Up", "Down").
  */
 
+import { join } from "node:path"
 import type * as AgentSettings from "@causeway/protocol/AgentSettings"
-import * as FileFailure from "@causeway/protocol/FileFailure"
 import type { EnvironmentId, EventUuid, SessionId } from "@causeway/protocol/Ids"
-import * as FileSystem from "@effect/platform/FileSystem"
-import * as Path from "@effect/platform/Path"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -29,7 +27,7 @@ import {
   type Identified,
   type Incoming,
   JOURNAL_FILE,
-  JournalFailed,
+  type JournalFailed,
   type JournalForeign,
   type JournalTooNew,
   type Kept,
@@ -41,6 +39,8 @@ import {
 } from "./Journal/Model.ts"
 import * as Outbox from "./Journal/Outbox.ts"
 import * as Sessions from "./Journal/Sessions.ts"
+import * as Snapshots from "./Journal/Snapshots.ts"
+import type { Snapshot } from "./Snapshot.ts"
 
 export { REMEMBERED_EVENTS } from "./Journal/Inbox.ts"
 export * from "./Journal/Model.ts"
@@ -110,6 +110,12 @@ export class Journal extends Context.Tag("@causeway/runner/Journal")<
       id: SessionId,
       events: ReadonlyArray<Incoming>
     ) => Effect.Effect<ReadonlyArray<Identified>, JournalFailed>
+    /** Keeps a file as the agent read it; of a session at most 256 MiB, the oldest give way. */
+    readonly keep: (id: SessionId, snapshot: Snapshot) => Effect.Effect<void, JournalFailed>
+    readonly snapshot: (
+      id: SessionId,
+      toolUseId: string
+    ) => Effect.Effect<Option.Option<Snapshot>, JournalFailed>
     /** Client events that were journalled and not answered, oldest first. */
     readonly unanswered: (id: SessionId) => Effect.Effect<ReadonlyArray<Identified>, JournalFailed>
     /** Deliveries that the hub has not been told, oldest event first; of each event only the furthest. */
@@ -126,28 +132,13 @@ const make = Effect.fnUntraced(function* (file: string) {
     claim: yield* Claims.make(database),
     ...Sessions.make(database),
     ...outbox,
-    ...Inbox.make(database)
+    ...Inbox.make(database),
+    ...Snapshots.make(database)
   })
 })
 
 /** Opens the journal of a state directory, making both (0700, 0600) where they are missing. */
 export const layer = (options: {
   readonly stateDirectory: string
-}): Layer.Layer<Journal, JournalFailed | JournalForeign | JournalTooNew, FileSystem.FileSystem | Path.Path> =>
-  Layer.scoped(
-    Journal,
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const path = yield* Path.Path
-      const file = path.join(options.stateDirectory, JOURNAL_FILE)
-      yield* fs.makeDirectory(options.stateDirectory, { recursive: true, mode: 0o700 }).pipe(
-        // SQLite gives its side files the mode of this one.
-        Effect.zipRight(fs.writeFileString(file, "", { flag: "a", mode: 0o600 })),
-        Effect.zipRight(fs.chmod(file, 0o600)),
-        Effect.mapError(
-          (error) => new JournalFailed({ operation: "open", detail: FileFailure.describe(file, error) })
-        )
-      )
-      return yield* make(file)
-    })
-  )
+}): Layer.Layer<Journal, JournalFailed | JournalForeign | JournalTooNew> =>
+  Layer.scoped(Journal, make(join(options.stateDirectory, JOURNAL_FILE)))

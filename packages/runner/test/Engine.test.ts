@@ -57,6 +57,9 @@ const opening = (options: {
       history: Effect.succeed(options.history),
       settings: Effect.succeed({}),
       changes: yield* Queue.unbounded<AgentSettings>(),
+      opened: Effect.void,
+      failed: () => Effect.void,
+      keep: () => Effect.void,
       launched: Effect.void,
       setStatus: () => Effect.void,
       atWork: yield* Ref.make<Effect.Effect<boolean> | undefined>(undefined)

@@ -112,7 +112,9 @@ describe("a run", () => {
     Effect.gen(function* () {
       const { directory, start } = yield* machine
       const runner = yield* start()
-      const { id } = yield* runner.launch(spec(directory, "--say hello\nto  all", { model: "claude-opus-5" }))
+      const { id } = yield* runner.launch(
+        spec(directory, "--say hello\nto  all", { options: { model: "claude-opus-5" } })
+      )
       const run = yield* runner.ended(id)
       expect(run).toMatchObject({
         status: "completed",

@@ -9,6 +9,8 @@ import * as Schema from "effect/Schema"
 import { ExitCode, Failure } from "../Failure.ts"
 
 export interface Flags {
+  readonly model: Option.Option<string>
+  readonly permissionMode: Option.Option<string>
   readonly maxTurns: Option.Option<number>
   readonly systemPrompt: Option.Option<string>
   readonly appendSystemPrompt: Option.Option<string>
@@ -47,6 +49,8 @@ export const of = (flags: Flags): Effect.Effect<AgentOptions | undefined, Failur
     const servers = Option.isSome(flags.mcpConfig) ? yield* mcpServers(flags.mcpConfig.value) : undefined
     const list = (values: ReadonlyArray<string>) => (values.length === 0 ? undefined : values)
     const given = Object.entries({
+      model: Option.getOrUndefined(flags.model),
+      permissionMode: Option.getOrUndefined(flags.permissionMode),
       maxTurns: Option.getOrUndefined(flags.maxTurns),
       systemPrompt: Option.getOrUndefined(flags.systemPrompt),
       appendSystemPrompt: Option.getOrUndefined(flags.appendSystemPrompt),

@@ -2,11 +2,13 @@
  * Answers to what a run's agent asks: a person's, typed in the terminal. Where nobody can be asked, each request is denied
  * and the agent is told why.
  */
+
+import type { AgentSettings } from "@causeway/protocol/AgentSettings"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Visible from "@causeway/protocol/Visible"
+import * as Policy from "@causeway/runner/Policy"
 import type { RunnerEvent } from "@causeway/runner/Runner/Event"
 import type { Decision } from "@causeway/runner/Runner/Request"
-import * as Settings from "@causeway/runner/Runner/Settings"
 import * as Approvals from "@causeway/transcript/Approvals"
 import * as Read from "@causeway/transcript/Read"
 import * as Deferred from "effect/Deferred"
@@ -57,7 +59,7 @@ export const canAsk = (json: boolean): boolean => !json && process.stdin.isTTY =
 /** Asks one request after another and answers each. `settings`: what the run answers by itself. */
 export const make = (options: {
   readonly transcript: Transcript
-  readonly settings: Settings.Settings
+  readonly settings: AgentSettings
   readonly canAsk: boolean
 }) =>
   Effect.gen(function* () {
@@ -76,7 +78,7 @@ export const make = (options: {
           createdAt,
           payload: { type: "control_request", json }
         })
-        if (approval === null || Settings.decide(approval, options.settings, createdAt) !== "ask") return
+        if (approval === null || Policy.decide(approval, options.settings, createdAt) !== "ask") return
         const request = Read.object(json["request"])
         const asked: Request = {
           approval,

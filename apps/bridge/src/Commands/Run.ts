@@ -1,7 +1,6 @@
 /** `run PROMPT`: the engine alone. An agent works here on one prompt, without a hub, until its result. */
 import * as Runner from "@causeway/runner/Runner"
 import type { RunInfo } from "@causeway/runner/Runner/Run"
-import * as RunnerSettings from "@causeway/runner/Runner/Settings"
 import * as Status from "@causeway/runner/Runner/Status"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -150,14 +149,12 @@ export const run = Command.make(
       const transcript = yield* Transcript.make
       const permissions = yield* Permissions.make({
         transcript,
-        settings: { ...RunnerSettings.none, autoAcceptEdits, skipPermissions },
+        settings: { auto_accept_edits: autoAcceptEdits, skip_permissions: skipPermissions },
         canAsk: Permissions.canAsk(output.json)
       })
       yield* Effect.forkScoped(Stream.runForEach(runner.partials, transcript.partial))
       const spec = {
         query,
-        model: Option.getOrUndefined(flags.model),
-        permissionMode: Option.getOrUndefined(flags.permissionMode),
         options
       }
       const settings = { autoAcceptEdits, skipPermissions }

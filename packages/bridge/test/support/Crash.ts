@@ -57,6 +57,8 @@ export const crashing = (
         unconfirmed: (id) => step(journal.unconfirmed(id)),
         receive: (id, events) => step(journal.receive(id, events)),
         unanswered: (id) => step(journal.unanswered(id)),
+        keep: (id, snapshot) => step(journal.keep(id, snapshot)),
+        snapshot: (id, toolUseId) => journal.snapshot(id, toolUseId),
         reports: (id, limit) => step(journal.reports(id, limit)),
         reported: (id, reports) => step(journal.reported(id, reports))
       }

@@ -1,4 +1,6 @@
 /** The journal's database: opened, checked, brought up to date; every failure is a `JournalFailed`. */
+import { chmod, mkdir, writeFile } from "node:fs/promises"
+import { dirname } from "node:path"
 import * as FileFailure from "@causeway/protocol/FileFailure"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
@@ -30,7 +32,20 @@ export interface Database {
   ) => <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, JournalFailed>
 }
 
+/** The conversation, and in its options perhaps secrets: its owner's alone. SQLite gives its side files this mode. */
+const prepare = (file: string) =>
+  Effect.tryPromise({
+    try: async () => {
+      await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+      await writeFile(file, "", { flag: "a", mode: 0o600 })
+      await chmod(file, 0o600)
+    },
+    catch: (error) => new JournalFailed({ operation: "open", detail: FileFailure.describe(file, error) })
+  })
+
+/** Opens the journal in `file`; `:memory:` keeps nothing. */
 export const open = Effect.fn("Journal.open")(function* (file: string) {
+  if (file !== ":memory:") yield* prepare(file)
   const sql = yield* Layer.build(SqliteClient.layer({ filename: file })).pipe(
     Effect.map(Context.get(SqlClient.SqlClient)),
     // A file that cannot be opened is a defect of the client.
@@ -80,7 +95,8 @@ export const open = Effect.fn("Journal.open")(function* (file: string) {
       Effect.gen(function* () {
         const written = yield* version
         for (const statement of schema) yield* sql.unsafe(statement)
-        for (const statement of migrations.slice(Math.max(written - 1, 0))) yield* sql.unsafe(statement)
+        for (const statement of migrations.slice(Math.max(written - 1, 0)).flat())
+          yield* sql.unsafe(statement)
         yield* sql.unsafe(`PRAGMA user_version = ${JOURNAL_VERSION}`)
       })
     ).pipe(Effect.retry(createRetry))

@@ -58,9 +58,28 @@ export const schema = [
   `CREATE INDEX IF NOT EXISTS inbox_open ON inbox (session, seq) WHERE state < 3 OR reported < state`
 ]
 
-/** What versions of the layout after the first have added. */
-export const migrations: ReadonlyArray<string> = [
-  `ALTER TABLE sessions ADD COLUMN settings TEXT NOT NULL DEFAULT '{}'`,
-  // JSON of `Launch`.
-  `ALTER TABLE sessions ADD COLUMN launch TEXT NOT NULL DEFAULT '{}'`
+/** Steps of the layout after the first version: step n leads to version n + 2. */
+export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
+  [`ALTER TABLE sessions ADD COLUMN settings TEXT NOT NULL DEFAULT '{}'`],
+  [
+    // JSON of `Launch`.
+    `ALTER TABLE sessions ADD COLUMN launch TEXT NOT NULL DEFAULT '{}'`,
+    // Files as agents read them; equal contents are kept once.
+    `CREATE TABLE IF NOT EXISTS contents (sha256 TEXT PRIMARY KEY, content BLOB NOT NULL)`,
+    `CREATE TABLE IF NOT EXISTS snapshots (
+      session TEXT NOT NULL, tool_use_id TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL,
+      bytes INTEGER NOT NULL, truncated INTEGER NOT NULL, UNIQUE (session, tool_use_id)
+    )`,
+    // Runs that have no hub: their logs are here. `run` is JSON of `Run`, `row` of the `SessionRow` of its log.
+    `CREATE TABLE IF NOT EXISTS runs (
+      id TEXT PRIMARY KEY, last_activity_at INTEGER NOT NULL, run TEXT NOT NULL, row TEXT NOT NULL
+    ) WITHOUT ROWID`,
+    `CREATE TABLE IF NOT EXISTS log (
+      run_id TEXT NOT NULL, seq INTEGER NOT NULL, uuid TEXT NOT NULL, source TEXT NOT NULL, type TEXT NOT NULL,
+      created_at INTEGER NOT NULL, processed INTEGER NOT NULL DEFAULT 0, payload TEXT NOT NULL,
+      PRIMARY KEY (run_id, seq)
+    ) WITHOUT ROWID`,
+    `CREATE UNIQUE INDEX IF NOT EXISTS log_by_uuid ON log (run_id, uuid)`,
+    `CREATE TABLE IF NOT EXISTS told (sequence INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL)`
+  ]
 ]

@@ -1,4 +1,4 @@
-/** What a runner tells whoever watches, numbered without holes over all of its runs. */
+/** Events of a runner, numbered without holes over all of its runs. */
 import { SessionId } from "@causeway/protocol/Ids"
 import type { Payload } from "@causeway/protocol/Payload"
 import * as Schema from "effect/Schema"
@@ -58,6 +58,9 @@ export const RunnerEvent = Schema.Union(
   Schema.Struct({ type: Schema.Literal("archived"), ...common, archived: Schema.Boolean })
 )
 export type RunnerEvent = typeof RunnerEvent.Type
+
+/** Who settled a question: a person, or the setting that did. */
+export type By = "person" | "skip_permissions" | "auto_accept_edits"
 
 /** An event before it has its place; spread over the members of the union. */
 export type NewEvent = RunnerEvent extends infer E

@@ -49,20 +49,16 @@ export interface LaunchSpec {
   /** Given to the agent over its stdin: a leading dash means nothing. */
   readonly query: string
   readonly title?: string | undefined
-  readonly model?: string | undefined
-  readonly permissionMode?: string | undefined
   readonly options?: AgentOptions | undefined
   readonly spawnMode?: SpawnMode | undefined
   readonly settings?: Settings.SettingsPatch | undefined
 }
 
-/** What a run that goes on from another may have of its own; all else it inherits. */
+/** A run that goes on from another; what is left out it inherits. */
 export interface ContinueSpec {
   readonly query: string
   readonly title?: string | undefined
-  readonly model?: string | undefined
-  readonly permissionMode?: string | undefined
-  /** Instead of the old run's options, not beside them. */
+  /** Over the old run's options, one by one. */
   readonly options?: AgentOptions | undefined
 }
 
@@ -77,7 +73,7 @@ export type Decision =
   | { readonly behavior: "deny"; readonly message: string; readonly interrupt?: boolean | undefined }
 
 export interface RunnerOptions {
-  /** The record: a SQLite file, or `:memory:`. */
+  /** The journal: a SQLite file, or `:memory:`. */
   readonly file: string
   /** Events that are kept for watchers that come back, at least. Default 20,000. */
   readonly keptEvents?: number | undefined

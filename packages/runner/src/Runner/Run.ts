@@ -6,7 +6,7 @@ import type * as SessionRow from "@causeway/transcript/SessionRow"
 import * as Usage from "@causeway/transcript/Usage"
 import * as Schema from "effect/Schema"
 import { AgentOptions } from "../AgentOptions.ts"
-import { Settings } from "./Settings.ts"
+import { type Settings, of as settingsOf } from "./Settings.ts"
 import { SpawnMode } from "./SpawnMode.ts"
 import { Status } from "./Status.ts"
 
@@ -28,12 +28,13 @@ export const Run = Schema.Struct({
   spawnMode: SpawnMode,
   query: Schema.String,
   promptUuid: EventUuid,
+  /** The agent's id of the conversation that this one goes on from. */
+  forkOf: optional(Schema.String),
+  /** Whether the agent's conversation exists. */
+  launched: Schema.Boolean,
   title: optional(Schema.String),
   options: optional(AgentOptions),
-  model: optional(Schema.String),
-  permissionMode: optional(Schema.String),
   status: Status,
-  settings: Settings,
   archived: Schema.Boolean,
   createdAt: Schema.Number,
   lastActivityAt: Schema.Number,
@@ -46,6 +47,7 @@ export type Run = typeof Run.Type
 
 /** A run as it is shown: what the runner keeps, and what its log says. */
 export interface RunInfo extends Run {
+  readonly settings: Settings
   readonly summary: string
   /** `opus`, `sonnet`, … as people say it; null where the name tells none. */
   readonly modelFamily: string | null
@@ -64,10 +66,11 @@ const SUMMARY_MAX = 80
 const families = ["opus", "sonnet", "haiku"]
 
 export const info = (run: Run, row: SessionRow.SessionRow): RunInfo => {
-  const modelId = row.model ?? run.model
+  const modelId = row.model ?? run.options?.model ?? null
   const line = run.query.replaceAll(/\s+/g, " ").trim()
   return {
     ...run,
+    settings: settingsOf(row.chosen),
     summary: Visible.clip(line, SUMMARY_MAX),
     title: run.title ?? row.title,
     modelId,

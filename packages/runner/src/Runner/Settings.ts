@@ -1,8 +1,5 @@
-/**
- * What a run's person has decided ahead, and the one place where that settles a question of the agent: skip while it
- * has not expired, then auto-accept of edits, then the person. Source: spec 3 (preface and §5).
- */
-import type { Approval } from "@causeway/transcript/Approvals"
+/** Permissions that a run's person has decided ahead, as a program sees them. What they decide: `Policy`. */
+import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import * as Schema from "effect/Schema"
 
 export const Settings = Schema.Struct({
@@ -10,57 +7,35 @@ export const Settings = Schema.Struct({
   autoAcceptEdits: Schema.Boolean,
   /** Everything is allowed without asking, except what only a person can answer. */
   skipPermissions: Schema.Boolean,
-  /** When skipping ends, in milliseconds since the epoch; null: it does not. */
+  /** End of the skipping, in milliseconds since the epoch; null: it has none. */
   skipPermissionsUntil: Schema.NullOr(Schema.Number)
 })
 export type Settings = typeof Settings.Type
 
-export const none: Settings = { autoAcceptEdits: false, skipPermissions: false, skipPermissionsUntil: null }
-
-/** What `settings` may change; what is left out stays. `skipFor` in milliseconds; null: without an end. */
+/** A change; what is left out stays. `skipForMillis`: null is without an end. */
 export interface SettingsPatch {
   readonly autoAcceptEdits?: boolean | undefined
   readonly skipPermissions?: boolean | undefined
   readonly skipForMillis?: number | null | undefined
 }
 
-/** The tools that edit files. */
-export const editTools: ReadonlySet<string> = new Set(["Edit", "Write", "MultiEdit", "NotebookEdit"])
+export const of = (chosen: AgentSettings.AgentSettings): Settings => ({
+  autoAcceptEdits: chosen.auto_accept_edits === true,
+  skipPermissions: chosen.skip_permissions === true,
+  skipPermissionsUntil: chosen.skip_permissions === true ? (chosen.skip_permissions_until ?? null) : null
+})
 
-export const patched = (settings: Settings, patch: SettingsPatch, now: number): Settings => {
-  const skipPermissions = patch.skipPermissions ?? settings.skipPermissions
-  return {
-    autoAcceptEdits: patch.autoAcceptEdits ?? settings.autoAcceptEdits,
-    skipPermissions,
-    skipPermissionsUntil: !skipPermissions
-      ? null
-      : patch.skipForMillis === undefined
-        ? patch.skipPermissions === true && !settings.skipPermissions
-          ? null
-          : settings.skipPermissionsUntil
-        : patch.skipForMillis === null
-          ? null
-          : now + patch.skipForMillis
-  }
-}
+/** A patch as the change of the session that it is. */
+export const change = (patch: SettingsPatch, now: number): AgentSettings.AgentSettings => ({
+  ...(patch.autoAcceptEdits === undefined ? {} : { auto_accept_edits: patch.autoAcceptEdits }),
+  ...(patch.skipPermissions === undefined ? {} : { skip_permissions: patch.skipPermissions }),
+  ...(patch.skipForMillis === undefined
+    ? {}
+    : { skip_permissions_until: patch.skipForMillis === null ? null : now + patch.skipForMillis })
+})
 
-/** Whether skipping was on and its time is over. */
-export const hasExpired = (settings: Settings, now: number): boolean =>
-  settings.skipPermissions && settings.skipPermissionsUntil !== null && settings.skipPermissionsUntil <= now
-
-/** The settings as they hold at a moment: without what has expired. */
-export const at = (settings: Settings, now: number): Settings =>
-  hasExpired(settings, now) ? { ...settings, skipPermissions: false, skipPermissionsUntil: null } : settings
-
-export type Decision = "skip_permissions" | "auto_accept_edits" | "ask"
-
-export const decide = (
-  approval: Pick<Approval, "kind" | "toolName" | "requiresUserInteraction">,
-  settings: Settings,
-  now: number
-): Decision => {
-  if (approval.kind !== "tool" || approval.requiresUserInteraction) return "ask"
-  const current = at(settings, now)
-  if (current.skipPermissions) return "skip_permissions"
-  return current.autoAcceptEdits && editTools.has(approval.toolName) ? "auto_accept_edits" : "ask"
-}
+/** The settings without a skipping that is over. */
+export const at = (chosen: AgentSettings.AgentSettings, now: number): AgentSettings.AgentSettings =>
+  chosen.skip_permissions === true && !AgentSettings.skipsPermissions(chosen, now)
+    ? { ...chosen, skip_permissions: false, skip_permissions_until: null }
+    : chosen

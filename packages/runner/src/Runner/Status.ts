@@ -1,7 +1,7 @@
 /**
  * The states of a run and the one function that moves between them. Source: spec 3 §1 and §7.
  *
- * Terminal states are never left: going on with a finished run makes a new one.
+ * A terminal state is left by a further message alone. `continue` leaves it as it is, and makes a new run.
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -33,6 +33,8 @@ export type Move =
   | "failed"
   /** Its agent is gone without a result. */
   | "ended"
+  /** A further message came after its turn had ended: another turn of the same conversation. */
+  | "prompted"
 
 const table: { readonly [S in Status]: { readonly [M in Move]?: Status } } = {
   starting: {
@@ -58,15 +60,15 @@ const table: { readonly [S in Status]: { readonly [M in Move]?: Status } } = {
   },
   // However its turn ends now, it was interrupted.
   interrupting: { succeeded: "interrupted", failed: "interrupted", ended: "interrupted" },
-  completed: {},
-  failed: {},
-  interrupted: {}
+  completed: { prompted: "starting" },
+  failed: { prompted: "starting" },
+  interrupted: { prompted: "starting" }
 }
 
 /** Where a move leads; none where it changes nothing. */
 export const transition = (from: Status, move: Move): Option.Option<Status> =>
   Option.fromNullable(table[from][move])
 
-/** Whether nothing can happen to a run any more. */
+/** Whether a run's turn has ended. */
 export const isTerminal = (status: Status): boolean =>
   status === "completed" || status === "failed" || status === "interrupted"

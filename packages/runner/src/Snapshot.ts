@@ -8,10 +8,11 @@ import { createHash } from "node:crypto"
 import { constants } from "node:fs"
 import { open, realpath } from "node:fs/promises"
 import { resolve, sep } from "node:path"
-import type { JsonObject } from "@causeway/protocol/Payload"
+import * as Payload from "@causeway/protocol/Payload"
 import * as Read from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { uuid5 } from "./Uuid5.ts"
 
 /** Most bytes of a file that are kept. */
 export const MAX_BYTES = 10 * 1024 * 1024
@@ -38,8 +39,45 @@ const make = (toolUseId: string, path: string, content: Buffer, truncated: boole
   }
 }
 
+/** Most bytes of text that the log carries of a file; the whole of it is kept where the agent works. */
+const TEXT_MAX = 64 * 1024
+
+const decoder = new TextDecoder("utf-8", { fatal: true })
+
+const textOf = (content: Buffer): string | null => {
+  if (content.length > TEXT_MAX) return null
+  try {
+    return decoder.decode(content)
+  } catch {
+    return null
+  }
+}
+
+/**
+ * The line that tells of a snapshot: `{"type":"session_update","file_snapshot":{tool_use_id,path,sha256,bytes,truncated,text}}`.
+ * `text` is null where the file is no text, or is longer than 64 KiB.
+ */
+export const payload = (
+  agentSessionId: string,
+  { content, path, sha256, toolUseId, truncated }: Snapshot
+): Payload.Payload =>
+  Payload.make({
+    type: "session_update",
+    uuid: uuid5(agentSessionId, `snapshot ${toolUseId}`),
+    file_snapshot: {
+      tool_use_id: toolUseId,
+      path,
+      sha256,
+      bytes: content.length,
+      truncated,
+      text: textOf(content)
+    }
+  })
+
 /** The uses of `Read` in an agent's line: path by tool use. */
-export const readsIn = (json: JsonObject): ReadonlyArray<readonly [toolUseId: string, path: string]> =>
+export const readsIn = (
+  json: Payload.JsonObject
+): ReadonlyArray<readonly [toolUseId: string, path: string]> =>
   Read.array(Read.object(json["message"])["content"]).flatMap((block) => {
     const { type, name, id, input } = Read.object(block)
     const path = Read.object(input)["file_path"]
@@ -49,7 +87,7 @@ export const readsIn = (json: JsonObject): ReadonlyArray<readonly [toolUseId: st
   })
 
 /** The tool uses whose results a line holds, unless they failed. */
-export const resultsIn = (json: JsonObject): ReadonlyArray<string> =>
+export const resultsIn = (json: Payload.JsonObject): ReadonlyArray<string> =>
   Read.array(Read.object(json["message"])["content"]).flatMap((block) => {
     const { type, tool_use_id: id, is_error: isError } = Read.object(block)
     return type === "tool_result" && typeof id === "string" && isError !== true ? [id] : []
@@ -92,7 +130,7 @@ export const take = (
   directory: string,
   toolUseId: string,
   path: string,
-  json: JsonObject
+  json: Payload.JsonObject
 ): Effect.Effect<Option.Option<Snapshot>> =>
   Effect.promise(async () => {
     try {

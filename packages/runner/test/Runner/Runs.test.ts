@@ -35,11 +35,23 @@ const launch = ({ runner, starts }: Effect.Effect.Success<ReturnType<typeof star
   Effect.gen(function* () {
     const launching = yield* Effect.fork(runner.launch({ agent: "stub", directory: "/", query: "go" }))
     const current = yield* Ref.make(yield* Queue.take(starts))
-    const run = yield* Fiber.join(launching)
-    yield* Effect.forkScoped(
-      Effect.forever(Effect.flatMap(Queue.take(starts), (next) => Ref.set(current, next)))
+    /** Once it is set: what each start of the agent says, once. */
+    const last = yield* Ref.make<Parameters<StubDriver.Start["say"]>[0] | undefined>(undefined)
+    const end = Effect.flatMap(Ref.get(last), (line) =>
+      line === undefined ? Effect.void : Effect.flatMap(Ref.get(current), ({ say }) => say(line))
     )
-    return { run, current }
+    const run = yield* Fiber.join(launching)
+    yield* Queue.take(starts).pipe(
+      Effect.flatMap((next) => Ref.set(current, next)),
+      Effect.zipRight(end),
+      Effect.forever,
+      Effect.forkScoped
+    )
+    return {
+      run,
+      current,
+      finish: (line: Parameters<StubDriver.Start["say"]>[0]) => Effect.zipRight(Ref.set(last, line), end)
+    }
   })
 
 const name = FastCheck.constantFrom("a", "b", "c")
@@ -64,7 +76,7 @@ describe("a run under whatever happens", () => {
       Effect.gen(function* () {
         const host = yield* start()
         const { runner } = host
-        const { current, run } = yield* launch(host)
+        const { current, finish, run } = yield* launch(host)
         let lines = 0
         let interrupted = false
         const say = (line: { readonly type: string; readonly [key: string]: unknown }) =>
@@ -108,22 +120,15 @@ describe("a run under whatever happens", () => {
           }
           yield* Effect.yieldNow()
         }
-        // The agent answers in the end, whichever start of it lives.
+        // The agent ends its turn: a start of it that was killed leaves that to the next one.
         const ending = yield* Effect.fork(runner.ended(run.id))
-        yield* Effect.forkScoped(
-          Effect.forever(
-            Effect.zipRight(
-              say({
-                type: "result",
-                uuid: "the-result",
-                subtype: fails ? "error_during_execution" : "success",
-                is_error: fails,
-                user_message_uuid: run.promptUuid
-              }),
-              Effect.sleep("5 millis")
-            )
-          )
-        )
+        yield* finish({
+          type: "result",
+          uuid: "the-result",
+          subtype: fails ? "error_during_execution" : "success",
+          is_error: fails,
+          user_message_uuid: run.promptUuid
+        })
         const ended = yield* Effect.timeout(Fiber.join(ending), "20 seconds")
         expect(Status.isTerminal(ended.status)).toBe(true)
         if (ended.status === "interrupted") expect(interrupted).toBe(true)

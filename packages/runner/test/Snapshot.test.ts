@@ -5,8 +5,8 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Snapshot from "../../src/Runner/Snapshot.ts"
-import * as Scripted from "../support/Scripted.ts"
+import * as Snapshot from "../src/Snapshot.ts"
+import * as Scripted from "./support/Scripted.ts"
 
 const take = (directory: string, path: string, file?: object) =>
   Effect.map(

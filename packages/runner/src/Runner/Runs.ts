@@ -1,0 +1,409 @@
+/** Runs: launched, watched, gone on from, interrupted and ended. The engine works on each; its log is here. */
+import { randomUUID } from "node:crypto"
+import { realpath } from "node:fs/promises"
+import type * as Git from "@causeway/git/Git"
+import * as Worktree from "@causeway/git/Worktree"
+import type { AgentSettings } from "@causeway/protocol/AgentSettings"
+import { EventUuid, SessionId } from "@causeway/protocol/Ids"
+import * as Payload from "@causeway/protocol/Payload"
+import * as Approvals from "@causeway/transcript/Approvals"
+import { object } from "@causeway/transcript/Read"
+import * as SessionRow from "@causeway/transcript/SessionRow"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberMap from "effect/FiberMap"
+import * as AgentOptions from "../AgentOptions.ts"
+import type { Serve } from "../Engine.ts"
+import type { JournalFailed } from "../Journal/Model.ts"
+import * as Changes from "./Changes.ts"
+import * as Live from "./Live.ts"
+import type { Stored } from "./Record.ts"
+import {
+  AnswerRefused,
+  AtCapacity,
+  type ContinueSpec,
+  type Decision,
+  type LaunchSpec,
+  RunNotReady,
+  type RunnerOptions
+} from "./Request.ts"
+import * as Run from "./Run.ts"
+import * as Settings from "./Settings.ts"
+import * as Status from "./Status.ts"
+
+/** Everything that the operations share. */
+export interface Runs extends Live.Options {
+  readonly options: RunnerOptions
+  readonly git: Git.Git["Type"]
+  readonly serve: Serve
+  readonly live: Map<SessionId, Live.Live>
+  readonly fibers: FiberMap.FiberMap<SessionId>
+  readonly launching: Effect.Semaphore
+}
+
+const find = ({ changes }: Runs, id: SessionId) => Changes.require(changes.record, id)
+
+export const info = (runs: Runs, id: SessionId) =>
+  Effect.map(find(runs, id), ({ row, run }) => Run.info(run, row))
+
+/** Appends what a person said to a run's log; the agent gets it where it is up. */
+const say = (runs: Runs, id: SessionId, payload: Payload.Payload) =>
+  Effect.tap(
+    Changes.change(runs.changes, (writer) =>
+      Effect.flatMap(Changes.require(writer, id), (stored) =>
+        Changes.append(writer, stored, "client", payload)
+      )
+    ),
+    () => tell(runs, id, payload)
+  )
+
+const tell = ({ live }: Runs, id: SessionId, payload: Payload.Payload) =>
+  Effect.suspend(() => live.get(id)?.inbound.offer(payload) ?? Effect.void)
+
+// --- One run ---
+
+/** Leaves no run in between: its agent is gone, so it has ended or is taken up again at the next start. */
+const settle = (runs: Runs, { id }: Run.Run, exit: Exit.Exit<unknown, unknown>) =>
+  Effect.gen(function* () {
+    const { run } = yield* find(runs, id)
+    const shutDown = Exit.isInterrupted(exit) && run.status !== "interrupting"
+    if (shutDown && !Status.isTerminal(run.status)) return
+    const error = run.status === "interrupting" ? {} : { error: "the agent ended without a result" }
+    yield* Changes.moveRun(runs.changes, id, "ended", error)
+    const { directory, worktree } = run
+    if (worktree === null) return
+    const removal = yield* Worktree.remove(runs.git, directory, worktree)
+    if (removal._tag === "Removed") return
+    yield* Effect.logInfo("Worktree is kept").pipe(
+      Effect.annotateLogs({ path: worktree.path, reason: removal.reason })
+    )
+  })
+
+/** Starts the agent of a run; answers with what tells that it is up. */
+const start = (runs: Runs, run: Run.Run) =>
+  Effect.gen(function* () {
+    const mine = yield* Live.make(run)
+    runs.live.set(run.id, mine)
+    const done = Effect.sync(() => {
+      runs.live.delete(run.id)
+      Deferred.unsafeDone(mine.ended, Effect.void)
+      Deferred.unsafeDone(mine.up, Effect.void)
+    })
+    yield* Effect.scoped(Effect.flatMap(Live.channel(runs, mine), runs.serve)).pipe(
+      Effect.raceFirst(Deferred.await(mine.over)),
+      Effect.onExit((exit) =>
+        settle(runs, run, exit).pipe(
+          Effect.catchAll((error) => Effect.logError("Cannot record the end of a run", error)),
+          Effect.ensuring(done)
+        )
+      ),
+      Effect.annotateLogs({ module: "Runner", run: run.id }),
+      (effect) => FiberMap.run(runs.fibers, run.id, effect)
+    )
+    return mine.up
+  })
+
+/** Whether one of two runs wants the directory for itself in which the other one works. */
+const excludes = (one: Run.Run, other: Run.Run): boolean =>
+  one.workingDirectory === other.workingDirectory &&
+  (one.spawnMode === "session" || other.spawnMode === "session")
+
+const prompt = (query: string, uuid: string) =>
+  Payload.make({
+    type: "user",
+    uuid,
+    session_id: "",
+    parent_tool_use_id: null,
+    message: { role: "user", content: query }
+  })
+
+const update = (change: AgentSettings) =>
+  Payload.make({ type: "session_update", uuid: randomUUID(), ...change })
+
+/** Refuses a run for which there is no place. */
+const checkPlace = ({ live, options }: Runs, run: Run.Run) =>
+  Effect.suspend(() => {
+    const capacity = options.capacity ?? 8
+    if (live.size >= capacity) return new AtCapacity({ capacity })
+    const taken = Array.from(live.values()).some((other) => excludes(other.run, run))
+    return taken ? new AtCapacity({ capacity: 1 }) : Effect.void
+  })
+
+/** Enters a run with its settings and its prompt, and starts it; returns when its agent is up. */
+const begin = (runs: Runs, run: Run.Run, settings: AgentSettings) =>
+  Effect.gen(function* () {
+    yield* checkPlace(runs, run)
+    yield* Changes.change(runs.changes, (writer) =>
+      Effect.gen(function* () {
+        let stored: Stored = { run, row: SessionRow.initial }
+        yield* writer.put(stored)
+        const { error, id: runId, parentId, status } = run
+        yield* writer.tell(run.createdAt, {
+          type: "status_changed",
+          runId,
+          from: null,
+          to: status,
+          parentId,
+          error
+        })
+        if (Object.keys(settings).length > 0) {
+          stored = yield* Changes.append(writer, stored, "client", update(settings))
+        }
+        yield* Changes.append(writer, stored, "client", prompt(run.query, run.promptUuid))
+      })
+    )
+    return yield* start(runs, run)
+  }).pipe(
+    runs.launching.withPermits(1),
+    Effect.flatMap(Deferred.await),
+    Effect.zipRight(Effect.catchTag(info(runs, run.id), "RunNotFound", Effect.die))
+  )
+
+const newRun = (now: number, spec: Pick<Run.Run, "agent" | "directory" | "query">): Run.Run => ({
+  id: SessionId.make(`session_${randomUUID()}`),
+  parentId: null,
+  agent: spec.agent,
+  agentSessionId: randomUUID(),
+  workingDirectory: spec.directory,
+  directory: spec.directory,
+  worktree: null,
+  spawnMode: "same-dir",
+  query: spec.query,
+  promptUuid: EventUuid.make(randomUUID()),
+  forkOf: null,
+  launched: false,
+  title: null,
+  options: null,
+  status: "starting",
+  archived: false,
+  createdAt: now,
+  lastActivityAt: now,
+  completedAt: null,
+  error: null,
+  result: null,
+  durationMillis: null
+})
+
+/** One that is not there is told by the agent's start. */
+const realDirectory = (directory: string) => Effect.promise(() => realpath(directory).catch(() => directory))
+
+// --- Operations ---
+
+export const launch = Effect.fn("Runner.launch")(function* (runs: Runs, spec: LaunchSpec) {
+  const now = yield* Clock.currentTimeMillis
+  const directory = yield* realDirectory(spec.directory)
+  const run: Run.Run = {
+    ...newRun(now, { ...spec, directory }),
+    title: spec.title ?? null,
+    options: spec.options ?? null,
+    spawnMode: spec.spawnMode ?? "same-dir"
+  }
+  const settings = Settings.change(spec.settings ?? {}, now)
+  if (spec.spawnMode !== "worktree") return yield* begin(runs, run, settings)
+  const { worktrees } = runs.options
+  if (worktrees === undefined) {
+    const detail = "no directory for worktrees is configured"
+    return yield* new Worktree.WorkspaceUnavailable({ directory, detail })
+  }
+  const worktree = {
+    ...Worktree.placeOf(worktrees, run.id),
+    base: yield* Worktree.baseOf(runs.git, directory)
+  }
+  yield* Worktree.create(runs.git, directory, worktree)
+  return yield* begin(runs, { ...run, worktree, workingDirectory: worktree.path }, settings).pipe(
+    Effect.tapErrorTag("AtCapacity", () => Worktree.remove(runs.git, directory, worktree))
+  )
+})
+
+export const ended = (runs: Runs, id: SessionId) =>
+  Effect.zipRight(
+    Effect.suspend(() => {
+      const mine = runs.live.get(id)
+      return mine === undefined ? Effect.void : Deferred.await(mine.ended)
+    }),
+    info(runs, id)
+  )
+
+export const interrupt = Effect.fn("Runner.interrupt")(function* (runs: Runs, id: SessionId) {
+  const { status } = (yield* find(runs, id)).run
+  if (status === "interrupting") return
+  const { run } = yield* Changes.moveRun(runs.changes, id, "interrupt")
+  if (run.status !== "interrupting") {
+    const wanted = "only one that is going on can be interrupted"
+    return yield* new RunNotReady({ id, status: run.status, wanted })
+  }
+  const mine = runs.live.get(id)
+  // Not up yet: there is nothing to ask.
+  if (mine === undefined || !(yield* Deferred.isDone(mine.up))) return yield* FiberMap.remove(runs.fibers, id)
+  const request = {
+    type: "control_request",
+    uuid: randomUUID(),
+    request_id: randomUUID(),
+    // With what waits: the run's prompt may not have begun.
+    request: { subtype: "interrupt", cancel_queued: true }
+  }
+  yield* say(runs, id, Payload.make(request))
+})
+
+/** A further message of the same conversation; one whose turn has ended is taken up again. */
+export const send = Effect.fn("Runner.send")(function* (runs: Runs, id: SessionId, query: string) {
+  const { run } = yield* find(runs, id)
+  if (Status.isTerminal(run.status)) yield* ended(runs, id)
+  yield* Effect.gen(function* () {
+    yield* say(runs, id, prompt(query, randomUUID()))
+    const { run } = yield* Changes.moveRun(runs.changes, id, "prompted", { error: null, result: null })
+    if (run.status !== "starting" || runs.live.has(id)) return undefined
+    yield* checkPlace(runs, run)
+    return yield* start(runs, run)
+  }).pipe(
+    runs.launching.withPermits(1),
+    Effect.flatMap((up) => (up === undefined ? Effect.void : Deferred.await(up)))
+  )
+})
+
+const withoutTurns = ({ maxTurns: _, ...options }: AgentOptions.AgentOptions): AgentOptions.AgentOptions =>
+  options
+
+/** What was chosen since the start of the old run; the new options go before it. */
+const inherited = (chosen: AgentSettings, options: AgentOptions.AgentOptions | undefined, now: number) => {
+  const { model, permission_mode: mode, ...others } = Settings.at(chosen, now)
+  return {
+    ...others,
+    ...(model === undefined || options?.model !== undefined ? {} : { model }),
+    ...(mode === undefined || options?.permissionMode !== undefined ? {} : { permission_mode: mode })
+  }
+}
+
+export const goOn = Effect.fn("Runner.continue")(function* (runs: Runs, id: SessionId, spec: ContinueSpec) {
+  const { run: before } = yield* find(runs, id)
+  if (!Status.isTerminal(before.status)) {
+    yield* Effect.catchTag(interrupt(runs, id), "RunNotReady", () => Effect.void)
+    yield* ended(runs, id)
+  }
+  const { row, run: parent } = yield* find(runs, id)
+  const now = yield* Clock.currentTimeMillis
+  const run: Run.Run = {
+    ...newRun(now, { agent: parent.agent, directory: parent.directory, query: spec.query }),
+    parentId: parent.id,
+    forkOf: parent.agentSessionId,
+    // A worktree that was removed with its run had nothing in it that its base does not have.
+    workingDirectory: parent.worktree === null ? parent.workingDirectory : parent.directory,
+    title: spec.title ?? parent.title,
+    spawnMode: parent.spawnMode === "session" ? "session" : "same-dir",
+    // How long a turn may be is a matter of that turn.
+    options: AgentOptions.merge(withoutTurns(parent.options ?? AgentOptions.none), spec.options ?? {})
+  }
+  return yield* begin(runs, run, inherited(row.chosen, spec.options, now))
+})
+
+export const stopAll = Effect.fn("Runner.stopAll")(function* (runs: Runs, within: Duration.DurationInput) {
+  const all = Array.from(runs.live)
+  const each = <A>(
+    some: typeof all,
+    effect: (id: SessionId, mine: Live.Live) => Effect.Effect<A, JournalFailed>
+  ) => Effect.forEach(some, ([id, mine]) => effect(id, mine), { concurrency: "unbounded", discard: true })
+  yield* each(all, (id) =>
+    Effect.catchTags(interrupt(runs, id), {
+      RunNotFound: () => Effect.void,
+      RunNotReady: () => Effect.void
+    })
+  )
+  yield* Effect.timeoutOption(
+    each(all, (_, mine) => Deferred.await(mine.ended)),
+    within
+  )
+  const killed = all.filter(([id, mine]) => runs.live.get(id) === mine)
+  // Interrupting its fiber closes the run's scope: its process and group are killed within a bound.
+  yield* each(killed, (id) => FiberMap.remove(runs.fibers, id))
+  return { killed: killed.map(([id]) => id) }
+})
+
+/** The whole input that was asked about; the approval itself may hold a shortened one. */
+const askedInput = ({ changes }: Runs, id: SessionId, { seq }: Approvals.Approval) =>
+  Effect.map(changes.record.log(id, seq - 1, 1), ([entry]) =>
+    object(object(entry?.payload.json["request"])["input"])
+  )
+
+export const answer = Effect.fn("Runner.answer")(function* (
+  runs: Runs,
+  id: SessionId,
+  toolUseId: string,
+  decision: Decision
+) {
+  const { pending, settled } = (yield* find(runs, id)).row.approvals
+  const open = pending.find((each) => each.toolUseId === toolUseId)
+  const requestId = open?.requestId ?? settled.findLast((each) => each.toolUseId === toolUseId)?.requestId
+  if (requestId === undefined) return yield* new AnswerRefused({ toolUseId, reason: "NotOpen" })
+  const updatedInput =
+    decision.behavior === "allow"
+      ? (decision.updatedInput ?? (open === undefined ? undefined : yield* askedInput(runs, id, open)))
+      : undefined
+  const payload = Payload.make({
+    type: "control_response",
+    uuid: randomUUID(),
+    response: {
+      subtype: "success",
+      request_id: requestId,
+      response: {
+        ...decision,
+        toolUseID: toolUseId,
+        ...(updatedInput === undefined ? {} : { updatedInput })
+      }
+    }
+  })
+  const accepted = yield* Changes.change(runs.changes, (writer) =>
+    Effect.gen(function* () {
+      const stored = yield* Changes.require(writer, id)
+      const verdict = Approvals.judge(stored.row.approvals, payload.json)?.verdict
+      if (verdict === "accept") yield* Changes.append(writer, stored, "client", payload)
+      if (verdict === "accept" || verdict === "duplicate") return verdict === "accept"
+      const reason = verdict === "conflict" ? "Conflict" : "NotOpen"
+      return yield* new AnswerRefused({ toolUseId, reason })
+    })
+  )
+  if (accepted) yield* tell(runs, id, payload)
+})
+
+export const settings = Effect.fn("Runner.settings")(function* (
+  runs: Runs,
+  id: SessionId,
+  patch: Settings.SettingsPatch
+) {
+  const change = Settings.change(patch, yield* Clock.currentTimeMillis)
+  const { row } = yield* Changes.change(runs.changes, (writer) =>
+    Effect.flatMap(Changes.require(writer, id), (stored) =>
+      Changes.append(writer, stored, "client", update(change))
+    )
+  )
+  yield* runs.live.get(id)?.changes.offer(change) ?? Effect.void
+  return Settings.of(row.chosen)
+})
+
+export const archive = (runs: Runs, id: SessionId, archived: boolean) =>
+  Changes.change(runs.changes, (writer) =>
+    Effect.gen(function* () {
+      const stored = yield* Changes.require(writer, id)
+      if (stored.run.archived === archived) return
+      yield* writer.put({ ...stored, run: { ...stored.run, archived } })
+      yield* writer.tell(yield* Clock.currentTimeMillis, { type: "archived", runId: id, archived })
+    })
+  )
+
+/** What becomes of a run that a crash or the end of the host has left. */
+export const recover = (runs: Runs, { run }: Stored) =>
+  Effect.suspend(() => {
+    if (Status.isTerminal(run.status)) return Effect.void
+    return run.status === "interrupting" || runs.options.recovery === "fail"
+      ? Effect.ignore(
+          Changes.moveRun(runs.changes, run.id, "ended", {
+            error: "the host was restarted while the run was going on"
+          })
+        )
+      : Effect.asVoid(start(runs, run))
+  })
+
+export const all = ({ changes }: Runs) =>
+  Effect.map(changes.record.all, (all) => all.map(({ row, run }) => Run.info(run, row)))
