@@ -9,10 +9,10 @@ import { constants } from "node:fs"
 import { open, realpath } from "node:fs/promises"
 import { resolve, sep } from "node:path"
 import * as Payload from "@causeway/protocol/Payload"
+import { uuid5 } from "@causeway/protocol/Uuid5"
 import * as Read from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { uuid5 } from "./Uuid5.ts"
 
 /** Most bytes of a file that are kept. */
 export const MAX_BYTES = 10 * 1024 * 1024
