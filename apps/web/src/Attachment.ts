@@ -11,7 +11,7 @@ export interface Attachment {
 /** Of all attachments of a message together: what the hub takes in one event, with room for the rest. */
 export const BYTES_MAX = 3_000_000
 
-/** Kinds that agents look at and that a browser draws. */
+/** Kinds that agents look at, and that a browser draws and that run nothing. */
 const images: ReadonlySet<string> = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"])
 
 const base64 = (file: File): Promise<string> =>
@@ -63,3 +63,15 @@ export const titles = (content: unknown): ReadonlyArray<string> =>
     const name = string(title)
     return type === "document" && name !== null ? [name] : []
   })
+
+/** The `data:` address of an image block; none where a browser is not to draw it. */
+export const urlOf = (block: unknown): ReadonlyArray<string> => {
+  const { type, source, data, mimeType } = object(block)
+  if (type !== "image") return []
+  const inner = object(source)
+  const kind = string(inner["media_type"]) ?? string(mimeType) ?? ""
+  const bytes = string(inner["data"]) ?? string(data) ?? ""
+  return images.has(kind) && /^[A-Za-z0-9+/=\s]+$/.test(bytes.slice(0, 4096))
+    ? [`data:${kind};base64,${bytes}`]
+    : []
+}

@@ -6,28 +6,22 @@
 import { getPublicKey, hashes, sign } from "@noble/ed25519"
 import { sha256, sha512 } from "@noble/hashes/sha2.js"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
 
 hashes.sha512 = sha512
 
 /** Length of a secret key, in bytes. */
 export const KEY_BYTES = 32
 
-export const toBase64url = (bytes: Uint8Array): string =>
-  btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replace(/=+$/, "")
+export const toBase64url = (bytes: Uint8Array): string => Encoding.encodeBase64Url(bytes)
 
 /** The bytes of base64url text; undefined where it is none. */
-export const fromBase64url = (text: string): Uint8Array<ArrayBuffer> | undefined => {
-  if (!/^[A-Za-z0-9_-]*$/.test(text)) return undefined
-  try {
-    return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0))
-  } catch {
-    // No length that base64 can have.
-    return undefined
-  }
-}
+export const fromBase64url = (text: string): Uint8Array<ArrayBuffer> | undefined =>
+  Either.match(Encoding.decodeBase64Url(text), {
+    onLeft: () => undefined,
+    onRight: (bytes) => new Uint8Array(bytes)
+  })
 
 /** What a proof vouches for. `token` is the secret that goes with it: a token, a device token or a code. */
 export interface Claim {

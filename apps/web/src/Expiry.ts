@@ -1,10 +1,10 @@
 /** Credentials that expire soon. */
 
-/** What is looked at of a credential; `expiresAt` in milliseconds since the epoch, null where it never expires. */
+/** What is looked at of a credential; `expiresAtMs` in milliseconds since the epoch, null where it never expires. */
 export interface Credential {
   readonly id: string
   readonly name: string
-  readonly expiresAt: number | null
+  readonly expiresAtMs: number | null
 }
 
 /** From when on people are warned, in milliseconds before it expires. */
@@ -23,7 +23,7 @@ const TOLD_MILLIS = 86_400_000
 export const soon = <A extends Credential>(all: ReadonlyArray<A>, now: number): ReadonlyArray<Expiring<A>> =>
   all
     .flatMap((credential) => {
-      const left = credential.expiresAt === null ? Number.POSITIVE_INFINITY : credential.expiresAt - now
+      const left = credential.expiresAtMs === null ? Number.POSITIVE_INFINITY : credential.expiresAtMs - now
       return left <= WARN_MILLIS && left > -TOLD_MILLIS ? [{ credential, left }] : []
     })
     .sort((a, b) => a.left - b.left)

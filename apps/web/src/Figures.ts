@@ -1,5 +1,5 @@
 /** Figures of the hub over time: samples of its counters and gauges, as series to draw. */
-import type { Metric } from "./Hub.ts"
+import type { Metric } from "@causeway/protocol/Gateway/Answers"
 
 export interface Sample {
   /** Milliseconds since the epoch. */

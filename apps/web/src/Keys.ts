@@ -3,45 +3,19 @@
  * can be typing it: alone, by its place on the keyboard, and outside of every text field.
  */
 
-/** What is read of a keyboard event, the browser's own. */
-export interface Key {
-  readonly key: string
-  readonly code: string
-  readonly keyCode: number
-  readonly isComposing: boolean
-  readonly repeat: boolean
-  readonly altKey: boolean
-  readonly ctrlKey: boolean
-  readonly metaKey: boolean
-  readonly shiftKey: boolean
-  readonly target: EventTarget | null
-  readonly getModifierState: (key: string) => boolean
-}
-
 /** What `keyCode` is while an input method holds the key; all that Safari tells of the Enter that ends a composition. */
 const PROCESS = 229
 
 /** Whether the key belongs to an input method: it composes, chooses among candidates, or ends a composition. */
-export const isComposing = (key: Pick<Key, "isComposing" | "keyCode" | "key">): boolean =>
+export const isComposing = (key: KeyboardEvent): boolean =>
   key.isComposing || key.keyCode === PROCESS || key.key === "Process" || key.key === "Dead"
 
 /** Whether any modifier is held; AltGr (and Option, which types letters on a Mac) among them. */
-export const isModified = (
-  key: Pick<Key, "altKey" | "ctrlKey" | "metaKey" | "shiftKey" | "getModifierState">
-): boolean => key.altKey || key.ctrlKey || key.metaKey || key.shiftKey || key.getModifierState("AltGraph")
+export const isModified = (key: KeyboardEvent): boolean =>
+  key.altKey || key.ctrlKey || key.metaKey || key.shiftKey || key.getModifierState("AltGraph")
 
 /** Inputs that take no text. */
-const wordless = new Set([
-  "button",
-  "checkbox",
-  "color",
-  "file",
-  "image",
-  "radio",
-  "range",
-  "reset",
-  "submit"
-])
+const wordless = new Set("button checkbox color file image radio range reset submit".split(" "))
 
 /** Whether what has the focus takes text, so that every key may be a part of it. */
 export const isTextField = (target: EventTarget | null): boolean =>
@@ -53,13 +27,11 @@ export const isTextField = (target: EventTarget | null): boolean =>
         target instanceof HTMLSelectElement)
 
 /** The place on the keyboard that was pressed as a shortcut; null where the key is, or may be, anything else. */
-export const shortcut = (key: Key): string | null =>
+export const shortcut = (key: KeyboardEvent): string | null =>
   isComposing(key) || isModified(key) || key.repeat || isTextField(key.target) ? null : key.code
 
 /** Whether Enter was meant: Alt and AltGr with it are left to the keyboard, Shift begins a new line. */
-export const isEnter = (
-  key: Pick<Key, "key" | "keyCode" | "isComposing" | "altKey" | "shiftKey" | "getModifierState">
-): boolean =>
+export const isEnter = (key: KeyboardEvent): boolean =>
   key.key === "Enter" &&
   !isComposing(key) &&
   !key.altKey &&
@@ -67,15 +39,11 @@ export const isEnter = (
   !key.getModifierState("AltGraph")
 
 /** Whether Escape was meant, and not for an input method. */
-export const isEscape = (
-  key: Pick<
-    Key,
-    "key" | "keyCode" | "isComposing" | "altKey" | "ctrlKey" | "metaKey" | "shiftKey" | "getModifierState"
-  >
-): boolean => key.key === "Escape" && !isComposing(key) && !isModified(key)
+export const isEscape = (key: KeyboardEvent): boolean =>
+  key.key === "Escape" && !isComposing(key) && !isModified(key)
 
 /** Whether the end of what is read is meant: End, or what a Mac has for it. */
-export const isEnd = (key: Key): boolean =>
+export const isEnd = (key: KeyboardEvent): boolean =>
   !isComposing(key) &&
   !isTextField(key.target) &&
   !key.altKey &&

@@ -2,12 +2,12 @@
  * What a person wants to be told of while the page is not looked at. Titles and tags are those of the hub's own pushes, so
  * that a browser which hears of the same thing twice shows it once.
  */
-
+import type { Session } from "@causeway/protocol/http/Sessions"
 import { isSubagent } from "@causeway/transcript/Read"
 import * as Result from "@causeway/transcript/Result"
-import type { Frame } from "./Frame.ts"
-import type * as Hub from "./Hub.ts"
+import { events, type Frame } from "@causeway/transcript/View/Frame"
 import * as Route from "./Route.ts"
+import { pending } from "./State.ts"
 import * as Text from "./Text.ts"
 
 export interface Notice {
@@ -19,9 +19,9 @@ export interface Notice {
   readonly url: string
 }
 
-const tagOf = (session: Hub.Session, kind: string): string => `${session.id}:${kind}`
+const tagOf = (session: Session, kind: string): string => `${session.id}:${kind}`
 
-const notice = (session: Hub.Session, kind: string, title: string, more: string): Notice => ({
+const notice = (session: Session, kind: string, title: string, more: string): Notice => ({
   title,
   body: `${Text.line(session.title ?? "Session", 120)}${more}`,
   tag: tagOf(session, kind),
@@ -29,39 +29,35 @@ const notice = (session: Hub.Session, kind: string, title: string, more: string)
 })
 
 /** The notice of a session that began to wait for an approval between two readings of the list. */
-export const ofApproval = (before: Hub.Session | undefined, after: Hub.Session): Notice | undefined => {
-  const [oldest] = after.approvals
-  if (before === undefined || after.archived || oldest === undefined) return undefined
-  const known = before.approvals.some(({ requestId }) => requestId === oldest.requestId)
-  return known
+export const ofApproval = (before: Session | undefined, after: Session): Notice | undefined => {
+  const [oldest] = pending(after)
+  if (before === undefined || after.archived_at != null || oldest === undefined) return undefined
+  return pending(before).some((each) => each.request_id === oldest.request_id)
     ? undefined
-    : notice(after, "approval", "Waits for approval", `: ${Text.line(oldest.toolName, 80)}`)
+    : notice(after, "approval", "Waits for approval", `: ${Text.line(oldest.tool_name, 80)}`)
 }
 
 /** The tag of what is settled: the approval that was waited for was given or refused, here or elsewhere. */
-export const settled = (before: Hub.Session | undefined, after: Hub.Session): string | undefined =>
-  before !== undefined && before.approvals.length > 0 && after.approvals.length === 0
+export const settled = (before: Session | undefined, after: Session): string | undefined =>
+  before !== undefined && pending(before).length > 0 && pending(after).length === 0
     ? tagOf(after, "approval")
     : undefined
 
 /** Whether a session's turn ended between two readings of the list. */
-export const hasEnded = (before: Hub.Session | undefined, after: Hub.Session): boolean =>
+export const hasEnded = (before: Session | undefined, after: Session): boolean =>
   before !== undefined &&
-  !after.archived &&
+  after.archived_at == null &&
   after.status === "idle" &&
   (before.status === "running" || before.status === "requires_action")
 
 /** The notice of a turn that ended, from the end of its log; undefined where a person has stopped it. */
-export const ofEnd = (session: Hub.Session, frames: ReadonlyArray<Frame>): Notice | undefined => {
-  const last = frames.findLast(
-    (frame) =>
-      frame._tag === "Event" &&
-      frame.event.source === "worker" &&
-      (frame.event.payload.type === "bridge_error" ||
-        (frame.event.payload.type === "result" && !isSubagent(frame.event.payload.json)))
+export const ofEnd = (session: Session, frames: ReadonlyArray<Frame>): Notice | undefined => {
+  const last = events(frames).findLast(
+    ({ payload: { json, type }, source }) =>
+      source === "worker" && (type === "bridge_error" || (type === "result" && !isSubagent(json)))
   )
-  if (last?._tag !== "Event") return notice(session, "ended", "Turn ended", "")
-  const { type, json } = last.event.payload
+  if (last === undefined) return notice(session, "ended", "Turn ended", "")
+  const { type, json } = last.payload
   if (type === "bridge_error") return notice(session, "failed", "Session failed", "")
   if (Result.wasStopped(json)) return undefined
   return Result.isFailure(json)

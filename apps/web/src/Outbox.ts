@@ -27,22 +27,9 @@ export interface World {
   readonly save: (text: string) => void
   readonly load: () => string | null
   readonly sleep: (millis: number) => Promise<void>
-  readonly onChange: () => void
+  readonly onChange: (entries: ReadonlyArray<Entry>) => void
   /** Called once for each message that the hub has confirmed. */
   readonly onStored: (entry: Entry, waitingFor: string | null) => void
-}
-
-export interface Outbox {
-  readonly entries: () => ReadonlyArray<Entry>
-  readonly add: (entry: {
-    readonly uuid: string
-    readonly session: string
-    readonly text: string
-    readonly attachments: ReadonlyArray<JsonObject>
-  }) => void
-  /** Sends it again at once, under its own uuid: what the hub has already is stored no second time. */
-  readonly retry: (uuid: string) => void
-  readonly discard: (uuid: string) => void
 }
 
 /** 1 s doubling to 15 s. */
@@ -66,7 +53,7 @@ const restore = (text: string | null): ReadonlyArray<Entry> => {
   }
 }
 
-export const make = (world: World): Outbox => {
+export const make = (world: World) => {
   let entries = restore(world.load())
   const sending = new Set<string>()
   /** Ends the wait of a session's next attempt. */
@@ -75,9 +62,11 @@ export const make = (world: World): Outbox => {
   const set = (next: ReadonlyArray<Entry>): void => {
     entries = next
     world.save(JSON.stringify(next))
-    world.onChange()
+    world.onChange(next)
   }
   const without = (uuid: string) => entries.filter((entry) => entry.uuid !== uuid)
+  const change = (uuid: string, to: Partial<Entry>): void =>
+    set(entries.map((each) => (each.uuid === uuid ? { ...each, ...to } : each)))
 
   /** Sends what waits for one session, oldest first, until nothing does. */
   const drain = async (session: string): Promise<void> => {
@@ -90,7 +79,7 @@ export const make = (world: World): Outbox => {
         if (entry === undefined) return
         const sent = await world.send(entry)
         if (sent._tag === "unreachable") {
-          set(entries.map((each) => (each.uuid === entry.uuid ? { ...each, reason: sent.reason } : each)))
+          change(entry.uuid, { reason: sent.reason })
           await Promise.race([
             world.sleep(delayMillis(failures++)),
             new Promise<void>((resolve) => wakes.set(entry.session, resolve))
@@ -102,13 +91,7 @@ export const make = (world: World): Outbox => {
         if (sent._tag === "stored") {
           set(without(entry.uuid))
           world.onStored(entry, sent.waitingFor)
-        } else {
-          set(
-            entries.map((each) =>
-              each.uuid === entry.uuid ? { ...each, state: "failed", reason: sent.reason } : each
-            )
-          )
-        }
+        } else change(entry.uuid, { state: "failed", reason: sent.reason })
       }
     } finally {
       sending.delete(session)
@@ -118,18 +101,19 @@ export const make = (world: World): Outbox => {
   for (const session of new Set(entries.map((entry) => entry.session))) void drain(session)
 
   return {
-    entries: () => entries,
-    add: ({ uuid, session, text, attachments }) => {
-      set([...entries, { uuid, session, text, attachments, state: "waiting", reason: null }])
-      void drain(session)
+    entries: (): ReadonlyArray<Entry> => entries,
+    add: (entry: Omit<Entry, "state" | "reason">): void => {
+      set([...entries, { ...entry, state: "waiting", reason: null }])
+      void drain(entry.session)
     },
-    retry: (uuid) => {
+    /** Sends it again at once, under its own uuid: what the hub has already is stored no second time. */
+    retry: (uuid: string): void => {
       const entry = entries.find((each) => each.uuid === uuid)
       if (entry === undefined) return
-      set(entries.map((each) => (each === entry ? { ...each, state: "waiting", reason: null } : each)))
+      change(uuid, { state: "waiting", reason: null })
       wakes.get(entry.session)?.()
       void drain(entry.session)
     },
-    discard: (uuid) => set(without(uuid))
+    discard: (uuid: string): void => set(without(uuid))
   }
 }

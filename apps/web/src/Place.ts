@@ -1,5 +1,6 @@
 /** Where a session works: its directory, and the branch that is out there. */
-import type { Environment, Session } from "./Hub.ts"
+import type { Environment } from "@causeway/protocol/Gateway/Answers"
+import type { Session } from "@causeway/protocol/http/Sessions"
 
 export interface Place {
   readonly machine: string | null
@@ -21,7 +22,8 @@ export const of = (
 ): Place | null => {
   const body = id.replace(/^(?:session|cse)_/, "")
   const machine = environment === undefined || environment.machineName === "" ? null : environment.machineName
-  const isApart = told === null ? session?.worktree === true : told.split(/[\\/]/).includes(body)
+  const isApart =
+    told === null ? Boolean(session?.session_context.worktree) : told.split(/[\\/]/).includes(body)
   if (isApart) return { machine, directory: told, branch: branchOf(body), isWorktree: true }
   const directory = told ?? environment?.directory ?? null
   if (directory === null || directory === "") return null

@@ -7,9 +7,6 @@ export const clean = (text: string): string => Visible.text(text.replace(/\r\n?/
 /** What is going to be run or written, and names of files: as {@link clean} shows it, a carriage return included. */
 export const exact = (text: string): string => Visible.text(text)
 
-/** A name or a command on one line, as {@link exact} shows it. */
-export const exactLine = (text: string, max = 200): string => Visible.line(text, max)
-
 /** One line of at most `max` characters, cut after a whole one. */
 export const line = (text: string, max = 200): string => Visible.line(text, max)
 
@@ -29,6 +26,10 @@ export const ago = (then: number, now: number): string => {
   if (passed < 86_400_000) return `${Math.floor(passed / 3_600_000)} h`
   return `${Math.floor(passed / 86_400_000)} d`
 }
+
+/** The same for what has happened then: "just now", "5 min ago". */
+export const since = (then: number, now: number): string =>
+  now - then < 60_000 ? "just now" : `${ago(then, now)} ago`
 
 /** An amount of US dollars; what is less than a cent is not shown as nothing. */
 export const dollars = (usd: number): string => `$${usd.toFixed(usd > 0 && usd < 0.01 ? 4 : 2)}`

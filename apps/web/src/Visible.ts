@@ -1,13 +1,14 @@
 /** What of a conversation people get to see, and in what order. */
 import type { Item } from "@causeway/transcript/Conversation"
+import type { Deliveries, Stage } from "@causeway/transcript/View/Deliveries"
+import * as SessionView from "@causeway/transcript/View/SessionView"
 import * as Edit from "./Edit.ts"
-import type { Delivery } from "./Frame.ts"
 
 /** An item as it is shown. */
 export interface Shown {
   readonly item: Item
   /** Of a message that a person sent through the hub. */
-  readonly delivery: Delivery | null
+  readonly delivery: Stage | null
   /** Of reports: what they say, null where their kind says it all. */
   readonly words: string | null
   /** Of a turn's end: what this turn alone has cost, in US dollars; null where the one before it is not known. */
@@ -70,7 +71,7 @@ const costs = (items: ReadonlyArray<Item>, whole: boolean): ReadonlyMap<string, 
 /** The items that are shown, those of a subagent inside the call that started it. `whole`: nothing before them is missing. */
 export const of = (
   items: ReadonlyArray<Item>,
-  deliveries: ReadonlyMap<string, Delivery>,
+  deliveries: Deliveries,
   whole = true
 ): ReadonlyArray<Shown> => {
   const cost = costs(items, whole)
@@ -100,10 +101,7 @@ export const of = (
       const children = within === undefined || depth >= DEPTH_MAX ? [] : show(within, depth + 1)
       out.push({
         item,
-        delivery:
-          item.kind === "message" && item.role === "user" && item.source === "client"
-            ? (deliveries.get(item.uuid) ?? "accepted")
-            : null,
+        delivery: SessionView.stageOf({ deliveries }, item) ?? null,
         words: wordsOf(item, before),
         costUsd: cost.get(item.id) ?? null,
         children

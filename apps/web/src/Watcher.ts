@@ -3,8 +3,7 @@
  * every interruption, so that nothing is lost and nothing comes twice.
  */
 import { array, type JsonObject, string } from "@causeway/transcript/Read"
-import type { Frame } from "./Frame.ts"
-import * as FrameReader from "./Frame.ts"
+import * as Frames from "@causeway/transcript/View/Frame"
 import * as Gateway from "./Gateway.ts"
 
 /** How a session's log is followed at this moment. */
@@ -20,7 +19,7 @@ export interface Options {
   readonly session: string
   /** Position of the last event that is here already. */
   readonly from: number
-  readonly onFrames: (frames: ReadonlyArray<Frame>) => void
+  readonly onFrames: (frames: ReadonlyArray<Frames.Frame>) => void
   readonly onConnection: (connection: Connection) => void
 }
 
@@ -111,9 +110,9 @@ export const watch = (
         open: () => onConnection({ _tag: "connected" }),
         frames: (given) => {
           failures = 0
-          const frames: Array<Frame> = []
+          const frames: Array<Frames.Frame> = []
           for (const value of given) {
-            const frame = FrameReader.read(value)
+            const frame = Frames.read(value)
             if (frame === undefined) continue
             if (frame._tag === "Event") {
               if (frame.event.seq <= last) continue
@@ -165,9 +164,9 @@ export const read = (
   session: string,
   after: number,
   until: number
-): Promise<Gateway.Result<ReadonlyArray<Frame>>> =>
+): Promise<Gateway.Result<ReadonlyArray<Frames.Frame>>> =>
   new Promise((resolve) => {
-    const frames: Array<Frame> = []
+    const frames: Array<Frames.Frame> = []
     let calm: () => void = () => undefined
     const wait = (): void => {
       calm()
@@ -183,7 +182,7 @@ export const read = (
         frames: (given) => {
           wait()
           for (const value of given) {
-            const frame = FrameReader.read(value)
+            const frame = Frames.read(value)
             if (frame !== undefined && frame._tag !== "Ephemeral") frames.push(frame)
           }
         },

@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Expiry from "../src/Expiry.ts"
 
 const DAY = 86_400_000
-const token = (id: string, expiresAt: number | null) => ({ id, name: id, expiresAt })
+const token = (id: string, expiresAtMs: number | null) => ({ id, name: id, expiresAtMs })
 
 describe("Expiry", () => {
   it("tells of what expires within a week or has just expired, the soonest first", () => {

@@ -17,7 +17,7 @@ const call = (name: string, input: unknown, output?: string, isError = false): I
   completed: output !== undefined,
   unfinished: false,
   before: null,
-  result: output === undefined ? null : { text: output, isError, at: 1 },
+  result: output === undefined ? null : { text: output, isError, at: 1, attachments: [] },
   durationMs: null,
   approval: null
 })

@@ -1,36 +1,30 @@
+import type { PendingApproval, Session } from "@causeway/protocol/http/Sessions"
+import { SessionId } from "@causeway/protocol/Ids"
+import * as Frame from "@causeway/transcript/View/Frame"
 import { describe, expect, it } from "@effect/vitest"
-import * as Frame from "../src/Frame.ts"
-import type * as Hub from "../src/Hub.ts"
 import * as Notice from "../src/Notice.ts"
 
-const session = (more: Partial<Hub.Session> = {}): Hub.Session => ({
-  id: "session_1",
+const session = (more: Partial<Session> = {}): Session => ({
+  id: SessionId.make("session_00000000000000000000000000000001"),
   title: "Work",
   status: "running",
-  environmentId: null,
-  lastMessage: null,
-  createdAt: "",
-  updatedAt: "",
-  archived: false,
-  connected: true,
-  approvals: [],
-  waitingFor: null,
-  lastSeq: 9,
-  model: null,
-  permissionMode: null,
-  contextTokens: null,
-  costUsd: null,
-  turns: 1,
-  worktree: false,
+  environment_id: null,
+  session_context: {},
+  created_at: "",
+  updated_at: "",
+  archived_at: null,
+  connection_status: "connected",
+  pending_approvals: [],
+  last_sequence_num: 9,
   ...more
 })
-const approval = (requestId: string): Hub.Pending => ({
-  requestId,
-  toolUseId: requestId,
-  toolName: "Bash\u202e",
+const approval = (request_id: string): PendingApproval => ({
+  request_id,
+  tool_use_id: request_id,
+  tool_name: "Bash\u202e",
   input: {},
-  seq: 1,
-  createdAt: ""
+  sequence_num: 1,
+  created_at: ""
 })
 const event = (payload: { readonly [key: string]: unknown }, source = "worker") =>
   [Frame.read({ event: "client_event", data: { event_id: "u", sequence_num: 1, source, payload } })].flatMap(
@@ -39,19 +33,19 @@ const event = (payload: { readonly [key: string]: unknown }, source = "worker") 
 
 describe("Notice", () => {
   it("tells of the approval that a session begins to wait for, and of no other beside it", () => {
-    const asking = session({ approvals: [approval("r1")] })
+    const asking = session({ pending_approvals: [approval("r1")] })
     expect(Notice.ofApproval(session(), asking)).toEqual({
       title: "Waits for approval",
       body: "Work: Bash\\u202e",
-      tag: "session_1:approval",
-      url: "#/session/session_1"
+      tag: "session_00000000000000000000000000000001:approval",
+      url: "#/session/session_00000000000000000000000000000001"
     })
     expect(
-      Notice.ofApproval(asking, session({ approvals: [approval("r1"), approval("r2")] }))
+      Notice.ofApproval(asking, session({ pending_approvals: [approval("r1"), approval("r2")] }))
     ).toBeUndefined()
-    expect(Notice.ofApproval(asking, session({ approvals: [approval("r2")] }))).toBeDefined()
+    expect(Notice.ofApproval(asking, session({ pending_approvals: [approval("r2")] }))).toBeDefined()
     expect(Notice.ofApproval(undefined, asking)).toBeUndefined()
-    expect(Notice.settled(asking, session())).toBe("session_1:approval")
+    expect(Notice.settled(asking, session())).toBe("session_00000000000000000000000000000001:approval")
     expect(Notice.settled(session(), session())).toBeUndefined()
   })
 
@@ -60,7 +54,9 @@ describe("Notice", () => {
     expect(Notice.hasEnded(session(), idle)).toBe(true)
     expect(Notice.hasEnded(session({ status: "requires_action" }), idle)).toBe(true)
     expect(Notice.hasEnded(idle, idle)).toBe(false)
-    expect(Notice.hasEnded(session(), session({ status: "idle", archived: true }))).toBe(false)
+    expect(Notice.hasEnded(session(), session({ status: "idle", archived_at: "2026-01-01T00:00:00Z" }))).toBe(
+      false
+    )
   })
 
   it("tells what the turn came to, and nothing of one that a person has stopped", () => {

@@ -55,7 +55,7 @@ const world = (fates: ReadonlyArray<Fate>) => {
   }
 }
 
-const add = (outbox: Outbox.Outbox, uuid: string): void =>
+const add = (outbox: ReturnType<typeof Outbox.make>, uuid: string): void =>
   outbox.add({ uuid, session: "s", text: `text of ${uuid}`, attachments: [] })
 
 describe("Outbox", () => {

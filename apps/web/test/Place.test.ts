@@ -1,8 +1,8 @@
+import type { Environment } from "@causeway/protocol/Gateway/Answers"
 import { describe, expect, it } from "@effect/vitest"
-import type * as Hub from "../src/Hub.ts"
 import * as Place from "../src/Place.ts"
 
-const environment: Hub.Environment = {
+const environment: Environment = {
   id: "env",
   name: "engine",
   machineName: "box",

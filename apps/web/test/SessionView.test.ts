@@ -1,8 +1,11 @@
+import * as Frame from "@causeway/transcript/View/Frame"
+import * as SessionView from "@causeway/transcript/View/SessionView"
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Frame from "../src/Frame.ts"
-import * as SessionView from "../src/SessionView.ts"
+import * as Attachment from "../src/Attachment.ts"
 import * as Visible from "../src/Visible.ts"
+
+const empty = SessionView.empty(false)
 
 type Json = { readonly [key: string]: unknown }
 
@@ -57,17 +60,17 @@ const turn = [
 
 describe("SessionView", () => {
   it("keeps the whole of an open request, and forgets it when it is settled", () => {
-    const open = SessionView.steps(SessionView.empty, turn.slice(0, 3))
-    expect(open.requests.get("r1")).toEqual({
+    const open = SessionView.steps(empty, turn.slice(0, 3))
+    expect(open.requests.open.get("r1")).toEqual({
       input: { content: "x".repeat(50_000) },
       suggestions: [{ type: "addRules" }],
       before: null
     })
-    expect(SessionView.steps(open, turn.slice(3)).requests.size).toBe(0)
+    expect(SessionView.steps(open, turn.slice(3)).requests.open.size).toBe(0)
   })
 
   it("never takes a delivery back, and takes a result for proof of an answer", () => {
-    const view = SessionView.steps(SessionView.empty, [
+    const view = SessionView.steps(empty, [
       ...turn.slice(0, 1),
       delivery("p1", "PROCESSING"),
       delivery("p1", "RECEIVED")
@@ -84,7 +87,7 @@ describe("SessionView", () => {
         event: { type: "content_block_delta", index: 0, delta: { type: "text_delta", text: "hel" } }
       }
     }
-    const view = SessionView.steps(SessionView.empty, [partial])
+    const view = SessionView.steps(empty, [partial])
     expect(view.live.blocks.map((block) => block.text)).toEqual(["hel"])
     expect(SessionView.steps(view, turn).live.blocks).toEqual([])
   })
@@ -93,15 +96,15 @@ describe("SessionView", () => {
     "frames that come again, in any portions, change nothing",
     [FastCheck.array(FastCheck.nat(5)), FastCheck.nat(6)],
     ([again, cut]) => {
-      const once = SessionView.steps(SessionView.empty, turn)
+      const once = SessionView.steps(empty, turn)
       const repeated = again.flatMap((i) => turn.slice(i, i + 1))
-      const twice = SessionView.steps(SessionView.steps(SessionView.empty, turn.slice(0, cut)), [
+      const twice = SessionView.steps(SessionView.steps(empty, turn.slice(0, cut)), [
         ...turn.slice(0, cut),
         ...turn.slice(cut),
         ...repeated
       ])
       expect(twice).toEqual(once)
-      expect(SessionView.steps(once, repeated).conversation).toBe(once.conversation)
+      expect(SessionView.steps(once, repeated).window.conversation).toBe(once.window.conversation)
     }
   )
 })
@@ -119,7 +122,7 @@ describe("Frame", () => {
 
   it.prop("never throws", [FastCheck.string(), FastCheck.jsonValue()], ([event, data]) => {
     const frame = Frame.read({ event, data })
-    if (frame !== undefined) SessionView.steps(SessionView.empty, [frame, frame])
+    if (frame !== undefined) SessionView.steps(empty, [frame, frame])
   })
 })
 
@@ -191,8 +194,8 @@ describe("SessionView, over anything", () => {
     "never throws, shows each item once, and portions change nothing",
     [frames, FastCheck.nat(24)],
     ([all, cut]) => {
-      const view = SessionView.steps(SessionView.empty, all)
-      const shown = Visible.of(view.conversation.items, view.deliveries)
+      const view = SessionView.steps(empty, all)
+      const shown = Visible.of(view.window.conversation.items, view.deliveries)
       const ids: Array<string> = []
       const collect = (list: ReadonlyArray<Visible.Shown>): void => {
         for (const entry of list) {
@@ -202,14 +205,11 @@ describe("SessionView, over anything", () => {
       }
       collect(shown)
       expect(new Set(ids).size).toBe(ids.length)
-      const portions = SessionView.steps(
-        SessionView.steps(SessionView.empty, all.slice(0, cut)),
-        all.slice(cut)
-      )
-      expect(portions.conversation.items).toEqual(view.conversation.items)
-      expect(portions.stopping).toBe(view.stopping)
+      const portions = SessionView.steps(SessionView.steps(empty, all.slice(0, cut)), all.slice(cut))
+      expect(portions.window.conversation.items).toEqual(view.window.conversation.items)
+      expect(portions.turn.isStopping).toBe(view.turn.isStopping)
       // What comes again changes nothing.
-      expect(SessionView.steps(view, all).conversation.items).toEqual(view.conversation.items)
+      expect(SessionView.steps(view, all).window.conversation.items).toEqual(view.window.conversation.items)
     }
   )
 
@@ -222,12 +222,12 @@ describe("SessionView, over anything", () => {
     const begun = [
       event(1, "worker", { type: "system", subtype: "init", slash_commands: ["review", 7, "/help"] })
     ]
-    const view = SessionView.steps(SessionView.empty, [...begun, stop])
-    expect(view.stopping).toBe(true)
-    expect(view.commands).toEqual(["review", "help"])
-    expect(SessionView.steps(view, [event(3, "worker", { type: "result", is_error: true })]).stopping).toBe(
-      false
-    )
+    const view = SessionView.steps(empty, [...begun, stop])
+    expect(view.turn.isStopping).toBe(true)
+    expect(view.turn.commands).toEqual(["review", "help"])
+    expect(
+      SessionView.steps(view, [event(3, "worker", { type: "result", is_error: true })]).turn.isStopping
+    ).toBe(false)
   })
 
   it("keeps images by whom they belong to, and only kinds that run nothing", () => {
@@ -235,7 +235,7 @@ describe("SessionView, over anything", () => {
       type: "image",
       source: { type: "base64", media_type, data }
     })
-    const view = SessionView.steps(SessionView.empty, [
+    const view = SessionView.steps(empty, [
       event(1, "client", {
         type: "user",
         uuid: "p1",
@@ -248,6 +248,9 @@ describe("SessionView, over anything", () => {
         }
       })
     ])
-    expect([...view.images]).toEqual([["p1", ["data:image/png;base64,aGk="]]])
+    const blocks = view.window.conversation.items.map((item) =>
+      item.kind === "message" ? item.attachments : item.kind === "tool_result" ? item.outcome.attachments : []
+    )
+    expect(blocks.map((each) => each.flatMap(Attachment.urlOf))).toEqual([["data:image/png;base64,aGk="], []])
   })
 })

@@ -1,7 +1,7 @@
+import type { Frame } from "@causeway/transcript/View/Frame"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import type { Frame } from "../src/Frame.ts"
 import * as Gateway from "../src/Gateway.ts"
 import * as Watcher from "../src/Watcher.ts"
 import * as Wire from "./Wire.ts"

@@ -59,6 +59,15 @@ export interface Approval {
 
 export type Outcome = "allowed" | "denied" | "answered" | "cancelled"
 
+/** What an approval has come to, in words; `pending` while it waits. */
+export const stateWords: { readonly [S in Outcome | "pending"]: string } = {
+  pending: "asks for permission",
+  allowed: "allowed",
+  denied: "denied",
+  answered: "answered",
+  cancelled: "question withdrawn"
+}
+
 /** An approval that needs no answer any more. */
 export interface Settled {
   readonly toolUseId: string

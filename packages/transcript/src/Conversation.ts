@@ -53,8 +53,8 @@ export interface Message extends Common {
   }>
   readonly messageId: string | null
   readonly model: string | null
-  /** Types of what cannot be shown as text: `image`, `document`. */
-  readonly attachments: ReadonlyArray<string>
+  /** Blocks that cannot be shown as text: images, documents. */
+  readonly attachments: ReadonlyArray<JsonObject>
   /** Cut short by an interrupt. */
   readonly aborted: boolean
   /** The agent's name for what went wrong with this message. */
@@ -73,6 +73,8 @@ export interface Outcome {
   readonly text: string
   readonly isError: boolean
   readonly at: number
+  /** Images that the tool answered with. */
+  readonly attachments: ReadonlyArray<JsonObject>
 }
 
 export interface ToolCall extends Common {
@@ -393,7 +395,10 @@ const onToolResult = (draft: Draft, block: JsonObject, common: Common): void => 
   const outcome: Outcome = {
     text: flatten(block["content"]),
     isError: block["is_error"] === true,
-    at: common.at
+    at: common.at,
+    attachments: array(block["content"])
+      .map(object)
+      .filter(({ type }) => type === "image")
   }
   const call = draft.calls.get(toolUseId)
   if (call === undefined && !draft.orphans.has(toolUseId)) draft.orphans.set(toolUseId, draft.items.length)
@@ -518,13 +523,13 @@ const onUser = (draft: Draft, json: JsonObject, event: ReadableEvent): void => {
   const content = object(json["message"])["content"]
   const blocks = typeof content === "string" ? [{ type: "text", text: content }] : array(content)
   const words: Array<string> = []
-  const attachments: Array<string> = []
+  const attachments: Array<JsonObject> = []
   blocks.forEach((value, index) => {
     const block = object(value)
     const { type, text } = block
     if (typeof type === "string" && type.endsWith("tool_result")) onToolResult(draft, block, common(index))
     else if (typeof text === "string") words.push(text)
-    else if (type === "image" || type === "document") attachments.push(type)
+    else if (type === "image" || type === "document") attachments.push(block)
     else
       draft.items.push({
         ...common(index),

@@ -313,6 +313,9 @@ const onSettingAnswered = (row: Draft, json: JsonObject): void => {
   if (response["subtype"] !== "error") choose(row, setting.change)
 }
 
+export const statusOf = (activity: Activity, { pending }: Approvals.Approvals): SessionStatus =>
+  pending.length > 0 ? "requires_action" : activity
+
 // --- The step ---
 
 /** The row after an event. */
@@ -381,7 +384,7 @@ export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
       if (fromWorker) onSettingAnswered(next, json)
       break
   }
-  next.status = next.approvals.pending.length > 0 ? "requires_action" : next.activity
+  next.status = statusOf(next.activity, next.approvals)
   return next
 }
 
@@ -421,6 +424,36 @@ export const fromJson = (text: string): SessionRow | undefined => {
     Array.isArray(row["settings"]) &&
     Object.keys(initial.counts).every((key) => amount(counts[key]) !== null)
   return whole ? (row as unknown as SessionRow) : undefined
+}
+
+const millis = (text: string | null | undefined): number => {
+  const at = Date.parse(text ?? "")
+  return Number.isFinite(at) ? at : 0
+}
+
+/** A row to begin with where a log is read in part, from what the hub says; the events after it make it exact. */
+export const ofSession = (session: Session): SessionRow => {
+  const usage = Usage.read(session.usage)
+  // The approvals that it waits for are in the log.
+  const activity = session.status === "requires_action" ? "running" : session.status
+  return {
+    ...initial,
+    lastSeq: session.last_sequence_num ?? 0,
+    createdAt: millis(session.created_at),
+    updatedAt: millis(session.updated_at),
+    title: session.title,
+    titleOrigin: session.title === null ? "none" : "given",
+    status: session.status,
+    activity,
+    begun: activity === "running",
+    archivedAt: session.archived_at === null ? null : millis(session.archived_at),
+    model: session.model ?? null,
+    permissionMode: session.permission_mode ?? null,
+    usage,
+    contextTokens: usage === null ? null : Usage.contextTokens(usage),
+    totalCostUsd: session.total_cost_usd ?? null,
+    numTurns: session.num_turns ?? 0
+  }
 }
 
 const iso = (at: number): string => new Date(Math.min(at, 8.64e15)).toISOString()

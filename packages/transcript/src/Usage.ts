@@ -20,13 +20,7 @@ export const read = (value: unknown): Usage | null => {
   const outputTokens = amount(usage["output_tokens"])
   const cacheReadTokens = amount(usage["cache_read_input_tokens"])
   const cacheCreationTokens = amount(usage["cache_creation_input_tokens"])
-  if (
-    inputTokens === null &&
-    outputTokens === null &&
-    cacheReadTokens === null &&
-    cacheCreationTokens === null
-  )
-    return null
+  if ((inputTokens ?? outputTokens ?? cacheReadTokens ?? cacheCreationTokens) === null) return null
   return {
     inputTokens: inputTokens ?? 0,
     outputTokens: outputTokens ?? 0,
@@ -54,3 +48,14 @@ export const ofLine = (json: JsonObject): Usage | null => {
  */
 export const contextLimit = (model: string | null): number =>
   (model?.includes("[1m]") === true ? 1_000_000 : 200_000) - 32_000
+
+/** Shares of the context from which it is shown as a warning, and from which it is urgent. */
+const WARN = 0.6
+const URGENT = 0.9
+
+/** How full a model's context is; `share` is above 1 where the limit is wrong. */
+export const filling = (tokens: number, model: string | null) => {
+  const share = tokens / contextLimit(model)
+  const level = share >= URGENT ? "urgent" : share >= WARN ? "warn" : "ok"
+  return { share, percent: Math.round(share * 100), level } as const
+}

@@ -1,11 +1,12 @@
 /** Items of a conversation as rows. Pure; what was laid out once is kept for as long as the item is. */
 import * as Ansi from "@causeway/protocol/Ansi"
+import * as Approvals from "@causeway/transcript/Approvals"
 import type * as Conversation from "@causeway/transcript/Conversation"
 import * as FileChange from "@causeway/transcript/FileChange"
 import * as LineDiff from "@causeway/transcript/LineDiff"
 import type * as Live from "@causeway/transcript/Live"
 import { object, string } from "@causeway/transcript/Read"
-import * as Delivery from "./Delivery.ts"
+import * as Deliveries from "@causeway/transcript/View/Deliveries"
 import * as Row from "./Row.ts"
 import { clean, cleanLine, wrap } from "./Text.ts"
 
@@ -19,7 +20,7 @@ export interface Folded {
 export interface Waiting {
   readonly uuid: string
   readonly text: string
-  readonly stage: Delivery.Stage
+  readonly stage: Deliveries.Stage
   readonly reason: string | null
 }
 
@@ -155,14 +156,6 @@ export const inputRows = (
   return lines.flatMap(([tone, text]) => wrap(clipped(text), columns).map((line) => Row.row(line, tone)))
 }
 
-const approvalWords: { readonly [state: string]: string } = {
-  pending: "waits for you",
-  allowed: "allowed",
-  denied: "denied",
-  answered: "answered",
-  cancelled: "no longer asked"
-}
-
 /** What a tool wrote, as characters with their colours. */
 const written = (text: string): ReadonlyArray<Ansi.Span> =>
   Ansi.spans(text).map((span) => ({ ...span, text: clean(span.text) }))
@@ -236,7 +229,7 @@ const callRows = (call: Conversation.ToolCall, folded: Folded, columns: number):
       : call.completed
         ? Row.segment(
             `  ${failed ? "failed" : "done"}${call.durationMs === null ? "" : ` ${seconds(call.durationMs)}`}` +
-              `${call.approval === null ? "" : `, ${approvalWords[call.approval.state] ?? ""}`}`,
+              `${call.approval === null ? "" : `, ${Approvals.stateWords[call.approval.state]}`}`,
             failed ? "bad" : "dim"
           )
         : call.unfinished
@@ -262,18 +255,18 @@ const callRows = (call: Conversation.ToolCall, folded: Folded, columns: number):
 
 const rule = (words: string, tone: Row.Tone): Row.Row => [Row.segment(`-- ${words}`, tone)]
 
-const deliveryRow = (stage: Delivery.Stage, reason: string | null): Row.Row =>
+const deliveryRow = (stage: Deliveries.Stage, reason: string | null): Row.Row =>
   Row.row(
-    `  ${Delivery.words[stage]}${reason === null ? "" : `: ${cleanLine(reason)}`}`,
+    `  ${Deliveries.words[stage]}${stage === "unknown" ? ": Ctrl-R sends it again" : ""}${reason === null ? "" : `: ${cleanLine(reason)}`}`,
     stage === "refused" ? "bad" : stage === "unknown" ? "warn" : "dim"
   )
 
 const message = (
   item: Conversation.Message,
-  stage: Delivery.Stage | undefined,
+  stage: Deliveries.Stage | undefined,
   columns: number
 ): Array<Row.Row> => {
-  const attachments = item.attachments.map((type) => Row.row(`  [${cleanLine(type)}]`, "dim"))
+  const attachments = item.attachments.map(({ type }) => Row.row(`  [${cleanLine(String(type))}]`, "dim"))
   const text = clean(clipped(item.text))
   if (item.role === "user") {
     return [
@@ -306,7 +299,7 @@ const turn = (item: Conversation.Turn): Row.Row => {
 const itemRows = (
   item: Conversation.Item,
   folded: Folded,
-  stage: Delivery.Stage | undefined,
+  stage: Deliveries.Stage | undefined,
   columns: number
 ): Array<Row.Row> => {
   switch (item.kind) {
@@ -360,7 +353,7 @@ const laidOut = new WeakMap<
   { readonly key: string; readonly rows: ReadonlyArray<Row.Row> }
 >()
 
-export const item = (of: Conversation.Item, folded: Folded, stage: Delivery.Stage | undefined): Block => ({
+export const item = (of: Conversation.Item, folded: Folded, stage: Deliveries.Stage | undefined): Block => ({
   id: of.id,
   rows: (columns) => {
     if (of.superseded) return []

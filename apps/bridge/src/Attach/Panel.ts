@@ -1,19 +1,11 @@
 /** The panel in which an approval or a question of the agent is answered. Pure. */
 import * as Approvals from "@causeway/transcript/Approvals"
 import * as Elicitation from "@causeway/transcript/Elicitation"
-import type * as FileChange from "@causeway/transcript/FileChange"
 import type { JsonObject } from "@causeway/transcript/Read"
+import type { Request } from "@causeway/transcript/View/Requests"
 import * as Either from "effect/Either"
 import * as Composer from "./Composer.ts"
 import type { Key } from "./Keys.ts"
-
-/** What was asked, whole. */
-export interface Request {
-  readonly input: unknown
-  /** What stands in the file that it changes. */
-  readonly before?: FileChange.Before | null
-  readonly suggestions: ReadonlyArray<unknown>
-}
 
 /** What a person has said in the panel so far, of one request. */
 export interface Panel {

@@ -1,5 +1,6 @@
 /** The panel of an approval or a question as rows. Pure. */
 import type * as Approvals from "@causeway/transcript/Approvals"
+import type { Request } from "@causeway/transcript/View/Requests"
 import * as Composer from "./Composer.ts"
 import * as Layout from "./Layout.ts"
 import * as Panel from "./Panel.ts"
@@ -44,7 +45,7 @@ const questionRows = (
 
 const panelHints = (
   approval: Approvals.Approval,
-  request: Panel.Request | undefined,
+  request: Request | undefined,
   question: Approvals.Question | undefined,
   panel: Panel.Panel
 ): string => {
@@ -70,7 +71,7 @@ const panelHints = (
 /** What the panel shows, and in how much room. */
 export interface Shown {
   readonly approval: Approvals.Approval
-  readonly request: Panel.Request | undefined
+  readonly request: Request | undefined
   readonly panel: Panel.Panel
   readonly focused: boolean
   /** Other approvals that are open, too. */

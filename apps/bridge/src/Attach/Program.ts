@@ -8,7 +8,8 @@ import * as Sessions from "@causeway/client/Sessions"
 import * as Viewer from "@causeway/client/Viewer"
 import * as Api from "@causeway/protocol/http/Sessions"
 import type { SessionId } from "@causeway/protocol/Ids"
-import * as FileChange from "@causeway/transcript/FileChange"
+import type { Frame } from "@causeway/transcript/View/Frame"
+import * as Window from "@causeway/transcript/View/Window"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -26,10 +27,11 @@ import type { Failure } from "../Failure.ts"
 import * as Remote from "../Remote.ts"
 import { sending } from "../Sending.ts"
 import * as Session from "../Session.ts"
+import { ofViewer } from "./Frames.ts"
 import * as Model from "./Model.ts"
 import * as Screen from "./Screen.ts"
 import * as Terminal from "./Terminal.ts"
-import * as Window from "./Window.ts"
+import * as Update from "./Update.ts"
 
 /** How the view ended. */
 export interface Ended {
@@ -89,13 +91,10 @@ export const run = (
     /** Events with numbers above `after`, up to `upTo`, which the log has. */
     const page = (id: SessionId, after: number, upTo: number) =>
       upTo <= after
-        ? Effect.succeed<ReadonlyArray<Window.Entry>>([])
+        ? Effect.succeed<ReadonlyArray<Frame>>([])
         : viewer.watch(id, after).pipe(
-            Stream.filterMap((frame) =>
-              frame._tag === "Event" ? Option.some(Model.entryOf(frame.event)) : Option.none()
-            ),
-            Stream.takeUntil((entry) => entry.seq >= upTo),
-            Stream.filter((entry) => entry.seq <= upTo),
+            Stream.mapConcat(ofViewer),
+            Stream.takeUntil((frame) => frame._tag === "Event" && frame.event.seq >= upTo),
             Stream.runCollect,
             Effect.map(Chunk.toReadonlyArray),
             Effect.timeoutFail({
@@ -117,15 +116,12 @@ export const run = (
           seq !== undefined && seq <= after ? [seq] : []
         ),
         // With what was told of its file right before it.
-        (seq) =>
-          Effect.map(page(session.id, Math.max(0, seq - 4), seq), (events) =>
-            events.filter((event) => event.seq === seq || FileChange.told(event) !== null)
-          ),
+        (seq) => page(session.id, Math.max(0, seq - 4), seq),
         { concurrency: 4 }
       ).pipe(
         Effect.matchEffect({
           onFailure: (error) => tell({ _tag: "NotPaged", reason: error.message }),
-          onSuccess: (pages) => tell({ _tag: "Asked", events: pages.flat() })
+          onSuccess: (pages) => tell({ _tag: "Asked", frames: pages.flat() })
         })
       )
 
@@ -312,8 +308,8 @@ export const run = (
             page(id, command.after, command.upTo).pipe(
               Effect.matchEffect({
                 onFailure: (error) => tell({ _tag: "NotPaged", reason: error.message }),
-                onSuccess: (events) =>
-                  tell({ _tag: "Paged", kind: command.kind, after: command.after, events })
+                onSuccess: (frames) =>
+                  tell({ _tag: "Paged", kind: command.kind, after: command.after, frames })
               })
             )
           )
@@ -340,7 +336,7 @@ export const run = (
         const { size } = model
         const drawn: Array<Deferred.Deferred<void>> = []
         for (const envelope of envelopes) {
-          const [next, commands] = Model.update(model, envelope.message, now)
+          const [next, commands] = Update.update(model, envelope.message, now)
           model = next
           if (envelope.drawn !== undefined) drawn.push(envelope.drawn)
           for (const command of commands) yield* perform(model, command)

@@ -1,15 +1,12 @@
 /** The whole screen as rows: what the view draws. Pure. */
 import * as Usage from "@causeway/transcript/Usage"
+import * as SessionView from "@causeway/transcript/View/SessionView"
 import * as Layout from "./Layout.ts"
 import * as Model from "./Model.ts"
 import { withCursor } from "./PanelRows.ts"
 import * as Row from "./Row.ts"
 import * as Scroll from "./Scroll.ts"
 import { cleanLine } from "./Text.ts"
-
-/** Part of the context from which it is shown as a warning, and from which it is urgent. */
-export const CONTEXT_WARN = 0.6
-export const CONTEXT_URGENT = 0.9
 
 const { segment } = Row
 
@@ -49,24 +46,18 @@ const statusWords = {
   requires_action: "asks you"
 } as const
 
-/** How full the context is, between 0 and 1 (more where the limit is wrong); null while nobody knows. */
-export const contextFilling = (model: Model.Model): number | null => {
-  const { contextTokens, model: name } = model.row
-  return contextTokens === null ? null : contextTokens / Usage.contextLimit(name)
-}
+const fillingWords = { ok: "", warn: " (filling up)", urgent: " (almost full)" } as const
+const fillingTone = { ok: "dim", warn: "warn", urgent: "bad" } as const
 
-const context = (model: Model.Model): Row.Row => {
-  const filling = contextFilling(model)
-  if (filling === null) return []
-  const percent = `context ${Math.round(filling * 100)} %`
-  if (filling >= CONTEXT_URGENT) return [segment("  "), segment(`${percent} (almost full)`, "bad")]
-  if (filling >= CONTEXT_WARN) return [segment("  "), segment(`${percent} (filling up)`, "warn")]
-  return [segment(`  ${percent}`, "dim")]
+const context = ({ view: { row } }: Model.Model): Row.Row => {
+  if (row.contextTokens === null) return []
+  const { level, percent } = Usage.filling(row.contextTokens, row.model)
+  return [segment("  "), segment(`context ${percent} %${fillingWords[level]}`, fillingTone[level])]
 }
 
 const header = (model: Model.Model): ReadonlyArray<Row.Row> => {
   const { columns } = model.size
-  const { row, agent } = model
+  const { row, agent } = model.view
   // A status that may be old is not shown as the present one.
   const stale = model.connection._tag !== "Connected"
   const status: Row.Row = [
@@ -80,7 +71,7 @@ const header = (model: Model.Model): ReadonlyArray<Row.Row> => {
       : [segment(`  ${cleanLine(row.permissionMode)}`, "dim")]),
     ...(row.totalCostUsd === null ? [] : [segment(`  ${Layout.dollars(row.totalCostUsd)}`, "dim")]),
     ...context(model),
-    ...(agent.connected === false && !stale ? [segment("  agent not connected", "warn")] : [])
+    ...(agent.isConnected === false && !stale ? [segment("  agent not connected", "warn")] : [])
   ]
   const id = model.sessionId ?? ""
   return [
@@ -97,7 +88,7 @@ const header = (model: Model.Model): ReadonlyArray<Row.Row> => {
 // --- The rest ---
 
 const notice = (model: Model.Model): Row.Row => {
-  const below = model.window.atEnd ? 0 : model.row.lastSeq - (model.window.entries.at(-1)?.seq ?? 0)
+  const below = model.view.window.atEnd ? 0 : model.view.row.lastSeq - model.view.window.last
   const place: Row.Row =
     model.paging !== null
       ? [segment("reading…", "dim")]
@@ -112,7 +103,7 @@ const notice = (model: Model.Model): Row.Row => {
 
 const hints = (model: Model.Model): string => {
   const unknown = model.sent.some((each) => each.stage === "unknown") ? "Ctrl-R send again  " : ""
-  const stop = Model.isRunning(model) ? "Esc stop  " : ""
+  const stop = SessionView.isRunning(model.view) ? "Esc stop  " : ""
   return `${unknown}${stop}Enter send  Alt-Enter new line  PgUp/PgDn scroll  Ctrl-O results  Ctrl-T thinking  Ctrl-D detach`
 }
 

@@ -1,15 +1,17 @@
 import type * as Viewer from "@causeway/client/Viewer"
 import * as Api from "@causeway/protocol/http/Sessions"
 import * as Ids from "@causeway/protocol/Ids"
+import * as Deliveries from "@causeway/transcript/View/Deliveries"
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
-import * as Delivery from "../../src/Attach/Delivery.ts"
+import { ofViewer } from "../../src/Attach/Frames.ts"
 import type * as Keys from "../../src/Attach/Keys.ts"
 import * as Model from "../../src/Attach/Model.ts"
 import * as Row from "../../src/Attach/Row.ts"
 import * as Screen from "../../src/Attach/Screen.ts"
 import { width } from "../../src/Attach/Text.ts"
+import * as Update from "../../src/Attach/Update.ts"
 
 // --- Builders ---
 
@@ -83,7 +85,7 @@ const NOW = 1_000_000
 const play = (from: Model.Model, ...messages: ReadonlyArray<Model.Message>): Played =>
   messages.reduce<Played>(
     ({ commands, model }, message) => {
-      const [next, more] = Model.update(model, message, NOW)
+      const [next, more] = Update.update(model, message, NOW)
       return { model: next, commands: [...commands, ...more] }
     },
     { model: from, commands: [] }
@@ -162,7 +164,7 @@ describe("sending", () => {
     const logged = play(model, received(event(1, "client", prompt("hello"), id))).model
     const flood = Array.from({ length: 3000 }, (_, n) => event(n + 2, "worker", says(`line ${n}`)))
     const after = play(logged, ...flood.map((frame) => received(frame))).model
-    expect(after.window.entries[0]?.seq).toBeGreaterThan(1)
+    expect(after.view.window.entries[0]?.seq).toBeGreaterThan(1)
     expect(screen(after)).not.toContain("> hello")
   })
 
@@ -294,12 +296,10 @@ describe("approvals", () => {
   })
 
   it("reads requests that stand before the window whole before they are answered", () => {
-    const frame = event(7, "worker", asks("t1"))
-    if (frame._tag !== "Event") throw new Error("an event")
     const late = play(
       blank,
       { _tag: "Opened", session, after: 500 },
-      { _tag: "Asked", events: [Model.entryOf(frame.event)] }
+      { _tag: "Asked", frames: ofViewer(event(7, "worker", asks("t1"))) }
     ).model
     expect(only(play(late, ...press(text("a"))).commands)).toMatchObject({
       payload: { response: { response: { updatedInput: { command: "ls" } } } }
@@ -382,9 +382,9 @@ describe("the header", () => {
     const lost = play(running, { _tag: "Disconnected", error: "refused", delayMillis: 4000 }).model
     expect(screen(lost)).toContain("reconnecting in 4 s")
     expect(screen(lost)).toContain("was running")
-    const later = Model.update(lost, { _tag: "Tick" }, NOW + 3000)[0]
+    const later = Update.update(lost, { _tag: "Tick" }, NOW + 3000)[0]
     expect(screen(later)).toContain("reconnecting in 1 s")
-    expect(screen(Model.update(lost, { _tag: "Tick" }, NOW + 9000)[0])).toContain(
+    expect(screen(Update.update(lost, { _tag: "Tick" }, NOW + 9000)[0])).toContain(
       "reconnecting now (lost 9 s ago)"
     )
     expect(screen(play(lost, { _tag: "Ended", error: "no such session" }).model)).toContain(
@@ -589,7 +589,7 @@ const message: FastCheck.Arbitrary<Model.Message> = FastCheck.oneof(
         _tag: FastCheck.constant("Paged" as const),
         kind: FastCheck.constantFrom("older" as const, "newer" as const, "top" as const, "end" as const),
         after: FastCheck.nat(40),
-        events: FastCheck.constant([])
+        frames: FastCheck.constant([])
       })
     )
   }
@@ -602,7 +602,7 @@ describe("whatever happens in whatever order", () => {
     ({ messages, start }) => {
       let model = start
       for (const each of messages) {
-        ;[model] = Model.update(model, each, model.now + 250)
+        ;[model] = Update.update(model, each, model.now + 250)
         const rows = Screen.rows(model).map(Row.textOf)
         expect(rows.length).toBeLessThanOrEqual(Math.max(1, model.size.rows - 1))
         for (const row of rows) {
@@ -620,10 +620,10 @@ describe("whatever happens in whatever order", () => {
       let model = open
       for (const each of messages) {
         const before = each._tag === "Opened" ? [] : model.sent
-        ;[model] = Model.update(model, each, model.now + 250)
+        ;[model] = Update.update(model, each, model.now + 250)
         for (const sent of before) {
           const after = model.sent.find((one) => one.uuid === sent.uuid)
-          if (after !== undefined) expect(Delivery.isForward(sent.stage, after.stage)).toBe(true)
+          if (after !== undefined) expect(Deliveries.isForward(sent.stage, after.stage)).toBe(true)
         }
       }
     }

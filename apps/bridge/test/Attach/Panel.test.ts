@@ -1,5 +1,6 @@
 /** Forms of an agent's program, answered key by key. */
 import type { Approval } from "@causeway/transcript/Approvals"
+import type { Request } from "@causeway/transcript/View/Requests"
 import { describe, expect, it } from "@effect/vitest"
 import type { Key } from "../../src/Attach/Keys.ts"
 import * as Panel from "../../src/Attach/Panel.ts"
@@ -35,7 +36,7 @@ const key = (text: string): Key =>
 
 /** Presses keys one after the other: what is answered, what is hinted, and what the panel shows at last. */
 const press = (input: object, ...keys: ReadonlyArray<string>) => {
-  const request: Panel.Request = { input, suggestions: [] }
+  const request: Request = { input, suggestions: [], before: null }
   const of = approval(input)
   let outcome: Panel.Outcome = { panel: Panel.open("r1"), answer: null, hint: null, taken: true }
   for (const each of keys) outcome = Panel.press(outcome.panel, of, request, key(each))

@@ -1,6 +1,6 @@
 /** What screen readers are told of their own accord: new approvals, and the connection when it changes. */
 import { useEffect, useRef, useState } from "react"
-import * as Model from "../Model.ts"
+import * as State from "../State.ts"
 import * as Text from "../Text.ts"
 import { useModelState } from "./use.ts"
 
@@ -15,19 +15,19 @@ const connections = {
 
 export const Announcer = () => {
   const state = useModelState()
-  const waiting = Model.approvals(state)
+  const waiting = State.approvals(state)
   const [approval, setApproval] = useState("")
   const [connection, setConnection] = useState("")
   const known = useRef<ReadonlySet<string> | null>(null)
   useEffect(() => {
     if (!state.loaded) return
-    const fresh = waiting.filter((one) => known.current?.has(one.approval.requestId) === false)
-    known.current = new Set(waiting.map((one) => one.approval.requestId))
+    const fresh = waiting.filter((one) => known.current?.has(one.approval.request_id) === false)
+    known.current = new Set(waiting.map((one) => one.approval.request_id))
     const [first] = fresh
     if (first === undefined) return
     const title = Text.line(first.session.title ?? "New session", 80)
     setApproval(
-      `Approval needed in ${title}: ${Text.exactLine(first.approval.toolName, 60)}.${fresh.length > 1 ? ` And ${fresh.length - 1} more.` : ""}`
+      `Approval needed in ${title}: ${Text.line(first.approval.tool_name, 60)}.${fresh.length > 1 ? ` And ${fresh.length - 1} more.` : ""}`
     )
   }, [waiting, state.loaded])
   const tag = state.connection._tag

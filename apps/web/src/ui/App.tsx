@@ -9,7 +9,7 @@ import { Metrics } from "./Metrics.tsx"
 import { SessionPane } from "./Session.tsx"
 import { Sidebar } from "./Sidebar.tsx"
 import { Entering } from "./SignIn.tsx"
-import { NotificationsProvider, Provider, type Stores, StoresProvider, useModelState } from "./use.ts"
+import { ModelProvider, NotificationsProvider, type Stores, StoresProvider, useModelState } from "./use.ts"
 
 /** A part that cannot be drawn takes nothing else with it. */
 class Boundary extends Component<{ readonly children: ReactNode }, { readonly failed: boolean }> {
@@ -84,11 +84,11 @@ export const App = ({
   /** Gives up getting in. */
   readonly cancel: () => void
 }) => (
-  <Provider value={model}>
+  <ModelProvider value={model}>
     <NotificationsProvider value={notifications}>
       <StoresProvider value={stores}>
         <Shell cancel={cancel} />
       </StoresProvider>
     </NotificationsProvider>
-  </Provider>
+  </ModelProvider>
 )

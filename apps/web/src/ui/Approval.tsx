@@ -1,14 +1,14 @@
 /** An approval that is open: what the agent wants to do, and how to answer. */
 import * as Approvals from "@causeway/transcript/Approvals"
 import { type JsonObject, object } from "@causeway/transcript/Read"
+import type { Request } from "@causeway/transcript/View/Requests"
 import { Check, CircleHelp, ListTodo, ShieldCheck, ShieldQuestion, X } from "lucide-react"
 import { type KeyboardEvent, useId, useRef, useState } from "react"
 import * as Keys from "../Keys.ts"
-import type { Answering } from "../Model.ts"
 import * as Rule from "../Rule.ts"
-import type { Request } from "../SessionView.ts"
+import type { Answering } from "../State.ts"
 import * as Text from "../Text.ts"
-import { Input } from "./Item.tsx"
+import { Input } from "./Tool.tsx"
 
 /** Words typed into cards, kept while a card is built anew. */
 const typed = new Map<string, string>()
@@ -136,13 +136,13 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
             ? "The agent asks"
             : isPlan
               ? "The agent has a plan"
-              : `The agent wants to use ${Text.exactLine(approval.displayName ?? approval.toolName, 120)}`}
+              : `The agent wants to use ${Text.line(approval.displayName ?? approval.toolName, 120)}`}
         </span>
       </h3>
       {approval.description === null ||
       questions.length > 0 ||
       repeats(approval.description, request.input) ? null : (
-        <p>{Text.exactLine(approval.description, 1000)}</p>
+        <p>{Text.line(approval.description, 1000)}</p>
       )}
       {questions.length > 0 ? (
         questions.map((question, n) => (
@@ -159,7 +159,7 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
         ))
       ) : (
         <div className="request">
-          <Input name={approval.toolName} input={request.input} before={request.before ?? null} />
+          <Input name={approval.toolName} input={request.input} before={request.before} />
         </div>
       )}
       {cut ? <p className="note">Not all of it is shown here; open the session to see it whole.</p> : null}
@@ -226,7 +226,7 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
       </div>
       {!hasRules ? null : (
         <p className="note rules" id={`${title}-rules`}>
-          Always: {rules.map((rule) => Text.exactLine(rule, 300)).join("; ")}
+          Always: {rules.map((rule) => Text.line(rule, 300)).join("; ")}
         </p>
       )}
       <p className="note keys" aria-hidden="true">

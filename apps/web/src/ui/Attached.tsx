@@ -1,22 +1,21 @@
 // biome-ignore-all lint/suspicious/noArrayIndexKey: parts of one text or call never move.
 /** What goes with a message that is being written. */
 import { FileText, X } from "lucide-react"
-import type { Attachment } from "../Attachment.ts"
-import * as Images from "../Images.ts"
+import * as Attachment from "../Attachment.ts"
 import * as Text from "../Text.ts"
 
 export const Attached = ({
   all,
   remove
 }: {
-  readonly all: ReadonlyArray<Attachment>
-  readonly remove: (one: Attachment) => void
+  readonly all: ReadonlyArray<Attachment.Attachment>
+  readonly remove: (one: Attachment.Attachment) => void
 }) =>
   all.length === 0 ? null : (
     <ul className="attached" aria-label="Attachments">
       {all.map((one, n) => {
-        const name = Text.exactLine(one.name, 60)
-        const [url] = Images.urlOf(one.block)
+        const name = Text.line(one.name, 60)
+        const [url] = Attachment.urlOf(one.block)
         return (
           <li key={`${one.name}-${n}`}>
             {url === undefined ? <FileText size={15} aria-hidden="true" /> : <img src={url} alt="" />}

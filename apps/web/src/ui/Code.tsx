@@ -40,7 +40,7 @@ const useHighlight = (text: string, language: string): ReadonlyArray<Span> | und
 }
 
 /** Puts a text on the clipboard; on plain http of another machine there is only the old way. */
-const copy = async (text: string): Promise<boolean> => {
+export const copy = async (text: string): Promise<boolean> => {
   try {
     if (navigator.clipboard !== undefined) {
       await navigator.clipboard.writeText(text)

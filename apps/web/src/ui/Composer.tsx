@@ -4,6 +4,7 @@ import {
   type ClipboardEvent,
   type DragEvent,
   type KeyboardEvent,
+  useCallback,
   useEffect,
   useId,
   useLayoutEffect,
@@ -14,15 +15,15 @@ import {
 import * as Attachment from "../Attachment.ts"
 import * as Keys from "../Keys.ts"
 import * as Mention from "../Mention.ts"
-import type { Open } from "../Model.ts"
+import type { Open } from "../State.ts"
 import * as Text from "../Text.ts"
 import { Attached } from "./Attached.tsx"
-import { useModel, useStores } from "./use.ts"
+import { useAttachments } from "./attachments.ts"
+import { Offers } from "./Offers.tsx"
+import { Problem } from "./Page.tsx"
+import { useModel, useRead, useStores } from "./use.ts"
 
 const draftKey = (id: string) => `draft:${id}`
-
-/** Attachments of messages that are not sent yet, by session: kept while another session is looked at. */
-const kept = new Map<string, ReadonlyArray<Attachment.Attachment>>()
 
 export const Composer = ({
   open,
@@ -38,11 +39,9 @@ export const Composer = ({
   const model = useModel()
   const [store] = useStores()
   const [text, setText] = useState(() => store.get(draftKey(open.id)) ?? "")
-  const [attached, setAttachedState] = useState(() => kept.get(open.id) ?? [])
-  const [reading, setReading] = useState(0)
+  const { add, attached, clear, isReading, problem, remove } = useAttachments(open.id)
   const [over, setOver] = useState(false)
   const [caret, setCaret] = useState(0)
-  const [problem, setProblem] = useState<string | null>(null)
   const [picked, setPicked] = useState(0)
   const [dismissed, setDismissed] = useState(false)
   const [past, setPast] = useState(-1)
@@ -50,11 +49,6 @@ export const Composer = ({
   const file = useRef<HTMLInputElement>(null)
   const listId = useId()
 
-  const setAttached = (next: ReadonlyArray<Attachment.Attachment>): void => {
-    if (next.length === 0) kept.delete(open.id)
-    else kept.set(open.id, next)
-    setAttachedState(next)
-  }
   const write = (next: string, at: number = next.length): void => {
     setText(next)
     setCaret(at)
@@ -71,7 +65,7 @@ export const Composer = ({
     element.style.height = `${Math.min(240, element.scrollHeight)}px`
   }, [text])
 
-  const { items } = open.view.conversation
+  const { items } = open.view.window.conversation
   /** What was sent before, the latest first; read when it is asked for, for it changes with every event. */
   const history = (): ReadonlyArray<string> =>
     items
@@ -83,26 +77,21 @@ export const Composer = ({
   const typing = dismissed ? null : Mention.at(text, caret)
   const kind = typing?.kind
   /** Files of the machine's directory; null until somebody names one. */
-  const [files, setFiles] = useState<ReadonlyArray<string> | null>(null)
-  useEffect(() => {
-    if (kind !== "file" || files !== null || environmentId === null) return
-    let mounted = true
-    void model.files(environmentId).then((told) => {
-      if (mounted && told.ok) setFiles(told.value)
-    })
-    return () => {
-      mounted = false
-    }
-  }, [kind, files, environmentId, model])
+  const readFiles = useCallback(async () => {
+    const told = environmentId === null ? undefined : await model.hub.files(environmentId)
+    return told?.ok ? told.value : null
+  }, [environmentId, model])
+  const files = useRead(kind === "file" ? readFiles : null)
+  const { commands } = open.view.turn
   const names = useMemo(
     () =>
       kind === "command"
-        ? open.view.commands
+        ? (commands ?? [])
         : kind === "file"
           ? // What the agent has named comes first.
             [...new Set([...Mention.files(items), ...(files ?? [])])]
           : [],
-    [kind, open.view.commands, items, files]
+    [kind, commands, items, files]
   )
   const offers = typing === null ? [] : Mention.offers(names, typing)
   /** Where the caret belongs once what was chosen stands in the field. */
@@ -119,10 +108,6 @@ export const Composer = ({
     box.current?.setSelectionRange(moved.current, moved.current)
     moved.current = null
   }, [text])
-  useEffect(() => {
-    document.getElementById(`${listId}-${picked}`)?.scrollIntoView({ block: "nearest" })
-  }, [listId, picked])
-
   const send = (steer: boolean): void => {
     const words = text.trim()
     if (words === "" && attached.length === 0) return
@@ -132,24 +117,8 @@ export const Composer = ({
       steer
     )
     write("")
-    setAttached([])
-    setProblem(null)
+    clear()
     setPast(-1)
-  }
-
-  const add = async (given: ReadonlyArray<File>): Promise<void> => {
-    if (given.length === 0) return
-    setProblem(null)
-    setReading((count) => count + 1)
-    const read = await Promise.allSettled(given.map(Attachment.read))
-    const before = kept.get(open.id) ?? []
-    const next = [...before, ...read.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []))]
-    const failed = read.find((one) => one.status === "rejected")
-    const tooMuch = Attachment.problem(next)
-    if (tooMuch === null) setAttached(next)
-    const unread = failed?.reason instanceof Error ? failed.reason.message : "The file cannot be read."
-    setProblem(tooMuch ?? (failed === undefined ? null : unread))
-    setReading((count) => count - 1)
   }
 
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
@@ -228,49 +197,21 @@ export const Composer = ({
         void add([...event.dataTransfer.files])
       }}
     >
-      {offers.length === 0 ? null : (
-        <div
-          className="offers"
-          translate="no"
-          role="listbox"
-          id={listId}
-          aria-label={kind === "command" ? "Commands" : "Files"}
-        >
-          {offers.map((offer, n) => (
-            // biome-ignore lint/a11y/useKeyWithClickEvents: the text field has the focus and takes the keys.
-            <div
-              key={offer}
-              id={`${listId}-${n}`}
-              role="option"
-              tabIndex={-1}
-              aria-selected={n === picked}
-              onMouseDown={(event) => event.preventDefault()}
-              onClick={() => choose(offer)}
-            >
-              {kind === "command" ? "/" : "@"}
-              <bdi>{Text.exactLine(offer, 300)}</bdi>
-            </div>
-          ))}
-        </div>
-      )}
-      {kind === undefined || names.length > 0 ? null : (
-        <p className="note offer" role="status">
-          {kind === "file"
-            ? "No files are known here yet: write the path. Files that the agent names are offered."
-            : "Commands are offered once the agent has begun."}
-        </p>
-      )}
-      <Attached all={attached} remove={(one) => setAttached(attached.filter((other) => other !== one))} />
-      {reading === 0 ? null : (
+      <Offers
+        id={listId}
+        kind={kind}
+        offers={offers}
+        isKnown={names.length > 0}
+        picked={picked}
+        choose={choose}
+      />
+      <Attached all={attached} remove={remove} />
+      {isReading ? (
         <div className="note" role="status">
           Reading…
         </div>
-      )}
-      {problem === null ? null : (
-        <div className="note bad" role="alert">
-          {problem}
-        </div>
-      )}
+      ) : null}
+      <Problem text={problem} />
       <div className="box">
         <textarea
           ref={box}

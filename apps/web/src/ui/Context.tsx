@@ -2,16 +2,14 @@
 import * as Usage from "@causeway/transcript/Usage"
 import * as Text from "../Text.ts"
 
-/** Shares of the context from which a person is warned. */
-export const WARN = 0.6
-export const ALARM = 0.9
+/** Classes and words by how urgent it is. */
+export const kinds = { ok: "", warn: "warn", urgent: "bad" } as const
+const words = { ok: "", warn: " · filling", urgent: " · nearly full" } as const
 
 export const Context = ({ used, model }: { readonly used: number; readonly model: string | null }) => {
-  const share = used / Usage.contextLimit(model)
-  const percent = Math.round(share * 100)
-  const kind = share >= ALARM ? "bad" : share >= WARN ? "warn" : ""
+  const { level, percent } = Usage.filling(used, model)
   return (
-    <span className={`context ${kind}`} title={`${Text.tokens(used)} tokens`}>
+    <span className={`context ${kinds[level]}`} title={`${Text.tokens(used)} tokens`}>
       <meter
         min={0}
         max={100}
@@ -22,7 +20,7 @@ export const Context = ({ used, model }: { readonly used: number; readonly model
         aria-label="Context used"
       />
       {percent} % of context
-      {share >= ALARM ? " · nearly full" : share >= WARN ? " · filling" : ""}
+      {words[level]}
     </span>
   )
 }

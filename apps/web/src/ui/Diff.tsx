@@ -21,7 +21,7 @@ export const Diff = memo(({ edit }: { readonly edit: Edit.Edit }) => {
     <figure className="diff">
       <figcaption>
         <bdi className="path" translate="no">
-          {Text.exactLine(edit.path, 400)}
+          {Text.line(edit.path, 400)}
         </bdi>
         <span className="count">
           <span className="plus">+{added}</span>{" "}

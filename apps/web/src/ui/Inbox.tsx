@@ -1,31 +1,22 @@
 /** All open approvals, across sessions. */
-import * as Read from "@causeway/transcript/Read"
-import { ChevronLeft, ShieldCheck } from "lucide-react"
-import { useEffect, useRef, useState } from "react"
-import type * as Hub from "../Hub.ts"
-import * as Model from "../Model.ts"
+import type { PendingApproval, Session } from "@causeway/protocol/http/Sessions"
+import { object, string } from "@causeway/transcript/Read"
+import { ShieldCheck } from "lucide-react"
+import { useCallback, useEffect, useRef } from "react"
 import * as Route from "../Route.ts"
-import type { Request } from "../SessionView.ts"
+import * as State from "../State.ts"
 import * as Text from "../Text.ts"
 import { ApprovalCard } from "./Approval.tsx"
 import { useFocusAmong } from "./focus.ts"
-import { useModel, useModelState } from "./use.ts"
+import { Page } from "./Page.tsx"
+import { useModel, useModelState, useRead, useTitle } from "./use.ts"
 
-const Entry = ({ session, approval }: { readonly session: Hub.Session; readonly approval: Hub.Pending }) => {
+const Entry = ({ session, approval }: { readonly session: Session; readonly approval: PendingApproval }) => {
   const model = useModel()
   const state = useModelState()
-  const [whole, setWhole] = useState<Request | null>(null)
-  useEffect(() => {
-    let mounted = true
-    void model.request(session.id, approval.seq).then((request) => {
-      if (mounted) setWhole(request)
-    })
-    return () => {
-      mounted = false
-    }
-  }, [model, session.id, approval.seq])
-  const request = whole ?? { input: approval.input, suggestions: [] }
-  const object = Read.object(request.input)
+  const { request_id: requestId, sequence_num: seq = 0 } = approval
+  const whole = useRead(useCallback(() => model.request(session.id, seq), [model, session.id, seq]))
+  const request = whole ?? { input: approval.input, suggestions: [], before: null }
   return (
     <li>
       <h2 className="from">
@@ -35,16 +26,16 @@ const Entry = ({ session, approval }: { readonly session: Hub.Session; readonly 
       </h2>
       <ApprovalCard
         approval={{
-          requestId: approval.requestId,
-          toolUseId: approval.toolUseId,
-          toolName: approval.toolName,
+          requestId,
+          toolUseId: approval.tool_use_id,
+          toolName: approval.tool_name,
           displayName: null,
-          description: Read.string(object["description"])
+          description: string(object(request.input)["description"])
         }}
         request={request}
         cut={whole === null}
-        answering={state.answering.get(approval.requestId)}
-        answer={(payload) => model.answer(session.id, approval.requestId, payload)}
+        answering={state.answering.get(requestId)}
+        answer={(payload) => model.answer(session.id, requestId, payload)}
       />
     </li>
   )
@@ -52,41 +43,35 @@ const Entry = ({ session, approval }: { readonly session: Hub.Session; readonly 
 
 export const Inbox = () => {
   const state = useModelState()
-  const all = Model.approvals(state)
+  const all = State.approvals(state)
   const list = useRef<HTMLUListElement>(null)
   const heading = useRef<HTMLHeadingElement>(null)
   useFocusAmong(
     list,
-    all.map(({ approval }) => approval.requestId),
+    all.map(({ approval }) => approval.request_id),
     () => heading.current
   )
   const { waiting } = state
   const loaded = waiting !== null
-  const unseen = waiting === null ? 0 : waiting.total - waiting.sessions.length
+  const unseen = waiting === null ? 0 : waiting.total - waiting.data.length
   // Who comes here wants to answer: the first card has the keys, and no button that Enter would press.
   useEffect(() => {
     if (loaded) (list.current?.querySelector<HTMLElement>("article") ?? heading.current)?.focus()
   }, [loaded])
-  useEffect(() => {
-    document.title = `${all.length > 0 ? "● " : ""}Approvals · Causeway`
-  }, [all.length])
+  useTitle(`${all.length > 0 ? "● " : ""}Approvals`)
+  const more = unseen === 0 ? "" : ` · ${unseen} more sessions wait, shown as these are answered`
   return (
-    <section className="page" aria-label="Approvals">
-      <header>
-        <div className="line">
-          <a className="icon back" href={Route.toList} aria-label="Sessions">
-            <ChevronLeft size={20} aria-hidden="true" />
-          </a>
-          <h1 className="title" ref={heading} tabIndex={-1}>
-            Approvals
-          </h1>
-          <span className="note">
-            {all.length === 0
-              ? ""
-              : `${all.length} waiting · the first answer counts, here or elsewhere${unseen === 0 ? "" : ` · ${unseen} more sessions wait, shown as these are answered`}`}
-          </span>
-        </div>
-      </header>
+    <Page
+      name="Approvals"
+      heading={heading}
+      beside={
+        <span className="note">
+          {all.length === 0
+            ? ""
+            : `${all.length} waiting · the first answer counts, here or elsewhere${more}`}
+        </span>
+      }
+    >
       {waiting === null ? (
         <div className="blank">
           <p role="status">
@@ -103,10 +88,10 @@ export const Inbox = () => {
       ) : (
         <ul className="inboxlist" ref={list}>
           {all.map(({ session, approval }) => (
-            <Entry key={`${session.id}/${approval.requestId}`} session={session} approval={approval} />
+            <Entry key={`${session.id}/${approval.request_id}`} session={session} approval={approval} />
           ))}
         </ul>
       )}
-    </section>
+    </Page>
   )
 }

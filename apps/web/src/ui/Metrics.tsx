@@ -1,15 +1,16 @@
 /** What sessions cost, how they are, how the hub is, and which credentials expire. */
+import type { Session } from "@causeway/protocol/http/Sessions"
 import * as Usage from "@causeway/transcript/Usage"
-import { ChevronLeft } from "lucide-react"
-import { useEffect, useState } from "react"
+import { useCallback, useState } from "react"
 import * as Expiry from "../Expiry.ts"
 import * as Figures from "../Figures.ts"
 import * as Route from "../Route.ts"
 import * as Text from "../Text.ts"
-import { ALARM, WARN } from "./Context.tsx"
+import { kinds } from "./Context.tsx"
 import { useTokens } from "./Expiring.tsx"
-import { statusText } from "./Sidebar.tsx"
-import { useModel, useModelState, useNow } from "./use.ts"
+import { Page } from "./Page.tsx"
+import { statusText } from "./status.ts"
+import { useModel, useModelState, useNow, useRead, useTitle } from "./use.ts"
 
 /** How often the hub is asked for its figures while they are looked at. */
 const SAMPLE_MILLIS = 5000
@@ -76,31 +77,17 @@ const Line = ({ series }: { readonly series: Figures.Series }) => {
 }
 
 const HubFigures = () => {
-  const model = useModel()
-  const { connection } = useModelState()
+  const { hub } = useModel()
+  const isConnected = useModelState().connection._tag === "connected"
   const [samples, setSamples] = useState<ReadonlyArray<Figures.Sample>>([])
-  const [problem, setProblem] = useState<string | null>(null)
-  const isConnected = connection._tag === "connected"
-  useEffect(() => {
-    if (!isConnected) return
-    let mounted = true
-    const read = (): void => {
-      if (document.visibilityState === "hidden") return
-      void model.metrics().then((result) => {
-        if (!mounted) return
-        setProblem(result.ok ? null : result.message)
-        if (!result.ok) return
-        const sample = { at: Date.now(), metrics: result.value }
-        setSamples((before) => Figures.add(before, sample))
-      })
-    }
-    read()
-    const timer = setInterval(read, SAMPLE_MILLIS)
-    return () => {
-      mounted = false
-      clearInterval(timer)
-    }
-  }, [model, isConnected])
+  const read = useCallback(async () => {
+    if (document.visibilityState === "hidden") return null
+    const result = await hub.metrics()
+    const sample = result.ok ? { at: Date.now(), metrics: result.value } : undefined
+    if (sample !== undefined) setSamples((before) => Figures.add(before, sample))
+    return { problem: result.ok ? null : result.message }
+  }, [hub])
+  const problem = useRead(isConnected ? read : null, SAMPLE_MILLIS)?.problem ?? null
   const latest = samples.at(-1)
   return (
     <section className="chart">
@@ -156,18 +143,16 @@ const Credentials = () => {
       {tokens.length === 0 ? <p className="note">There are none.</p> : null}
       <ul className="tokens">
         {tokens.map((token) => {
-          const left = token.expiresAt === null ? null : token.expiresAt - now
+          const left = token.expiresAtMs === null ? null : token.expiresAtMs - now
           const isNear = left !== null && left <= Expiry.WARN_MILLIS
           return (
             <li key={token.id}>
-              <bdi>{Text.exactLine(token.name, 80)}</bdi>
+              <bdi>{Text.line(token.name, 80)}</bdi>
               <span className={isNear ? "state warn" : "state"}>
                 {left === null ? "does not expire" : Expiry.words(left)}
               </span>
               <span className="value">
-                {token.lastUsedAt === null
-                  ? "not used yet"
-                  : `used ${Text.ago(token.lastUsedAt, now)}${now - token.lastUsedAt < 60_000 ? "" : " ago"}`}
+                {token.lastUsedAtMs === null ? "not used yet" : `used ${Text.since(token.lastUsedAtMs, now)}`}
               </span>
             </li>
           )
@@ -177,54 +162,54 @@ const Credentials = () => {
   )
 }
 
+/** Sessions that are drawn, the first ones. */
+const DRAWN = 12
+
+const rowsOf = <A,>(
+  sessions: ReadonlyArray<Session>,
+  read: (session: Session) => A | null
+): ReadonlyArray<A & { readonly id: string; readonly name: string }> =>
+  sessions.flatMap((session) => {
+    const found = read(session)
+    return found === null ? [] : [{ ...found, id: session.id, name: session.title ?? "New session" }]
+  })
+
 export const Metrics = () => {
   const { totals, environments, connection } = useModelState()
-  useEffect(() => {
-    document.title = "Cost and health · Causeway"
-  }, [])
-  const open = totals === null ? 0 : [...totals.open.values()].reduce((sum, count) => sum + count, 0)
-  const isConnected = connection._tag === "connected"
+  useTitle("Cost and health")
+  const count = (value: number | undefined): string | null => value?.toLocaleString("en") ?? null
+  const online = environments.filter(({ online }) => online).length
   const tiles: ReadonlyArray<readonly [name: string, value: string | null]> = [
     ["Cost of all sessions", totals && Text.dollars(totals.costUsd)],
-    ["Turns", totals?.turns.toLocaleString("en") ?? null],
-    ["Sessions", totals && open.toLocaleString("en")],
+    ["Turns", count(totals?.turns)],
     [
-      "Machines online",
-      isConnected ? `${environments.filter(({ online }) => online).length} of ${environments.length}` : null
+      "Sessions",
+      count(totals === null ? undefined : Object.values(totals.open).reduce((sum, n) => sum + n, 0))
     ],
+    ["Machines online", connection._tag === "connected" ? `${online} of ${environments.length}` : null],
     ...["requires_action", "running", "pending", "idle"].map(
       (status) =>
-        [statusText(status, false), totals && (totals.open.get(status) ?? 0).toLocaleString("en")] as const
+        [statusText(status, false), count(totals === null ? undefined : (totals.open[status] ?? 0))] as const
     )
   ]
-  const byCost = (totals?.byCost ?? [])
-    .flatMap(({ id, title, costUsd }) =>
-      costUsd === null || costUsd === 0
-        ? []
-        : [{ id, name: title ?? "New session", value: costUsd, kind: "" }]
-    )
-    .slice(0, 12)
-  const most = byCost[0]?.value ?? 1
-  const byContext = (totals?.byContext ?? [])
-    .flatMap(({ id, title, contextTokens, model }) => {
-      if (contextTokens === null || contextTokens === 0) return []
-      const max = Usage.contextLimit(model)
-      const share = contextTokens / max
-      const kind = share >= ALARM ? "bad" : share >= WARN ? "warn" : ""
-      return [{ id, name: title ?? "New session", value: contextTokens, max, kind }]
-    })
-    .sort((a, b) => b.value / b.max - a.value / a.max)
-    .slice(0, 12)
+  const byCost = rowsOf(totals?.byCost ?? [], ({ total_cost_usd: value }) =>
+    value ? { value, kind: "" } : null
+  ).slice(0, DRAWN)
+  const byContext = rowsOf(totals?.byContext ?? [], ({ model = null, usage }) => {
+    const used = Usage.read(usage)
+    const value = used === null ? 0 : Usage.contextTokens(used)
+    return value === 0
+      ? null
+      : {
+          value,
+          max: Usage.contextLimit(model),
+          kind: kinds[Usage.filling(value, model).level]
+        }
+  })
+    .toSorted((a, b) => b.value / b.max - a.value / a.max)
+    .slice(0, DRAWN)
   return (
-    <section className="page" aria-label="Cost and health">
-      <header>
-        <div className="line">
-          <a className="icon back" href={Route.toList} aria-label="Sessions">
-            <ChevronLeft size={20} aria-hidden="true" />
-          </a>
-          <h1 className="title">Cost and health</h1>
-        </div>
-      </header>
+    <Page name="Cost and health">
       <div className="scroll">
         <dl className="tiles">
           {tiles.map(([name, value]) => (
@@ -237,7 +222,7 @@ export const Metrics = () => {
         <Bars
           title="Cost by session"
           isKnown={totals !== null}
-          rows={byCost.map((row) => ({ ...row, max: most }))}
+          rows={byCost.map((row) => ({ ...row, max: byCost[0]?.value ?? 1 }))}
           words={Text.dollars}
         />
         <Bars
@@ -249,6 +234,6 @@ export const Metrics = () => {
         <Credentials />
         <HubFigures />
       </div>
-    </section>
+    </Page>
   )
 }

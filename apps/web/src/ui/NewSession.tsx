@@ -1,35 +1,10 @@
+/** The dialog that begins a session. */
 import { type FormEvent, useId, useState } from "react"
 import * as Text from "../Text.ts"
 import { Dialog } from "./Dialog.tsx"
+import { ModeField, ModelField, useSure } from "./fields.tsx"
+import { Problem } from "./Page.tsx"
 import { useModel, useModelState, useStores } from "./use.ts"
-
-/** Modes of permission that agents know. */
-export const modes: ReadonlyArray<readonly [mode: string, words: string]> = [
-  ["default", "Ask each time"],
-  ["acceptEdits", "Accept edits"],
-  ["plan", "Plan first"],
-  ["bypassPermissions", "Allow everything"]
-]
-
-/** Whether an agent in this mode does all that it wants without asking. */
-export const isUnasked = (mode: string): boolean => mode === "bypassPermissions"
-
-/** Asks whether somebody means it. */
-export const Sure = ({
-  isSure,
-  setSure
-}: {
-  readonly isSure: boolean
-  readonly setSure: (isSure: boolean) => void
-}) => {
-  const id = useId()
-  return (
-    <label className="check" htmlFor={id}>
-      <input id={id} type="checkbox" checked={isSure} onChange={(event) => setSure(event.target.checked)} />
-      The agent may run any command and change any file without asking. I want that.
-    </label>
-  )
-}
 
 export const NewSession = ({ close }: { readonly close: () => void }) => {
   const model = useModel()
@@ -51,14 +26,13 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
   const [worktree, setWorktree] = useState(false)
   const [name, setName] = useState("")
   const [mode, setMode] = useState("")
-  const [isSure, setSure] = useState(false)
-  const asks = isUnasked(mode)
+  const { isSettled, question } = useSure(mode)
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<string | null>(null)
   const blank = (text: string): string | null => (text.trim() === "" ? null : text.trim())
   const submit = (event: FormEvent): void => {
     event.preventDefault()
-    if (asks && !isSure) return
+    if (!isSettled) return
     setBusy(true)
     store.set("place", chosen)
     void model
@@ -79,7 +53,7 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
   const options = (list: typeof state.environments) =>
     list.map((environment) => (
       <option key={environment.id} value={environment.id}>
-        {`${Text.exactLine(environment.name, 60)} · ${Text.exactLine(environment.directory, 120)}`}
+        {`${Text.line(environment.name, 60)} · ${Text.line(environment.directory, 120)}`}
       </option>
     ))
   return (
@@ -111,38 +85,28 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
               {agents.length === 0 ? <option value="">As the machine is set</option> : null}
               {agents.map((driver, n) => (
                 <option key={driver} value={n === 0 ? "" : driver}>
-                  {Text.exactLine(driver, 60)}
+                  {Text.line(driver, 60)}
                 </option>
               ))}
             </select>
           </div>
           <div>
-            <label htmlFor={`${id}-mode`}>Permissions</label>
-            <select id={`${id}-mode`} value={mode} onChange={(event) => setMode(event.target.value)}>
-              <option value="">As the machine is set</option>
-              {modes.map(([value, words]) => (
-                <option key={value} value={value}>
-                  {words}
-                </option>
-              ))}
-            </select>
+            <ModeField
+              id={`${id}-mode`}
+              others={[["", "As the machine is set"]]}
+              value={mode}
+              set={setMode}
+            />
           </div>
         </div>
-        {asks ? <Sure isSure={isSure} setSure={setSure} /> : null}
-        <label htmlFor={`${id}-model`}>Model (optional)</label>
-        <input
+        {question}
+        <ModelField
           id={`${id}-model`}
-          list={`${id}-models`}
-          value={name}
+          label="Model (optional)"
           placeholder="As the agent chooses"
-          maxLength={200}
-          onChange={(event) => setName(event.target.value)}
+          value={name}
+          set={setName}
         />
-        <datalist id={`${id}-models`}>
-          {state.models.map((one) => (
-            <option key={one} value={one} />
-          ))}
-        </datalist>
         {worktrees ? (
           <>
             <label className="check" htmlFor={`${id}-worktree`}>
@@ -156,15 +120,11 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
               In a git worktree of its own
             </label>
             <p className="note" id={`${id}-worktree-note`}>
-              It works beside {Text.exactLine(environment?.directory ?? "", 120)}, on a branch of its own.
+              It works beside {Text.line(environment?.directory ?? "", 120)}, on a branch of its own.
             </p>
           </>
         ) : null}
-        {problem === null ? null : (
-          <p className="note bad" role="alert">
-            {problem}
-          </p>
-        )}
+        <Problem text={problem} />
         {state.environments.length === 0 ? (
           <p className="note">No machine has connected yet. Start one with: causeway up</p>
         ) : null}
@@ -173,7 +133,7 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
           <button type="button" onClick={close}>
             Cancel
           </button>
-          <button type="submit" className="primary" disabled={busy || chosen === "" || (asks && !isSure)}>
+          <button type="submit" className="primary" disabled={busy || chosen === "" || !isSettled}>
             Start session
           </button>
         </div>

@@ -43,7 +43,7 @@ export const NotificationSettings = () => {
   }
   return (
     <section aria-labelledby="notifications">
-      <h3 id="notifications">Notifications on this device</h3>
+      <h2 id="notifications">Notifications on this device</h2>
       <label className="switch">
         <input
           type="checkbox"

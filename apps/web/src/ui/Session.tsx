@@ -1,50 +1,42 @@
 /** The session that is open: what it is, what was said, and where to write. */
+import * as SessionView from "@causeway/transcript/View/SessionView"
 import { X } from "lucide-react"
 import { useEffect, useRef, useState } from "react"
-import type { Open } from "../Model.ts"
 import * as Route from "../Route.ts"
+import * as State from "../State.ts"
 import * as Text from "../Text.ts"
 import { Composer } from "./Composer.tsx"
 import { ArchiveDialog, RenameDialog, SettingsDialog } from "./SessionDialogs.tsx"
 import { SessionHeader } from "./SessionHeader.tsx"
 import { Transcript } from "./Transcript.tsx"
-import { useModel, useModelState } from "./use.ts"
+import { useModel, useModelState, useTitle } from "./use.ts"
 
-export const SessionPane = ({ open, seq }: { readonly open: Open; readonly seq: number | null }) => {
+export const SessionPane = ({ open, seq }: { readonly open: State.Open; readonly seq: number | null }) => {
   const model = useModel()
   const state = useModelState()
   const [dialog, setDialog] = useState<"settings" | "rename" | "archive" | null>(null)
   const heading = useRef<HTMLHeadingElement>(null)
   const { row } = open.view
-  const listed = state.sessions.find((session) => session.id === open.id)
-  const archived = row.archivedAt !== null || listed?.archived === true
-  // A log whose beginning is not read does not know what was said there.
+  const about = State.about(state, open)
   // While the hub is away nobody knows whether anything was said.
-  const isKnown = listed !== undefined || open.connection._tag === "connected"
-  const title =
-    (open.start > 0 ? listed?.title : row.title) ??
-    row.title ??
-    listed?.title ??
-    (isKnown ? "New session" : "Session")
-  const place = state.environments.find(({ id }) => id === listed?.environmentId)
+  const isKnown = about.session !== undefined || open.connection._tag === "connected"
+  const title = about.title ?? (isKnown ? "New session" : "Session")
   const gone = open.connection._tag === "ended" && open.connection.reason === "not-found"
-  const busy = row.status === "running" || row.status === "requires_action"
+  const busy = SessionView.isRunning(open.view)
   // A session that nobody has asked for takes the focus from nothing.
   const wanted = state.route._tag === "Session"
   // biome-ignore lint/correctness/useExhaustiveDependencies: the focus moves when another session is opened.
   useEffect(() => {
     if (wanted) heading.current?.focus({ preventScroll: true })
   }, [open.id, wanted])
-  useEffect(() => {
-    document.title = `${row.status === "requires_action" ? "● " : ""}${Text.line(title, 80)} · Causeway`
-  }, [title, row.status])
+  useTitle(`${row.status === "requires_action" ? "● " : ""}${Text.line(title, 80)}`)
   const close = () => setDialog(null)
   return (
     <section className="session" aria-label="Session">
       <SessionHeader
         open={open}
         title={title}
-        archived={archived}
+        archived={about.isArchived}
         gone={gone}
         heading={heading}
         ask={setDialog}
@@ -57,7 +49,7 @@ export const SessionPane = ({ open, seq }: { readonly open: Open; readonly seq: 
       ) : (
         <Transcript open={open} seq={seq} />
       )}
-      {place?.offers.standIn === true ? (
+      {about.environment?.offers.standIn === true ? (
         <p className="notice" role="note">
           <span>
             No agent is installed on this machine: a scripted stand-in answers, which understands nothing.
@@ -72,13 +64,13 @@ export const SessionPane = ({ open, seq }: { readonly open: Open; readonly seq: 
           </button>
         </p>
       )}
-      {gone || archived ? null : (
+      {gone || about.isArchived ? null : (
         <Composer
           key={open.id}
           open={open}
-          environmentId={place?.id ?? null}
+          environmentId={about.environment?.id ?? null}
           busy={busy}
-          stopping={busy && open.view.stopping}
+          stopping={busy && open.view.turn.isStopping === true}
         />
       )}
       {dialog === "settings" ? <SettingsDialog open={open} close={close} /> : null}

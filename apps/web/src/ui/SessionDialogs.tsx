@@ -1,67 +1,75 @@
 /** What is changed of a session: its title, model and permissions, and whether it is archived. */
-import { useState } from "react"
-import type { Open } from "../Model.ts"
+import { type ReactNode, useState } from "react"
+import * as State from "../State.ts"
 import { Dialog } from "./Dialog.tsx"
-import { isUnasked, modes, Sure } from "./NewSession.tsx"
+import { ModeField, ModelField, modes, useSure } from "./fields.tsx"
+import { Problem } from "./Page.tsx"
 import { useModel, useModelState } from "./use.ts"
 
-export const SettingsDialog = ({ open, close }: { readonly open: Open; readonly close: () => void }) => {
+const Actions = ({ cancel, children }: { readonly cancel?: () => void; readonly children: ReactNode }) => (
+  <div className="actions">
+    <span className="grow" />
+    {cancel === undefined ? null : (
+      <button type="button" onClick={cancel}>
+        Cancel
+      </button>
+    )}
+    {children}
+  </div>
+)
+
+/** A change that closes its dialog once the hub has made it, and else says why not. */
+const useChange = (close: () => void) => {
+  const [problem, setProblem] = useState<string | null>(null)
+  const change = async (made: Promise<string | null>): Promise<void> => {
+    const refused = await made
+    setProblem(refused)
+    if (refused === null) close()
+  }
+  return [<Problem key="problem" text={problem} />, change] as const
+}
+
+export const SettingsDialog = ({
+  open,
+  close
+}: {
+  readonly open: State.Open
+  readonly close: () => void
+}) => {
   const model = useModel()
-  const state = useModelState()
-  const { row } = open.view
-  const listed = state.sessions.find((session) => session.id === open.id)
-  const [name, setName] = useState(row.model ?? listed?.model ?? "")
-  const modeNow = row.permissionMode ?? listed?.permissionMode ?? ""
+  const about = State.about(useModelState(), open)
+  const modeNow = about.mode ?? ""
+  const [name, setName] = useState(about.model ?? "")
   const [mode, setMode] = useState(modeNow)
-  const [isSure, setSure] = useState(false)
-  const asks = isUnasked(mode) && mode !== modeNow
+  const { isSettled, question } = useSure(mode, modeNow)
+  const isKnown = modes.some(([value]) => value === mode)
   return (
     <Dialog title="Model and permissions" close={close}>
       <form
         className="fields"
         onSubmit={(event) => {
           event.preventDefault()
-          if (asks && !isSure) return
+          if (!isSettled) return
           const wanted = name.trim()
-          if (wanted !== "" && wanted !== (row.model ?? listed?.model)) model.setModel(wanted)
+          if (wanted !== "" && wanted !== about.model) model.setModel(wanted)
           if (mode !== "" && mode !== modeNow) model.setMode(mode)
           close()
         }}
       >
-        <label htmlFor="set-model">Model</label>
-        <input
-          id="set-model"
-          list="set-models"
-          value={name}
-          onChange={(event) => setName(event.target.value)}
+        <ModelField id="set-model" label="Model" value={name} set={setName} />
+        <ModeField
+          id="set-mode"
+          others={isKnown ? [] : [[mode, mode === "" ? "not told" : mode]]}
+          value={mode}
+          set={setMode}
         />
-        <datalist id="set-models">
-          {state.models.map((one) => (
-            <option key={one} value={one} />
-          ))}
-        </datalist>
-        <label htmlFor="set-mode">Permissions</label>
-        <select id="set-mode" value={mode} onChange={(event) => setMode(event.target.value)}>
-          {modes.some(([value]) => value === mode) ? null : (
-            <option value={mode}>{mode === "" ? "not told" : mode}</option>
-          )}
-          {modes.map(([value, words]) => (
-            <option key={value} value={value}>
-              {words}
-            </option>
-          ))}
-        </select>
-        {asks ? <Sure isSure={isSure} setSure={setSure} /> : null}
+        {question}
         <p className="note">Both are changed with Done, and hold once the agent has confirmed them.</p>
-        <div className="actions">
-          <span className="grow" />
-          <button type="button" onClick={close}>
-            Cancel
-          </button>
-          <button type="submit" className="primary" disabled={asks && !isSure}>
+        <Actions cancel={close}>
+          <button type="submit" className="primary" disabled={!isSettled}>
             Done
           </button>
-        </div>
+        </Actions>
       </form>
     </Dialog>
   )
@@ -78,32 +86,24 @@ export const RenameDialog = ({
 }) => {
   const model = useModel()
   const [text, setText] = useState(title)
-  const [problem, setProblem] = useState<string | null>(null)
+  const [problem, change] = useChange(close)
   return (
     <Dialog title="Rename session" close={close}>
       <form
         className="fields"
         onSubmit={(event) => {
           event.preventDefault()
-          void model.rename(id, text.trim()).then((refused) => {
-            setProblem(refused)
-            if (refused === null) close()
-          })
+          void change(model.rename(id, text.trim()))
         }}
       >
         <label htmlFor="rename">Title</label>
         <input id="rename" value={text} maxLength={200} onChange={(event) => setText(event.target.value)} />
-        {problem === null ? null : (
-          <p className="note bad" role="alert">
-            {problem}
-          </p>
-        )}
-        <div className="actions">
-          <span className="grow" />
+        {problem}
+        <Actions>
           <button type="submit" className="primary">
             Save
           </button>
-        </div>
+        </Actions>
       </form>
     </Dialog>
   )
@@ -111,33 +111,16 @@ export const RenameDialog = ({
 
 export const ArchiveDialog = ({ id, close }: { readonly id: string; readonly close: () => void }) => {
   const model = useModel()
-  const [problem, setProblem] = useState<string | null>(null)
+  const [problem, change] = useChange(close)
   return (
     <Dialog title="Archive this session?" close={close}>
       <p>Its transcript stays and can be read; nothing more can be sent.</p>
-      {problem === null ? null : (
-        <p className="note bad" role="alert">
-          {problem}
-        </p>
-      )}
-      <div className="actions">
-        <span className="grow" />
-        <button type="button" onClick={close}>
-          Cancel
-        </button>
-        <button
-          type="button"
-          className="danger"
-          onClick={() =>
-            void model.archive(id).then((refused) => {
-              setProblem(refused)
-              if (refused === null) close()
-            })
-          }
-        >
+      {problem}
+      <Actions cancel={close}>
+        <button type="button" className="danger" onClick={() => void change(model.archive(id))}>
           Archive
         </button>
-      </div>
+      </Actions>
     </Dialog>
   )
 }

@@ -1,14 +1,14 @@
 /** What a session is, how it is connected, what it costs, and what can be done with the whole of it. */
-import { Archive, ChevronLeft, Download, FolderGit2, Pencil, Pin, PinOff, Settings2 } from "lucide-react"
+import { Archive, Download, FolderGit2, Pencil, Pin, PinOff, Settings2 } from "lucide-react"
 import { type ReactNode, type RefObject, useMemo } from "react"
-import type { Open } from "../Model.ts"
 import * as Place from "../Place.ts"
-import * as Route from "../Route.ts"
+import * as State from "../State.ts"
 import * as Text from "../Text.ts"
 import { ConnectionLine } from "./Connection.tsx"
 import { Context } from "./Context.tsx"
-import { modes } from "./NewSession.tsx"
-import { statusText } from "./Sidebar.tsx"
+import { modes } from "./fields.tsx"
+import { Back } from "./Page.tsx"
+import { statusText } from "./status.ts"
 import { useModel, useModelState } from "./use.ts"
 
 const download = (name: string, text: string): void => {
@@ -39,66 +39,59 @@ const Action = ({
 )
 
 /** Where the agent works. */
-const Where = ({ open }: { readonly open: Open }) => {
-  const { sessions, environments } = useModelState()
-  const listed = sessions.find((session) => session.id === open.id)
-  const environment = environments.find(({ id }) => id === listed?.environmentId)
-  const place = Place.of(open.id, open.view.row.workingDirectory, listed, environment)
+const Where = ({ open }: { readonly open: State.Open }) => {
+  const { environment, session } = State.about(useModelState(), open)
+  const place = Place.of(open.id, open.view.row.workingDirectory, session, environment)
   if (place === null) return null
   const directory = place.directory === null ? "a worktree that is made when it begins" : place.directory
   const where = `${place.machine === null ? "" : `${place.machine}:`}${directory}`
   return (
-    <span className="where" title={Text.exactLine(where, 400)}>
+    <span className="where" title={Text.line(where, 400)}>
       <FolderGit2 size={13} aria-hidden="true" />
       {place.isWorktree ? <span>worktree</span> : null}
       <span className="path" translate="no">
-        <bdi dir="ltr">{Text.exactLine(directory, 200)}</bdi>
+        <bdi dir="ltr">{Text.line(directory, 200)}</bdi>
       </span>
       {place.branch === null ? null : (
         <bdi className="branch" translate="no" title="Branch">
-          {Text.exactLine(place.branch, 120)}
+          {Text.line(place.branch, 120)}
         </bdi>
       )}
     </span>
   )
 }
 
-/** What the agent is set to, and how full and how dear its session is. Of a log that is read in part, not all is known. */
-const Facts = ({ open, change }: { readonly open: Open; readonly change: () => void }) => {
-  const state = useModelState()
-  const { row, conversation } = open.view
-  const listed = state.sessions.find((session) => session.id === open.id)
-  const model = row.model ?? listed?.model ?? null
-  const mode = row.permissionMode ?? listed?.permissionMode ?? null
-  const used = row.contextTokens ?? listed?.contextTokens ?? null
-  const cost = row.totalCostUsd ?? listed?.costUsd ?? null
+/** What the agent is set to, and how full and how dear its session is. */
+const Facts = ({ open, change }: { readonly open: State.Open; readonly change: () => void }) => {
+  const { costUsd, contextTokens, mode, model } = State.about(useModelState(), open)
+  const { row, window } = open.view
+  const { items } = window.conversation
   const worked = useMemo(
-    () =>
-      conversation.items.reduce((sum, item) => sum + (item.kind === "turn" ? (item.durationMs ?? 0) : 0), 0),
-    [conversation.items]
+    () => items.reduce((sum, item) => sum + (item.kind === "turn" ? (item.durationMs ?? 0) : 0), 0),
+    [items]
   )
   return (
     <div className="line facts">
       <ConnectionLine connection={open.connection} since={open.connectionAt} />
       {model === null ? null : (
         <button type="button" className="fact" translate="no" title="Model: change it" onClick={change}>
-          <bdi>{Text.exactLine(model, 60)}</bdi>
+          <bdi>{Text.line(model, 60)}</bdi>
         </button>
       )}
       {mode === null ? null : (
         <button type="button" className="fact" title="Permissions: change them" onClick={change}>
-          {modes.find(([value]) => value === mode)?.[1] ?? Text.exactLine(mode, 60)}
+          {modes.find(([value]) => value === mode)?.[1] ?? Text.line(mode, 60)}
         </button>
       )}
-      {used === null ? null : <Context used={used} model={model} />}
+      {contextTokens === null ? null : <Context used={contextTokens} model={model} />}
       {row.usage === null ? null : (
         <span className="usage" title="Tokens of the last message: read and written">
           {Text.tokens(row.usage.inputTokens + row.usage.cacheReadTokens + row.usage.cacheCreationTokens)} in
           · {Text.tokens(row.usage.outputTokens)} out
         </span>
       )}
-      {cost === null ? null : <span>{Text.dollars(cost)}</span>}
-      {worked === 0 || open.start > 0 ? null : (
+      {costUsd === null ? null : <span>{Text.dollars(costUsd)}</span>}
+      {worked === 0 || window.after > 0 ? null : (
         <span title="Time that the agent has worked">{Text.seconds(worked)}</span>
       )}
       <Where open={open} />
@@ -114,7 +107,7 @@ export const SessionHeader = ({
   heading,
   ask
 }: {
-  readonly open: Open
+  readonly open: State.Open
   readonly title: string
   readonly archived: boolean
   /** There is no such session: nothing can be done with it. */
@@ -125,22 +118,19 @@ export const SessionHeader = ({
   const model = useModel()
   const state = useModelState()
   const pinned = state.pinned.has(open.id)
-  const hosted = state.sessions.find((session) => session.id === open.id)?.connected === true
-  const { row } = open.view
+  const { agent, row } = open.view
   // A page that was opened without the hub knows nothing of the session, not even that it waits.
-  const known = row.lastSeq > 0 || state.sessions.some((session) => session.id === open.id)
+  const known = row.lastSeq > 0 || State.listed(state, open.id) !== undefined
   return (
     <header>
       <div className="line">
-        <a className="icon back" href={Route.toList} aria-label="Sessions">
-          <ChevronLeft size={20} aria-hidden="true" />
-        </a>
+        <Back />
         <h1 className="title" ref={heading} tabIndex={-1}>
           <bdi>{Text.line(title, 160)}</bdi>
         </h1>
         {known ? (
           <span className={`status pill ${archived ? "archived" : row.status}`}>
-            {statusText(row.status, archived, hosted)}
+            {statusText(row.status, archived, agent.isConnected === true)}
           </span>
         ) : null}
         <span className="grow" />
@@ -157,7 +147,7 @@ export const SessionHeader = ({
           <Action
             name="Export the transcript"
             act={() =>
-              void model.exportLog(open.id).then((text) => {
+              void model.hub.exportLog(open.id).then((text) => {
                 if (text !== null) download(`${open.id}.jsonl`, text)
               })
             }

@@ -4,7 +4,8 @@ import type { Ticket } from "../Credentials.ts"
 import type { SignedOut } from "../Model.ts"
 import * as Route from "../Route.ts"
 import { ConnectionLine } from "./Connection.tsx"
-import { useModelState } from "./use.ts"
+import { Problem } from "./Page.tsx"
+import { useModelState, useTitle } from "./use.ts"
 
 const another =
   "Make a new one with `causeway devices code` where the hub runs, or under Devices on a page that is signed in."
@@ -53,11 +54,7 @@ export const SignIn = ({
         }}
       >
         <h1>Causeway</h1>
-        {why === null ? null : (
-          <p className="note bad" role="alert">
-            {words(why)}
-          </p>
-        )}
+        <Problem text={why && words(why)} />
         <label htmlFor="token">Access token</label>
         <input
           id="token"
@@ -87,9 +84,7 @@ export const SignIn = ({
 /** What is shown until the hub has let this device in for the first time. */
 export const Entering = ({ cancel }: { readonly cancel: () => void }) => {
   const { connection, connectionAt } = useModelState()
-  useEffect(() => {
-    document.title = "Signing in · Causeway"
-  }, [])
+  useTitle("Signing in")
   return (
     <main className="sign-in">
       <div className="box-in">

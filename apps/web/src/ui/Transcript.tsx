@@ -4,17 +4,14 @@
 import { useVirtualizer } from "@tanstack/react-virtual"
 import { ArrowDown, CircleAlert, FileDiff, ShieldQuestion } from "lucide-react"
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react"
-import * as Attachment from "../Attachment.ts"
-import * as Images from "../Images.ts"
 import * as Keys from "../Keys.ts"
-import type { Open } from "../Model.ts"
-import * as Model from "../Model.ts"
-import * as Text from "../Text.ts"
+import * as State from "../State.ts"
 import * as Visible from "../Visible.ts"
 import { ApprovalCard } from "./Approval.tsx"
 import { useFocusAmong } from "./focus.ts"
-import { Attachments, type Context, ItemView } from "./Item.tsx"
+import { ItemView } from "./Item.tsx"
 import { Markdown } from "./Markdown.tsx"
+import { Unsent } from "./Unsent.tsx"
 import { useModel, useModelState } from "./use.ts"
 
 /** Nearer to the end than this, in pixels, counts as being at it. */
@@ -26,23 +23,20 @@ const marks: ReadonlyArray<readonly [Visible.Mark, string, typeof CircleAlert]> 
   ["edit", "Next edit", FileDiff]
 ]
 
-export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: number | null }) => {
+export const Transcript = ({ open, seq }: { readonly open: State.Open; readonly seq: number | null }) => {
   const model = useModel()
   const state = useModelState()
   const { view } = open
-  const { items } = view.conversation
+  const { items } = view.window.conversation
+  const start = view.window.after
   const shown = useMemo(
-    () => Visible.of(items, view.deliveries, open.start === 0),
-    [items, view.deliveries, open.start]
+    () => Visible.of(items, view.deliveries, start === 0),
+    [items, view.deliveries, start]
   )
   const scroller = useRef<HTMLDivElement>(null)
   const stick = useRef(true)
   const [atEnd, setAtEnd] = useState(true)
   const [flash, setFlash] = useState<string | null>(null)
-  const context: Context = useMemo(
-    () => ({ session: open.id, images: view.images, documents: view.documents }),
-    [open.id, view.images, view.documents]
-  )
   const virtualizer = useVirtualizer({
     count: shown.length,
     getScrollElement: () => scroller.current,
@@ -52,7 +46,7 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
     useFlushSync: false
   })
   const size = virtualizer.getTotalSize()
-  const unsent = Model.unsent(state)
+  const unsent = State.unsent(state)
   const live = view.live.blocks.filter((block) => block.kind === "text" && block.text !== "")
   const thinks = view.live.blocks.some((block) => block.kind === "thinking") && live.length === 0
 
@@ -100,28 +94,28 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
   const lastSeq = view.row.lastSeq
   useEffect(() => {
     if (seq === null || target === null || jumped.current === target) return
-    if (open.start >= seq) {
+    if (start >= seq) {
       if (!open.loadingEarlier) void model.earlier()
       return
     }
     if (lastSeq < seq) return
     jumped.current = target
     jump(Visible.indexOf(shown, seq))
-  }, [seq, target, lastSeq, open.start, open.loadingEarlier, shown, jump, model])
+  }, [seq, target, lastSeq, start, open.loadingEarlier, shown, jump, model])
 
   // What is read above does not move what is looked at.
   const anchor = useRef<{ readonly start: number; readonly id: string | undefined }>({
-    start: open.start,
+    start: start,
     id: undefined
   })
   useLayoutEffect(() => {
     const before = anchor.current
-    if (before.start !== open.start && before.id !== undefined) {
+    if (before.start !== start && before.id !== undefined) {
       const index = shown.findIndex((entry) => entry.item.id === before.id)
       if (index >= 0) virtualizer.scrollToIndex(index, { align: "start" })
     }
     const first = virtualizer.getVirtualItems().find((row) => row.end > (virtualizer.scrollOffset ?? 0))
-    anchor.current = { start: open.start, id: first === undefined ? undefined : shown[first.index]?.item.id }
+    anchor.current = { start: start, id: first === undefined ? undefined : shown[first.index]?.item.id }
   })
 
   // Only people leave the end: while much comes in, the end itself has moved on before its scrolling is told of.
@@ -137,7 +131,7 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
       byHand.current = false
     } else if (byHand.current) stick.current = false
     setAtEnd(stick.current)
-    if (element.scrollTop < 400 && open.start > 0 && !open.loadingEarlier && !near) void model.earlier()
+    if (element.scrollTop < 400 && start > 0 && !open.loadingEarlier && !near) void model.earlier()
   }
 
   const lastAt = useRef(-1)
@@ -213,8 +207,8 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
         aria-label="Transcript"
       >
         <h2 className="hidden">Conversation</h2>
-        {view.truncated ? <p className="note center">Older events are not shown here.</p> : null}
-        {open.start > 0 ? (
+        {view.isTruncated ? <p className="note center">Older events are not shown here.</p> : null}
+        {start > 0 ? (
           <div className="center">
             <button
               type="button"
@@ -222,7 +216,7 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
               disabled={open.loadingEarlier}
               onClick={() => void model.earlier()}
             >
-              {open.loadingEarlier ? "Loading…" : `Show earlier (${open.start.toLocaleString()} events)`}
+              {open.loadingEarlier ? "Loading…" : `Show earlier (${start.toLocaleString()} events)`}
             </button>
           </div>
         ) : null}
@@ -240,7 +234,7 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
                 className={entry.item.id === flash ? "row flash" : "row"}
                 style={{ transform: `translateY(${row.start}px)` }}
               >
-                <ItemView shown={entry} context={context} />
+                <ItemView shown={entry} session={open.id} />
               </div>
             )
           })}
@@ -256,41 +250,7 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
         {unsent.length === 0 ? null : (
           <div className="unsent">
             {unsent.map((entry) => (
-              <div className="message user" key={entry.uuid}>
-                <div className="who">
-                  <span>You</span>
-                </div>
-                <div className="text plain" dir="auto">
-                  {Text.clean(entry.text)}
-                </div>
-                <Attachments
-                  urls={entry.attachments.flatMap(Images.urlOf)}
-                  names={Attachment.titles(entry.attachments)}
-                />
-                {entry.state === "failed" ? (
-                  <div className="delivery bad">
-                    <span>not sent: {entry.reason ?? "refused"}</span>
-                    <button type="button" className="quiet" onClick={() => model.retry(entry.uuid)}>
-                      Try again
-                    </button>
-                    <button type="button" className="quiet" onClick={() => model.discard(entry.uuid)}>
-                      Discard
-                    </button>
-                  </div>
-                ) : entry.reason === null ? (
-                  <div className="delivery">sending…</div>
-                ) : (
-                  <div className="delivery warn">
-                    <span>delivery unknown: {entry.reason}</span>
-                    <button type="button" className="quiet" onClick={() => model.retry(entry.uuid)}>
-                      Send again
-                    </button>
-                    <button type="button" className="quiet" onClick={() => model.discard(entry.uuid)}>
-                      Discard
-                    </button>
-                  </div>
-                )}
-              </div>
+              <Unsent key={entry.uuid} entry={entry} />
             ))}
           </div>
         )}
@@ -300,7 +260,13 @@ export const Transcript = ({ open, seq }: { readonly open: Open; readonly seq: n
               <ApprovalCard
                 key={approval.requestId}
                 approval={approval}
-                request={view.requests.get(approval.requestId) ?? { input: approval.input, suggestions: [] }}
+                request={
+                  view.requests.open.get(approval.requestId) ?? {
+                    input: approval.input,
+                    suggestions: [],
+                    before: null
+                  }
+                }
                 answering={state.answering.get(approval.requestId)}
                 answer={(payload) => model.answer(open.id, approval.requestId, payload)}
               />

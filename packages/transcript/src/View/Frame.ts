@@ -1,26 +1,16 @@
 /** Frames of a session's log, and of what travels beside it. Source: spec 5 §1 (Viewer). */
-import { amount, name, object, type ReadableEvent, string } from "@causeway/transcript/Read"
-
-/**
- * How far a person's message has come: stored, on the host, taken by the agent, answered; or taken back before its turn
- * (where the agent had begun it, it says so later).
- */
-export type Delivery = "accepted" | "received" | "withdrawn" | "processing" | "processed"
+import type { DeliveryState } from "@causeway/protocol/Event"
+import { amount, name, object, string } from "../Read.ts"
+import * as Deliveries from "./Deliveries.ts"
+import type { Entry } from "./Window.ts"
 
 export type Frame =
-  | { readonly _tag: "Event"; readonly event: ReadableEvent }
+  | { readonly _tag: "Event"; readonly event: Entry }
   /** Partial text and progress; never stored. */
   | { readonly _tag: "Ephemeral"; readonly payload: { readonly [key: string]: unknown } }
-  | { readonly _tag: "Delivery"; readonly uuid: string; readonly status: Delivery }
+  | { readonly _tag: "Delivery"; readonly uuid: string; readonly status: DeliveryState }
   /** The hub no longer has all that is missing here. */
   | { readonly _tag: "Truncated" }
-
-const statuses: ReadonlyMap<string, Delivery> = new Map([
-  ["DELIVERY_STATUS_RECEIVED", "received"],
-  ["DELIVERY_STATUS_PROCESSING", "processing"],
-  ["DELIVERY_STATUS_PROCESSED", "processed"],
-  ["DELIVERY_STATUS_WITHDRAWN", "withdrawn"]
-])
 
 /** The frame that an object `{event, data}` is; undefined where it is of a kind unknown here, or broken. */
 export const read = (value: unknown): Frame | undefined => {
@@ -29,14 +19,15 @@ export const read = (value: unknown): Frame | undefined => {
   const data = object(frame["data"])
   const uuid = name(data["event_id"])
   if (frame["event"] === "delivery_update") {
-    const status = statuses.get(string(data["status"]) ?? "")
+    const status = Deliveries.ofStatus(data["status"])
     return uuid === null || status === undefined ? undefined : { _tag: "Delivery", uuid, status }
   }
   const payload = data["payload"]
   if (typeof payload !== "object" || payload === null || Array.isArray(payload)) return undefined
+  const json = object(payload)
   const seq = amount(data["sequence_num"])
   if (frame["event"] !== "client_event" || uuid === null || seq === null || seq === 0) {
-    return { _tag: "Ephemeral", payload: object(payload) }
+    return { _tag: "Ephemeral", payload: json }
   }
   const at = Date.parse(string(data["created_at"]) ?? "")
   return {
@@ -46,7 +37,11 @@ export const read = (value: unknown): Frame | undefined => {
       uuid,
       source: data["source"] === "client" ? "client" : "worker",
       createdAt: Number.isNaN(at) ? 0 : at,
-      payload: { type: string(object(payload)["type"]) ?? "", json: object(payload) }
+      payload: { type: string(json["type"]) ?? "", json }
     }
   }
 }
+
+/** The events among frames. */
+export const events = (frames: ReadonlyArray<Frame>): ReadonlyArray<Entry> =>
+  frames.flatMap((frame) => (frame._tag === "Event" ? [frame.event] : []))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Window from "../../src/Attach/Window.ts"
+import * as Window from "../../src/View/Window.ts"
 
 const entry = (seq: number, size = 10): Window.Entry => ({
   seq,
@@ -29,7 +29,7 @@ describe("Window", () => {
     for (let at = 0; at < 10_000; at += 100) window = Window.arrive(window, run(at, at + 100), false)
     check(window)
     expect(window.entries.length).toBeLessThanOrEqual(Window.EVENTS_MAX + Window.SLACK)
-    expect(Window.last(window)).toBe(10_000)
+    expect(window.last).toBe(10_000)
     expect(window.atEnd).toBe(true)
   })
 
@@ -58,11 +58,11 @@ describe("Window", () => {
     expect(window.after).toBe(2000)
     expect(window.atEnd).toBe(false)
     while (!window.atEnd) {
-      const last = Window.last(window)
+      const last = window.last
       window = Window.append(window, run(last, Math.min(5600, last + 500)), 5600)
       check(window)
     }
-    expect(Window.last(window)).toBe(5600)
+    expect(window.last).toBe(5600)
   })
 
   it("takes nothing twice and no page that does not fit", () => {
@@ -94,7 +94,7 @@ describe("Window", () => {
           const after = Math.max(0, window.after - Window.PAGE)
           window = Window.prepend(window, after, run(after, window.after))
         } else if (each._tag === "newer") {
-          const from = Window.last(window)
+          const from = window.last
           window = Window.append(window, run(from, Math.min(last, from + Window.PAGE)), last)
         } else {
           const after = Math.max(0, last - Window.PAGE)
@@ -102,7 +102,7 @@ describe("Window", () => {
         }
         check(window)
         expect(window.entries.length).toBeLessThanOrEqual(Window.EVENTS_MAX + Window.SLACK + 900)
-        if (window.atEnd) expect(Window.last(window)).toBe(last)
+        if (window.atEnd) expect(window.last).toBe(last)
       }
     },
     { fastCheck: { numRuns: 25 } }

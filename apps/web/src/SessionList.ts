@@ -1,0 +1,192 @@
+/** The list of sessions: what of it is read and when, what a search finds, and who is told of what has changed in it. */
+import type { Session } from "@causeway/protocol/http/Sessions"
+import type * as Gateway from "./Gateway.ts"
+import type * as Hub from "./Hub.ts"
+import * as Notice from "./Notice.ts"
+import type { Store } from "./State.ts"
+import * as Watcher from "./Watcher.ts"
+
+/** How often the list is read beside what the hub tells: machines come and go without a word. */
+const LIST_MILLIS = 5000
+/** Between a change and the reading of it: changes that come in a row are read once, at most once a second. */
+const SOON_MILLIS = 120
+const READ_MILLIS = 1000
+/** Sessions that are asked for by name at most. */
+const NAMED_MAX = 200
+/** Events at the end of a log among which the last turn's result stands. */
+const END = 20
+
+export interface World {
+  readonly gateway: Gateway.World
+  readonly visible: () => boolean
+  readonly notify: (notice: Notice.Notice) => void
+  /** Takes back what was shown under a tag. */
+  readonly withdraw: (tag: string) => void
+  /** The list has been read. */
+  readonly onRead: () => void
+}
+
+export const make = (world: World, gateway: Gateway.Gateway, hub: Hub.Hub, store: Store) => {
+  const { set, state } = store
+  /** Pages that are shown. */
+  let pages = 1
+  /** Sessions that the search has found. */
+  let matches: ReadonlyArray<string> = []
+  let searches = 0
+  let stopped = false
+  const isConnected = (): boolean => gateway.connection()._tag === "connected"
+
+  const tellOf = (before: Session | undefined, session: Session): void => {
+    if (before === session) return
+    const over = Notice.settled(before, session)
+    if (over !== undefined) world.withdraw(over)
+    if (world.visible()) return
+    const approval = Notice.ofApproval(before, session)
+    if (approval !== undefined) world.notify(approval)
+    if (!Notice.hasEnded(before, session)) return
+    const { id, last_sequence_num: last = 0 } = session
+    void Watcher.read(world.gateway, gateway, id, Math.max(0, last - END), last).then((end) => {
+      const notice = end.ok ? Notice.ofEnd(session, end.value) : undefined
+      if (notice !== undefined) world.notify(notice)
+    })
+  }
+
+  /** The pages that are shown, and whether there are more. */
+  const readPages = async (): Promise<Hub.Result<Hub.Page<Session>>> => {
+    const { archived } = state()
+    const data: Array<Session> = []
+    let nextCursor: string | null = null
+    for (let n = 0; n < pages; n++) {
+      const page: Hub.Result<Hub.Page<Session>> = await hub.sessions(nextCursor, archived)
+      if (!page.ok) return page
+      data.push(...page.value.data)
+      nextCursor = page.value.nextCursor
+      if (nextCursor === null) break
+    }
+    return { ok: true, value: { data, nextCursor } }
+  }
+
+  const read = async (): Promise<void> => {
+    const [places, waiting, totals] = await Promise.all([
+      hub.environments(),
+      hub.waiting(),
+      state().route._tag === "Metrics" ? hub.totals() : undefined
+    ])
+    const page: Hub.Result<Hub.Page<Session>> = places.ok ? await readPages() : places
+    // A session that moves up between two pages is told twice.
+    const found = new Map<string, Session>(page.ok ? page.value.data.map((each) => [each.id, each]) : [])
+    // What is shown is not only what was updated last: pins, what is open, what a search has found.
+    const named = [...new Set([...state().pinned, state().open?.id, ...matches])].flatMap((id) =>
+      id === undefined || found.has(id) ? [] : [id]
+    )
+    if (page.ok && named.length > 0) {
+      const others = await hub.find({ sessionIds: named.slice(0, NAMED_MAX) })
+      for (const session of others.ok ? others.value : []) found.set(session.id, session)
+    }
+    // What a lost connection has left half read is read again with the next one.
+    if (stopped || !isConnected()) return
+    const before = new Map<string, Session>(state().sessions.map((session) => [session.id, session]))
+    const sessions = [...found.values()].map((session) => {
+      const known = before.get(session.id)
+      return known !== undefined && JSON.stringify(known) === JSON.stringify(session) ? known : session
+    })
+    const wasLoaded = state().loaded
+    set({
+      ...(places.ok ? { environments: places.value } : {}),
+      waiting: waiting.ok ? waiting.value : null,
+      ...(totals === undefined ? {} : { totals: totals.ok ? totals.value : null }),
+      ...(page.ok ? { sessions, more: page.value.nextCursor !== null } : {}),
+      loaded: wasLoaded || page.ok,
+      listProblem: page.ok ? (waiting.ok ? null : waiting.message) : page.message
+    })
+    if (!page.ok) return
+    world.onRead()
+    if (wasLoaded) for (const session of sessions) tellOf(before.get(session.id), session)
+  }
+
+  let reading = false
+  let again = false
+  const refresh = async (): Promise<void> => {
+    if (reading) {
+      again = true
+      return
+    }
+    if (!isConnected()) return
+    reading = true
+    try {
+      await read()
+    } finally {
+      reading = false
+      if (again) {
+        again = false
+        soon()
+      }
+    }
+  }
+
+  let planned = false
+  let readAt = Number.NEGATIVE_INFINITY
+  const soon = (): void => {
+    if (planned || stopped) return
+    planned = true
+    const wait = Math.min(READ_MILLIS, readAt + READ_MILLIS - world.gateway.now())
+    world.gateway.after(Math.max(SOON_MILLIS, wait), () => {
+      planned = false
+      readAt = world.gateway.now()
+      void refresh()
+    })
+  }
+  const tick = (): void => {
+    world.gateway.after(LIST_MILLIS, () => {
+      if (stopped) return
+      if (world.visible()) void refresh()
+      tick()
+    })
+  }
+  tick()
+
+  const search = async (query: string, archived: boolean): Promise<void> => {
+    const mine = ++searches
+    if (query === "" || !isConnected()) {
+      matches = []
+      set({ hits: [], searching: false, searchProblem: null })
+      return
+    }
+    set({ searching: true })
+    const [titles, texts] = await Promise.all([hub.find({ query, archived }), hub.search(query)])
+    if (mine !== searches) return
+    const found = titles.ok ? titles.value : []
+    const hits = texts.ok ? texts.value : []
+    matches = [...found.map(({ id }) => id), ...hits.map(({ sessionId }) => sessionId)]
+    const known = new Set<string>(state().sessions.map(({ id }) => id))
+    const problem = [titles, texts].find((read) => !read.ok)
+    set({
+      searching: false,
+      searchProblem: problem?.ok === false ? problem.message : null,
+      sessions: [...state().sessions, ...found.filter(({ id }) => !known.has(id))],
+      hits
+    })
+    // The titles of sessions whose words were found.
+    if (matches.some((id) => !state().sessions.some((session) => session.id === id))) void refresh()
+  }
+
+  return {
+    refresh,
+    /** Reads it soon. */
+    soon,
+    more: (): void => {
+      pages++
+      void refresh()
+    },
+    /** Shows archived sessions, or all others. */
+    showArchived: (archived: boolean): void => {
+      pages = 1
+      set({ archived, more: false, loaded: false })
+      void refresh()
+    },
+    search,
+    stop: (): void => {
+      stopped = true
+    }
+  }
+}
