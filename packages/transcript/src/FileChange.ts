@@ -13,16 +13,8 @@ export const BEFORE_MAX = 256 * 1024
  * `text`: it is here. `missing`: there is no such file. The others say why it is not here: no text, more than
  * {@link BEFORE_MAX}, not to be read, not below the session's directory.
  */
-export type State = "text" | "missing" | "binary" | "too_large" | "unreadable" | "outside"
-
-const states: ReadonlySet<unknown> = new Set([
-  "text",
-  "missing",
-  "binary",
-  "too_large",
-  "unreadable",
-  "outside"
-])
+export type State = (typeof states)[number]
+const states = ["text", "missing", "binary", "too_large", "unreadable", "outside"] as const
 
 /** What stands in a file that a tool wants to change. */
 export interface Before {
@@ -120,15 +112,12 @@ export const of = (input: unknown, before: Before | null = null): ReadonlyArray<
   return content === null ? [] : [{ path, before: "", after: content, isWhole: false }]
 }
 
-/** Lines that a change adds and removes. */
-export const countsOf = (input: unknown, before: Before): Counts | null => {
+/** Lines that a change adds and removes; null where what stands there is not known. */
+export const countsOf = (input: unknown, before: Before | null): Counts | null => {
   const changes = of(input, before)
-  if (changes.length === 0 || !changes.every(({ isWhole }) => isWhole)) return null
-  const all = changes.map((change) => LineDiff.count(LineDiff.of(change.before, change.after)))
-  return {
-    added: all.reduce((sum, { added }) => sum + added, 0),
-    removed: all.reduce((sum, { removed }) => sum + removed, 0)
-  }
+  return changes.length === 0 || !changes.every(({ isWhole }) => isWhole)
+    ? null
+    : LineDiff.count(changes.flatMap((change) => LineDiff.of(change.before, change.after)))
 }
 
 /** What a person is told of the file beside the change; null where the change says it all. */
@@ -178,20 +167,18 @@ export const told = (event: Pick<ReadableEvent, "source" | "payload">): Told | n
   const json = object(event.payload.json)
   if (event.source !== "worker" || json["type"] !== "session_update") return null
   const said = object(json["file_before"])
-  const { added, removed, state } = said
+  const state = states.find((each) => each === said["state"])
   const toolUseId = name(said["tool_use_id"])
   const path = string(said["path"])
-  if (toolUseId === null || path === null || !states.has(state)) return null
-  const counts = { added: amount(added), removed: amount(removed) }
+  if (toolUseId === null || path === null || state === undefined) return null
+  const added = amount(said["added"])
+  const removed = amount(said["removed"])
   return {
     toolUseId,
     path,
-    state: state as State,
+    state,
     text: state === "missing" ? "" : state === "text" ? string(said["text"]) : null,
     bytes: amount(said["bytes"]),
-    counts:
-      counts.added === null || counts.removed === null
-        ? null
-        : { added: counts.added, removed: counts.removed }
+    counts: added === null || removed === null ? null : { added, removed }
   }
 }

@@ -101,20 +101,31 @@ const json = (value: unknown, indent: number): string => {
 /** Unchanged lines that are shown around a change. */
 const CONTEXT = 2
 
+const changeLine = {
+  same: ["dim", "  "],
+  add: ["good", "+ "],
+  remove: ["bad", "- "],
+  skip: ["dim", "  … "]
+} as const
+
 /** A change as what goes and what comes, with a little around it. */
-const change = (of: FileChange.Change): ReadonlyArray<readonly [Row.Tone, string]> => {
-  const lines = LineDiff.of(clean(of.before), clean(of.after))
-  const changed = lines.flatMap(({ kind }, at) => (kind === "same" ? [] : [at]))
-  let next = 0
-  return lines.flatMap(({ kind, text }, at): ReadonlyArray<readonly [Row.Tone, string]> => {
-    while ((changed[next] ?? at) < at - CONTEXT) next++
-    if (kind === "remove") return [["bad", `- ${text}`]]
-    if (kind === "add") return [["good", `+ ${text}`]]
-    const near = Math.abs((changed[next] ?? Number.POSITIVE_INFINITY) - at) <= CONTEXT
-    const edge = Math.abs((changed[next] ?? Number.POSITIVE_INFINITY) - at) === CONTEXT + 1
-    return near ? [["dim", `  ${text}`]] : edge ? [["dim", "  …"]] : []
+const change = (of: FileChange.Change): ReadonlyArray<readonly [Row.Tone, string]> =>
+  LineDiff.around(LineDiff.of(clean(of.before), clean(of.after)), CONTEXT).map(({ kind, text }) => {
+    const [tone, sign] = changeLine[kind]
+    return [tone, sign + text]
   })
-}
+
+/** Members of a tool's input that are shown in a form of their own. */
+const formed = new Set([
+  "command",
+  "file_path",
+  "path",
+  "old_string",
+  "new_string",
+  "content",
+  "edits",
+  "plan"
+])
 
 /** A tool's input in full: a command as it is, a file's change as what goes and what comes, else JSON. */
 export const inputRows = (
@@ -126,30 +137,19 @@ export const inputRows = (
   const command = string(members["command"])
   const path = string(members["file_path"]) ?? string(members["path"])
   const lines: Array<readonly [Row.Tone, string]> = []
-  const known = new Set([
-    "command",
-    "file_path",
-    "path",
-    "old_string",
-    "new_string",
-    "content",
-    "edits",
-    "plan"
-  ])
   const plan = string(members["plan"])
   const changes = FileChange.of(input, before)
   if (command !== null) lines.push(["code", clean(command)])
   if (path !== null) {
-    const whole = changes.length > 0 && changes.every(({ isWhole }) => isWhole)
-    const counts = LineDiff.count(changes.flatMap((each) => LineDiff.of(each.before, each.after)))
-    lines.push(["strong", clean(path) + (whole ? `  +${counts.added} -${counts.removed}` : "")])
+    const counts = FileChange.countsOf(input, before)
+    lines.push(["strong", clean(path) + (counts === null ? "" : `  +${counts.added} -${counts.removed}`)])
   }
   const words = changes.length === 0 ? null : FileChange.words(input, before)
   if (words !== null) lines.push(["warn", words])
   for (const each of changes) lines.push(...change(each))
   if (plan !== null) lines.push(["plain", clean(plan)])
   const rest = Object.entries(members).filter(
-    ([key, value]) => !known.has(key) || (typeof value !== "string" && key !== "edits")
+    ([key, value]) => !formed.has(key) || (typeof value !== "string" && key !== "edits")
   )
   if (rest.length > 0) lines.push(["dim", clean(json(Object.fromEntries(rest), 2))])
   if (lines.length === 0) lines.push(["dim", clean(json(input, 2))])
