@@ -40,5 +40,3 @@ export const make = (gateway: Pick<Gateway.Gateway, "call">, own: () => string) 
       call("device.code.create", {}, (json) => ("code" in json ? (json as unknown as Code) : undefined))
   }
 }
-
-export type Devices = ReturnType<typeof make>

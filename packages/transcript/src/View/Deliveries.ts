@@ -28,9 +28,6 @@ export const advance = (from: Stage | undefined, to: Stage): Stage =>
 /** Whether `to` is no step back from `from`. */
 export const isForward = (from: Stage, to: Stage): boolean => rank[to] >= rank[from]
 
-/** Whether the hub has the message for certain. */
-export const isConfirmed = (stage: Stage): boolean => rank[stage] > 0
-
 const told: ReadonlyMap<string, DeliveryState> = new Map(
   (["received", "withdrawn", "processing", "processed"] as const).map((state) => [
     `DELIVERY_STATUS_${state.toUpperCase()}`,
