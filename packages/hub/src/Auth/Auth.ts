@@ -19,7 +19,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Jose from "jose"
-import { unavailable } from "../internal/unavailable.ts"
+import { mapStoreErrors } from "../Failure.ts"
 
 /** Lifetime of an ingress token in seconds: 4 h. The bridge asks for another at half of it. */
 export const INGRESS_TOKEN_SECONDS = 4 * 60 * 60
@@ -143,25 +143,20 @@ const make = Effect.gen(function* () {
   const environments = yield* Environments.Environments
   const key = createSecretKey(Buffer.from(Redacted.value(yield* tokens.signingKey(KEY_NAME)), "base64url"))
 
-  const access = Effect.fnUntraced(
-    function* (token: Redacted.Redacted, organizationHeader: string | undefined) {
-      if (Redacted.value(token).length === 0) {
-        return yield* WireError.Unauthenticated.of("no access token: send Authorization: Bearer <token>")
-      }
-      const record = yield* tokens.resolve(token)
-      if (organizationHeader !== undefined && organizationHeader !== record.organizationId) {
-        return yield* WireError.Forbidden.of(
-          "x-organization-uuid names another organisation than the token's"
-        )
-      }
-      const principal: Principal = { organizationId: record.organizationId, tokenId: record.id }
-      return principal
-    },
-    Effect.catchTags({
-      TokenRefused: (refused) => WireError.Unauthenticated.of(refused.message, { reason: refused.reason }),
-      StoreUnavailable: unavailable
-    })
-  )
+  const access = Effect.fnUntraced(function* (
+    token: Redacted.Redacted,
+    organizationHeader: string | undefined
+  ) {
+    if (Redacted.value(token).length === 0) {
+      return yield* WireError.Unauthenticated.of("no access token: send Authorization: Bearer <token>")
+    }
+    const record = yield* tokens.resolve(token)
+    if (organizationHeader !== undefined && organizationHeader !== record.organizationId) {
+      return yield* WireError.Forbidden.of("x-organization-uuid names another organisation than the token's")
+    }
+    const principal: Principal = { organizationId: record.organizationId, tokenId: record.id }
+    return principal
+  }, mapStoreErrors)
 
   // A worker sends the same token with every append, and a signature does not turn bad: only its expiry is looked at
   // again.
@@ -198,35 +193,22 @@ const make = Effect.gen(function* () {
     return grant
   })
 
-  const ingress = Effect.fnUntraced(
-    function* (token: Redacted.Redacted) {
-      const grant = yield* verifyIngress(token)
-      const newest = yield* tokens.epochOf(grant)
-      if (newest === undefined) return yield* ingressRefused("session_unknown")
-      if (grant.epoch < newest) return yield* ingressRefused("superseded")
-      return grant
-    },
-    Effect.catchTag("StoreUnavailable", unavailable)
-  )
+  const ingress = Effect.fnUntraced(function* (token: Redacted.Redacted) {
+    const grant = yield* verifyIngress(token)
+    const newest = yield* tokens.epochOf(grant)
+    if (newest === undefined) return yield* ingressRefused("session_unknown")
+    if (grant.epoch < newest) return yield* ingressRefused("superseded")
+    return grant
+  }, mapStoreErrors)
 
-  const environment = Effect.fnUntraced(
-    function* (environmentId: EnvironmentId, token: Redacted.Redacted) {
-      if (Redacted.value(token).length === 0) {
-        return yield* WireError.Unauthenticated.of(
-          "no environment secret: send Authorization: Bearer <secret>"
-        )
-      }
-      const organizationId = yield* environments.authenticate(environmentId, token)
-      const grant: EnvironmentGrant = { organizationId, environmentId }
-      return grant
-    },
-    Effect.catchTags({
-      EnvironmentUnknown: (error) => WireError.NotFound.of(error.message),
-      EnvironmentArchived: (error) => WireError.Gone.of(error.message),
-      SecretRefused: (error) => WireError.Unauthenticated.of(error.message),
-      StoreUnavailable: unavailable
-    })
-  )
+  const environment = Effect.fnUntraced(function* (environmentId: EnvironmentId, token: Redacted.Redacted) {
+    if (Redacted.value(token).length === 0) {
+      return yield* WireError.Unauthenticated.of("no environment secret: send Authorization: Bearer <secret>")
+    }
+    const organizationId = yield* environments.authenticate(environmentId, token)
+    const grant: EnvironmentGrant = { organizationId, environmentId }
+    return grant
+  }, mapStoreErrors)
 
   const issueIngress = Effect.fnUntraced(function* (
     session: string,

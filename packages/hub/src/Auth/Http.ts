@@ -2,14 +2,13 @@
 import type { AccessToken } from "@causeway/protocol/http/AccessTokens"
 import { ColdApi } from "@causeway/protocol/http/Api"
 import { CurrentPrincipal } from "@causeway/protocol/http/Authorization"
-import * as WireError from "@causeway/protocol/WireError"
 import * as Tokens from "@causeway/store/Tokens"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { mapStoreErrors } from "../Failure.ts"
 import { isoOrNull } from "../internal/iso.ts"
-import { unavailable } from "../internal/unavailable.ts"
 
 const toWire = (record: Tokens.TokenRecord): AccessToken => ({
   id: record.id,
@@ -29,30 +28,23 @@ export const layer = HttpApiBuilder.group(ColdApi, "accessTokens", (handlers) =>
         Effect.gen(function* () {
           const { organizationId } = yield* CurrentPrincipal
           const now = yield* Clock.currentTimeMillis
-          const seconds = payload.expires_in ?? undefined
-          const { token, record } = yield* tokens.create({
-            organizationId,
-            name: payload.name,
-            expiresAt: seconds === undefined ? undefined : now + seconds * 1000
-          })
+          const expiresAt = payload.expires_in == null ? undefined : now + payload.expires_in * 1000
+          const { token, record } = yield* tokens.create({ organizationId, name: payload.name, expiresAt })
           return { ...toWire(record), token: Redacted.value(token) }
-        }).pipe(Effect.catchTag("StoreUnavailable", unavailable))
+        }).pipe(mapStoreErrors)
       )
       .handle("list", () =>
-        Effect.gen(function* () {
-          const { organizationId } = yield* CurrentPrincipal
-          return { data: (yield* tokens.list(organizationId)).map(toWire) }
-        }).pipe(Effect.catchTag("StoreUnavailable", unavailable))
+        CurrentPrincipal.pipe(
+          Effect.flatMap(({ organizationId }) => tokens.list(organizationId)),
+          Effect.map((records) => ({ data: records.map(toWire) })),
+          mapStoreErrors
+        )
       )
       .handle("revoke", ({ path }) =>
-        Effect.gen(function* () {
-          const { organizationId } = yield* CurrentPrincipal
-          return toWire(yield* tokens.revoke({ organizationId, tokenId: path.id }))
-        }).pipe(
-          Effect.catchTags({
-            TokenUnknown: (error) => WireError.NotFound.of(error.message),
-            StoreUnavailable: unavailable
-          })
+        CurrentPrincipal.pipe(
+          Effect.flatMap(({ organizationId }) => tokens.revoke({ organizationId, tokenId: path.id })),
+          Effect.map(toWire),
+          mapStoreErrors
         )
       )
   })

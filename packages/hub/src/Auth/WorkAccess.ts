@@ -15,7 +15,7 @@ import * as Tokens from "@causeway/store/Tokens"
 import * as Work from "@causeway/store/Work"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { unavailable } from "../internal/unavailable.ts"
+import { mapStoreErrors } from "../Failure.ts"
 import { Auth, requireSession } from "./Auth.ts"
 
 export type Operation = "poll" | "list" | "stats" | "get" | "update" | "ack" | "heartbeat" | "stop"
@@ -46,41 +46,26 @@ export const make = Effect.gen(function* () {
   const environments = yield* Environments.Environments
   const queue = yield* Work.WorkQueue
 
-  const byAccessToken = Effect.fnUntraced(
-    function* (call: Call) {
-      const { organizationId } = yield* auth.access(call.token, call.organizationHeader)
-      const key = { organizationId, environmentId: call.environmentId }
-      yield* environments.get(key)
-      if (!withAccess.has(call.operation)) {
-        return yield* WireError.Forbidden.of(
-          `${call.operation} takes the environment's secret, not an access token`
-        )
-      }
-      const grant: EnvironmentGrant = key
-      return grant
-    },
-    Effect.catchTags({
-      EnvironmentUnknown: (error) => WireError.NotFound.of(error.message),
-      StoreUnavailable: unavailable
-    })
-  )
+  const byAccessToken = Effect.fnUntraced(function* ({
+    environmentId,
+    operation,
+    organizationHeader,
+    token
+  }: Call) {
+    const { organizationId } = yield* auth.access(token, organizationHeader)
+    const grant: EnvironmentGrant = { organizationId, environmentId }
+    yield* environments.get(grant)
+    if (withAccess.has(operation)) return grant
+    return yield* WireError.Forbidden.of(`${operation} takes the environment's secret, not an access token`)
+  }, mapStoreErrors)
 
-  const byIngressToken = Effect.fnUntraced(
-    function* (call: Call, workId: WorkId) {
-      const ingress = yield* auth.ingress(call.token)
-      const item = yield* queue.get({ environmentId: call.environmentId, workId })
-      yield* requireSession(ingress, item.session ?? "")
-      const grant: EnvironmentGrant = {
-        organizationId: ingress.organizationId,
-        environmentId: call.environmentId
-      }
-      return grant
-    },
-    Effect.catchTags({
-      WorkUnknown: (error) => WireError.NotFound.of(error.message),
-      StoreUnavailable: unavailable
-    })
-  )
+  const byIngressToken = Effect.fnUntraced(function* ({ environmentId, token }: Call, workId: WorkId) {
+    const ingress = yield* auth.ingress(token)
+    const item = yield* queue.get({ environmentId, workId })
+    yield* requireSession(ingress, item.session ?? "")
+    const grant: EnvironmentGrant = { organizationId: ingress.organizationId, environmentId }
+    return grant
+  }, mapStoreErrors)
 
   return (call: Call): Effect.Effect<EnvironmentGrant, WorkAccessError> => {
     const token = Redacted.value(call.token)

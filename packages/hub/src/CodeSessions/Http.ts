@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { Auth } from "../Auth/Auth.ts"
-import { wired } from "../Failure.ts"
+import { mapStoreErrors } from "../Failure.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 
 export const layer = HttpApiBuilder.group(ColdApi, "codeSessions", (handlers) =>
@@ -22,10 +22,10 @@ export const layer = HttpApiBuilder.group(ColdApi, "codeSessions", (handlers) =>
       Effect.gen(function* () {
         const { organizationId } = yield* CurrentPrincipal
         const key = { organizationId, session: sessionBody(path.id) }
-        if ((yield* sessions.get(key).pipe(wired)).archivedAt !== undefined) {
+        if ((yield* sessions.get(key).pipe(mapStoreErrors)).archivedAt !== undefined) {
           return yield* WireError.Conflict.of("the session is archived")
         }
-        const epoch = yield* sessions.nextEpoch(key, { token: true }).pipe(wired)
+        const epoch = yield* sessions.nextEpoch(key, { token: true }).pipe(mapStoreErrors)
         const issued = yield* auth.issueIngress(key.session, organizationId, epoch)
         const { headers, remoteAddress } = yield* HttpServerRequest.HttpServerRequest
         return {

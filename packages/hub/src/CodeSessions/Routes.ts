@@ -21,7 +21,7 @@ import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
 import { Auth } from "../Auth/Auth.ts"
 import { Config } from "../Config.ts"
-import { wired } from "../Failure.ts"
+import { mapStoreErrors } from "../Failure.ts"
 import * as HotRoutes from "../HotRoutes.ts"
 import * as Body from "../Http/Body.ts"
 import * as Caller from "../Http/Caller.ts"
@@ -99,7 +99,7 @@ export const routes = Effect.gen(function* () {
       const key = yield* caller.worker(request)
       yield* request.body
       return HotRoutes.json(200, { worker_epoch: yield* store.nextEpoch(key, { token: false }) })
-    }).pipe(wired)
+    }).pipe(mapStoreErrors)
   )
 
   const token = HotRoutes.route(Api.refreshToken, (request) =>
@@ -115,11 +115,11 @@ export const routes = Effect.gen(function* () {
         worker_jwt: Redacted.value(issued.token),
         expires_in: issued.expiresInSeconds
       })
-    }).pipe(wired)
+    }).pipe(mapStoreErrors)
   )
 
   const readWorker = HotRoutes.route(Api.worker, (request) =>
-    caller.worker(request).pipe(Effect.flatMap(store.get), Effect.map(showWorker), wired)
+    caller.worker(request).pipe(Effect.flatMap(store.get), Effect.map(showWorker), mapStoreErrors)
   )
 
   const updateWorker = HotRoutes.route(Api.updateWorker, (request, { payload }) =>
@@ -142,7 +142,7 @@ export const routes = Effect.gen(function* () {
         }
       )
       return showWorker(record)
-    }).pipe(wired)
+    }).pipe(mapStoreErrors)
   )
 
   const heartbeat = HotRoutes.route(Api.workerHeartbeat, (request, { payload }) =>
@@ -151,7 +151,7 @@ export const routes = Effect.gen(function* () {
       const { value: body } = yield* payload
       yield* store.seen({ ...key, workerEpoch: body.worker_epoch })
       return HotRoutes.json(200, { heartbeat_interval_seconds: Duration.toSeconds(config.workerHeartbeat) })
-    }).pipe(wired)
+    }).pipe(mapStoreErrors)
   )
 
   // --- The worker's events ---
@@ -193,7 +193,7 @@ export const routes = Effect.gen(function* () {
       return HotRoutes.json(200, {})
     }).pipe(
       Effect.catchTag("TokenSuperseded", () => Caller.replaced),
-      wired
+      mapStoreErrors
     )
   )
 
@@ -208,7 +208,7 @@ export const routes = Effect.gen(function* () {
         updates: body.updates.map(({ event_id, status }) => ({ uuid: event_id, status }))
       })
       return HotRoutes.json(200, {})
-    }).pipe(wired)
+    }).pipe(mapStoreErrors)
   )
 
   // --- People ---
@@ -244,7 +244,7 @@ export const routes = Effect.gen(function* () {
       )
       const next = last === undefined ? "null" : JSON.stringify(encodeCursor(key.session, last.seq))
       return HotRoutes.text(200, `{"data":[${data.join(",")}],"next_cursor":${next}}`)
-    }).pipe(wired)
+    }).pipe(mapStoreErrors)
   )
 
   return [

@@ -16,7 +16,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { Config } from "../Config.ts"
-import { wired } from "../Failure.ts"
+import { mapStoreErrors } from "../Failure.ts"
 import * as HotRoutes from "../HotRoutes.ts"
 import * as Caller from "../Http/Caller.ts"
 import * as Follow from "../Log/Follow.ts"
@@ -158,7 +158,7 @@ export const routes = Effect.gen(function* () {
         block,
         produce: (writer) => Effect.raceFirst(toWorker(key, from, subscription, writer), keepSeen(key))
       })
-    }).pipe(Effect.scoped, wired)
+    }).pipe(Effect.scoped, mapStoreErrors)
   )
 
   // --- The viewers' stream ---
@@ -186,7 +186,7 @@ export const routes = Effect.gen(function* () {
             write: (frames) => writer.write(frames.map(EventStream.frame).join(""))
           })
       })
-    }).pipe(Effect.scoped, wired)
+    }).pipe(Effect.scoped, mapStoreErrors)
   )
 
   return [worker, viewer]

@@ -2,7 +2,7 @@
 import { ColdApi } from "@causeway/protocol/http/Api"
 import { CurrentPrincipal } from "@causeway/protocol/http/Authorization"
 import type { Environment } from "@causeway/protocol/http/Environments"
-import { sessionBody } from "@causeway/protocol/Ids"
+import { type EnvironmentId, sessionBody } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Environments from "@causeway/store/Environments"
 import * as Work from "@causeway/store/Work"
@@ -10,18 +10,18 @@ import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { mapStoreErrors } from "../Failure.ts"
 import { isoOrNull } from "../internal/iso.ts"
 import { objectOf } from "../internal/json.ts"
-import { unavailable } from "../internal/unavailable.ts"
 
 /** Page size of a list, where none is asked for. */
-export const LIST_DEFAULT = 100
+const LIST_DEFAULT = 100
 
 /** How many sessions run at once in an environment that was created and not registered: many workers may poll it. */
-export const CREATED_MAX_SESSIONS = 1_000
+const CREATED_MAX_SESSIONS = 1_000
 
 /** An environment as people see it at this moment. */
-export const toWire = (environment: Environments.EnvironmentRecord, nowMillis: number): Environment => ({
+const toWire = (environment: Environments.EnvironmentRecord, nowMillis: number): Environment => ({
   id: environment.id,
   type: "environment",
   name: environment.name,
@@ -41,16 +41,18 @@ export const toWire = (environment: Environments.EnvironmentRecord, nowMillis: n
   archived_at: isoOrNull(environment.archivedAt)
 })
 
-const notFound = (error: { readonly message: string }) => WireError.NotFound.of(error.message)
-const conflict = (error: { readonly message: string }) => WireError.Conflict.of(error.message)
-
 export const layer = HttpApiBuilder.group(ColdApi, "environments", (handlers) =>
   Effect.gen(function* () {
     const environments = yield* Environments.Environments
     const queue = yield* Work.WorkQueue
 
-    const shown = (environment: Environments.EnvironmentRecord) =>
+    const keyOf = ({ environmentId }: { readonly environmentId: EnvironmentId }) =>
+      Effect.map(CurrentPrincipal, ({ organizationId }) => ({ organizationId, environmentId }))
+
+    const show = (environment: Environments.EnvironmentRecord) =>
       Effect.map(Clock.currentTimeMillis, (now) => toWire(environment, now))
+
+    const deleted = (id: EnvironmentId, archived: boolean) => ({ id, type: "environment_deleted", archived })
 
     return handlers
       .handle("register", ({ payload }) =>
@@ -67,33 +69,22 @@ export const layer = HttpApiBuilder.group(ColdApi, "environments", (handlers) =>
             reuseEnvironmentId: payload.reuse_environment_id ?? undefined
           })
           return { environment_id: environment.id, environment_secret: Redacted.value(secret) }
-        }).pipe(Effect.catchTag("StoreUnavailable", unavailable))
+        }).pipe(mapStoreErrors)
       )
       .handle("deregister", ({ path }) =>
-        Effect.gen(function* () {
-          const { organizationId } = yield* CurrentPrincipal
-          yield* environments.archive({ organizationId, environmentId: path.environmentId })
-          return { id: path.environmentId, type: "environment_deleted", archived: true }
-        }).pipe(Effect.catchTags({ EnvironmentUnknown: notFound, StoreUnavailable: unavailable }))
+        keyOf(path).pipe(
+          Effect.flatMap(environments.archive),
+          Effect.as(deleted(path.environmentId, true)),
+          mapStoreErrors
+        )
       )
       .handle("reconnect", ({ path, payload }) =>
-        Effect.gen(function* () {
-          const { organizationId } = yield* CurrentPrincipal
-          const work_id = yield* queue.requeue({
-            organizationId,
-            environmentId: path.environmentId,
-            session: sessionBody(payload.session_id)
-          })
-          return { work_id }
-        }).pipe(
-          Effect.catchTags({
-            EnvironmentUnknown: notFound,
-            EnvironmentArchived: notFound,
-            SessionUnknown: notFound,
-            SessionArchived: conflict,
-            SessionElsewhere: conflict,
-            StoreUnavailable: unavailable
-          })
+        keyOf(path).pipe(
+          Effect.flatMap((key) => queue.requeue({ ...key, session: sessionBody(payload.session_id) })),
+          Effect.map((work_id) => ({ work_id })),
+          // Nothing can be offered there, as if it were not.
+          Effect.catchTag("EnvironmentArchived", ({ message }) => WireError.NotFound.of(message)),
+          mapStoreErrors
         )
       )
       .handle("create", ({ payload }) =>
@@ -108,55 +99,33 @@ export const layer = HttpApiBuilder.group(ColdApi, "environments", (handlers) =>
             config: JSON.stringify(payload.config ?? { type: "self_hosted" }),
             scope: payload.scope ?? undefined
           })
-          return { ...(yield* shown(environment)), environment_secret: Redacted.value(secret) }
-        }).pipe(Effect.catchTag("StoreUnavailable", unavailable))
+          return { ...(yield* show(environment)), environment_secret: Redacted.value(secret) }
+        }).pipe(mapStoreErrors)
       )
       .handle("list", ({ urlParams }) =>
         Effect.gen(function* () {
           const { organizationId } = yield* CurrentPrincipal
-          const now = yield* Clock.currentTimeMillis
-          const page = yield* environments.list({
+          const { environments: found, next = null } = yield* environments.list({
             organizationId,
             limit: urlParams.limit ?? LIST_DEFAULT,
             cursor: urlParams.cursor ?? urlParams.page,
             archived: urlParams.archived ?? "false"
           })
-          const next = page.next ?? null
-          return {
-            data: page.environments.map((environment) => toWire(environment, now)),
-            next_cursor: next,
-            next_page: next
-          }
-        }).pipe(
-          Effect.catchTags({
-            CursorInvalid: (error) => WireError.BadRequest.of(error.message),
-            StoreUnavailable: unavailable
-          })
-        )
+          return { data: yield* Effect.forEach(found, show), next_cursor: next, next_page: next }
+        }).pipe(mapStoreErrors)
       )
       .handle("get", ({ path }) =>
-        Effect.gen(function* () {
-          const { organizationId } = yield* CurrentPrincipal
-          return yield* shown(yield* environments.get({ organizationId, environmentId: path.environmentId }))
-        }).pipe(Effect.catchTags({ EnvironmentUnknown: notFound, StoreUnavailable: unavailable }))
+        keyOf(path).pipe(Effect.flatMap(environments.get), Effect.flatMap(show), mapStoreErrors)
       )
       .handle("archive", ({ path }) =>
-        Effect.gen(function* () {
-          const { organizationId } = yield* CurrentPrincipal
-          return yield* shown(
-            yield* environments.archive({ organizationId, environmentId: path.environmentId })
-          )
-        }).pipe(Effect.catchTags({ EnvironmentUnknown: notFound, StoreUnavailable: unavailable }))
+        keyOf(path).pipe(Effect.flatMap(environments.archive), Effect.flatMap(show), mapStoreErrors)
       )
       .handle("remove", ({ path }) =>
-        Effect.gen(function* () {
-          const { organizationId } = yield* CurrentPrincipal
-          const { archived } = yield* environments.remove({
-            organizationId,
-            environmentId: path.environmentId
-          })
-          return { id: path.environmentId, type: "environment_deleted", archived }
-        }).pipe(Effect.catchTags({ EnvironmentUnknown: notFound, StoreUnavailable: unavailable }))
+        keyOf(path).pipe(
+          Effect.flatMap(environments.remove),
+          Effect.map(({ archived }) => deleted(path.environmentId, archived)),
+          mapStoreErrors
+        )
       )
   })
 )

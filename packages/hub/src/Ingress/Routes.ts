@@ -11,7 +11,7 @@ import * as WireError from "@causeway/protocol/WireError"
 import { Log } from "@causeway/store/Log"
 import * as Effect from "effect/Effect"
 import { Config } from "../Config.ts"
-import { wired } from "../Failure.ts"
+import { mapStoreErrors } from "../Failure.ts"
 import * as HotRoutes from "../HotRoutes.ts"
 import * as Body from "../Http/Body.ts"
 import * as Caller from "../Http/Caller.ts"
@@ -95,7 +95,7 @@ export const routes = Effect.gen(function* () {
           )
         )
       ),
-      wired
+      mapStoreErrors
     )
   )
 
@@ -116,7 +116,7 @@ export const routes = Effect.gen(function* () {
         }
       }
       return HotRoutes.text(200, `{"loglines":[${lines.join(",")}]}`)
-    }).pipe(wired)
+    }).pipe(mapStoreErrors)
   )
 
   return [append, part, read]

@@ -15,7 +15,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
-import { wired } from "../Failure.ts"
+import { mapStoreErrors } from "../Failure.ts"
 import { unavailable } from "../internal/unavailable.ts"
 import * as View from "./View.ts"
 
@@ -96,11 +96,11 @@ export const make = Effect.gen(function* () {
           ...request,
           payloads: title === undefined ? payloads : [Store.sessionUpdate({ title }), ...payloads]
         })
-        .pipe(wired)
+        .pipe(mapStoreErrors)
     )
 
   const get = (key: SessionKey): Effect.Effect<Session, WireError.NotFound | WireError.Unavailable> =>
-    store.get(key).pipe(wired, Effect.flatMap(show))
+    store.get(key).pipe(mapStoreErrors, Effect.flatMap(show))
 
   /** Most recently updated first. Costs the same wherever in the list it stands. */
   const page = (
@@ -119,7 +119,7 @@ export const make = Effect.gen(function* () {
           ...(request.environmentId === undefined ? {} : { environmentId: request.environmentId }),
           ...(request.cursor === undefined ? {} : { after: yield* decodeCursor(request.cursor) })
         })
-        .pipe(wired)
+        .pipe(mapStoreErrors)
       const shown = records.slice(0, limit)
       const last = records.length > limit ? shown.at(-1) : undefined
       return {
@@ -132,12 +132,12 @@ export const make = Effect.gen(function* () {
     key: SessionKey,
     title: string
   ): Effect.Effect<Session, WireError.NotFound | WireError.Unavailable> =>
-    store.rename(key, title).pipe(wired, Effect.flatMap(show))
+    store.rename(key, title).pipe(mapStoreErrors, Effect.flatMap(show))
 
   const archive = (
     key: SessionKey
   ): Effect.Effect<Session, WireError.NotFound | WireError.Conflict | WireError.Unavailable> =>
-    store.archive(key).pipe(wired, Effect.flatMap(show))
+    store.archive(key).pipe(mapStoreErrors, Effect.flatMap(show))
 
   const send = (
     key: SessionKey,
@@ -146,8 +146,10 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       yield* checked(payloads)
       const stored =
-        payloads.length === 0 ? [] : yield* log.append({ ...key, source: "client", payloads }).pipe(wired)
-      const { sid } = yield* store.get(key).pipe(wired)
+        payloads.length === 0
+          ? []
+          : yield* log.append({ ...key, source: "client", payloads }).pipe(mapStoreErrors)
+      const { sid } = yield* store.get(key).pipe(mapStoreErrors)
       return {
         events: stored.map((each) => ({
           uuid: EventUuid.make(each.uuid),

@@ -9,28 +9,28 @@ import type {
   WorkItem,
   WorkStats
 } from "@causeway/protocol/http/Environments"
-import { compatSessionId, type EnvironmentId, toInfra, type WorkId } from "@causeway/protocol/Ids"
-import * as WireError from "@causeway/protocol/WireError"
+import { compatSessionId, type EnvironmentId, toInfra } from "@causeway/protocol/Ids"
 import * as WorkSecret from "@causeway/protocol/WorkSecret"
-import * as Bus from "@causeway/store/Bus"
+import { Bus } from "@causeway/store/Bus"
 import * as Work from "@causeway/store/Work"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { Auth } from "../Auth/Auth.ts"
+import type { WorkAccessError } from "../Auth/WorkAccess.ts"
+import { mapStoreErrors, type StoreError } from "../Failure.ts"
 import { isoOrNull } from "../internal/iso.ts"
 import { objectOf } from "../internal/json.ts"
-import { unavailable } from "../internal/unavailable.ts"
 import * as Metrics from "../Metrics.ts"
 
 /** Header by which a poller names itself. */
 export { WORKER_ID_HEADER } from "@causeway/protocol/Headers"
 
 /** Page size of a list, where none is asked for. */
-export const LIST_DEFAULT = 100
+const LIST_DEFAULT = 100
 
 /** The item as it is sent; `data.id` of a session is in the infrastructure spelling. */
-export const toWire = (item: Work.WorkRecord, secret: string | null = null): WorkItem => ({
+const toWire = (item: Work.WorkRecord, secret: string | null = null): WorkItem => ({
   id: item.id,
   type: "work",
   environment_id: item.environmentId,
@@ -49,170 +49,137 @@ export const toWire = (item: Work.WorkRecord, secret: string | null = null): Wor
   metadata: objectOf(item.metadata)
 })
 
-/** Which item, and by whom. */
-export interface ItemCall {
-  readonly environmentId: EnvironmentId
-  readonly workId: WorkId
+interface Services {
+  readonly auth: Auth["Type"]
+  readonly bus: Bus["Type"]
+  readonly queue: Work.WorkQueue["Type"]
 }
 
-const unknown = (error: Work.WorkUnknown) => WireError.NotFound.of(error.message)
-const refused = (error: Work.WorkRefused) =>
-  WireError.Conflict.of(error.message, { current_state: { state: error.state } })
-
-export const make = Effect.gen(function* () {
-  const auth = yield* Auth
-  const bus = yield* Bus.Bus
-  const queue = yield* Work.WorkQueue
-
-  /** The item with the secret that opens its session from this moment on. */
-  const withSecret = (offer: Work.Offer, apiBaseUrl: string) =>
-    Effect.gen(function* () {
-      const { session } = offer.item
-      if (session === undefined || offer.epoch === undefined) return toWire(offer.item)
-      const issued = yield* auth.issueIngress(session, offer.organizationId, offer.epoch)
-      return toWire(
-        offer.item,
-        WorkSecret.encode({ sessionIngressToken: Redacted.value(issued.token), apiBaseUrl })
+/** The item with the secret that opens its session from this moment on. */
+const withSecret = ({ auth }: Services, { epoch, item, organizationId }: Work.Offer, apiBaseUrl: string) =>
+  item.session === undefined || epoch === undefined
+    ? Effect.succeed(toWire(item))
+    : Effect.map(auth.issueIngress(item.session, organizationId, epoch), ({ token }) =>
+        toWire(item, WorkSecret.encode({ sessionIngressToken: Redacted.value(token), apiBaseUrl }))
       )
-    })
 
-  /**
-   * Waits until there is work, `block_ms` have passed, or the caller's right ends. Woken by the bus, and by the clock
-   * where only time stands between an item and its next offer. `null`: no work.
-   */
-  const poll = (call: {
-    readonly environmentId: EnvironmentId
-    readonly query: typeof PollQuery.Type
-    readonly workerId: string | undefined
-    /** Where the session's calls shall go. */
-    readonly apiBaseUrl: string
-    /** Run again after each wait: meanwhile the secret may have rotated. */
-    readonly authorize: Effect.Effect<
-      unknown,
-      | WireError.Unauthenticated
-      | WireError.Forbidden
-      | WireError.NotFound
-      | WireError.Gone
-      | WireError.Unavailable
-    >
-  }) =>
-    Effect.scoped(
-      Effect.gen(function* () {
-        const { environmentId, workerId } = call
-        const reclaimOlderThanMillis = call.query.reclaim_older_than_ms ?? Work.RECLAIM_DEFAULT_MILLIS
-        const subscription = yield* bus.subscribe(`environment:${environmentId}`)
-        const deadline = (yield* Clock.currentTimeMillis) + (call.query.block_ms ?? 0)
-        while (true) {
-          const { offer, due } = yield* queue.poll({
-            environmentId,
-            reclaimOlderThanMillis,
-            workerId,
-            makesRoom: call.query.make_room === "true"
-          })
-          if (offer !== undefined) {
-            yield* Metrics.workOffered
-            return yield* withSecret(offer, call.apiBaseUrl)
-          }
-          const now = yield* Clock.currentTimeMillis
-          if (now >= deadline) return null
-          const until = Math.min(deadline, due ?? deadline)
-          yield* Effect.raceFirst(subscription.take, Effect.sleep(Math.max(1, until - now)))
-          yield* call.authorize
-        }
-      })
-    ).pipe(
-      Metrics.polling,
-      Effect.catchTags({
-        EnvironmentUnknown: (error) => WireError.NotFound.of(error.message),
-        EnvironmentArchived: (error) => WireError.Gone.of(error.message),
-        StoreUnavailable: unavailable
-      })
-    )
+export interface Poll {
+  readonly environmentId: EnvironmentId
+  readonly query: typeof PollQuery.Type
+  readonly workerId: string | undefined
+  /** Where the session's calls shall go. */
+  readonly apiBaseUrl: string
+  /** Run again after each wait: meanwhile the secret may have rotated. */
+  readonly authorize: Effect.Effect<unknown, WorkAccessError>
+}
 
-  const acknowledge = (call: ItemCall & { readonly workerId: string | undefined }) =>
-    Effect.map(queue.acknowledge(call), (item) => toWire(item)).pipe(
-      Effect.catchTags({ WorkUnknown: unknown, WorkRefused: refused, StoreUnavailable: unavailable })
-    )
-
-  /** The query goes before the body, member by member. */
-  const heartbeat = (
-    call: ItemCall & {
-      readonly workerId: string | undefined
-      readonly query: typeof HeartbeatQuery.Type
-      readonly body: typeof HeartbeatInput.Type | null
-    }
-  ) =>
-    Effect.map(
-      queue.heartbeat({
-        environmentId: call.environmentId,
-        workId: call.workId,
-        workerId: call.workerId,
-        expected: call.query.expected_last_heartbeat ?? call.body?.expected_last_heartbeat ?? undefined,
-        ttlSeconds: call.query.desired_ttl_seconds ?? call.body?.desired_ttl_seconds ?? undefined
+/**
+ * Waits until there is work, `block_ms` have passed, or the caller's right ends. Woken by the bus, and by the clock
+ * where only time stands between an item and its next offer. `null`: no work.
+ */
+const poll = (services: Services, { apiBaseUrl, authorize, environmentId, query, workerId }: Poll) =>
+  Effect.gen(function* () {
+    const { bus, queue } = services
+    const subscription = yield* bus.subscribe(`environment:${environmentId}`)
+    const deadline = (yield* Clock.currentTimeMillis) + (query.block_ms ?? 0)
+    const look = Effect.all({
+      polled: queue.poll({
+        environmentId,
+        reclaimOlderThanMillis: query.reclaim_older_than_ms ?? Work.RECLAIM_DEFAULT_MILLIS,
+        workerId,
+        makesRoom: query.make_room === "true"
       }),
-      (beat): Heartbeat => ({
-        type: "work_heartbeat",
-        last_heartbeat: beat.lastHeartbeat,
-        lease_extended: true,
-        state: beat.state,
-        ttl_seconds: beat.ttlSeconds
-      })
-    ).pipe(
-      Effect.catchTags({
-        WorkUnknown: unknown,
-        WorkRefused: refused,
-        LeaseMoved: (error) =>
-          WireError.PreconditionFailed.of(error.message, {
-            error_code: "heartbeat_precondition_failed",
-            current_state: {
-              last_heartbeat: error.lastHeartbeat ?? null,
-              lease_extended: false,
-              state: error.state,
-              ttl_seconds: error.ttlSeconds
-            }
-          }),
-        StoreUnavailable: unavailable
-      })
+      now: Clock.currentTimeMillis
+    })
+    const found = yield* Effect.iterate(yield* look, {
+      while: ({ now, polled }) => polled.offer === undefined && now < deadline,
+      body: ({ now, polled: { due = deadline } }) =>
+        Effect.raceFirst(subscription.take, Effect.sleep(Math.max(1, Math.min(deadline, due) - now))).pipe(
+          Effect.zipRight(authorize),
+          Effect.zipRight(look)
+        )
+    })
+    const { offer } = found.polled
+    if (offer === undefined) return null
+    yield* Metrics.workOffered
+    return yield* withSecret(services, offer, apiBaseUrl)
+  }).pipe(Effect.scoped, Metrics.polling, mapStoreErrors)
+
+/** The query goes before the body, member by member. */
+const heartbeat = (
+  { queue }: Services,
+  {
+    body,
+    query,
+    ...call
+  }: Work.ItemKey & {
+    readonly workerId: string | undefined
+    readonly query: typeof HeartbeatQuery.Type
+    readonly body: typeof HeartbeatInput.Type | null
+  }
+) =>
+  queue
+    .heartbeat({
+      ...call,
+      expected: query.expected_last_heartbeat ?? body?.expected_last_heartbeat ?? undefined,
+      ttlSeconds: query.desired_ttl_seconds ?? body?.desired_ttl_seconds ?? undefined
+    })
+    .pipe(
+      Effect.map(
+        (beat): Heartbeat => ({
+          type: "work_heartbeat",
+          last_heartbeat: beat.lastHeartbeat,
+          lease_extended: true,
+          state: beat.state,
+          ttl_seconds: beat.ttlSeconds
+        })
+      ),
+      mapStoreErrors
     )
 
-  const stop = (call: ItemCall & { readonly force: boolean }) =>
-    Effect.map(queue.stop(call), (item) => toWire(item)).pipe(
-      Effect.catchTags({ WorkUnknown: unknown, WorkRefused: refused, StoreUnavailable: unavailable })
-    )
-
-  const get = (call: ItemCall) =>
-    Effect.map(queue.get(call), (item) => toWire(item)).pipe(
-      Effect.catchTags({ WorkUnknown: unknown, StoreUnavailable: unavailable })
-    )
-
-  const updateMetadata = (call: ItemCall & { readonly patch: { readonly [name: string]: string | null } }) =>
-    Effect.map(queue.updateMetadata(call), (item) => toWire(item)).pipe(
-      Effect.catchTags({ WorkUnknown: unknown, StoreUnavailable: unavailable })
-    )
-
-  const list = (call: {
+const list = (
+  { queue }: Services,
+  call: {
     readonly environmentId: EnvironmentId
     readonly limit: number | undefined
     readonly cursor: string | undefined
-  }) =>
-    Effect.map(queue.list({ ...call, limit: call.limit ?? LIST_DEFAULT }), (page) => {
-      const next = page.next ?? null
-      return { data: page.items.map((item) => toWire(item)), next_cursor: next, next_page: next }
-    }).pipe(
-      Effect.catchTags({
-        CursorInvalid: (error) => WireError.BadRequest.of(error.message),
-        StoreUnavailable: unavailable
-      })
-    )
+  }
+) =>
+  queue.list({ ...call, limit: call.limit ?? LIST_DEFAULT }).pipe(
+    Effect.map(({ items, next = null }) => ({
+      data: items.map((item) => toWire(item)),
+      next_cursor: next,
+      next_page: next
+    })),
+    mapStoreErrors
+  )
 
-  const stats = (environmentId: EnvironmentId) =>
-    Effect.map(queue.stats(environmentId), (found): typeof WorkStats.Type => ({
+const stats = ({ queue }: Services, environmentId: EnvironmentId) =>
+  queue.stats(environmentId).pipe(
+    Effect.map((found): typeof WorkStats.Type => ({
       type: "work_queue_stats",
       depth: found.depth,
       pending: found.pending,
       oldest_queued_at: isoOrNull(found.oldestQueuedAt),
       workers_polling: found.workersPolling
-    })).pipe(Effect.catchTag("StoreUnavailable", unavailable))
+    })),
+    mapStoreErrors
+  )
 
-  return { poll, acknowledge, heartbeat, stop, get, updateMetadata, list, stats }
+const show = <E extends StoreError>(item: Effect.Effect<Work.WorkRecord, E>) =>
+  mapStoreErrors(Effect.map(item, (found) => toWire(found)))
+
+export const make = Effect.gen(function* () {
+  const services: Services = { auth: yield* Auth, bus: yield* Bus, queue: yield* Work.WorkQueue }
+  const { queue } = services
+  return {
+    poll: (call: Poll) => poll(services, call),
+    heartbeat: (call: Parameters<typeof heartbeat>[1]) => heartbeat(services, call),
+    acknowledge: (call: Parameters<typeof queue.acknowledge>[0]) => show(queue.acknowledge(call)),
+    stop: (call: Parameters<typeof queue.stop>[0]) => show(queue.stop(call)),
+    get: (key: Work.ItemKey) => show(queue.get(key)),
+    updateMetadata: (call: Parameters<typeof queue.updateMetadata>[0]) => show(queue.updateMetadata(call)),
+    list: (call: Parameters<typeof list>[1]) => list(services, call),
+    stats: (environmentId: EnvironmentId) => stats(services, environmentId)
+  }
 })

@@ -13,7 +13,7 @@ import { Sessions as Store } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Config } from "../../Config.ts"
-import { wired } from "../../Failure.ts"
+import { mapStoreErrors } from "../../Failure.ts"
 import * as Body from "../../Http/Body.ts"
 import * as Sessions from "../../Sessions/Sessions.ts"
 import { invalid, Refused } from "../Failure.ts"
@@ -145,7 +145,7 @@ export const make = Effect.gen(function* () {
     handle: ({ afterSeq, sessionId, untilSeq }, { organizationId, watches }) =>
       Effect.gen(function* () {
         const key = keyOf(organizationId, sessionId)
-        const { lastSeq } = yield* store.get(key).pipe(wired, ofSession)
+        const { lastSeq } = yield* store.get(key).pipe(mapStoreErrors, ofSession)
         const id = randomUUID()
         if (!watches.reserve(id)) {
           return yield* invalid(
