@@ -2,6 +2,7 @@
  * How long to wait before trying again. Every retry of this package follows one of these schedules. Source: spec 1 §3
  * and §5, spec 5 §1.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
@@ -34,6 +35,10 @@ const retryAfter = (failure: unknown): number =>
 export const POLL_FIRST_MILLIS = 2_000
 /** No delay of the poll loop is longer, and no attempt may take longer. */
 export const POLL_CAP_MILLIS = 60_000
+/** The poll loop's wait after this many failures, before its shortening. */
+export const pollDelay = (failures: number): Duration.Duration =>
+  Duration.millis(doubling(POLL_FIRST_MILLIS, POLL_CAP_MILLIS, failures))
+
 export const POLL_GIVE_UP_MILLIS = 15 * 60_000
 
 /** A run of failures without a success in between. */

@@ -2,6 +2,7 @@
  * The options that an agent is started with: one record for every kind of agent. Claude and the scripted agent are given
  * them as flags and private files (`Claude/Flags.ts`), ACP agents with their session (`Acp/Surroundings.ts`).
  */
+import type { LaunchOptions } from "@causeway/protocol/LaunchOptions"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
@@ -36,6 +37,18 @@ export const AgentOptions = Schema.Struct({
 export type AgentOptions = typeof AgentOptions.Type
 
 export const none: AgentOptions = {}
+
+/** The options that a session asks for. */
+export const ofLaunch = (asked: LaunchOptions): AgentOptions =>
+  merge(none, {
+    maxTurns: asked.max_turns ?? undefined,
+    systemPrompt: asked.system_prompt ?? undefined,
+    appendSystemPrompt: asked.append_system_prompt ?? undefined,
+    allowedTools: asked.allowed_tools ?? undefined,
+    disallowedTools: asked.disallowed_tools ?? undefined,
+    additionalDirectories: asked.additional_directories ?? undefined,
+    mcpServers: asked.mcp_servers == null ? undefined : Redacted.make(asked.mcp_servers)
+  })
 
 /** `over` before `base`, option by option. */
 export const merge = (base: AgentOptions, over: AgentOptions): AgentOptions => ({

@@ -17,10 +17,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { BridgeEvent } from "../BridgeEvent.ts"
 import * as Metrics from "../Metrics.ts"
 import { type Detached, detached } from "./Detached.ts"
+import * as Schedules from "./Schedules.ts"
 
 /** One upload of durable lines. The hub stores it whole or not at all. */
 export const BATCH = { count: 500, bytes: 1024 * 1024 }
@@ -30,9 +32,6 @@ const BATCH_MIN_BYTES = 64 * 1024
 
 /** Before a batch that was not stored is sent again; an append has its own delays before it gives up. */
 const RESEND = Duration.seconds(1)
-
-/** Before a line that is stuck is sent again: 1 s, doubling up to this. */
-const STUCK_MAX = Duration.seconds(60)
 
 /** Where an attachment's calls go, and under which epoch. */
 export interface To {
@@ -89,6 +88,7 @@ export const make = (
     /** Bytes of a batch: less where somebody in between refuses more. */
     const budget = yield* Ref.make(BATCH.bytes)
     const stuck = yield* Ref.make<Stuck | undefined>(undefined)
+    const resending = yield* Schedule.driver(Schedules.stuckLine)
 
     const stored = (batch: ReadonlyArray<OutboxEntry>, last: OutboxEntry) =>
       Effect.gen(function* () {
@@ -159,7 +159,9 @@ export const make = (
         const news = known?.told !== true && (certain || failures > 1) && (yield* reachable(to))
         yield* Ref.set(stuck, { position: line.position, failures, told: known?.told === true || news })
         if (news) yield* tell(to, line, cause)
-        yield* Effect.sleep(Duration.min(Duration.times(RESEND, 2 ** Math.min(failures - 1, 10)), STUCK_MAX))
+        if (known === undefined) yield* resending.reset
+        // The schedule has no end.
+        yield* Effect.ignore(resending.next(undefined))
       })
 
     const notStored = (to: To, batch: ReadonlyArray<OutboxEntry>, error: NotStored) =>

@@ -6,18 +6,11 @@ import * as Sessions from "@causeway/client/Sessions"
 import * as EnvironmentFiles from "@causeway/protocol/EnvironmentFiles"
 import { type EnvironmentId, type SessionId, toCompat } from "@causeway/protocol/Ids"
 import * as Offers from "@causeway/protocol/Offers"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import { BridgeEvent } from "../BridgeEvent.ts"
 import type { Config } from "../Config.ts"
-
-/** What the poll schedule waits after this many failures, before its shortening. Source: spec 1 §5. */
-export const pollDelay = (failures: number): Duration.Duration =>
-  Duration.millis(
-    Math.min(Backoff.POLL_FIRST_MILLIS * 2 ** Math.min(failures - 1, 10), Backoff.POLL_CAP_MILLIS)
-  )
 
 /** Tried again while the failure is transient: for as long as the poll schedule allows. */
 export const untilGivenUp = <A, E extends { readonly _tag: string }>(
@@ -72,7 +65,7 @@ export const make = (
           ClientError.isTransient(error)
             ? Effect.flatMap(
                 Ref.updateAndGet(failures, (n) => n + 1),
-                (n) => emit(BridgeEvent.StartDelayed({ why: error.message, retryIn: pollDelay(n) }))
+                (n) => emit(BridgeEvent.StartDelayed({ why: error.message, retryIn: Backoff.pollDelay(n) }))
               )
             : Effect.void
         const registered = yield* environments

@@ -21,7 +21,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type { ShutdownStep, Unfinished } from "../BridgeEvent.ts"
 import type { PointerFailed } from "../Pointer.ts"
-import type { Held } from "./HeldSessions.ts"
+import type { Attached } from "./AttachedSessions.ts"
 
 /** Bound of the whole shutdown. */
 export const SHUTDOWN_TIMEOUT = Duration.seconds(15)
@@ -54,7 +54,7 @@ export interface Options {
   /** False after a give-up, or where the start did not succeed. */
   readonly orderly: boolean
   readonly perpetual: boolean
-  readonly held: ReadonlyArray<Held>
+  readonly held: ReadonlyArray<Attached>
   /** Sessions that sleep: nothing of them is to be ended or sent. */
   readonly asleep: ReadonlyArray<SessionId>
   readonly environmentId: EnvironmentId
@@ -74,7 +74,7 @@ const messageOf = (cause: Cause.Cause<unknown>): string => {
 
 /** Sends what waits; where nothing can be sent, that is known at once. */
 const flush = (
-  held: Held,
+  held: Attached,
   journal: Journal["Type"]
 ): Effect.Effect<void, JournalFailed | Cause.TimeoutException> =>
   Effect.gen(function* () {
@@ -113,7 +113,7 @@ export const run = (options: Options): Effect.Effect<ReadonlyArray<Unfinished>> 
         yield* note(name, sessionId, Exit.isFailure(outcome) ? messageOf(outcome.cause) : "no time left")
         return false
       })
-    const each = (run: (held: Held, sessionId: SessionId) => Effect.Effect<unknown>) =>
+    const each = (run: (held: Attached, sessionId: SessionId) => Effect.Effect<unknown>) =>
       Effect.forEach(held, (one) => run(one, one.link.sessionId), { concurrency: "unbounded", discard: true })
 
     // No more work; no more words.
@@ -123,7 +123,7 @@ export const run = (options: Options): Effect.Effect<ReadonlyArray<Unfinished>> 
     )
 
     // What was said, and the result of a turn that nobody will end.
-    const flushed = new Set<Held>()
+    const flushed = new Set<Attached>()
     if (orderly) {
       yield* each((one, id) =>
         Effect.gen(function* () {
@@ -149,7 +149,7 @@ export const run = (options: Options): Effect.Effect<ReadonlyArray<Unfinished>> 
 
     // The sessions. One whose lines are here still is left as it is: the next start sends them.
     if (orderly && perpetual) yield* each((_, id) => step("archive", id, 1, journal.park(id)))
-    const archived = new Set<Held>()
+    const archived = new Set<Attached>()
     const left = new Set(options.asleep)
     if (leaves) {
       yield* Effect.forEach(

@@ -6,11 +6,8 @@ import type { SessionId } from "@causeway/protocol/Ids"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import { BridgeEvent } from "../BridgeEvent.ts"
-
-/** What ended by a defect begins again after this long, for ever: often enough to go on, too seldom to spin. */
-export const beginAgain = Schedule.spaced("5 seconds")
+import { beginAgain } from "./Schedules.ts"
 
 /** It was ended by a defect, which has been told. */
 class Broken extends Data.TaggedError("Broken")<{ readonly message: string }> {}

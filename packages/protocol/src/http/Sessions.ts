@@ -8,6 +8,7 @@ import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
 import { SequenceNum } from "../Event.ts"
 import { EventUuid, SessionId } from "../Ids.ts"
+import { LaunchOptions } from "../LaunchOptions.ts"
 import * as WireError from "../WireError.ts"
 import { Access } from "./Authorization.ts"
 import { Hot } from "./Endpoint.ts"
@@ -36,6 +37,8 @@ export const SessionContext = open({
   cwd: nullish(Schema.String),
   /** Which of the environment's agents works on it; default: the first. See Offers. */
   agent: nullish(Schema.String),
+  /** How its agent is started. */
+  options: Schema.optional(Schema.NullOr(LaunchOptions)),
   /** True, or a string: it works in a git worktree of its own. */
   worktree: nullish(Schema.Union(Schema.Boolean, Schema.String))
 })
