@@ -93,7 +93,7 @@ export interface Delivery {
    */
   readonly abandonTurn: (detail: string, before?: number) => Step
   /** Prompts whose turns have ended the process too often. */
-  readonly poisonous: () => ReadonlyArray<EventUuid>
+  readonly exceededAttempts: () => ReadonlyArray<EventUuid>
   /** Whether a prompt waits or is worked on. */
   readonly isBusy: () => boolean
   /** Whether anything would be lost if the process ended now: {@link isBusy}, or what the agent reports as running. */
@@ -587,7 +587,7 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
         writes: []
       }
     },
-    poisonous: () =>
+    exceededAttempts: () =>
       prompts()
         .filter(({ attempts }) => attempts >= MAX_ATTEMPTS)
         .map(({ uuid }) => uuid),

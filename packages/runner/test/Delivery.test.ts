@@ -147,7 +147,7 @@ const run = (all: ReadonlyArray<Event>) => {
       case "Crash":
         take(delivery.disconnected())
         pending = []
-        take(delivery.giveUp(delivery.poisonous(), "agent_crashed", "too often"))
+        take(delivery.giveUp(delivery.exceededAttempts(), "agent_crashed", "too often"))
         return take(delivery.connected())
       case "Silence":
         return take(delivery.giveUp(delivery.silent(), "swallowed", "no sign"))
@@ -426,7 +426,7 @@ describe("Delivery", () => {
       delivery.line(payload({ type: "system", subtype: "init", uuid: `init-${crash}` }))
       delivery.disconnected()
     }
-    expect(delivery.poisonous()).toEqual([])
+    expect(delivery.exceededAttempts()).toEqual([])
   })
 
   it("what the agent reports as running in the background is work, its watchers are not", () => {

@@ -18,6 +18,7 @@ import * as Drivers from "../src/Drivers.ts"
 import type { Gap, RunnerEvent } from "../src/Runner/Event.ts"
 import * as Status from "../src/Runner/Status.ts"
 import * as Runner from "../src/Runner.ts"
+import type { Supervision } from "../src/Supervision.ts"
 import * as Scripted from "./support/Scripted.ts"
 
 const scriptedAgentPath = await Scripted.bundle()
@@ -27,10 +28,7 @@ const machine = Effect.gen(function* () {
   const root = yield* Scripted.directory
   const directory = join(root, "code")
   mkdirSync(directory)
-  const start = (
-    options: Partial<Runner.RunnerOptions> = {},
-    supervision: Partial<Sessions.SupervisionOptions> = {}
-  ) =>
+  const start = (options: Partial<Runner.RunnerOptions> = {}, supervision: Partial<Supervision> = {}) =>
     Effect.map(
       Layer.build(
         Runner.layer({

@@ -11,13 +11,14 @@ import * as TestClock from "effect/TestClock"
 import { type AgentSessionSpec, AgentSessions, type AgentStatus } from "../src/Agent.ts"
 import * as Sessions from "../src/AgentSessions.ts"
 import * as Drivers from "../src/Drivers.ts"
+import type { Supervision } from "../src/Supervision.ts"
 import * as StubDriver from "./support/StubDriver.ts"
 import * as Talk from "./support/Talk.ts"
 
 const killed = { _tag: "Signal", signal: "SIGKILL" } as const
 
 const open = (
-  options: Partial<Sessions.SupervisionOptions> = {},
+  options: Partial<Supervision> = {},
   more: Partial<AgentSessionSpec> = {},
   stubOptions: Parameters<typeof StubDriver.makeWith>[0] = { deaf: false }
 ) =>

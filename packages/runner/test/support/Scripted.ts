@@ -9,6 +9,7 @@ import { rolldown } from "rolldown"
 import type { AgentSessions } from "../../src/Agent.ts"
 import * as Sessions from "../../src/AgentSessions.ts"
 import * as Drivers from "../../src/Drivers.ts"
+import type { Supervision } from "../../src/Supervision.ts"
 
 export const bundle = async (): Promise<string> => {
   const file = join(mkdtempSync(join(tmpdir(), "causeway-scripted-")), "agent.mjs")
@@ -31,7 +32,7 @@ export const directory = Effect.acquireRelease(
 
 export const layer = (
   options: Partial<Drivers.DriversOptions>,
-  supervision: Partial<Sessions.SupervisionOptions> = {}
+  supervision: Partial<Supervision> = {}
 ): Layer.Layer<AgentSessions> =>
   Layer.unwrapScoped(
     Effect.map(directory, (scriptedDirectory) =>
