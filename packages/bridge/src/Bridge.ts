@@ -232,8 +232,10 @@ const start = (given: Config): Effect.Effect<Handle.Handle, StartError, Services
     return yield* Handle.make(running, inbox, teardown)
   }).pipe(Effect.annotateLogs({ module: "Bridge" }), Effect.withSpan("Bridge.start"))
 
-const make = Effect.map(Effect.context<Services>(), (services) =>
-  Bridge.of({ start: (config) => Effect.provide(start(config), services) })
-)
+const make = Effect.map(Effect.context<Services>(), (context) => {
+  // A start lives in its caller's scope, not in that of the layer.
+  const services = Context.omit(Scope.Scope)(context as Context.Context<Services | Scope.Scope>)
+  return Bridge.of({ start: (config) => Effect.provide(start(config), services) })
+})
 
 export const layer: Layer.Layer<Bridge, never, Services> = Layer.effect(Bridge, make)
