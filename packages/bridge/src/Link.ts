@@ -39,7 +39,6 @@ import * as Outbox from "./internal/Outbox.ts"
 
 export { Detached } from "./internal/Detached.ts"
 export type { Attachment, Options } from "./internal/Link/State.ts"
-export { MAX_LINE } from "./internal/Link/Upload.ts"
 export { lifeOf } from "./internal/Link/Worker.ts"
 
 /** Ephemeral lines that may wait to be sent; older ones are dropped for newer. */

@@ -15,7 +15,7 @@ import { type Detached, endOf } from "../Detached.ts"
 import { POST_MAX, type Registered, type State, target, touch, type Waiting } from "./State.ts"
 
 /** Largest line that is sent, in bytes of JSON; the hub's default limit. Larger ones are reported instead. */
-export const MAX_LINE = 4 * 1024 * 1024
+const MAX_LINE = 4 * 1024 * 1024
 
 /** Whether a text has more bytes than this; counted only where it may have. */
 const isLonger = (text: string, bytes: number): boolean =>
