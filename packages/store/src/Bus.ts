@@ -61,6 +61,15 @@ export class Bus extends Context.Tag("@causeway/store/Bus")<
      * the number of topics, and per session by the limits of ephemeral messages.
      */
     readonly subscribeAll: Effect.Effect<SubscriptionToAll, never, Scope.Scope>
+    /**
+     * Listens to every topic, but for what is not stored, until the scope closes: for whoever is slower than the hub. Waits
+     * until something changed since the last take; what waits is bounded by the number of topics.
+     */
+    readonly subscribeChanges: Effect.Effect<
+      { readonly take: Effect.Effect<ReadonlySet<Topic>> },
+      never,
+      Scope.Scope
+    >
   }
 >() {}
 
@@ -70,52 +79,41 @@ export interface SubscriptionToAll {
   readonly take: Effect.Effect<ReadonlyMap<Topic, Signal>>
 }
 
-class SubscriberToAll {
-  private topics = new Map<Topic, Subscriber>()
-  private waiting: (() => void) | undefined = undefined
-
-  of(topic: Topic): Subscriber {
-    let subscriber = this.topics.get(topic)
-    if (subscriber === undefined) {
-      subscriber = new Subscriber()
-      this.topics.set(topic, subscriber)
-    }
-    return subscriber
-  }
-
-  wake(): void {
-    const waiting = this.waiting
-    this.waiting = undefined
-    waiting?.()
-  }
-
-  private drain(): ReadonlyMap<Topic, Signal> {
-    const signals = new Map<Topic, Signal>()
-    for (const [topic, subscriber] of this.topics) signals.set(topic, subscriber.drain())
-    this.topics.clear()
-    return signals
-  }
-
-  readonly take: Effect.Effect<ReadonlyMap<Topic, Signal>> = Effect.async((resume) => {
-    const answer = () => resume(Effect.sync(() => this.drain()))
-    if (this.topics.size > 0) return answer()
-    this.waiting = answer
-    return Effect.sync(() => {
-      this.waiting = undefined
-    })
-  })
+/** Where signals arrive. */
+interface Listener {
+  readonly changed: (topic: Topic) => void
+  readonly ephemeral: (topic: Topic, message: Ephemeral) => void
 }
 
-class Subscriber {
+/** A taker that waits until there is something. What was not drained, because it was interrupted, stays. */
+const taker = <A>(has: () => boolean, drain: () => A) => {
+  let waiting: (() => void) | undefined
+  return {
+    wake: () => {
+      const answer = waiting
+      waiting = undefined
+      answer?.()
+    },
+    take: Effect.async<A>((resume) => {
+      const answer = () => resume(Effect.sync(drain))
+      if (has()) return answer()
+      waiting = answer
+      return Effect.sync(() => {
+        waiting = undefined
+      })
+    })
+  }
+}
+
+/** What waits of one topic. */
+class Pending {
   private dirty = false
   private ephemerals: Array<Ephemeral> = []
   private units = 0
   private lost = 0
-  private waiting: (() => void) | undefined = undefined
 
   changed(): void {
     this.dirty = true
-    this.wake()
   }
 
   offer(message: Ephemeral): void {
@@ -129,23 +127,10 @@ class Subscriber {
       this.units -= dropped?.payload.length ?? 0
       this.lost++
     }
-    this.wake()
   }
 
-  readonly take: Effect.Effect<Signal> = Effect.suspend(() =>
-    this.pending() ? Effect.succeed(this.drain()) : this.wait
-  )
-
-  private readonly wait: Effect.Effect<Signal> = Effect.async<Signal>((resume) => {
-    if (this.pending()) return resume(Effect.sync(() => this.drain()))
-    this.waiting = () => resume(Effect.sync(() => this.drain()))
-    return Effect.sync(() => {
-      this.waiting = undefined
-    })
-  })
-
-  private pending(): boolean {
-    return this.dirty || this.ephemerals.length > 0
+  get isEmpty(): boolean {
+    return !this.dirty && this.ephemerals.length === 0
   }
 
   drain(): Signal {
@@ -156,63 +141,118 @@ class Subscriber {
     this.lost = 0
     return signal
   }
-
-  private wake(): void {
-    const waiting = this.waiting
-    this.waiting = undefined
-    waiting?.()
-  }
 }
+
+const toOne = () => {
+  const pending = new Pending()
+  const { take, wake } = taker(
+    () => !pending.isEmpty,
+    () => pending.drain()
+  )
+  const listener: Listener = {
+    changed: () => {
+      pending.changed()
+      wake()
+    },
+    ephemeral: (_, message) => {
+      pending.offer(message)
+      wake()
+    }
+  }
+  return { listener, subscription: { take } }
+}
+
+const toAll = () => {
+  const topics = new Map<Topic, Pending>()
+  const { take, wake } = taker(
+    () => topics.size > 0,
+    (): ReadonlyMap<Topic, Signal> => {
+      const signals = new Map([...topics].map(([topic, pending]) => [topic, pending.drain()] as const))
+      topics.clear()
+      return signals
+    }
+  )
+  const of = (topic: Topic): Pending => {
+    const pending = topics.get(topic) ?? new Pending()
+    topics.set(topic, pending)
+    return pending
+  }
+  const listener: Listener = {
+    changed: (topic) => {
+      of(topic).changed()
+      wake()
+    },
+    ephemeral: (topic, message) => {
+      of(topic).offer(message)
+      wake()
+    }
+  }
+  return { listener, subscription: { take } }
+}
+
+const toChanges = () => {
+  let topics = new Set<Topic>()
+  const { take, wake } = taker(
+    () => topics.size > 0,
+    (): ReadonlySet<Topic> => {
+      const changed = topics
+      topics = new Set()
+      return changed
+    }
+  )
+  const listener: Listener = {
+    changed: (topic) => {
+      topics.add(topic)
+      wake()
+    },
+    ephemeral: () => {}
+  }
+  return { listener, subscription: { take } }
+}
+
+/** Listens until the scope closes. */
+const subscribed = <S>(
+  make: () => { readonly listener: Listener; readonly subscription: S },
+  add: (listener: Listener) => void,
+  remove: (listener: Listener) => void
+): Effect.Effect<S, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const made = make()
+      add(made.listener)
+      return made
+    }),
+    ({ listener }) => Effect.sync(() => remove(listener))
+  ).pipe(Effect.map(({ subscription }) => subscription))
 
 /** A bus inside one process. */
 export const make = Effect.sync(() => {
-  const topics = new Map<Topic, Set<Subscriber>>()
-  const all = new Set<SubscriberToAll>()
+  const topics = new Map<Topic, Set<Listener>>()
+  const all = new Set<Listener>()
+  const add = (listener: Listener) => all.add(listener)
+  const remove = (listener: Listener) => all.delete(listener)
   return Bus.of({
     changed: (topic) => {
-      for (const subscriber of topics.get(topic) ?? []) subscriber.changed()
-      for (const each of all) {
-        each.of(topic).changed()
-        each.wake()
-      }
+      for (const listener of topics.get(topic) ?? []) listener.changed(topic)
+      for (const listener of all) listener.changed(topic)
     },
     ephemeral: (session, message) => {
-      for (const subscriber of topics.get(`session:${session}`) ?? []) subscriber.offer(message)
-      for (const each of all) {
-        each.of(`session:${session}`).offer(message)
-        each.wake()
-      }
+      const topic: Topic = `session:${session}`
+      for (const listener of topics.get(topic) ?? []) listener.ephemeral(topic, message)
+      for (const listener of all) listener.ephemeral(topic, message)
     },
     subscribe: (topic) =>
-      Effect.map(
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const subscriber = new Subscriber()
-            const present = topics.get(topic)
-            if (present === undefined) topics.set(topic, new Set([subscriber]))
-            else present.add(subscriber)
-            return subscriber
-          }),
-          (subscriber) =>
-            Effect.sync(() => {
-              const present = topics.get(topic)
-              present?.delete(subscriber)
-              if (present?.size === 0) topics.delete(topic)
-            })
-        ),
-        (subscriber): Subscription => ({ take: subscriber.take })
+      subscribed(
+        toOne,
+        (listener) => topics.set(topic, (topics.get(topic) ?? new Set()).add(listener)),
+        (listener) => {
+          const present = topics.get(topic)
+          present?.delete(listener)
+          if (present?.size === 0) topics.delete(topic)
+        }
       ),
-    subscribeAll: Effect.map(
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const subscriber = new SubscriberToAll()
-          all.add(subscriber)
-          return subscriber
-        }),
-        (subscriber) => Effect.sync(() => all.delete(subscriber))
-      ),
-      (subscriber): SubscriptionToAll => ({ take: subscriber.take })
-    )
+    subscribeAll: subscribed(toAll, add, remove),
+    subscribeChanges: subscribed(toChanges, add, remove)
   })
 })
 

@@ -85,8 +85,10 @@ export class Sessions extends Context.Tag("@causeway/store/Sessions")<
       environmentId: string,
       queue: boolean
     ) => Effect.Effect<void, StoreUnavailable>
-    /** What keeps a session's message from its worker, in words for people; null where nothing does. */
-    readonly waitingFor: (sid: number) => Effect.Effect<string | null, StoreUnavailable>
+    /** What keeps sessions' messages from their workers, in words for people, by sid; none of those whom nothing keeps. */
+    readonly waitingFor: (
+      sids: ReadonlyArray<number>
+    ) => Effect.Effect<ReadonlyMap<number, string>, StoreUnavailable>
     /** The agent that names the keys of sessions which are made without one. */
     readonly setDefaultAgent: (agentId: string) => Effect.Effect<void, StoreUnavailable>
     /**
@@ -256,7 +258,7 @@ export const make = Effect.gen(function* () {
       Effect.map(transact(assignEnvironment(sid, environmentId, queue)), (environments) =>
         signal({ sessions: [], environments })
       ),
-    waitingFor: (sid) => on(Effect.flatMap(Clock.currentTimeMillis, (now) => Work.waitingFor(sid, now))),
+    waitingFor: (sids) => on(Effect.flatMap(Clock.currentTimeMillis, (now) => Work.waitingFor(sids, now))),
     setDefaultAgent: (agentId) =>
       Effect.asVoid(
         unavailable(sql`INSERT INTO gateway_settings (name, value) VALUES ('default_agent', ${agentId})

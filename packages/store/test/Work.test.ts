@@ -555,7 +555,9 @@ describe("waitingFor", () => {
       Effect.gen(function* () {
         const world = yield* setup(1, 3)
         const waiting = (of: number) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) => Work.waitingFor(of, now))
+          Effect.flatMap(Clock.currentTimeMillis, (now) => Work.waitingFor([of], now)).pipe(
+            Effect.map((reasons) => reasons.get(of) ?? null)
+          )
         const homeless = yield* fixtures.session(world.organizationId, undefined, "homeless")
         expect(yield* waiting(homeless)).toContain("no environment")
         expect(yield* waiting(sid(world, 0))).toBeNull()
@@ -600,7 +602,9 @@ describe("idle sessions", () => {
         expect(yield* offered(false)).toBeUndefined()
         yield* status(0, "running")
         expect(yield* offered(true)).toBeUndefined()
-        const waiting = Effect.flatMap(Clock.currentTimeMillis, (now) => Work.waitingFor(sid(world, 1), now))
+        const waiting = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Effect.map(Work.waitingFor([sid(world, 1)], now), (reasons) => reasons.get(sid(world, 1)) ?? null)
+        )
         expect(yield* waiting).toContain("all 1 are busy")
         yield* status(0, "idle")
         const second = yield* offered(true)

@@ -206,6 +206,7 @@ const guards: { readonly [event: string]: Scope | "any" } = {
   "sessions.gap": "operator.read",
   "session.frames": "operator.read",
   "session.watch.ended": "operator.read",
+  "causeway.sessions.changed": "operator.read",
   "device.pair.requested": "operator.pairing",
   "device.pair.resolved": "operator.pairing",
   tick: "any",

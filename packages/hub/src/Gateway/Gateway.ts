@@ -31,6 +31,7 @@ import { TrustedProxies } from "../Forwarded.ts"
 import * as OwnEnvelope from "../OwnEnvelope.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 import { NodeServer } from "../Server.ts"
+import * as ApiSessions from "../Sessions/Sessions.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import { eventNames, GatewayConnections } from "./Connections.ts"
 import { originOf } from "./Handshake/Origin.ts"
@@ -84,6 +85,7 @@ export const make = (options: GatewayOptions) =>
     const devices = yield* Devices
     const bus = yield* Bus
     const viewing = yield* Viewing.make
+    const { changed } = yield* ApiSessions.make
     const startedAt = yield* Clock.currentTimeMillis
     let stopping = false
     let presenceVersion = 0
@@ -128,7 +130,7 @@ export const make = (options: GatewayOptions) =>
       handshake,
       originOf: origins,
       methods: methods.byName,
-      sources: { bus, follow: viewing.follow },
+      sources: { bus, follow: viewing.follow, rows: changed },
       stopping: () => stopping,
       joined: (connection) => announce(connection.info.organizationId),
       left: ({ info }) =>

@@ -103,6 +103,12 @@ export const make = Effect.gen(function* () {
           else others.push(child)
         }
       }
+      const waiting = yield* sessions.waitingFor(
+        records.flatMap((record) => {
+          const { prompted, status } = rowOf(record)
+          return prompted && status === "pending" ? [record.sid] : []
+        })
+      )
       const out: Array<JsonObject> = []
       for (const [i, record] of records.entries()) {
         // A list of everything lets others have their turn.
@@ -111,10 +117,6 @@ export const make = Effect.gen(function* () {
         const isPlain =
           projection.counts.compactions === 0 && Rows.entryOf(record)["compactionCheckpoints"] === undefined
         const checkpoints = isPlain ? undefined : yield* Checkpoints.summary(log, record)
-        const waits =
-          projection.prompted && projection.status === "pending"
-            ? yield* sessions.waitingFor(record.sid)
-            : null
         out.push(
           Rows.toRow(config, record, {
             includeDerivedTitles: options.includeDerivedTitles === true && i < TITLES_MAX,
@@ -123,7 +125,7 @@ export const make = Effect.gen(function* () {
             childSessions: Rows.childKeys(byParent.get(record.key) ?? [], record.key, now),
             checkpoints,
             startedAt: runs.current(record.session)?.startedAt,
-            waitingFor: waits
+            waitingFor: waiting.get(record.sid)
           })
         )
       }

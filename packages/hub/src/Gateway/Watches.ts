@@ -13,6 +13,7 @@ import * as Frames from "../CodeSessions/Frames.ts"
 import type * as Viewing from "../CodeSessions/Viewing.ts"
 import type { Frame } from "../Streams/EventStream.ts"
 import type { Connection } from "./Connections.ts"
+import * as ListWatch from "./ListWatch.ts"
 
 /** Watches that one connection may have at once. */
 export const MAX_WATCHES = 16
@@ -44,6 +45,9 @@ export const events = (watch: string, frames: ReadonlyArray<Frame>): ReadonlyArr
   return out
 }
 
+/** The list's place among the fibers; a watch of a session has a uuid. */
+const LIST = "list"
+
 /** Why a watch ended by itself. */
 export interface Ended {
   readonly reason: "until" | "archived" | "gone" | "failed"
@@ -65,18 +69,22 @@ export interface Watches {
   readonly start: (id: string, watched: Watched) => Effect.Effect<void>
   /** Ends it; no frame is sent from then on. False: there is none of this id. */
   readonly stop: (id: string) => Effect.Effect<boolean>
+  /** Sends the rows of sessions that change from now on, see `ListWatch`. */
+  readonly startList: Effect.Effect<void>
+  readonly stopList: Effect.Effect<void>
 }
 
 /** What watches stand on. */
 export interface Sources {
   readonly bus: Bus["Type"]
   readonly follow: Effect.Effect.Success<typeof Viewing.make>["follow"]
+  readonly rows: ListWatch.Rows<unknown>
 }
 
 /** The watches of a connection; they end with the scope. */
 export const make = (
   connection: Connection,
-  { bus, follow }: Sources
+  { bus, follow, rows }: Sources
 ): Effect.Effect<Watches, never, Scope.Scope> =>
   Effect.gen(function* () {
     const fibers = yield* FiberMap.make<string>()
@@ -113,7 +121,11 @@ export const make = (
         Effect.withSpan("Gateway.watch", { attributes: { session: key.session } })
       )
 
+    const list = Effect.scoped(Effect.flatten(ListWatch.make(connection, bus, rows)))
+
     return {
+      startList: Effect.asVoid(FiberMap.run(fibers, LIST, list, { onlyIfMissing: true })),
+      stopList: FiberMap.remove(fibers, LIST),
       reserve: (id) => {
         if (places.size >= MAX_WATCHES) return false
         places.add(id)

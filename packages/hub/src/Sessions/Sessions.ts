@@ -7,20 +7,20 @@ import { EventUuid } from "@causeway/protocol/Ids"
 import * as MessageContent from "@causeway/protocol/MessageContent"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as WireError from "@causeway/protocol/WireError"
+import type { Topic } from "@causeway/store/Bus"
 import { Log, type SessionKey } from "@causeway/store/Log"
 import * as Store from "@causeway/store/Session"
-import * as Work from "@causeway/store/Work"
-import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import { mapStoreErrors } from "../Failure.ts"
-import { unavailable } from "../internal/unavailable.ts"
 import * as View from "./View.ts"
 
 /** Sessions of a page where none are asked for. */
 const PAGE_DEFAULT = 50
+/** Sessions that wait for one environment whose rows are told when something of its work changes; the newest. */
+const WAITING_MAX = 100
 
 /** Position of a session in the list: `<updated_at>:<sid>`, as an opaque cursor. */
 const encodeCursor = (last: { readonly updatedAt: number; readonly sid: number }): string =>
@@ -64,21 +64,23 @@ const checked = (payloads: ReadonlyArray<Payload.Payload>): Effect.Effect<void, 
   )
 
 export const make = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
   const store = yield* Store.Sessions
   const log = yield* Log
 
-  const waitingFor = (sid: number) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => Work.waitingFor(sid, now)).pipe(
-      Effect.provideService(SqlClient.SqlClient, sql),
-      Effect.catchTag("SqlError", (cause) => unavailable({ cause }))
-    )
-
-  const show = (record: Store.Session): Effect.Effect<Session, WireError.NotFound | WireError.Unavailable> =>
+  /** Each with what it waits for, by one statement. */
+  const showAll = (
+    records: ReadonlyArray<Store.Session>
+  ): Effect.Effect<ReadonlyArray<Session>, WireError.NotFound | WireError.Unavailable> =>
     Effect.gen(function* () {
-      const waiting = yield* waitingFor(record.sid)
-      return View.session(record, yield* Clock.currentTimeMillis, waiting)
-    })
+      const waiting = yield* store.waitingFor(records.map(({ sid }) => sid))
+      const now = yield* Clock.currentTimeMillis
+      return records.map((record) => View.session(record, now, waiting.get(record.sid) ?? null))
+    }).pipe(mapStoreErrors)
+
+  const show = (record: Store.Session) =>
+    Effect.flatMap(showAll([record]), ([only]) =>
+      only === undefined ? Effect.dieMessage("a session that is not shown") : Effect.succeed(only)
+    )
 
   /** The title, where one is given, is the session's first event. */
   const create = ({
@@ -123,10 +125,29 @@ export const make = Effect.gen(function* () {
       const shown = records.slice(0, limit)
       const last = records.length > limit ? shown.at(-1) : undefined
       return {
-        data: yield* Effect.forEach(shown, show),
+        data: yield* showAll(shown),
         next_cursor: last === undefined ? null : encodeCursor(last)
       }
     })
+
+  /**
+   * The sessions that something happened to: those of session topics, and those that wait for an environment of whose work
+   * something has changed. Each once.
+   */
+  const changed = (
+    organizationId: OrganizationId,
+    topics: ReadonlyArray<Topic>
+  ): Effect.Effect<ReadonlyArray<Session>, WireError.NotFound | WireError.Unavailable> =>
+    Effect.gen(function* () {
+      const of = (kind: string) =>
+        topics.flatMap((topic) => (topic.startsWith(kind) ? [topic.slice(kind.length)] : []))
+      const named = yield* store.list({ organizationId, sessions: of("session:"), archived: "all" })
+      const waiting = yield* Effect.forEach(of("environment:"), (environmentId) =>
+        store.list({ organizationId, environmentId, status: "pending", limit: WAITING_MAX })
+      )
+      const all = new Map([...named, ...waiting.flat()].map((record) => [record.sid, record]))
+      return yield* showAll([...all.values()])
+    }).pipe(mapStoreErrors)
 
   const rename = (
     key: SessionKey,
@@ -156,9 +177,9 @@ export const make = Effect.gen(function* () {
           sequence_num: SequenceNum.make(each.seq),
           duplicate: each.duplicate
         })),
-        waiting_for: yield* waitingFor(sid)
+        waiting_for: (yield* store.waitingFor([sid]).pipe(mapStoreErrors)).get(sid) ?? null
       }
     })
 
-  return { create, get, page, rename, archive, send, show }
+  return { create, get, page, rename, archive, send, show, showAll, changed }
 })

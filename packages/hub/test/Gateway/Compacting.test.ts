@@ -93,7 +93,13 @@ const worked = Effect.gen(function* () {
               organizationId,
               requestId: "r",
               params: () => "{}",
-              watches: { reserve: () => false, start: () => Effect.void, stop: () => Effect.succeed(false) }
+              watches: {
+                reserve: () => false,
+                start: () => Effect.void,
+                stop: () => Effect.succeed(false),
+                startList: Effect.void,
+                stopList: Effect.void
+              }
             }
           )
         ),

@@ -153,9 +153,11 @@ describe("the watches of a connection", () => {
       const { connection } = make()
       const { bus, listening } = yield* counted
       const scope = yield* Scope.make()
-      const watches = yield* Watches.make(connection, { bus, follow: () => Effect.never }).pipe(
-        Scope.extend(scope)
-      )
+      const watches = yield* Watches.make(connection, {
+        bus,
+        follow: () => Effect.never,
+        rows: () => Effect.succeed([])
+      }).pipe(Scope.extend(scope))
       for (const id of ["a", "b", "c"]) {
         expect(watches.reserve(id)).toBe(true)
         yield* watches.start(id, watched)
@@ -176,6 +178,7 @@ describe("the watches of a connection", () => {
       const { bus, listening } = yield* counted
       const watches = yield* Watches.make(connection, {
         bus,
+        rows: () => Effect.succeed([]),
         follow: ({ after }) => (after === 1 ? Effect.die(new Error("broken")) : Effect.never)
       })
       for (const after of [0, 1]) {

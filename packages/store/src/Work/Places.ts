@@ -33,6 +33,7 @@ export const isFullBeside = (
 const OFFER_PATIENCE_MILLIS = 2_000
 
 interface Waiting {
+  readonly sid: number
   readonly archived_at: number | null
   readonly connection_status: string
   readonly state: string | null
@@ -47,30 +48,38 @@ interface Waiting {
 }
 
 /**
- * What a session's queued work waits for, as a sentence for people; null when nothing stands in its way or a worker has it.
- * Source: spec 5 §3.5 and §3.7.
+ * What the queued work of sessions waits for, as sentences for people; none of those in whose way nothing stands or which a
+ * worker has. Source: spec 5 §3.5 and §3.7.
  */
 export const waitingFor = (
-  sid: number,
+  sids: ReadonlyArray<number>,
   nowMillis: number
-): Effect.Effect<string | null, SqlError, SqlClient.SqlClient> =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    Effect.map(
+): Effect.Effect<ReadonlyMap<number, string>, SqlError, SqlClient.SqlClient> =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) => {
+    if (sids.length === 0) return Effect.succeed(new Map())
+    const wanted = sql`SELECT value FROM json_each(${JSON.stringify(sids)})`
+    return Effect.map(
       sql<Waiting>`
-        SELECT s.archived_at, s.connection_status, w.state, w.lease_expires_at, s.environment_id, e.name,
-          e.archived_at AS environment_archived_at, e.last_seen_at, e.max_sessions,
-          (SELECT count(*) FROM work WHERE work.environment_id = s.environment_id AND work.state <> 'stopped'
-            AND work.state <> 'queued' AND work.lease_expires_at > ${nowMillis} AND ${sql.literal(HOLDS)}) AS busy,
+        WITH places AS (SELECT environment_id, count(*) AS busy FROM work
+          WHERE environment_id IN (SELECT environment_id FROM sessions WHERE sid IN (${wanted}))
+            AND state <> 'stopped' AND state <> 'queued' AND lease_expires_at > ${nowMillis} AND ${sql.literal(HOLDS)}
+          GROUP BY environment_id)
+        SELECT s.sid, s.archived_at, s.connection_status, w.state, w.lease_expires_at, s.environment_id, e.name,
+          e.archived_at AS environment_archived_at, e.last_seen_at, e.max_sessions, coalesce(places.busy, 0) AS busy,
           w.offered_at
         FROM sessions s LEFT JOIN environments e ON e.id = s.environment_id
           LEFT JOIN work w ON w.sid = s.sid AND w.state <> 'stopped'
-        WHERE s.sid = ${sid}`,
-      ([row]) => {
-        const waits = row === undefined ? null : reasonOf(row, nowMillis)
-        return waits === null ? null : `The message waits for ${waits}.`
-      }
+          LEFT JOIN places ON places.environment_id = s.environment_id
+        WHERE s.sid IN (${wanted})`,
+      (rows) =>
+        new Map(
+          rows.flatMap((row) => {
+            const reason = reasonOf(row, nowMillis)
+            return reason === null ? [] : [[row.sid, `The message waits for ${reason}.`] as const]
+          })
+        )
     )
-  )
+  })
 
 const reasonOf = (row: Waiting, nowMillis: number): string | null => {
   if (row.archived_at !== null) return null

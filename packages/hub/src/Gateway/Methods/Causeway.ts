@@ -162,7 +162,7 @@ export const make = Effect.gen(function* () {
         return answer({
           key: record.key,
           sessionId: Rows.sessionIdOf(record.session),
-          waitingFor: yield* sessions.waitingFor(record.sid),
+          waitingFor: (yield* sessions.waitingFor([record.sid])).get(record.sid) ?? null,
           deliveries: shown.map((event) => ({
             messageId: event.uuid,
             seq: event.seq,

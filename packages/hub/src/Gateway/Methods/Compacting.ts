@@ -104,10 +104,10 @@ export const make = Effect.gen(function* () {
       if (record.environmentId !== undefined) {
         yield* sessions.assignEnvironment(record.sid, record.environmentId, true)
       }
-      const waitsFor = sessions.waitingFor(record.sid)
+      const waitsFor = Effect.map(sessions.waitingFor([record.sid]), (reasons) => reasons.get(record.sid))
       const missing = yield* waitsFor
       const come = isAttached(record)
-      if (missing === null && record.environmentId !== undefined) {
+      if (missing === undefined && record.environmentId !== undefined) {
         const is = yield* Effect.repeat(come, { schedule: takeWait, until: (there) => there }).pipe(
           Effect.zipRight(come)
         )

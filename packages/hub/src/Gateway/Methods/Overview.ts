@@ -66,7 +66,7 @@ export const make = Effect.gen(function* () {
             : { sessions: sessionIds.map((id) => Rows.bodyOf(sessionBody(id))) }),
           ...(archived === undefined ? {} : { archived })
         })
-        return answer({ data: yield* answered(Effect.forEach(records, sessions.show)) })
+        return answer({ data: yield* answered(sessions.showAll(records)) })
       })
   })
 

@@ -163,5 +163,29 @@ export const make = Effect.gen(function* () {
     handle: (params, { watches }) => Effect.as(watches.stop(params.watch), answer({}))
   })
 
-  return [page, show, begin, rename, archive, append, watch, unwatch] satisfies ReadonlyArray<Method>
+  const subscribe = method("causeway.sessions.subscribe", {
+    scope: "operator.read",
+    params: Params.Empty,
+    // From before the answer on, so that a list which is read after it misses nothing.
+    handle: (_, { watches }) => Effect.as(watches.startList, answer({ subscribed: true }))
+  })
+
+  const unsubscribe = method("causeway.sessions.unsubscribe", {
+    scope: "operator.read",
+    params: Params.Empty,
+    handle: (_, { watches }) => Effect.as(watches.stopList, answer({ subscribed: false }))
+  })
+
+  return [
+    subscribe,
+    unsubscribe,
+    page,
+    show,
+    begin,
+    rename,
+    archive,
+    append,
+    watch,
+    unwatch
+  ] satisfies ReadonlyArray<Method>
 })
