@@ -2,8 +2,9 @@
  * The list of sessions as it changes: the row of each session that something happened to, at most one a session and tick, at
  * the client's pace. What changes while the client reads waits as a name, not as a row.
  */
-import type { OrganizationId } from "@causeway/protocol/Ids"
+
 import type { Session } from "@causeway/protocol/http/Sessions"
+import type { OrganizationId } from "@causeway/protocol/Ids"
 import type { Bus, Topic } from "@causeway/store/Bus"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto"
-import { OrganizationId } from "@causeway/protocol/Ids"
 import type { Session } from "@causeway/protocol/http/Sessions"
+import { OrganizationId } from "@causeway/protocol/Ids"
 import * as Bus from "@causeway/store/Bus"
 import { Environments } from "@causeway/store/Environments"
 import { Organizations } from "@causeway/store/Organizations"
