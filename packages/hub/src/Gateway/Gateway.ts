@@ -31,7 +31,7 @@ import { TrustedProxies } from "../Forwarded.ts"
 import * as OwnEnvelope from "../OwnEnvelope.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 import { NodeServer } from "../Server.ts"
-import * as ApiSessions from "../Sessions/Sessions.ts"
+import { SessionsApi } from "../Sessions/Sessions.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import { eventNames, GatewayConnections } from "./Connections.ts"
 import { originOf } from "./Handshake/Origin.ts"
@@ -85,7 +85,7 @@ export const make = (options: GatewayOptions) =>
     const devices = yield* Devices
     const bus = yield* Bus
     const viewing = yield* Viewing.make
-    const { changed } = yield* ApiSessions.make
+    const { changed } = yield* SessionsApi
     const startedAt = yield* Clock.currentTimeMillis
     let stopping = false
     let presenceVersion = 0

@@ -6,6 +6,8 @@
  */
 import { BoundedMap } from "@causeway/protocol/BoundedMap"
 import type { ErrorShape } from "@causeway/protocol/Gateway/Frames"
+import * as Context from "effect/Context"
+import * as Layer from "effect/Layer"
 
 export const TTL_MILLIS = 5 * 60_000
 export const CAPACITY = 1000
@@ -51,3 +53,10 @@ export class Idempotency {
     return this.entries.size
   }
 }
+
+export class GatewayOutcomes extends Context.Tag("@causeway/hub/GatewayOutcomes")<
+  GatewayOutcomes,
+  Idempotency
+>() {}
+
+export const layer: Layer.Layer<GatewayOutcomes> = Layer.sync(GatewayOutcomes, () => new Idempotency())

@@ -20,15 +20,16 @@ import * as Notices from "../Push/Notices.ts"
 import * as Push from "../Push/Push.ts"
 import * as Sender from "../Push/Sender.ts"
 import type { NodeServer } from "../Server.ts"
+import * as ApiSessions from "../Sessions/Sessions.ts"
 import type { GatewayConfiguration } from "./Config.ts"
 import * as Connections from "./Connections.ts"
 import * as Feed from "./Feed.ts"
 import * as Gateway from "./Gateway.ts"
 import * as Handshake from "./Handshake.ts"
+import * as Idempotency from "./Idempotency.ts"
 import * as Maintenance from "./Maintenance.ts"
 import * as Methods from "./Methods.ts"
 import * as Notifier from "./Notifier.ts"
-import * as Operations from "./Operations.ts"
 import * as Patching from "./Patching.ts"
 import * as Runs from "./Runs.ts"
 import * as Upkeep from "./Upkeep.ts"
@@ -64,12 +65,13 @@ export const layer = (
     Layer.provide(Methods.layer),
     Layer.provide(Notices.layer),
     Layer.provide(Layer.mergeAll(Handshake.layer, Maintenance.layer, Patching.layer)),
-    Layer.provide(Operations.layer),
     Layer.provide(Notifier.layer),
     Layer.provide(
       Layer.mergeAll(
         Connections.layer(options.maxBufferedBytes),
+        Idempotency.layer,
         Runs.layer,
+        ApiSessions.layer,
         Push.layer(options.push).pipe(
           Layer.provide(Layer.merge(Sender.layer(options.push), PushSubscriptions.layer))
         ),

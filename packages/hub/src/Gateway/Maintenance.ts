@@ -18,8 +18,8 @@ import * as Schedule from "effect/Schedule"
 import { GatewayConfiguration, type Maintenance as Policy } from "./Config.ts"
 import * as Keys from "./Keys.ts"
 import { Notifier } from "./Notifier.ts"
-import { Operations } from "./Operations.ts"
 import * as Rows from "./Rows.ts"
+import * as SessionCommands from "./SessionCommands.ts"
 
 /** Automatic retention: once an hour. */
 export const maintenanceSchedule = Schedule.spaced("1 hour")
@@ -102,7 +102,6 @@ export const make = Effect.gen(function* () {
   const sessions = yield* Sessions
   const retention = yield* Retention
   const configuration = yield* GatewayConfiguration
-  const operations = yield* Operations
   const notifier = yield* Notifier
   const organizations = yield* Organizations
 
@@ -146,7 +145,7 @@ export const make = Effect.gen(function* () {
         for (const { record, candidate } of oldest) {
           if (total <= highWaterBytes) break
           if (candidate.active || record.key === activeKey || Keys.isProtected(record.key)) continue
-          yield* operations.archive(record, "deleted")
+          yield* Effect.provideService(SessionCommands.archive(record, "deleted"), Sessions, sessions)
           yield* retention.remove([record.sid])
           total -= sizes.get(record.sid) ?? 0
           removedEntries += 1
@@ -182,7 +181,9 @@ export const make = Effect.gen(function* () {
       })
       const going = new Set([...prune, ...cap].map((each) => each.sid))
       if (mode === "enforce") {
-        for (const record of records) if (going.has(record.sid)) yield* operations.archive(record, "deleted")
+        for (const record of records)
+          if (going.has(record.sid))
+            yield* Effect.provideService(SessionCommands.archive(record, "deleted"), Sessions, sessions)
         const kept = policy.resetArchiveRetention
         if (kept !== undefined) {
           const expired = (yield* retention.archived(organizationId, agentId)).filter(
@@ -244,5 +245,5 @@ export const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Maintenance,
   never,
-  Sessions | Retention | GatewayConfiguration | Operations | Notifier | Organizations
+  Sessions | Retention | GatewayConfiguration | Notifier | Organizations
 > = Layer.scoped(Maintenance, make)

@@ -31,21 +31,22 @@ export interface Answer {
 
 export type Failure = Refused | StoreUnavailable
 
-export interface Method {
+/** `R`: what its handler stands on. */
+export interface Method<R = never> {
   readonly name: string
   /** `any`: whoever is connected as operator. */
   readonly scope: Scope | "any"
-  readonly handle: (params: unknown, caller: Caller) => Effect.Effect<Answer, Failure>
+  readonly handle: (params: unknown, caller: Caller) => Effect.Effect<Answer, Failure, R>
 }
 
-export interface Definition<A> {
+export interface Definition<A, R> {
   readonly scope: Scope | "any"
   readonly params: Schema.Schema<A>
-  readonly handle: (params: A, caller: Caller) => Effect.Effect<Answer, Failure>
+  readonly handle: (params: A, caller: Caller) => Effect.Effect<Answer, Failure, R>
 }
 
 /** Refuses what does not fit the schema, in the words clients know. */
-export const method = <A>(name: string, definition: Definition<A>): Method => {
+export const method = <A, R>(name: string, definition: Definition<A, R>): Method<R> => {
   const check = Validation.check(definition.params)
   return {
     name,

@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto"
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { SessionsPatch } from "@causeway/protocol/Gateway/Params"
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { Log } from "@causeway/store/Log"
 import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import { type JsonObject, object, string } from "@causeway/transcript/Read"
 import * as Context from "effect/Context"
@@ -17,8 +18,8 @@ import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import { invalid, type Refused } from "./Failure.ts"
 import * as Keys from "./Keys.ts"
 import type { Failure } from "./Method.ts"
-import { Operations } from "./Operations.ts"
 import * as Rows from "./Rows.ts"
+import * as SessionCommands from "./SessionCommands.ts"
 import * as Thinking from "./Thinking.ts"
 
 /** What a patch may hold, beside what only `create` gives. */
@@ -208,7 +209,7 @@ export class Patching extends Context.Tag("@causeway/hub/GatewayPatching")<
 export const make = Effect.gen(function* () {
   const sessions = yield* Sessions
   const configuration = yield* GatewayConfiguration
-  const operations = yield* Operations
+  const context = yield* Effect.context<Sessions | GatewayConfiguration | Log>()
   // One writer of entries, so that a key is made once; the store's unique indexes hold it across processes.
   const lock = yield* Effect.makeSemaphore(1)
 
@@ -241,7 +242,7 @@ export const make = Effect.gen(function* () {
         }
       }
       if (existing === undefined) {
-        return yield* operations.make(organizationId, {
+        return yield* SessionCommands.create(organizationId, {
           key,
           label: patched.label,
           parentKey: patch.parentKey,
@@ -276,7 +277,11 @@ export const make = Effect.gen(function* () {
         ...askedOf(before.entry, patched.entry)
       })
       for (const request of asked) {
-        yield* operations.append(existing, { type: "control_request", request_id: randomUUID(), request })
+        yield* SessionCommands.append(existing, {
+          type: "control_request",
+          request_id: randomUUID(),
+          request
+        })
       }
       return changed ?? existing
     })
@@ -294,11 +299,12 @@ export const make = Effect.gen(function* () {
 
   return Patching.of({
     exclusively,
-    upsert: (organizationId, key, patch) => exclusively(upsertUnlocked(organizationId, key, patch))
+    upsert: (organizationId, key, patch) =>
+      exclusively(Effect.provide(upsertUnlocked(organizationId, key, patch), context))
   })
 })
 
-export const layer: Layer.Layer<Patching, never, Sessions | GatewayConfiguration | Operations> = Layer.effect(
+export const layer: Layer.Layer<Patching, never, Sessions | GatewayConfiguration | Log> = Layer.effect(
   Patching,
   make
 )

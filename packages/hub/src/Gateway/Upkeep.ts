@@ -5,8 +5,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import { Operations } from "./Operations.ts"
+import { GatewayOutcomes } from "./Idempotency.ts"
 import { GatewayRuns } from "./Runs.ts"
+import * as SessionCommands from "./SessionCommands.ts"
 
 /** Runs that count as lost, and remembered outcomes that have expired, are looked for once a minute. */
 const sweepSchedule = Schedule.spaced("60 seconds")
@@ -14,28 +15,27 @@ const sweepSchedule = Schedule.spaced("60 seconds")
 const assignSchedule = Schedule.spaced("5 seconds")
 
 const assign = Effect.gen(function* () {
-  const operations = yield* Operations
   const sessions = yield* Sessions
   const waiting = yield* sessions.list({ environmentId: null, written: true, order: "oldest", limit: 100 })
   for (const record of waiting) {
-    const environment = yield* operations.chooseEnvironment(record.organizationId, record.agentId)
+    const environment = yield* SessionCommands.chooseEnvironment(record.organizationId, record.agentId)
     if (environment !== undefined) yield* sessions.assignEnvironment(record.sid, environment, true)
   }
 })
 
 const sweep = Effect.gen(function* () {
-  const operations = yield* Operations
+  const outcomes = yield* GatewayOutcomes
   const runs = yield* GatewayRuns
   const sessions = yield* Sessions
   const now = yield* Clock.currentTimeMillis
-  operations.idempotency.sweep(now)
+  outcomes.sweep(now)
   for (const run of runs.expired(now)) {
     const record = yield* sessions.find({ sessions: [run.session] })
     if (record === undefined) runs.remove(run)
     else {
-      yield* operations
-        .abort(record, { runId: run.id, by: undefined, stopReason: "timeout" })
-        .pipe(Effect.catchTag("GatewayRefused", () => Effect.sync(() => runs.remove(run))))
+      yield* SessionCommands.abort(record, { runId: run.id, by: undefined, stopReason: "timeout" }).pipe(
+        Effect.catchTag("GatewayRefused", () => Effect.sync(() => runs.remove(run)))
+      )
     }
   }
 })

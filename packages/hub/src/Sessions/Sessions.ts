@@ -11,9 +11,11 @@ import type { Topic } from "@causeway/store/Bus"
 import { Log, type SessionKey } from "@causeway/store/Log"
 import * as Store from "@causeway/store/Session"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
+import * as Layer from "effect/Layer"
 import { mapStoreErrors } from "../Failure.ts"
 import * as View from "./View.ts"
 
@@ -183,3 +185,11 @@ export const make = Effect.gen(function* () {
 
   return { create, get, page, rename, archive, send, show, showAll, changed }
 })
+
+/** What all routes and methods do with sessions. */
+export class SessionsApi extends Context.Tag("@causeway/hub/SessionsApi")<
+  SessionsApi,
+  Effect.Effect.Success<typeof make>
+>() {}
+
+export const layer = Layer.effect(SessionsApi, make)

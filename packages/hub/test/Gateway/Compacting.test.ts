@@ -13,20 +13,25 @@ import * as Ref from "effect/Ref"
 import * as TestClock from "effect/TestClock"
 import * as Config from "../../src/Gateway/Config.ts"
 import * as Connections from "../../src/Gateway/Connections.ts"
-import * as Compacting from "../../src/Gateway/Methods/Compacting.ts"
+import * as Idempotency from "../../src/Gateway/Idempotency.ts"
+import * as Compaction from "../../src/Gateway/Methods/Compaction.ts"
 import * as Notifier from "../../src/Gateway/Notifier.ts"
-import * as OperationsModule from "../../src/Gateway/Operations.ts"
-import { Operations } from "../../src/Gateway/Operations.ts"
 import * as Patching from "../../src/Gateway/Patching.ts"
 import * as Runs from "../../src/Gateway/Runs.ts"
+import * as SessionCommands from "../../src/Gateway/SessionCommands.ts"
 import * as Hub from "../../src/Hub.ts"
 import { type Frame, init, result } from "./harness.ts"
 
 const layer = Patching.layer.pipe(
-  Layer.provideMerge(OperationsModule.layer),
   Layer.provideMerge(Notifier.layer),
   Layer.provideMerge(
-    Layer.mergeAll(Connections.layer(), Runs.layer, Retention.layer, Config.layerOf(Config.defaults))
+    Layer.mergeAll(
+      Connections.layer(),
+      Idempotency.layer,
+      Runs.layer,
+      Retention.layer,
+      Config.layerOf(Config.defaults)
+    )
   ),
   Layer.provideMerge(Hub.layerStore({ filename: ":memory:" }))
 )
@@ -51,14 +56,13 @@ const admin = (organizationId: OrganizationId) =>
 
 /** A session that has had a turn, and its registered worker, which is gone unless somebody says otherwise. */
 const worked = Effect.gen(function* () {
-  const operations = yield* Operations
   const log = yield* Log
   const store = yield* Sessions
   const { id: organizationId } = yield* (yield* Organizations).create("o")
-  const record = yield* operations.make(organizationId, { key: "agent:main:x" })
+  const record = yield* SessionCommands.create(organizationId, { key: "agent:main:x" })
   const key = { session: record.session, organizationId }
   const connection = admin(organizationId)
-  const sent = yield* operations.send(record, { message: "x", runId: randomUUID() }, connection)
+  const sent = yield* SessionCommands.send(record, { message: "x", runId: randomUUID() }, connection)
   yield* sent.release
   const workerEpoch = yield* store.nextEpoch(key, { token: false })
   yield* log.append({
@@ -70,8 +74,7 @@ const worked = Effect.gen(function* () {
   })
   const [prompt] = yield* log.read({ ...key, after: 0, limit: 1 })
   yield* log.deliver({ ...key, workerEpoch, updates: [{ uuid: prompt?.uuid ?? "", status: "processed" }] })
-  const methods = yield* Compacting.make
-  const compact = methods.find(({ name }) => name === "sessions.compact")
+  const compact = Compaction.methods.find(({ name }) => name === "sessions.compact")
   if (compact === undefined) return yield* Effect.dieMessage("no such method")
   const elapsed = yield* Ref.make(0)
   return {

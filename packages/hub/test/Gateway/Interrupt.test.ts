@@ -11,16 +11,17 @@ import * as Ref from "effect/Ref"
 import * as TestClock from "effect/TestClock"
 import * as Config from "../../src/Gateway/Config.ts"
 import * as Connections from "../../src/Gateway/Connections.ts"
+import * as Idempotency from "../../src/Gateway/Idempotency.ts"
 import * as Notifier from "../../src/Gateway/Notifier.ts"
-import * as OperationsModule from "../../src/Gateway/Operations.ts"
-import { Operations } from "../../src/Gateway/Operations.ts"
 import * as Runs from "../../src/Gateway/Runs.ts"
+import * as SessionCommands from "../../src/Gateway/SessionCommands.ts"
 import * as Hub from "../../src/Hub.ts"
 import { type Frame, init, result } from "./harness.ts"
 
-const layer = OperationsModule.layer.pipe(
-  Layer.provideMerge(Notifier.layer),
-  Layer.provideMerge(Layer.mergeAll(Connections.layer(), Runs.layer, Config.layerOf(Config.defaults))),
+const layer = Notifier.layer.pipe(
+  Layer.provideMerge(
+    Layer.mergeAll(Connections.layer(), Idempotency.layer, Runs.layer, Config.layerOf(Config.defaults))
+  ),
   Layer.provideMerge(Hub.layerStore({ filename: ":memory:" }))
 )
 
@@ -42,10 +43,9 @@ const admin = new Connections.Connection(
 )
 
 const running = Effect.gen(function* () {
-  const operations = yield* Operations
   const log = yield* Log
   const organization = yield* (yield* Organizations).create("o")
-  const record = yield* operations.make(organization.id, { key: "agent:main:x" })
+  const record = yield* SessionCommands.create(organization.id, { key: "agent:main:x" })
   const work = (line: Frame) =>
     log.append({
       session: record.session,
@@ -53,10 +53,10 @@ const running = Effect.gen(function* () {
       source: "worker",
       payloads: [Payload.make({ uuid: randomUUID(), ...line, type: String(line["type"]) })]
     })
-  const sent = yield* operations.send(record, { message: "x", runId: "r" }, admin)
+  const sent = yield* SessionCommands.send(record, { message: "x", runId: "r" }, admin)
   yield* sent.release
   yield* work(init)
-  return { operations, record, work }
+  return { record, work }
 })
 
 /** Lets the clock run until the effect is done; answers how far it went. */
@@ -78,8 +78,8 @@ const whileClockRuns = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 describe("interrupting a run", () => {
   it.scoped("an agent that does not end its turn is waited for 15 s, then the caller is told", () =>
     Effect.gen(function* () {
-      const { operations, record } = yield* running
-      const { elapsed, exit } = yield* whileClockRuns(operations.interrupt(record, admin))
+      const { record } = yield* running
+      const { elapsed, exit } = yield* whileClockRuns(SessionCommands.interrupt(record, admin))
       expect(exit).toMatchObject(
         Exit.fail({
           code: "UNAVAILABLE",
@@ -93,7 +93,7 @@ describe("interrupting a run", () => {
 
   it.scoped("an agent that ends its turn is not waited for any longer", () =>
     Effect.gen(function* () {
-      const { operations, record, work } = yield* running
+      const { record, work } = yield* running
       yield* work(
         result("", {
           subtype: "error_during_execution",
@@ -101,7 +101,7 @@ describe("interrupting a run", () => {
           terminal_reason: "aborted_streaming"
         })
       )
-      const { elapsed, exit } = yield* whileClockRuns(operations.interrupt(record, admin))
+      const { elapsed, exit } = yield* whileClockRuns(SessionCommands.interrupt(record, admin))
       expect(exit).toEqual(Exit.succeed(true))
       expect(elapsed).toBeLessThan(1000)
     }).pipe(Effect.provide(layer))
@@ -113,7 +113,7 @@ describe("interrupting a run", () => {
       const { elapsed } = yield* whileClockRuns(
         Effect.schedule(
           Ref.update(looks, (n) => n + 1),
-          OperationsModule.interruptWait
+          SessionCommands.interruptWait
         )
       )
       expect(yield* Ref.get(looks)).toBe(150)

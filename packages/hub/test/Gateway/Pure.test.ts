@@ -10,12 +10,12 @@ import { CAPACITY, Idempotency, type Outcome, TTL_MILLIS } from "../../src/Gatew
 import * as Keys from "../../src/Gateway/Keys.ts"
 import { highWater, plan } from "../../src/Gateway/Maintenance.ts"
 import { previewItem } from "../../src/Gateway/Messages.ts"
-import { isBoundedJson } from "../../src/Gateway/Methods/Administering.ts"
-import { isStop } from "../../src/Gateway/Operations.ts"
+import { isBoundedJson } from "../../src/Gateway/Methods/Settings.ts"
 import { apply } from "../../src/Gateway/Patching.ts"
 import { bodyOf, resolveSessionId, sessionIdOf } from "../../src/Gateway/Rows.ts"
 import { expiry } from "../../src/Gateway/Runs.ts"
 import { holds, refusal, type Scope } from "../../src/Gateway/Scopes.ts"
+import { isStop } from "../../src/Gateway/SessionCommands.ts"
 import { Device as TestDevice } from "./harness.ts"
 
 const rulesWith = (over: Partial<Keys.KeyRules> = {}): Keys.KeyRules => ({

@@ -7,8 +7,8 @@ import * as Result from "@causeway/transcript/Result"
 import * as Effect from "effect/Effect"
 import { payloadOf } from "../Messages.ts"
 import { Notifier } from "../Notifier.ts"
-import { Operations } from "../Operations.ts"
 import { GatewayRuns, type Run } from "../Runs.ts"
+import { endRun } from "../SessionCommands.ts"
 
 type Chats = Pick<Notifier["Type"], "agent" | "chat">
 
@@ -46,7 +46,6 @@ export const start = Effect.fnUntraced(function* (record: Session, at: number) {
 
 const end = Effect.fnUntraced(function* (record: Session, run: Run, json: JsonObject, at: number) {
   const notifier = yield* Notifier
-  const operations = yield* Operations
   const sessions = yield* Sessions
   const stopped = Result.wasStopped(json)
   const failed = !stopped && Result.isFailure(json)
@@ -69,7 +68,7 @@ const end = Effect.fnUntraced(function* (record: Session, run: Run, json: JsonOb
         : { message: { role: "assistant", content: [{ type: "text", text }], timestamp: at } })
     })
   }
-  yield* operations.endRun(run, {
+  yield* endRun(run, {
     status: failed ? "failed" : stopped ? "killed" : "done",
     at,
     outcome: failed

@@ -1,14 +1,14 @@
-/** Methods over all sessions at once: who waits for a person, what all of it costs, and where a session is by its title. */
+/** Over all sessions at once: who waits for a person, what all of it costs, and where a session is by its title. */
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { sessionBody } from "@causeway/protocol/Ids"
-import * as Store from "@causeway/store/Overview"
+import { Overview } from "@causeway/store/Overview"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Sessions from "../../Sessions/Sessions.ts"
+import { SessionsApi } from "../../Sessions/Sessions.ts"
 import * as View from "../../Sessions/View.ts"
-import { answer, type Method, method } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 import * as Rows from "../Rows.ts"
-import { answered } from "./Viewing.ts"
+import { answered } from "./Refusals.ts"
 
 /** Sessions of an answer where no limit is given. */
 const FOUND = 50
@@ -16,59 +16,58 @@ const WAITING = 100
 /** Sessions that are told of by name in the totals. */
 const NAMED = 24
 
-export const make = Effect.gen(function* () {
-  const overview = yield* Store.Overview
-  const sessions = yield* Sessions.make
-
-  const waiting = method("causeway.sessions.waiting", {
-    scope: "operator.read",
-    params: Params.SessionsWaiting,
-    handle: ({ limit = WAITING }, { organizationId }) =>
-      Effect.gen(function* () {
-        const found = yield* overview.waiting({ organizationId, limit })
-        const now = yield* Clock.currentTimeMillis
-        return answer({
-          total: found.total,
-          // Who waits for a person has a worker: it waits for no host.
-          data: found.sessions.map((record) => View.session(record, now, null))
-        })
+const waiting = method("causeway.sessions.waiting", {
+  scope: "operator.read",
+  params: Params.SessionsWaiting,
+  handle: ({ limit = WAITING }, { organizationId }) =>
+    Effect.gen(function* () {
+      const overview = yield* Overview
+      const found = yield* overview.waiting({ organizationId, limit })
+      const now = yield* Clock.currentTimeMillis
+      return answer({
+        total: found.total,
+        // Who waits for a person has a worker: it waits for no host.
+        data: found.sessions.map((record) => View.session(record, now, null))
       })
-  })
-
-  const totals = method("causeway.totals", {
-    scope: "operator.read",
-    params: Params.Empty,
-    handle: (_, { organizationId }) =>
-      Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
-        const figures = yield* overview.totals(organizationId)
-        const view = (record: Effect.Effect.Success<ReturnType<typeof overview.dearest>>[number]) =>
-          View.session(record, now, null)
-        return answer({
-          ...figures,
-          byCost: (yield* overview.dearest(organizationId, NAMED)).map(view),
-          byContext: (yield* overview.fullest(organizationId, NAMED)).map(view)
-        })
-      })
-  })
-
-  const find = method("causeway.sessions.find", {
-    scope: "operator.read",
-    params: Params.SessionsFind,
-    handle: ({ query, sessionIds, archived, limit = FOUND }, { organizationId }) =>
-      Effect.gen(function* () {
-        const records = yield* overview.find({
-          organizationId,
-          limit,
-          ...(query === undefined ? {} : { query }),
-          ...(sessionIds === undefined
-            ? {}
-            : { sessions: sessionIds.map((id) => Rows.bodyOf(sessionBody(id))) }),
-          ...(archived === undefined ? {} : { archived })
-        })
-        return answer({ data: yield* answered(sessions.showAll(records)) })
-      })
-  })
-
-  return [waiting, totals, find] satisfies ReadonlyArray<Method>
+    })
 })
+
+const totals = method("causeway.totals", {
+  scope: "operator.read",
+  params: Params.Empty,
+  handle: (_, { organizationId }) =>
+    Effect.gen(function* () {
+      const overview = yield* Overview
+      const now = yield* Clock.currentTimeMillis
+      const figures = yield* overview.totals(organizationId)
+      const view = (record: Effect.Effect.Success<ReturnType<typeof overview.dearest>>[number]) =>
+        View.session(record, now, null)
+      return answer({
+        ...figures,
+        byCost: (yield* overview.dearest(organizationId, NAMED)).map(view),
+        byContext: (yield* overview.fullest(organizationId, NAMED)).map(view)
+      })
+    })
+})
+
+const find = method("causeway.sessions.find", {
+  scope: "operator.read",
+  params: Params.SessionsFind,
+  handle: ({ query, sessionIds, archived, limit = FOUND }, { organizationId }) =>
+    Effect.gen(function* () {
+      const overview = yield* Overview
+      const sessions = yield* SessionsApi
+      const records = yield* overview.find({
+        organizationId,
+        limit,
+        ...(query === undefined ? {} : { query }),
+        ...(sessionIds === undefined
+          ? {}
+          : { sessions: sessionIds.map((id) => Rows.bodyOf(sessionBody(id))) }),
+        ...(archived === undefined ? {} : { archived })
+      })
+      return answer({ data: yield* answered(sessions.showAll(records)) })
+    })
+})
+
+export const methods = [waiting, totals, find]

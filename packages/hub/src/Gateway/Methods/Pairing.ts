@@ -1,178 +1,190 @@
-/**
- * Methods for devices: what waits for approval, what was approved, and their end. Source: spec 2 §1 ("Pairing").
- */
+/** Devices: what waits for approval, what was approved, and their end. Source: spec 2 §1 ("Pairing"). */
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { DeviceCodes } from "@causeway/store/DeviceCodes"
 import { type DeviceRecord, Devices } from "@causeway/store/Devices"
+import type { Session } from "@causeway/store/Session"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as PublicUrl from "../../PublicUrl.ts"
-import { type Connection, GatewayConnections } from "../Connections.ts"
+import { type Connection, type Connections, GatewayConnections } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
-import { tellResolved } from "../Handshake/Pairing.ts"
-import { answer, type Method, method } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 import * as Rows from "../Rows.ts"
 import { holds, isScope, type Scope } from "../Scopes.ts"
 
-export const make = Effect.gen(function* () {
-  const devices = yield* Devices
-  const codes = yield* DeviceCodes
-  const connections = yield* GatewayConnections
-  /** Where others open the page, with a slash at its end, where this hub was told. */
-  const page = Option.map(
-    Option.fromNullable(yield* PublicUrl.PublicUrl),
-    (url) => `${url.replace(/\/+$/, "")}/`
+const showDevice = (device: DeviceRecord, caller: Connection, connections: Connections) =>
+  Rows.compact({
+    current: caller.info.deviceId === device.deviceId ? true : undefined,
+    connected: [...connections.all].some((each) => each.info.deviceId === device.deviceId),
+    deviceId: device.deviceId,
+    publicKey: device.publicKey,
+    displayName: device.displayName,
+    platform: device.platform,
+    deviceFamily: device.deviceFamily === "" ? undefined : device.deviceFamily,
+    clientId: device.clientId,
+    clientMode: device.clientMode,
+    roles: Object.keys(device.approved),
+    scopes: [...new Set(Object.values(device.approved).flat())],
+    approvedAtMs: device.approvedAt,
+    createdAtMs: device.createdAt,
+    lastSeenAtMs: device.lastSeenAt,
+    tokens: Object.entries(device.approved).map(([role, scopes]) => ({ role, scopes }))
+  })
+
+const pairList = method("device.pair.list", {
+  scope: "operator.pairing",
+  params: Params.Empty,
+  handle: (_, { connection, organizationId }) =>
+    Effect.gen(function* () {
+      const devices = yield* Devices
+      const connections = yield* GatewayConnections
+      const pending = yield* devices.requests(organizationId)
+      const paired = yield* devices.list(organizationId)
+      return answer({
+        pending: pending.map((request) =>
+          Rows.compact({
+            requestId: request.requestId,
+            deviceId: request.deviceId,
+            displayName: request.displayName,
+            platform: request.platform,
+            clientId: request.clientId,
+            clientMode: request.clientMode,
+            role: request.role,
+            roles: [request.role],
+            scopes: request.scopes,
+            reason: request.reason,
+            remoteIp: request.remoteAddress,
+            ts: request.createdAt
+          })
+        ),
+        paired: paired.map((device) => showDevice(device, connection, connections))
+      })
+    })
+})
+
+const resolved = (
+  connections: Connections,
+  organizationId: Session["organizationId"],
+  requestId: string,
+  deviceId: string,
+  decision: string
+) =>
+  Effect.flatMap(Clock.currentTimeMillis, (ts) =>
+    Effect.sync(() =>
+      connections.broadcast("device.pair.resolved", { requestId, deviceId, decision, ts }, { organizationId })
+    )
   )
 
-  const showDevice = (device: DeviceRecord, caller: Connection) =>
-    Rows.compact({
-      current: caller.info.deviceId === device.deviceId ? true : undefined,
-      connected: [...connections.all].some((each) => each.info.deviceId === device.deviceId),
-      deviceId: device.deviceId,
-      publicKey: device.publicKey,
-      displayName: device.displayName,
-      platform: device.platform,
-      deviceFamily: device.deviceFamily === "" ? undefined : device.deviceFamily,
-      clientId: device.clientId,
-      clientMode: device.clientMode,
-      roles: Object.keys(device.approved),
-      scopes: [...new Set(Object.values(device.approved).flat())],
-      approvedAtMs: device.approvedAt,
-      createdAtMs: device.createdAt,
-      lastSeenAtMs: device.lastSeenAt,
-      tokens: Object.entries(device.approved).map(([role, scopes]) => ({ role, scopes }))
+/** Nobody gives away more than they hold. */
+const requireAll = (caller: Connection, scopes: ReadonlyArray<string>) => {
+  const missing = scopes.find((scope) => !holds(caller.info.scopes, scope as Scope))
+  return missing === undefined ? Effect.void : Effect.fail(invalid(`missing scope: ${missing}`))
+}
+
+const codeCreate = method("causeway.device.code.create", {
+  scope: "operator.pairing",
+  params: Params.DeviceCodeCreate,
+  handle: (params, { connection, organizationId }) =>
+    Effect.gen(function* () {
+      const codes = yield* DeviceCodes
+      const publicUrl = yield* PublicUrl.PublicUrl
+      const scopes = [...new Set(params.scopes ?? connection.info.scopes)]
+      const strange = scopes.find((scope) => !isScope(scope))
+      if (strange !== undefined) return yield* invalid(`unknown scope: ${strange}`)
+      yield* requireAll(connection, scopes)
+      const { code, expiresAt } = yield* codes.create({
+        organizationId,
+        scopes,
+        ttl: params.ttlSeconds === undefined ? undefined : Duration.seconds(params.ttlSeconds),
+        label: params.label
+      })
+      return answer({
+        code: Redacted.value(code),
+        expiresAtMs: expiresAt,
+        // Where others open the page, with a slash at its end, where this hub was told.
+        ...(publicUrl === undefined ? {} : { page: `${publicUrl.replace(/\/+$/, "")}/` })
+      })
     })
-
-  const pairList = method("device.pair.list", {
-    scope: "operator.pairing",
-    params: Params.Empty,
-    handle: (_, { connection, organizationId }) =>
-      Effect.gen(function* () {
-        const pending = yield* devices.requests(organizationId)
-        const paired = yield* devices.list(organizationId)
-        return answer({
-          pending: pending.map((request) =>
-            Rows.compact({
-              requestId: request.requestId,
-              deviceId: request.deviceId,
-              displayName: request.displayName,
-              platform: request.platform,
-              clientId: request.clientId,
-              clientMode: request.clientMode,
-              role: request.role,
-              roles: [request.role],
-              scopes: request.scopes,
-              reason: request.reason,
-              remoteIp: request.remoteAddress,
-              ts: request.createdAt
-            })
-          ),
-          paired: paired.map((device) => showDevice(device, connection))
-        })
-      })
-  })
-
-  /** Nobody gives away more than they hold. */
-  const requireAll = (caller: Connection, scopes: ReadonlyArray<string>) => {
-    const missing = scopes.find((scope) => !holds(caller.info.scopes, scope as Scope))
-    return missing === undefined ? Effect.void : Effect.fail(invalid(`missing scope: ${missing}`))
-  }
-
-  const codeCreate = method("device.code.create", {
-    scope: "operator.pairing",
-    params: Params.DeviceCodeCreate,
-    handle: (params, { connection, organizationId }) =>
-      Effect.gen(function* () {
-        const scopes = [...new Set(params.scopes ?? connection.info.scopes)]
-        const strange = scopes.find((scope) => !isScope(scope))
-        if (strange !== undefined) return yield* invalid(`unknown scope: ${strange}`)
-        yield* requireAll(connection, scopes)
-        const { code, expiresAt } = yield* codes.create({
-          organizationId,
-          scopes,
-          ttl: params.ttlSeconds === undefined ? undefined : Duration.seconds(params.ttlSeconds),
-          label: params.label
-        })
-        return answer({
-          code: Redacted.value(code),
-          expiresAtMs: expiresAt,
-          ...(Option.isNone(page) ? {} : { page: page.value })
-        })
-      })
-  })
-
-  const pairApprove = method("device.pair.approve", {
-    scope: "operator.pairing",
-    params: Params.DeviceRequest,
-    handle: (params, { connection, organizationId }) =>
-      Effect.gen(function* () {
-        const request = (yield* devices.requests(organizationId)).find(
-          (each) => each.requestId === params.requestId
-        )
-        if (request === undefined) return yield* invalid("unknown requestId")
-        yield* requireAll(connection, request.scopes)
-        const device = yield* devices.approve(request, request.role, request.scopes)
-        return answer(
-          { requestId: request.requestId, device: showDevice(device, connection) },
-          tellResolved(connections, organizationId, request, "approved")
-        )
-      })
-  })
-
-  const pairReject = method("device.pair.reject", {
-    scope: "operator.pairing",
-    params: Params.DeviceRequest,
-    handle: (params, { organizationId }) =>
-      Effect.gen(function* () {
-        const request = yield* devices.takeRequest(organizationId, params.requestId)
-        if (request === undefined) return yield* invalid("unknown requestId")
-        return answer(
-          { requestId: request.requestId, deviceId: request.deviceId },
-          tellResolved(connections, organizationId, request, "rejected")
-        )
-      })
-  })
-
-  /** Connections that a device opened end with what opened them. */
-  const disconnect = (deviceId: string) =>
-    Effect.sync(() => {
-      for (const each of connections.all) {
-        if (each.info.deviceId === deviceId) each.close(1008, "device token changed")
-      }
-    })
-
-  const pairRemove = method("device.pair.remove", {
-    scope: "operator.pairing",
-    params: Params.Device,
-    handle: (params, { organizationId }) =>
-      Effect.gen(function* () {
-        const removed = yield* devices.remove(organizationId, params.deviceId)
-        if (!removed) return yield* invalid("unknown deviceId")
-        return answer({ deviceId: params.deviceId, removed: true }, disconnect(params.deviceId))
-      })
-  })
-
-  const tokenRotate = method("device.token.rotate", {
-    scope: "operator.pairing",
-    params: Params.Device,
-    handle: (params, { organizationId }) =>
-      Effect.gen(function* () {
-        const device = yield* devices.rotate(organizationId, params.deviceId)
-        if (device === undefined) return yield* invalid("unknown deviceId")
-        const rotatedAtMs = yield* Clock.currentTimeMillis
-        return answer({ deviceId: device.deviceId, rotatedAtMs }, disconnect(device.deviceId))
-      })
-  })
-
-  return [
-    codeCreate,
-    pairList,
-    pairApprove,
-    pairReject,
-    pairRemove,
-    tokenRotate
-  ] satisfies ReadonlyArray<Method>
 })
+
+const pairApprove = method("device.pair.approve", {
+  scope: "operator.pairing",
+  params: Params.DeviceRequest,
+  handle: (params, { connection, organizationId }) =>
+    Effect.gen(function* () {
+      const devices = yield* Devices
+      const connections = yield* GatewayConnections
+      const request = (yield* devices.requests(organizationId)).find(
+        (each) => each.requestId === params.requestId
+      )
+      if (request === undefined) return yield* invalid("unknown requestId")
+      yield* requireAll(connection, request.scopes)
+      const device = yield* devices.approve(request, request.role, request.scopes)
+      return answer(
+        { requestId: request.requestId, device: showDevice(device, connection, connections) },
+        resolved(connections, organizationId, request.requestId, request.deviceId, "approved")
+      )
+    })
+})
+
+const pairReject = method("device.pair.reject", {
+  scope: "operator.pairing",
+  params: Params.DeviceRequest,
+  handle: (params, { organizationId }) =>
+    Effect.gen(function* () {
+      const devices = yield* Devices
+      const connections = yield* GatewayConnections
+      const request = yield* devices.takeRequest(organizationId, params.requestId)
+      if (request === undefined) return yield* invalid("unknown requestId")
+      return answer(
+        { requestId: request.requestId, deviceId: request.deviceId },
+        resolved(connections, organizationId, request.requestId, request.deviceId, "rejected")
+      )
+    })
+})
+
+/** Connections that a device opened end with what opened them. */
+const disconnect = (connections: Connections, deviceId: string) =>
+  Effect.sync(() => {
+    for (const each of connections.all) {
+      if (each.info.deviceId === deviceId) each.close(1008, "device token changed")
+    }
+  })
+
+const pairRemove = method("device.pair.remove", {
+  scope: "operator.pairing",
+  params: Params.Device,
+  handle: (params, { organizationId }) =>
+    Effect.gen(function* () {
+      const devices = yield* Devices
+      const removed = yield* devices.remove(organizationId, params.deviceId)
+      if (!removed) return yield* invalid("unknown deviceId")
+      return answer(
+        { deviceId: params.deviceId, removed: true },
+        disconnect(yield* GatewayConnections, params.deviceId)
+      )
+    })
+})
+
+const tokenRotate = method("device.token.rotate", {
+  scope: "operator.pairing",
+  params: Params.Device,
+  handle: (params, { organizationId }) =>
+    Effect.gen(function* () {
+      const devices = yield* Devices
+      const device = yield* devices.rotate(organizationId, params.deviceId)
+      if (device === undefined) return yield* invalid("unknown deviceId")
+      const rotatedAtMs = yield* Clock.currentTimeMillis
+      return answer(
+        { deviceId: device.deviceId, rotatedAtMs },
+        disconnect(yield* GatewayConnections, device.deviceId)
+      )
+    })
+})
+
+export const methods = [pairList, pairApprove, pairReject, pairRemove, tokenRotate]
+
+/** Beside the published ones. */
+export const own = [codeCreate]
