@@ -92,7 +92,7 @@ describe("content that no model takes", () => {
           expect(answer.json.error.message).toMatch(/^events\.1: /)
         }
         const refused = yield* Effect.promise(() =>
-          client.refusal("sessions.append", { sessionId: id, events: [good, payload] })
+          client.refusal("causeway.sessions.append", { sessionId: id, events: [good, payload] })
         )
         expect(refused.message).toMatch(words)
       }

@@ -142,7 +142,9 @@ describe("a base path", () => {
     Effect.gen(function* () {
       const at = yield* Gateway.target
       const client = yield* Gateway.connected(at)
-      expect((yield* Effect.promise(() => client.call("device.code.create")))["page"]).toBe(`${BASE}/`)
+      expect((yield* Effect.promise(() => client.call("causeway.device.code.create")))["page"]).toBe(
+        `${BASE}/`
+      )
     }).pipe(Effect.provide(hub))
   )
 })

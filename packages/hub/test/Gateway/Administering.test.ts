@@ -94,7 +94,7 @@ describe("administering sessions", () => {
         expect(entry.sessionId).not.toBe(id)
         expect(entry.compactionCheckpoints).toHaveLength(1)
         expect(yield* call(client, "sessions.get", { key })).toEqual({ messages: [] })
-        const old = yield* call(client, "sessions.export", { key, locator: `causeway:log/${id}` })
+        const old = yield* call(client, "causeway.export", { key, locator: `causeway:log/${id}` })
         expect(old["locator"]).toMatch(new RegExp(`^causeway:log/${id}\\?archived=\\d+$`))
         expect(old["lines"].map((line: string) => JSON.parse(line).type)).toEqual([
           "session",
@@ -123,7 +123,7 @@ describe("administering sessions", () => {
         expect(archived[0]).toMatch(new RegExp(`^causeway:log/${id}\\?archived=\\d+$`))
         const again = yield* session(client, "delete me", "Gone")
         expect(again.id).not.toBe(id)
-        const page = yield* call(client, "sessions.export", { key, locator: archived[0] })
+        const page = yield* call(client, "causeway.export", { key, locator: archived[0] })
         expect(page["lines"]).toHaveLength(3)
       })
     )
@@ -209,10 +209,10 @@ describe("administering sessions", () => {
         ).toEqual(["two", "re: two"])
         const { session: row } = yield* call(client, "sessions.describe", { key })
         expect(row["sessionId"]).toBe(id)
-        const whole = yield* call(client, "sessions.export", { key, locator: done["archived"] })
+        const whole = yield* call(client, "causeway.export", { key, locator: done["archived"] })
         expect(whole["lines"]).toHaveLength(5)
         // A reader from the beginning is told what is gone.
-        expect(yield* call(client, "sessions.events.replay", { key, afterSeq: 0 })).toMatchObject({
+        expect(yield* call(client, "causeway.events.replay", { key, afterSeq: 0 })).toMatchObject({
           verdict: "gap",
           reason: "truncated"
         })

@@ -59,7 +59,7 @@ describe("Causeway's own methods", () => {
         const { id, key, work } = yield* session(client, "replayed")
         yield* call(client, "sessions.send", { key, message: "one" })
         yield* work(init, said("two"), result("two"))
-        const page = yield* call(client, "sessions.events.replay", {
+        const page = yield* call(client, "causeway.events.replay", {
           key,
           afterSeq: 1,
           limit: 2,
@@ -67,22 +67,22 @@ describe("Causeway's own methods", () => {
         })
         expect(page).toMatchObject({ key, sessionId: id, verdict: "synced", lastSeq: 4, complete: false })
         expect(page["events"].map((event: Frame) => event["seq"])).toEqual([2, 3])
-        const rest = yield* call(client, "sessions.events.replay", { key, afterSeq: 3 })
+        const rest = yield* call(client, "causeway.events.replay", { key, afterSeq: 3 })
         expect(rest).toMatchObject({ verdict: "synced", complete: true })
-        expect(yield* call(client, "sessions.events.replay", { key, afterSeq: 4 })).toMatchObject({
+        expect(yield* call(client, "causeway.events.replay", { key, afterSeq: 4 })).toMatchObject({
           verdict: "synced",
           complete: true,
           events: []
         })
-        expect(yield* call(client, "sessions.events.replay", { key, afterSeq: 99 })).toMatchObject({
+        expect(yield* call(client, "causeway.events.replay", { key, afterSeq: 99 })).toMatchObject({
           verdict: "gap",
           reason: "ahead-of-log"
         })
         yield* call(client, "sessions.reset", { key })
         expect(
-          yield* call(client, "sessions.events.replay", { key, afterSeq: 4, sessionId: id })
+          yield* call(client, "causeway.events.replay", { key, afterSeq: 4, sessionId: id })
         ).toMatchObject({ verdict: "gap", reason: "session-replaced" })
-        expect(yield* refusal(client, "sessions.events.replay", { key: "nope", afterSeq: 0 })).toMatchObject({
+        expect(yield* refusal(client, "causeway.events.replay", { key: "nope", afterSeq: 0 })).toMatchObject({
           message: "session not found: nope"
         })
       })
@@ -94,7 +94,7 @@ describe("Causeway's own methods", () => {
         yield* call(client, "sessions.subscribe")
         const { id, key } = yield* session(client, "delivered")
         yield* call(client, "sessions.send", { key, message: "x", idempotencyKey: "delivered-run" })
-        const { deliveries } = yield* call(client, "sessions.deliveries.list", {
+        const { deliveries } = yield* call(client, "causeway.deliveries.list", {
           key,
           runIds: ["delivered-run"]
         })
@@ -118,7 +118,7 @@ describe("Causeway's own methods", () => {
             messageId: deliveries[0].messageId
           })
         }
-        const after = yield* call(client, "sessions.deliveries.list", { key })
+        const after = yield* call(client, "causeway.deliveries.list", { key })
         expect(after["deliveries"]).toMatchObject([{ status: "processing" }])
       })
     )
@@ -132,7 +132,7 @@ describe("Causeway's own methods", () => {
         const long = { command: "x".repeat(20_000) }
         yield* work(init, ask("1"), ask("2", long))
         yield* Effect.promise(() => client.event("session.approval", (p) => p["phase"] === "requested", 2))
-        const { approvals } = yield* call(client, "sessions.approvals.list")
+        const { approvals } = yield* call(client, "causeway.approvals.list")
         expect(approvals.map((each: Frame) => [each["sessionKey"], each["toolUseId"]])).toEqual([
           [key, "use-1"],
           [key, "use-2"]
@@ -140,7 +140,7 @@ describe("Causeway's own methods", () => {
         const { sessions } = yield* call(client, "sessions.list", { search: "asking" })
         expect(sessions[0]).toMatchObject({ pendingApprovals: 2, status: "running" })
         const first = { key, toolUseId: "use-2", decision: "allow" }
-        expect(yield* call(client, "sessions.approvals.answer", first)).toMatchObject({
+        expect(yield* call(client, "causeway.approvals.answer", first)).toMatchObject({
           ok: true,
           duplicate: false,
           requestId: "req-2"
@@ -165,17 +165,17 @@ describe("Causeway's own methods", () => {
           toolUseID: "use-2"
         })
         expect(
-          yield* refusal(client, "sessions.approvals.answer", { ...first, decision: "deny" })
+          yield* refusal(client, "causeway.approvals.answer", { ...first, decision: "deny" })
         ).toMatchObject({ code: "INVALID_REQUEST" })
         // Without an id: the oldest that is open.
         expect(
-          yield* call(client, "sessions.approvals.answer", { key, decision: "deny", message: "no" })
+          yield* call(client, "causeway.approvals.answer", { key, decision: "deny", message: "no" })
         ).toMatchObject({ toolUseId: "use-1" })
-        expect(yield* refusal(client, "sessions.approvals.answer", { key, decision: "deny" })).toMatchObject({
+        expect(yield* refusal(client, "causeway.approvals.answer", { key, decision: "deny" })).toMatchObject({
           code: "APPROVAL_NOT_FOUND"
         })
         expect(
-          yield* refusal(client, "sessions.approvals.answer", { key, toolUseId: "other", decision: "deny" })
+          yield* refusal(client, "causeway.approvals.answer", { key, toolUseId: "other", decision: "deny" })
         ).toMatchObject({ code: "APPROVAL_NOT_FOUND" })
       })
     )
@@ -189,15 +189,15 @@ describe("Causeway's own methods", () => {
         yield* call(client, "sessions.send", { key: b.key, message: "a quick answer" })
         yield* b.work(init, said("Brown bread, quickly"), result("x"))
         const keys = (found: Frame) => found["hits"].map((hit: Frame) => hit["key"]).sort()
-        expect(keys(yield* call(client, "sessions.search", { query: "quick" }))).toEqual([a.key, b.key])
-        expect(keys(yield* call(client, "sessions.search", { query: "QUICK brown" }))).toEqual([a.key])
-        expect(keys(yield* call(client, "sessions.search", { query: "quick", key: b.key }))).toEqual([b.key])
-        expect(keys(yield* call(client, "sessions.search", { query: 'quick" OR "x NEAR( *' }))).toEqual([])
-        const [hit] = (yield* call(client, "sessions.search", { query: "fox" }))["hits"]
+        expect(keys(yield* call(client, "causeway.search", { query: "quick" }))).toEqual([a.key, b.key])
+        expect(keys(yield* call(client, "causeway.search", { query: "QUICK brown" }))).toEqual([a.key])
+        expect(keys(yield* call(client, "causeway.search", { query: "quick", key: b.key }))).toEqual([b.key])
+        expect(keys(yield* call(client, "causeway.search", { query: 'quick" OR "x NEAR( *' }))).toEqual([])
+        const [hit] = (yield* call(client, "causeway.search", { query: "fox" }))["hits"]
         expect(hit).toMatchObject({ key: a.key, sessionId: a.id, seq: 1, source: "client", type: "user" })
         expect(hit.excerpt).toContain("\ue000fox\ue001")
         yield* call(client, "sessions.delete", { key: a.key })
-        expect(keys(yield* call(client, "sessions.search", { query: "quick" }))).toEqual([b.key])
+        expect(keys(yield* call(client, "causeway.search", { query: "quick" }))).toEqual([b.key])
       })
     )
 
@@ -208,8 +208,8 @@ describe("Causeway's own methods", () => {
         yield* call(client, "sessions.send", { key, message: "one" })
         yield* work(init, said("two"), result("two"))
         yield* call(client, "sessions.send", { key, message: "three" })
-        const first = yield* call(client, "sessions.export", { key, limit: 2 })
-        const second = yield* call(client, "sessions.export", {
+        const first = yield* call(client, "causeway.export", { key, limit: 2 })
+        const second = yield* call(client, "causeway.export", {
           key,
           limit: 2,
           afterSeq: first["nextAfterSeq"]
@@ -288,7 +288,7 @@ describe("Causeway's own methods", () => {
           metadata: JSON.stringify({ worker_type: "x", agents: "claude,acp:gemini", worktrees: "true" }),
           reuseEnvironmentId: undefined
         })
-        const { environments: shown } = yield* call(client, "environments.list")
+        const { environments: shown } = yield* call(client, "causeway.environments.list")
         expect(shown).toMatchObject([
           {
             machineName: "box",
@@ -341,6 +341,21 @@ describe("Causeway's own methods", () => {
         })
     )
 
+    it.scoped("the names that our own methods had before are answered still", () =>
+      Effect.gen(function* () {
+        const client = yield* connected(yield* target)
+        const { key } = yield* session(client, "former names")
+        for (const [former, name, params] of [
+          ["sessions.page", "causeway.sessions.page", {}],
+          ["sessions.events.replay", "causeway.events.replay", { key, afterSeq: 0 }],
+          ["environments.list", "causeway.environments.list", {}],
+          ["push.key", "causeway.push.key", {}]
+        ] as const) {
+          expect(yield* call(client, former, params)).toEqual(yield* call(client, name, params))
+        }
+      })
+    )
+
     it.scoped("hello-ok lists exactly the methods that exist", () =>
       Effect.gen(function* () {
         const client = yield* open(yield* target)
@@ -352,7 +367,7 @@ describe("Causeway's own methods", () => {
           expect(response["error"]?.message ?? "").not.toContain("unknown method")
         }
         expect(methods).toEqual(
-          expect.arrayContaining(["sessions.list", "sessions.steer", "chat.inject", "sessions.search"])
+          expect.arrayContaining(["sessions.list", "sessions.steer", "chat.inject", "causeway.search"])
         )
         expect(events).toEqual(
           expect.arrayContaining([
@@ -485,7 +500,7 @@ describe("a slow client", () => {
           expect(got.length).toBeLessThan(rounds)
           const seen = new Set(got)
           for (let after = missed["afterSeq"]; ; ) {
-            const page = yield* call(slow, "sessions.events.replay", { key, afterSeq: after, limit: 1 })
+            const page = yield* call(slow, "causeway.events.replay", { key, afterSeq: after, limit: 1 })
             expect(page["verdict"]).toBe("synced")
             for (const event of page["events"]) {
               seen.add(event["seq"])

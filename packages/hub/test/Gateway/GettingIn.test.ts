@@ -67,7 +67,7 @@ describe("one-time codes", () => {
     it.scoped("let one device in from anywhere, which may come again until the code expires", () =>
       Effect.gen(function* () {
         const at = yield* target
-        const made = yield* request(yield* admin(at), "device.code.create", { ttlSeconds: 60 })
+        const made = yield* request(yield* admin(at), "causeway.device.code.create", { ttlSeconds: 60 })
         expect(made).toEqual({
           code: expect.stringMatching(/^([0-9A-HJKMNP-TV-Z]{4}-){6}[0-9A-HJKMNP-TV-Z]{4}$/),
           expiresAtMs: (yield* Clock.currentTimeMillis) + 60_000
@@ -111,12 +111,13 @@ describe("one-time codes", () => {
       Effect.gen(function* () {
         const at = yield* target
         const all = yield* admin(at)
-        const little = yield* request(all, "device.code.create", {
+        const little = yield* request(all, "causeway.device.code.create", {
           scopes: ["operator.read", "operator.pairing"]
         })
         const { answer, client } = yield* attempt(at, new Device(), { bootstrapToken: little["code"] })
         expect(answer["payload"].auth.scopes).toEqual(["operator.pairing", "operator.read"])
-        const create = (params: Frame) => Effect.promise(() => client.refusal("device.code.create", params))
+        const create = (params: Frame) =>
+          Effect.promise(() => client.refusal("causeway.device.code.create", params))
         expect(yield* create({ scopes: ["operator.write"] })).toMatchObject({
           message: "missing scope: operator.write"
         })
@@ -126,7 +127,7 @@ describe("one-time codes", () => {
         expect(yield* create({ ttlSeconds: 59 })).toMatchObject({ code: "INVALID_REQUEST" })
         expect(
           (yield* attempt(at, new Device(), {
-            bootstrapToken: (yield* request(client, "device.code.create"))["code"]
+            bootstrapToken: (yield* request(client, "causeway.device.code.create"))["code"]
           })).answer["payload"].auth.scopes
         ).toEqual(["operator.pairing", "operator.read"])
         expect(
@@ -140,7 +141,7 @@ describe("one-time codes", () => {
     it.scoped("are covered by the signature: beside another credential they count for nothing", () =>
       Effect.gen(function* () {
         const at = yield* target
-        const { code } = yield* request(yield* admin(at), "device.code.create")
+        const { code } = yield* request(yield* admin(at), "causeway.device.code.create")
         const { answer } = yield* attempt(at, new Device(), { token: "cw_wrong", bootstrapToken: code })
         expect(answer["error"].details.code).toBe("AUTH_TOKEN_MISMATCH")
         expect((yield* attempt(at, new Device(), { bootstrapToken: code })).answer["ok"]).toBe(true)
@@ -154,7 +155,7 @@ describe("one-time codes", () => {
         const device = new Device()
         const asking = yield* attempt(at, device, { token: at.token })
         const { requestId } = asking.answer["error"].details
-        const { code } = yield* request(all, "device.code.create", { scopes: ["operator.admin"] })
+        const { code } = yield* request(all, "causeway.device.code.create", { scopes: ["operator.admin"] })
         expect((yield* attempt(at, device, { bootstrapToken: code })).answer["ok"]).toBe(true)
         expect(
           yield* Effect.promise(() =>
@@ -192,7 +193,7 @@ describe("pairing", () => {
       Effect.gen(function* () {
         const at = yield* target
         const all = yield* admin(at)
-        const { code } = yield* request(all, "device.code.create")
+        const { code } = yield* request(all, "causeway.device.code.create")
         const device = new Device()
         const { answer, client } = yield* attempt(at, device, { bootstrapToken: code })
         yield* request(all, "device.pair.remove", { deviceId: device.id })
@@ -215,7 +216,7 @@ describe("a device", () => {
       Effect.gen(function* () {
         const at = yield* target
         const all = yield* admin(at)
-        const { code } = yield* request(all, "device.code.create")
+        const { code } = yield* request(all, "causeway.device.code.create")
         const device = new Device()
         const { client } = yield* attempt(at, device, { bootstrapToken: code })
         const shown = Effect.map(request(all, "device.pair.list"), ({ paired }) =>
@@ -287,7 +288,7 @@ describe("health", () => {
       Effect.gen(function* () {
         const at = yield* target
         const client = yield* connected(at)
-        const { metrics } = yield* request(client, "hub.metrics")
+        const { metrics } = yield* request(client, "causeway.metrics")
         const text = yield* Effect.promise(() =>
           fetch(`${at.url.replace("ws", "http")}/metrics`).then((answer) => answer.text())
         )
@@ -304,7 +305,7 @@ describe("health", () => {
           value: expect.any(Number)
         })
 
-        const listed = yield* request(client, "tokens.list")
+        const listed = yield* request(client, "causeway.tokens.list")
         expect(listed).toEqual({
           tokens: [
             {
@@ -318,7 +319,7 @@ describe("health", () => {
         })
         expect(JSON.stringify(listed)).not.toContain(at.token.slice(-4))
         const reader = yield* connected(at, { scopes: ["operator.read"] })
-        expect(yield* Effect.promise(() => reader.refusal("tokens.list", {}))).toMatchObject({
+        expect(yield* Effect.promise(() => reader.refusal("causeway.tokens.list", {}))).toMatchObject({
           message: "missing scope: operator.admin"
         })
       })

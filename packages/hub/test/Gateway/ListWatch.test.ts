@@ -38,15 +38,17 @@ describe("the list as a watch", () => {
         const client = yield* connected(at)
         const other = yield* connected(at)
         expect(yield* call(client, "causeway.sessions.subscribe")).toEqual({ subscribed: true })
-        const { session } = yield* call(other, "sessions.begin", { title: "First" })
+        const { session } = yield* call(other, "causeway.sessions.begin", { title: "First" })
         expect((yield* row(client, ({ id }) => id === session.id))["title"]).toBe("First")
         const work = yield* worker(session.id.slice("session_".length))
         yield* work(init, ...Array.from({ length: 30 }, (_, i) => said(`line ${i}`)))
         for (const title of ["a", "b", "c"])
-          yield* call(other, "sessions.rename", { sessionId: session.id, title })
+          yield* call(other, "causeway.sessions.rename", { sessionId: session.id, title })
         const last = yield* row(client, ({ id, title }) => id === session.id && title === "c")
-        expect(last).toEqual((yield* call(other, "sessions.show", { sessionId: session.id })).session)
-        yield* call(other, "sessions.archive", { sessionId: session.id })
+        expect(last).toEqual(
+          (yield* call(other, "causeway.sessions.show", { sessionId: session.id })).session
+        )
+        yield* call(other, "causeway.sessions.archive", { sessionId: session.id })
         yield* row(client, ({ archived_at, id }) => id === session.id && archived_at !== null)
         for (const rows of told(client)) {
           const ids = rows.map(({ id }) => id)
@@ -72,7 +74,7 @@ describe("the list as a watch", () => {
           payloads: []
         })
         yield* sessions.rename({ organizationId, session: foreign.session }, "Theirs")
-        const { session } = yield* call(client, "sessions.begin", { title: "Ours" })
+        const { session } = yield* call(client, "causeway.sessions.begin", { title: "Ours" })
         yield* row(client, ({ title }) => title === "Ours")
         expect(
           told(client)
@@ -81,7 +83,7 @@ describe("the list as a watch", () => {
         ).toBe(false)
         expect(yield* call(client, "causeway.sessions.unsubscribe")).toEqual({ subscribed: false })
         const before = told(client).length
-        yield* call(client, "sessions.rename", { sessionId: session.id, title: "Later" })
+        yield* call(client, "causeway.sessions.rename", { sessionId: session.id, title: "Later" })
         yield* Effect.sleep("300 millis")
         expect(told(client).length).toBe(before)
       })
@@ -102,8 +104,8 @@ describe("the list as a watch", () => {
           metadata: undefined,
           reuseEnvironmentId: undefined
         })
-        const { session } = yield* call(client, "sessions.begin", { environmentId: environment.id })
-        yield* call(client, "sessions.append", {
+        const { session } = yield* call(client, "causeway.sessions.begin", { environmentId: environment.id })
+        yield* call(client, "causeway.sessions.append", {
           sessionId: session.id,
           events: [{ type: "user", uuid: randomUUID(), message: { role: "user", content: "x" } }]
         })

@@ -82,7 +82,7 @@ suite(layer(), { excludeTestServices: true })((it) => {
         yield* worker(String(sessionId))
         yield* call(client, "sessions.patch", { key, thinkingLevel: "high", fastMode: true })
         yield* call(client, "sessions.patch", { key, thinkingLevel: null, fastMode: false })
-        const { events } = yield* call(client, "sessions.events.replay", { key, afterSeq: 0 })
+        const { events } = yield* call(client, "causeway.events.replay", { key, afterSeq: 0 })
         const asked = (events as ReadonlyArray<{ readonly payload: Frame }>).flatMap(({ payload }) =>
           payload["type"] === "control_request" ? [payload["request"]] : []
         )
@@ -95,7 +95,7 @@ suite(layer(), { excludeTestServices: true })((it) => {
         // A log that begins anew begins with what was kept.
         yield* call(client, "sessions.patch", { key, thinkingLevel: "low" })
         yield* call(client, "sessions.reset", { key })
-        const again = yield* call(client, "sessions.events.replay", { key, afterSeq: 0 })
+        const again = yield* call(client, "causeway.events.replay", { key, afterSeq: 0 })
         expect(JSON.stringify(again["events"])).toContain('"max_thinking_tokens":4096')
       })
     )

@@ -26,7 +26,7 @@ const prompt = (uuid: string): Frame => ({
 })
 
 const begun = (client: Client, params: Frame = {}) =>
-  Effect.map(call(client, "sessions.begin", params), ({ session }) => ({
+  Effect.map(call(client, "causeway.sessions.begin", params), ({ session }) => ({
     id: session.id as string,
     key: { session: (session.id as string).slice("session_".length) }
   }))
@@ -48,7 +48,7 @@ const ended = (client: Client, watch: string) =>
   event(client, "session.watch.ended", (payload) => payload["watch"] === watch)
 
 const watched = (client: Client, params: Frame) =>
-  Effect.map(call(client, "sessions.watch", params), (payload) => payload["watch"] as string)
+  Effect.map(call(client, "causeway.sessions.watch", params), (payload) => payload["watch"] as string)
 
 /** A session of another organisation. */
 const foreign = Effect.gen(function* () {
@@ -71,7 +71,7 @@ describe("sessions, as the Sessions API shows them", () => {
     it.scoped("begun, shown by any spelling, renamed, archived once", () =>
       Effect.gen(function* () {
         const client = yield* connected(yield* target)
-        const { session } = yield* call(client, "sessions.begin", {
+        const { session } = yield* call(client, "causeway.sessions.begin", {
           title: "First",
           permissionMode: "plan",
           context: { model: "m", agent: "scripted", worktree: true }
@@ -96,18 +96,24 @@ describe("sessions, as the Sessions API shows them", () => {
           body.slice(20)
         ].join("-")
         for (const sessionId of [`session_${body}`, `cse_${body}`, body, uuid, uuid.toUpperCase()]) {
-          expect((yield* call(client, "sessions.show", { sessionId })).session.id).toBe(session.id)
+          expect((yield* call(client, "causeway.sessions.show", { sessionId })).session.id).toBe(session.id)
         }
-        const renamed = yield* call(client, "sessions.rename", { sessionId: session.id, title: "Second" })
+        const renamed = yield* call(client, "causeway.sessions.rename", {
+          sessionId: session.id,
+          title: "Second"
+        })
         expect(renamed.session).toMatchObject({ id: session.id, title: "Second", last_sequence_num: 2 })
-        const archived = yield* call(client, "sessions.archive", { sessionId: session.id })
+        const archived = yield* call(client, "causeway.sessions.archive", { sessionId: session.id })
         expect(archived.session.archived_at).toEqual(expect.any(String))
-        expect(yield* refusal(client, "sessions.archive", { sessionId: session.id })).toMatchObject({
+        expect(yield* refusal(client, "causeway.sessions.archive", { sessionId: session.id })).toMatchObject({
           code: "CONFLICT",
           message: `session ${body} is archived`
         })
         expect(
-          yield* refusal(client, "sessions.append", { sessionId: session.id, events: [prompt("late")] })
+          yield* refusal(client, "causeway.sessions.append", {
+            sessionId: session.id,
+            events: [prompt("late")]
+          })
         ).toMatchObject({ code: "CONFLICT", message: `session ${body} is archived` })
       })
     )
@@ -117,11 +123,11 @@ describe("sessions, as the Sessions API shows them", () => {
         const client = yield* connected(yield* target)
         const made: Array<string> = []
         for (const n of range(1, 7)) made.push((yield* begun(client, { title: `page ${n}` })).id)
-        yield* call(client, "sessions.archive", { sessionId: made[2] })
+        yield* call(client, "causeway.sessions.archive", { sessionId: made[2] })
         const seen: Array<string> = []
         let cursor: string | null = null
         do {
-          const page: Frame = yield* call(client, "sessions.page", {
+          const page: Frame = yield* call(client, "causeway.sessions.page", {
             limit: 2,
             archived: "false",
             ...(cursor === null ? {} : { cursor })
@@ -133,11 +139,13 @@ describe("sessions, as the Sessions API shows them", () => {
         const living = made.filter((_, i) => i !== 2)
         expect(seen.filter((id) => made.includes(id))).toEqual(living.toReversed())
         expect(new Set(seen).size).toBe(seen.length)
-        const archived = yield* call(client, "sessions.page", { archived: "true" })
+        const archived = yield* call(client, "causeway.sessions.page", { archived: "true" })
         expect(archived["data"].map((each: Frame) => each["id"])).toContain(made[2])
-        expect((yield* call(client, "sessions.page", { environmentId: "env_none" }))["data"]).toEqual([])
-        expect((yield* call(client, "sessions.page"))["data"].length).toBeGreaterThanOrEqual(7)
-        expect(yield* refusal(client, "sessions.page", { cursor: "mine" })).toEqual({
+        expect(
+          (yield* call(client, "causeway.sessions.page", { environmentId: "env_none" }))["data"]
+        ).toEqual([])
+        expect((yield* call(client, "causeway.sessions.page"))["data"].length).toBeGreaterThanOrEqual(7)
+        expect(yield* refusal(client, "causeway.sessions.page", { cursor: "mine" })).toEqual({
           code: "INVALID_REQUEST",
           message: "at cursor: this hub did not give out this cursor",
           details: { path: "cursor" }
@@ -150,33 +158,41 @@ describe("sessions, as the Sessions API shows them", () => {
         const client = yield* connected(yield* target)
         const { id: sessionId } = yield* begun(client)
         const bad: ReadonlyArray<readonly [string, unknown, string]> = [
-          ["sessions.page", { limit: 0 }, "at /limit: must be >= 1"],
-          ["sessions.page", { limit: 201 }, "at /limit: must be <= 200"],
-          ["sessions.page", { archived: "maybe" }, "at /archived"],
-          ["sessions.show", {}, "must have required property 'sessionId'"],
-          ["sessions.show", { sessionId, more: 1 }, "at root: unexpected property 'more'"],
-          ["sessions.begin", { title: "x".repeat(513) }, "at /title: must NOT have more than 512 characters"],
-          ["sessions.begin", { context: [] }, "at /context: must be object"],
-          ["sessions.begin", { context: { model: 7 } }, "at context.model: Expected"],
-          ["sessions.begin", { environmentId: "env_none" }, "no environment env_none"],
-          ["sessions.rename", { sessionId }, "must have required property 'title'"],
-          ["sessions.archive", { sessionId: 4 }, "at /sessionId: must be string"],
-          ["sessions.append", { sessionId, events: {} }, "at /events: must be array"],
-          ["sessions.append", { sessionId, events: [3] }, "events.0: not an event payload: Expected"],
+          ["causeway.sessions.page", { limit: 0 }, "at /limit: must be >= 1"],
+          ["causeway.sessions.page", { limit: 201 }, "at /limit: must be <= 200"],
+          ["causeway.sessions.page", { archived: "maybe" }, "at /archived"],
+          ["causeway.sessions.show", {}, "must have required property 'sessionId'"],
+          ["causeway.sessions.show", { sessionId, more: 1 }, "at root: unexpected property 'more'"],
           [
-            "sessions.append",
+            "causeway.sessions.begin",
+            { title: "x".repeat(513) },
+            "at /title: must NOT have more than 512 characters"
+          ],
+          ["causeway.sessions.begin", { context: [] }, "at /context: must be object"],
+          ["causeway.sessions.begin", { context: { model: 7 } }, "at context.model: Expected"],
+          ["causeway.sessions.begin", { environmentId: "env_none" }, "no environment env_none"],
+          ["causeway.sessions.rename", { sessionId }, "must have required property 'title'"],
+          ["causeway.sessions.archive", { sessionId: 4 }, "at /sessionId: must be string"],
+          ["causeway.sessions.append", { sessionId, events: {} }, "at /events: must be array"],
+          [
+            "causeway.sessions.append",
+            { sessionId, events: [3] },
+            "events.0: not an event payload: Expected"
+          ],
+          [
+            "causeway.sessions.append",
             { sessionId, events: [prompt("a"), { uuid: "b" }] },
             "events.1: not an event payload: at type"
           ],
           [
-            "sessions.append",
+            "causeway.sessions.append",
             { sessionId, events: [{ type: "user", uuid: "a b" }] },
             "events.0: not an event payload: at uuid"
           ],
-          ["sessions.watch", { sessionId }, "must have required property 'afterSeq'"],
-          ["sessions.watch", { sessionId, afterSeq: -1 }, "at /afterSeq: must be >= 0"],
-          ["sessions.watch", { sessionId, afterSeq: 1.5 }, "at /afterSeq: must be integer"],
-          ["sessions.unwatch", {}, "must have required property 'watch'"]
+          ["causeway.sessions.watch", { sessionId }, "must have required property 'afterSeq'"],
+          ["causeway.sessions.watch", { sessionId, afterSeq: -1 }, "at /afterSeq: must be >= 0"],
+          ["causeway.sessions.watch", { sessionId, afterSeq: 1.5 }, "at /afterSeq: must be integer"],
+          ["causeway.sessions.unwatch", {}, "must have required property 'watch'"]
         ]
         for (const [method, params, words] of bad) {
           const error = yield* refusal(client, method, params)
@@ -184,8 +200,10 @@ describe("sessions, as the Sessions API shows them", () => {
           expect(error["message"], method).toContain(words)
         }
         // Of a refused list nothing was stored.
-        expect((yield* call(client, "sessions.show", { sessionId })).session.last_sequence_num).toBe(0)
-        expect(yield* call(client, "sessions.append", { sessionId, events: [] })).toMatchObject({
+        expect((yield* call(client, "causeway.sessions.show", { sessionId })).session.last_sequence_num).toBe(
+          0
+        )
+        expect(yield* call(client, "causeway.sessions.append", { sessionId, events: [] })).toMatchObject({
           events: []
         })
       })
@@ -202,18 +220,18 @@ describe("sessions, as the Sessions API shows them", () => {
           "' OR 1"
         ]) {
           const calls: ReadonlyArray<readonly [string, Frame]> = [
-            ["sessions.show", { sessionId }],
-            ["sessions.rename", { sessionId, title: "t" }],
-            ["sessions.archive", { sessionId }],
-            ["sessions.append", { sessionId, events: [prompt("x")] }],
-            ["sessions.append", { sessionId, events: [] }],
-            ["sessions.watch", { sessionId, afterSeq: 0 }]
+            ["causeway.sessions.show", { sessionId }],
+            ["causeway.sessions.rename", { sessionId, title: "t" }],
+            ["causeway.sessions.archive", { sessionId }],
+            ["causeway.sessions.append", { sessionId, events: [prompt("x")] }],
+            ["causeway.sessions.append", { sessionId, events: [] }],
+            ["causeway.sessions.watch", { sessionId, afterSeq: 0 }]
           ]
           for (const [method, params] of calls) {
             expect((yield* refusal(client, method, params))["code"], method).toBe("SESSION_NOT_FOUND")
           }
         }
-        const page = yield* call(client, "sessions.page", { limit: 200 })
+        const page = yield* call(client, "causeway.sessions.page", { limit: 200 })
         expect(page["data"].map((each: Frame) => each["id"])).not.toContain(`session_${others}`)
       })
     )
@@ -224,26 +242,26 @@ describe("sessions, as the Sessions API shows them", () => {
         const admin = yield* connected(at)
         const { id: sessionId } = yield* begun(admin)
         const reader = yield* connected(at, { scopes: ["operator.read"] })
-        yield* call(reader, "sessions.page")
-        yield* call(reader, "sessions.show", { sessionId })
+        yield* call(reader, "causeway.sessions.page")
+        yield* call(reader, "causeway.sessions.show", { sessionId })
         const watch = yield* watched(reader, { sessionId, afterSeq: 0 })
         for (const [method, params] of [
-          ["sessions.begin", {}],
-          ["sessions.rename", { sessionId, title: "t" }],
-          ["sessions.archive", { sessionId }],
-          ["sessions.append", { sessionId, events: [prompt("no")] }]
+          ["causeway.sessions.begin", {}],
+          ["causeway.sessions.rename", { sessionId, title: "t" }],
+          ["causeway.sessions.archive", { sessionId }],
+          ["causeway.sessions.append", { sessionId, events: [prompt("no")] }]
         ] as const) {
           expect((yield* refusal(reader, method, params))["message"]).toBe("missing scope: operator.write")
         }
-        yield* call(admin, "sessions.append", { sessionId, events: [prompt("yes")] })
+        yield* call(admin, "causeway.sessions.append", { sessionId, events: [prompt("yes")] })
         yield* event(reader, "session.frames", (payload) => payload["watch"] === watch)
         expect(seqsOf(framesOf(reader, watch))).toEqual([1])
         const pairing = yield* connected(at, { scopes: ["operator.pairing"] })
         for (const [method, params] of [
-          ["sessions.page", {}],
-          ["sessions.show", { sessionId }],
-          ["sessions.watch", { sessionId, afterSeq: 0 }],
-          ["sessions.unwatch", { watch }]
+          ["causeway.sessions.page", {}],
+          ["causeway.sessions.show", { sessionId }],
+          ["causeway.sessions.watch", { sessionId, afterSeq: 0 }],
+          ["causeway.sessions.unwatch", { watch }]
         ] as const) {
           expect((yield* refusal(pairing, method, params))["message"]).toBe("missing scope: operator.read")
         }
@@ -261,7 +279,7 @@ describe("sessions, as the Sessions API shows them", () => {
           const odd =
             '{ "type":"user", "uuid":"odd",\n "message":{"content":"\\u0041", "n":1.50e1}, "big":12345678901234567890 }'
           client.raw(
-            `{"type":"req","id":"verbatim","params":{"events":[1]},"method":"sessions.append","params":{"sessionId":"${sessionId}","events":[ ${odd} , {"type":"user","uuid":"two","message":{"content":"b"}}]}}`
+            `{"type":"req","id":"verbatim","params":{"events":[1]},"method":"causeway.sessions.append","params":{"sessionId":"${sessionId}","events":[ ${odd} , {"type":"user","uuid":"two","message":{"content":"b"}}]}}`
           )
           const first = yield* Effect.promise(() => client.until((frame) => frame["id"] === "verbatim"))
           expect(first["payload"]).toMatchObject({
@@ -283,7 +301,10 @@ describe("sessions, as the Sessions API shows them", () => {
           expect(texts.find((text) => text.includes('"session.frames"'))).toContain(`"payload":${odd}}`)
           // Again: nothing new.
           expect(
-            yield* call(client, "sessions.append", { sessionId, events: [prompt("odd"), prompt("three")] })
+            yield* call(client, "causeway.sessions.append", {
+              sessionId,
+              events: [prompt("odd"), prompt("three")]
+            })
           ).toMatchObject({
             events: [
               { uuid: "odd", sequence_num: 1, duplicate: true },
@@ -301,8 +322,11 @@ describe("sessions, as the Sessions API shows them", () => {
             uuid: randomUUID(),
             response: { subtype: "success", request_id: "q", response: { behavior } }
           })
-          yield* call(client, "sessions.append", { sessionId, events: [reply("allow")] })
-          const conflict = yield* refusal(client, "sessions.append", { sessionId, events: [reply("deny")] })
+          yield* call(client, "causeway.sessions.append", { sessionId, events: [reply("allow")] })
+          const conflict = yield* refusal(client, "causeway.sessions.append", {
+            sessionId,
+            events: [reply("deny")]
+          })
           expect(conflict).toMatchObject({ code: "CONFLICT", details: { request_id: "q" } })
           const { url } = yield* Hub.Hub
           const { token } = yield* target
@@ -333,15 +357,20 @@ describe("sessions, as the Sessions API shows them", () => {
         const { id: sessionId } = yield* begun(client)
         const large = (n: number): Frame => ({ type: "user", uuid: randomUUID(), text: "é".repeat(n) })
         expect(
-          yield* refusal(client, "sessions.append", { sessionId, events: [large(10), large(500)] })
+          yield* refusal(client, "causeway.sessions.append", { sessionId, events: [large(10), large(500)] })
         ).toEqual({
           code: "INVALID_REQUEST",
           message: "events.1 exceeds 1000 bytes"
         })
         expect(
-          yield* refusal(client, "sessions.append", { sessionId, events: range(1, 4).map(() => large(400)) })
+          yield* refusal(client, "causeway.sessions.append", {
+            sessionId,
+            events: range(1, 4).map(() => large(400))
+          })
         ).toEqual({ code: "INVALID_REQUEST", message: "the events exceed 3000 bytes" })
-        expect((yield* call(client, "sessions.show", { sessionId })).session.last_sequence_num).toBe(0)
+        expect((yield* call(client, "causeway.sessions.show", { sessionId })).session.last_sequence_num).toBe(
+          0
+        )
       })
     )
   })
@@ -355,8 +384,8 @@ describe("a watch", () => {
         const { id: sessionId, key } = yield* begun(client)
         const { organizationId } = yield* Hub.Hub
         const log = yield* Log
-        yield* call(client, "sessions.append", { sessionId, events: [prompt("p1"), prompt("p2")] })
-        const { watch, lastSeq } = yield* call(client, "sessions.watch", { sessionId, afterSeq: 1 })
+        yield* call(client, "causeway.sessions.append", { sessionId, events: [prompt("p1"), prompt("p2")] })
+        const { watch, lastSeq } = yield* call(client, "causeway.sessions.watch", { sessionId, afterSeq: 1 })
         expect(lastSeq).toBe(2)
         const has = (fits: (frame: Frame) => boolean) =>
           event(
@@ -446,8 +475,8 @@ describe("a watch", () => {
         const client = yield* connected(yield* target)
         const { id: sessionId, key } = yield* begun(client)
         const live = yield* watched(client, { sessionId, afterSeq: 0 })
-        yield* call(client, "sessions.append", { sessionId, events: [prompt("only")] })
-        yield* call(client, "sessions.archive", { sessionId })
+        yield* call(client, "causeway.sessions.append", { sessionId, events: [prompt("only")] })
+        yield* call(client, "causeway.sessions.archive", { sessionId })
         expect(yield* ended(client, live)).toEqual({ watch: live, reason: "archived" })
         const after = yield* watched(client, { sessionId, afterSeq: 0 })
         expect(yield* ended(client, after)).toEqual({ watch: after, reason: "archived" })
@@ -480,7 +509,7 @@ describe("a watch", () => {
         const work = yield* worker(sessionId)
         yield* work(...range(1, 9).map((n) => said(`${n}`)))
         yield* call(client, "sessions.compact", { key, maxLines: 4 })
-        const { lastSeq, watch } = yield* call(client, "sessions.watch", { sessionId, afterSeq: 0 })
+        const { lastSeq, watch } = yield* call(client, "causeway.sessions.watch", { sessionId, afterSeq: 0 })
         yield* event(
           client,
           "session.frames",
@@ -502,19 +531,19 @@ describe("a watch", () => {
         const { id: other } = yield* begun(client)
         const first = yield* watched(client, { sessionId, afterSeq: 0 })
         for (const _ of range(2, 16)) yield* watched(client, { sessionId: other, afterSeq: 0 })
-        expect(yield* refusal(client, "sessions.watch", { sessionId, afterSeq: 0 })).toEqual({
+        expect(yield* refusal(client, "causeway.sessions.watch", { sessionId, afterSeq: 0 })).toEqual({
           code: "INVALID_REQUEST",
-          message: "a connection watches at most 16 sessions at once; sessions.unwatch one"
+          message: "a connection watches at most 16 sessions at once; causeway.sessions.unwatch one"
         })
-        expect(yield* call(client, "sessions.unwatch", { watch: first })).toEqual({})
-        expect(yield* call(client, "sessions.unwatch", { watch: first })).toEqual({})
-        expect(yield* call(client, "sessions.unwatch", { watch: "never" })).toEqual({})
+        expect(yield* call(client, "causeway.sessions.unwatch", { watch: first })).toEqual({})
+        expect(yield* call(client, "causeway.sessions.unwatch", { watch: first })).toEqual({})
+        expect(yield* call(client, "causeway.sessions.unwatch", { watch: "never" })).toEqual({})
         const second = yield* watched(client, { sessionId, afterSeq: 0 })
-        yield* call(client, "sessions.append", { sessionId, events: [prompt("p")] })
+        yield* call(client, "causeway.sessions.append", { sessionId, events: [prompt("p")] })
         yield* event(client, "session.frames", (payload) => payload["watch"] === second)
         expect(framesOf(client, first)).toEqual([])
         // One that ended by itself gives its place back too.
-        yield* call(client, "sessions.archive", { sessionId })
+        yield* call(client, "causeway.sessions.archive", { sessionId })
         yield* ended(client, second)
         yield* watched(client, { sessionId: other, afterSeq: 0 })
       })
@@ -592,7 +621,7 @@ describe("any interleaving of writers, deliveries and watches", () => {
                 switch (command.kind) {
                   case "append": {
                     const uuids = range(1, command.n).map(() => randomUUID())
-                    yield* call(client, "sessions.append", { sessionId, events: uuids.map(prompt) })
+                    yield* call(client, "causeway.sessions.append", { sessionId, events: uuids.map(prompt) })
                     prompts.push(...uuids)
                     return
                   }
@@ -641,7 +670,7 @@ describe("any interleaving of writers, deliveries and watches", () => {
             workerEpoch: 1,
             updates: open.map(({ uuid }) => ({ uuid, status: "processed" as const }))
           })
-          yield* call(client, "sessions.archive", { sessionId })
+          yield* call(client, "causeway.sessions.archive", { sessionId })
           const stored = yield* log.read({ ...key, organizationId, after: 0, limit: 10_000 })
           const bySeq = new Map(stored.map((each) => [each.seq, each]))
           const byUuid = new Map(stored.map((each) => [each.uuid, each]))
@@ -716,8 +745,13 @@ describe("a watcher that does not read", () => {
             most = Math.max(most, socket.writableLength)
           }
           // Requests of the client that does not read are answered, and do not make it a slow one.
-          client.raw({ type: "req", id: "meanwhile", method: "sessions.show", params: { sessionId } })
-          yield* call(admin, "sessions.show", { sessionId })
+          client.raw({
+            type: "req",
+            id: "meanwhile",
+            method: "causeway.sessions.show",
+            params: { sessionId }
+          })
+          yield* call(admin, "causeway.sessions.show", { sessionId })
           most = Math.max(most, socket.writableLength)
           expect(most).toBeGreaterThan(0)
           expect(most).toBeLessThan(512 * 1024)

@@ -30,7 +30,7 @@ const queued = (client: Client, name: string) =>
     const { organizationId } = yield* Hub.Hub
     const log = yield* Log
     const at = { session: String(made["sessionId"]).replaceAll("-", ""), organizationId }
-    const states = Effect.map(call(client, "sessions.deliveries.list", { key }), ({ deliveries }) =>
+    const states = Effect.map(call(client, "causeway.deliveries.list", { key }), ({ deliveries }) =>
       Object.fromEntries(
         (deliveries as ReadonlyArray<Frame>).map((each): readonly [string, string] => [
           each["messageId"],
@@ -209,7 +209,7 @@ suite(layer(), { excludeTestServices: true })((it) => {
         const asking = client.call("causeway.messages.withdraw", { key, uuid: b })
         yield* withdrawn(client, b)
         expect(yield* controls).toEqual([{ subtype: "cancel_async_message", message_uuid: b }])
-        const { events } = yield* call(client, "sessions.events.replay", { key, afterSeq: 0 })
+        const { events } = yield* call(client, "causeway.events.replay", { key, afterSeq: 0 })
         const request = events.find((event: Frame) => event["payload"].type === "control_request")
         yield* work({
           type: "control_response",

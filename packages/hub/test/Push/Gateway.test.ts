@@ -44,7 +44,7 @@ const subscriber = (origin: string, path: string) =>
     const client = yield* connected(yield* target, {}, device)
     const browser = new Browser()
     const endpoint = `${origin}${path}`
-    yield* call(client, "push.subscribe", { subscription: { endpoint, keys: browser.keys } })
+    yield* call(client, "causeway.push.subscribe", { subscription: { endpoint, keys: browser.keys } })
     return { device, client, browser, endpoint }
   })
 
@@ -75,7 +75,7 @@ suite(layer({ push: { ca: certificate, privateAddresses: true, contact } }), { e
             url: `#/session/${id}`
           })
           expect(first.body.toString("latin1")).not.toContain("Bash")
-          const { publicKey } = yield* call(client, "push.key")
+          const { publicKey } = yield* call(client, "causeway.push.key")
           expect(yield* claims(first, publicKey, service.origin)).toMatchObject({
             aud: service.origin,
             sub: contact
@@ -102,7 +102,7 @@ suite(layer({ push: { ca: certificate, privateAddresses: true, contact } }), { e
           const again = randomUUID()
           yield* write(asks("Write", again))
           expect(message(browser, yield* service.next)).toMatchObject({ body: "Fix the build: Write" })
-          yield* call(client, "sessions.approvals.answer", { key, decision: "deny", requestId: again })
+          yield* call(client, "causeway.approvals.answer", { key, decision: "deny", requestId: again })
           yield* write(asks("Grep"))
           expect(message(browser, yield* service.next)).toMatchObject({ body: "Fix the build: Grep" })
           expect(yield* service.size).toBe(0)
@@ -121,8 +121,8 @@ suite(layer({ push: { ca: certificate, privateAddresses: true, contact } }), { e
           yield* write({ type: "bridge_error", message: "x" })
           expect(yield* told(3)).toEqual(["/a", "/c", "/d"])
           // Another's endpoint is not one's to end.
-          yield* call(a.client, "push.unsubscribe", { endpoint: removed.endpoint })
-          yield* call(left.client, "push.unsubscribe", { endpoint: left.endpoint })
+          yield* call(a.client, "causeway.push.unsubscribe", { endpoint: removed.endpoint })
+          yield* call(left.client, "causeway.push.unsubscribe", { endpoint: left.endpoint })
           yield* write({ type: "bridge_error", message: "x" })
           expect(yield* told(2)).toEqual(["/a", "/d"])
           yield* call(a.client, "device.pair.remove", { deviceId: removed.device.id })
@@ -144,7 +144,7 @@ describe("subscriptions", () => {
         const keys = new Browser().keys
         const refusal = (subscription: Frame) =>
           Effect.map(
-            Effect.promise(() => client.refusal("push.subscribe", { subscription })),
+            Effect.promise(() => client.refusal("causeway.push.subscribe", { subscription })),
             (error) => error["message"]
           )
         for (const endpoint of [
@@ -167,8 +167,10 @@ describe("subscriptions", () => {
         expect(yield* refusal({ endpoint, keys: { ...keys, auth: "short" } })).toMatch(/keys/)
         const noPoint = Buffer.alloc(65, 4).toString("base64url")
         expect(yield* refusal({ endpoint, keys: { ...keys, p256dh: noPoint } })).toMatch(/keys/)
-        expect(yield* call(client, "push.subscribe", { subscription: { endpoint, keys } })).toEqual({})
-        expect(yield* call(client, "push.unsubscribe", { endpoint })).toEqual({})
+        expect(yield* call(client, "causeway.push.subscribe", { subscription: { endpoint, keys } })).toEqual(
+          {}
+        )
+        expect(yield* call(client, "causeway.push.unsubscribe", { endpoint })).toEqual({})
       })
     )
   })
