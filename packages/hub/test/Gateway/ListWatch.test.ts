@@ -9,6 +9,7 @@ import { describe, expect, it, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as TestClock from "effect/TestClock"
+import * as TestContext from "effect/TestContext"
 import { Connection } from "../../src/Gateway/Connections.ts"
 import * as ListWatch from "../../src/Gateway/ListWatch.ts"
 import * as Hub from "../../src/Hub.ts"
@@ -126,7 +127,7 @@ describe("the list as a watch", () => {
     )
   })
 
-  it.scoped.prop(
+  it.live.prop(
     "however slow the client: the last row of each session is the latest, and what waits are names alone",
     [
       FastCheck.array(
@@ -183,6 +184,6 @@ describe("the list as a watch", () => {
         const last = new Map(sent.flat().map((each) => [each.id, each.last_sequence_num]))
         expect(last).toEqual(versions)
         for (const rows of sent) expect(new Set(rows.map(({ id }) => id)).size).toBe(rows.length)
-      })
+      }).pipe(Effect.scoped, Effect.provide(TestContext.TestContext))
   )
 })
