@@ -273,13 +273,16 @@ export const parse = (text: string): Either.Either<GatewayConfig, string> =>
 export class GatewayConfiguration extends Context.Tag("@causeway/hub/GatewayConfiguration")<
   GatewayConfiguration,
   {
-    /** The configuration in force at this moment. */
+    /** The one in force, see {@link currentConfig}. */
     readonly current: Effect.Effect<GatewayConfig>
     readonly ref: SubscriptionRef.SubscriptionRef<GatewayConfig>
     /** Where it is read from, if from anywhere. */
     readonly path: string | undefined
   }
 >() {}
+
+/** The configuration in force at this moment. */
+export const currentConfig = Effect.flatMap(GatewayConfiguration, ({ current }) => current)
 
 /** A configuration that is given. */
 export const layerOf = (config: GatewayConfig): Layer.Layer<GatewayConfiguration> =>

@@ -6,6 +6,7 @@ import type { OrganizationId } from "@causeway/protocol/Ids"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
+import type * as Utils from "effect/Utils"
 import type { Connection } from "./Connections.ts"
 import { invalid, type Refused } from "./Failure.ts"
 import { isWebchat } from "./Handshake/Origin.ts"
@@ -39,25 +40,48 @@ export interface Method<R = never> {
   readonly handle: (params: unknown, caller: Caller) => Effect.Effect<Answer, Failure, R>
 }
 
-export interface Definition<A, R> {
-  readonly scope: Scope | "any"
-  readonly params: Schema.Schema<A>
-  readonly handle: (params: A, caller: Caller) => Effect.Effect<Answer, Failure, R>
-}
+type Step = Utils.YieldWrap<Effect.Effect<unknown, Failure, unknown>>
+type NeedsOf<S> = S extends Utils.YieldWrap<Effect.Effect<unknown, unknown, infer R>> ? R : never
 
-/** Refuses what does not fit the schema, in the words clients know. */
-export const method = <A, R>(name: string, definition: Definition<A, R>): Method<R> => {
-  const check = Validation.check(definition.params)
+/**
+ * A method whose handler is a generator, as of `Effect.gen`, or a function that answers with an effect. Refuses what does not
+ * fit the schema, in the words clients know.
+ */
+export const method: {
+  <A, S extends Step = never>(
+    name: string,
+    scope: Scope | "any",
+    params: Schema.Schema<A>,
+    handle: (params: A, caller: Caller) => Generator<S, Answer, never>
+  ): Method<NeedsOf<S>>
+  <A, R = never>(
+    name: string,
+    scope: Scope | "any",
+    params: Schema.Schema<A>,
+    handle: (params: A, caller: Caller) => Effect.Effect<Answer, Failure, R>
+  ): Method<R>
+} = <A, R>(
+  name: string,
+  scope: Scope | "any",
+  params: Schema.Schema<A>,
+  handle: (
+    params: A,
+    caller: Caller
+  ) =>
+    | Effect.Effect<Answer, Failure, R>
+    | Generator<Utils.YieldWrap<Effect.Effect<unknown, Failure, R>>, Answer, never>
+): Method<R> => {
+  const check = Validation.check(params)
   return {
     name,
-    scope: definition.scope,
-    handle: (params, caller) =>
+    scope,
+    handle: (given, caller) =>
       Effect.suspend(() => {
-        const issues = check(params)
-        return issues.length > 0
-          ? Effect.fail(invalid(`invalid ${name} params: ${Validation.describe(issues)}`))
-          : // The check is derived from this schema: what passes it is of its type.
-            definition.handle(params as A, caller)
+        const issues = check(given)
+        if (issues.length > 0) return invalid(`invalid ${name} params: ${Validation.describe(issues)}`)
+        // The check is derived from this schema: what passes it is of its type.
+        const handled = handle(given as A, caller)
+        return Effect.isEffect(handled) ? handled : Effect.gen(() => handled)
       })
   }
 }

@@ -3,7 +3,6 @@
  * event", `session.message`), §6.
  */
 import type { OrganizationId } from "@causeway/protocol/Ids"
-import type { StoreUnavailable } from "@causeway/store/Errors"
 import { Log } from "@causeway/store/Log"
 import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import type { JsonObject } from "@causeway/transcript/Read"
@@ -36,43 +35,10 @@ const nextRound = Effect.async<void>((resume) => {
   return Effect.sync(() => clearImmediate(immediate))
 })
 
-export class Notifier extends Context.Tag("@causeway/hub/GatewayNotifier")<
-  Notifier,
-  {
-    readonly isActive: (record: Session) => boolean
-    readonly rows: (
-      records: ReadonlyArray<Session>,
-      options: RowsOptions
-    ) => Effect.Effect<ReadonlyArray<JsonObject>, StoreUnavailable>
-    readonly row: (record: Session, options?: RowsOptions) => Effect.Effect<JsonObject, StoreUnavailable>
-    /** `sessions.changed` with a reason, to whoever subscribed; nothing is computed for nobody. */
-    readonly changed: (
-      organizationId: OrganizationId,
-      key: string | undefined,
-      change: { readonly reason: string; readonly compacted?: boolean }
-    ) => Effect.Effect<void, StoreUnavailable>
-    /** `sessions.changed` with a phase and the whole row. */
-    readonly phase: (
-      record: Session,
-      phase: { readonly phase: string; readonly [field: string]: unknown },
-      /** What the row says of the moment of the event, where the log has gone on since. */
-      moment?: JsonObject
-    ) => Effect.Effect<void, StoreUnavailable>
-    readonly message: (
-      record: Session,
-      message: Message,
-      at: { readonly messageId: string; readonly messageSeq: number; readonly logSeq: number }
-    ) => Effect.Effect<void, StoreUnavailable>
-    /** To whoever watches all sessions. */
-    readonly toSubscribers: (record: Session, event: string, payload: JsonObject, logSeq: number) => void
-    /** To whoever watches all sessions or this one. */
-    readonly toWatchers: (record: Session, event: string, payload: JsonObject, logSeq: number) => void
-    /** Event `chat`. */
-    readonly chat: (run: Pick<Run, "id" | "key" | "organizationId">, seq: number, fields: JsonObject) => void
-    /** Event `agent`; numbers itself. Tool streams go only to connections that can show them. */
-    readonly agent: (run: Run, stream: string, data: JsonObject, atMillis: number) => void
-  }
->() {}
+interface Phase {
+  readonly phase: string
+  readonly [field: string]: unknown
+}
 
 export const make = Effect.gen(function* () {
   const connections = yield* GatewayConnections
@@ -135,6 +101,33 @@ export const make = Effect.gen(function* () {
   const row = (record: Session, options: RowsOptions = {}) =>
     Effect.map(rows([record], options), ([only]) => only ?? {})
 
+  const position = (record: Session, logSeq: number) => ({
+    sessionKey: record.key,
+    sessionId: Rows.sessionIdOf(record.session),
+    logSeq
+  })
+
+  /** To whoever watches all sessions. */
+  const toSubscribers = (record: Session, event: string, payload: JsonObject, logSeq?: number) =>
+    connections.target(
+      event,
+      payload,
+      record.organizationId,
+      (each) => each.allSessions,
+      logSeq === undefined ? undefined : position(record, logSeq)
+    )
+
+  /** To whoever watches all sessions or this one. */
+  const toWatchers = (record: Session, event: string, payload: JsonObject, logSeq: number) =>
+    connections.target(
+      event,
+      payload,
+      record.organizationId,
+      (each) => each.allSessions || each.messageKeys.has(record.key),
+      position(record, logSeq)
+    )
+
+  /** `sessions.changed` with a reason, to whoever subscribed; nothing is computed for nobody. */
   const changed = (
     organizationId: OrganizationId,
     key: string | undefined,
@@ -154,102 +147,67 @@ export const make = Effect.gen(function* () {
       )
     })
 
-  const tellPhase = (
-    record: Session,
-    change: { readonly phase: string; readonly [field: string]: unknown },
-    session: JsonObject
-  ) =>
+  const tellPhase = (record: Session, change: Phase, session: JsonObject) =>
     Effect.map(Clock.currentTimeMillis, (ts) =>
-      connections.target(
-        "sessions.changed",
-        { sessionKey: record.key, ...change, ts, session, ...Rows.changedFields(session) },
-        record.organizationId,
-        (each) => each.allSessions
-      )
+      toSubscribers(record, "sessions.changed", {
+        sessionKey: record.key,
+        ...change,
+        ts,
+        session,
+        ...Rows.changedFields(session)
+      })
     )
 
-  const phase = (
-    record: Session,
-    change: { readonly phase: string; readonly [field: string]: unknown },
-    moment: JsonObject = {}
-  ) =>
+  /**
+   * `sessions.changed` with a phase and the whole row. `moment`: what the row says of the moment of the event, where the log
+   * has gone on since.
+   */
+  const phase = (record: Session, change: Phase, moment: JsonObject = {}) =>
     Effect.gen(function* () {
       if (!connections.hasSubscribers(record.organizationId)) return
       yield* tellPhase(record, change, { ...(yield* row(record)), ...moment })
     })
 
-  const position = (record: Session, logSeq: number) => ({
-    sessionKey: record.key,
-    sessionId: Rows.sessionIdOf(record.session),
-    logSeq
-  })
+  const message = (
+    record: Session,
+    shown: Message,
+    { logSeq, ...at }: { readonly messageId: string; readonly messageSeq: number; readonly logSeq: number }
+  ) =>
+    Effect.gen(function* () {
+      if (!connections.hasWatchers(record.organizationId, record.key)) return
+      const session = yield* row(record)
+      const payload = { sessionKey: record.key, message: shown, ...at, logSeq, session }
+      toWatchers(record, "session.message", { ...payload, ...Rows.changedFields(session) }, logSeq)
+      yield* tellPhase(record, { phase: "message", ...at }, session)
+    })
 
-  const toWatchers = (record: Session, event: string, payload: JsonObject, logSeq: number) =>
-    connections.target(
-      event,
-      payload,
-      record.organizationId,
-      (each) => each.allSessions || each.messageKeys.has(record.key),
-      position(record, logSeq)
+  /** Event `chat`. */
+  const chat = (run: Pick<Run, "id" | "key" | "organizationId">, seq: number, fields: JsonObject) =>
+    connections.broadcast(
+      "chat",
+      { runId: run.id, sessionKey: run.key, seq, ...fields },
+      { organizationId: run.organizationId, dropIfSlow: true }
     )
 
-  return Notifier.of({
-    isActive,
-    rows,
-    row,
-    changed,
-    phase,
-    toWatchers,
-    toSubscribers: (record, event, payload, logSeq) =>
-      connections.target(
-        event,
-        payload,
-        record.organizationId,
-        (each) => each.allSessions,
-        position(record, logSeq)
-      ),
-    message: (record, message, { messageId, messageSeq, logSeq }) =>
-      Effect.gen(function* () {
-        if (!connections.hasWatchers(record.organizationId, record.key)) return
-        const session = yield* row(record)
-        toWatchers(
-          record,
-          "session.message",
-          {
-            sessionKey: record.key,
-            message,
-            messageId,
-            messageSeq,
-            logSeq,
-            session,
-            ...Rows.changedFields(session)
-          },
-          logSeq
-        )
-        yield* tellPhase(record, { phase: "message", messageId, messageSeq }, session)
-      }),
-    chat: (run, seq, fields) =>
-      connections.broadcast(
-        "chat",
-        { runId: run.id, sessionKey: run.key, seq, ...fields },
-        { organizationId: run.organizationId, dropIfSlow: true }
-      ),
-    agent: (run, stream, data, atMillis) => {
-      run.seq += 1
-      connections.broadcast(
-        "agent",
-        { runId: run.id, stream, data, sessionKey: run.key, seq: run.seq, ts: atMillis },
-        {
-          organizationId: run.organizationId,
-          ...(stream === "tool" ? { only: (each) => each.info.caps.includes("tool-events") } : {})
-        }
-      )
-    }
-  })
+  /** Event `agent`; numbers itself. Tool streams go only to connections that can show them. */
+  const agent = (run: Run, stream: string, data: JsonObject, ts: number) => {
+    run.seq += 1
+    connections.broadcast(
+      "agent",
+      { runId: run.id, stream, data, sessionKey: run.key, seq: run.seq, ts },
+      {
+        organizationId: run.organizationId,
+        ...(stream === "tool" ? { only: (each) => each.info.caps.includes("tool-events") } : {})
+      }
+    )
+  }
+
+  return { isActive, rows, row, changed, phase, toWatchers, toSubscribers, message, chat, agent }
 })
 
-export const layer: Layer.Layer<
+export class Notifier extends Context.Tag("@causeway/hub/GatewayNotifier")<
   Notifier,
-  never,
-  GatewayConnections | Sessions | Log | GatewayConfiguration | GatewayRuns
-> = Layer.effect(Notifier, make)
+  Effect.Effect.Success<typeof make>
+>() {}
+
+export const layer = Layer.effect(Notifier, make)

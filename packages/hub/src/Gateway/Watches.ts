@@ -8,7 +8,6 @@ import type { SessionUnknown, StoreUnavailable } from "@causeway/store/Errors"
 import type { SessionKey } from "@causeway/store/Log"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
-import type * as Scope from "effect/Scope"
 import * as Frames from "../CodeSessions/Frames.ts"
 import type * as Viewing from "../CodeSessions/Viewing.ts"
 import type { Frame } from "../Streams/EventStream.ts"
@@ -62,18 +61,6 @@ const endedBy = (error: SessionUnknown | StoreUnavailable): Effect.Effect<Ended>
         { reason: "failed", message: error.message }
       )
 
-export interface Watches {
-  /** Keeps a place for a watch that is started next; false where there are as many as may be. */
-  readonly reserve: (id: string) => boolean
-  /** Begins to send, in a fiber of the connection's. */
-  readonly start: (id: string, watched: Watched) => Effect.Effect<void>
-  /** Ends it; no frame is sent from then on. False: there is none of this id. */
-  readonly stop: (id: string) => Effect.Effect<boolean>
-  /** Sends the rows of sessions that change from now on, see `ListWatch`. */
-  readonly startList: Effect.Effect<void>
-  readonly stopList: Effect.Effect<void>
-}
-
 /** What watches stand on. */
 export interface Sources {
   readonly bus: Bus["Type"]
@@ -82,10 +69,7 @@ export interface Sources {
 }
 
 /** The watches of a connection; they end with the scope. */
-export const make = (
-  connection: Connection,
-  { bus, follow, rows }: Sources
-): Effect.Effect<Watches, never, Scope.Scope> =>
+export const make = (connection: Connection, { bus, follow, rows }: Sources) =>
   Effect.gen(function* () {
     const fibers = yield* FiberMap.make<string>()
     const places = new Set<string>()
@@ -123,19 +107,26 @@ export const make = (
 
     const list = Effect.scoped(Effect.flatten(ListWatch.make(connection, bus, rows)))
 
-    return {
-      startList: Effect.asVoid(FiberMap.run(fibers, LIST, list, { onlyIfMissing: true })),
-      stopList: FiberMap.remove(fibers, LIST),
-      reserve: (id) => {
-        if (places.size >= MAX_WATCHES) return false
-        places.add(id)
-        return true
-      },
-      start: (id, watched) => Effect.asVoid(FiberMap.run(fibers, id, run(id, watched))),
-      stop: (id) =>
-        Effect.suspend(() => {
-          if (!places.delete(id)) return Effect.succeed(false)
-          return Effect.as(FiberMap.remove(fibers, id), true)
-        })
+    /** Keeps a place for a watch that is started next; false where there are as many as may be. */
+    const reserve = (id: string): boolean => {
+      if (places.size >= MAX_WATCHES) return false
+      places.add(id)
+      return true
     }
+
+    /** Begins to send, in a fiber of the connection's. */
+    const start = (id: string, watched: Watched) => Effect.asVoid(FiberMap.run(fibers, id, run(id, watched)))
+
+    /** Ends it; no frame is sent from then on. False: there is none of this id. */
+    const stop = (id: string) =>
+      Effect.suspend(() =>
+        places.delete(id) ? Effect.as(FiberMap.remove(fibers, id), true) : Effect.succeed(false)
+      )
+
+    /** Sends the rows of sessions that change from now on, see `ListWatch`. */
+    const startList = Effect.asVoid(FiberMap.run(fibers, LIST, list, { onlyIfMissing: true }))
+
+    return { reserve, start, stop, startList, stopList: FiberMap.remove(fibers, LIST) }
   })
+
+export type Watches = Effect.Effect.Success<ReturnType<typeof make>>

@@ -5,7 +5,6 @@ import { Log } from "@causeway/store/Log"
 import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import * as Approvals from "@causeway/transcript/Approvals"
 import { object } from "@causeway/transcript/Read"
-import * as Effect from "effect/Effect"
 import { Refused } from "../Failure.ts"
 import * as Keys from "../Keys.ts"
 import { payloadOf } from "../Messages.ts"
@@ -30,85 +29,85 @@ const approvalsOf = (record: Session) =>
     seq: approval.seq
   }))
 
-const approvals = method("causeway.approvals.list", {
-  scope: "operator.read",
-  params: Params.ApprovalsList,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const sessions = yield* Sessions
-      const records =
-        params.key === undefined
-          ? yield* sessions.list({
-              organizationId,
-              withoutKeys: Keys.unlisted({ global: true, unknown: true }),
-              status: "requires_action"
-            })
-          : [yield* SessionCommands.existing(organizationId, params.key)]
-      return answer({
-        approvals: records.flatMap(approvalsOf).sort((a, b) => a.createdAt - b.createdAt)
-      })
+const approvals = method(
+  "causeway.approvals.list",
+  "operator.read",
+  Params.ApprovalsList,
+  function* (params, { organizationId }) {
+    const sessions = yield* Sessions
+    const records =
+      params.key === undefined
+        ? yield* sessions.list({
+            organizationId,
+            withoutKeys: Keys.unlisted({ global: true, unknown: true }),
+            status: "requires_action"
+          })
+        : [yield* SessionCommands.existing(organizationId, params.key)]
+    return answer({
+      approvals: records.flatMap(approvalsOf).sort((a, b) => a.createdAt - b.createdAt)
     })
-})
+  }
+)
 
-const approvalsAnswer = method("causeway.approvals.answer", {
-  scope: "operator.write",
-  params: Params.ApprovalsAnswer,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const log = yield* Log
-      const record = yield* SessionCommands.existing(organizationId, params.key)
-      const all = rowOf(record).approvals
-      const fits = (each: { readonly toolUseId: string; readonly requestId: string }) =>
-        (params.toolUseId === undefined || each.toolUseId === params.toolUseId) &&
-        (params.requestId === undefined || each.requestId === params.requestId)
-      const named = params.toolUseId !== undefined || params.requestId !== undefined
-      const pending = all.pending.find(fits)
-      const settled = named && pending === undefined ? all.settled.findLast(fits) : undefined
-      const approval = pending ?? settled
-      if (approval === undefined) {
-        return yield* new Refused({
-          code: "APPROVAL_NOT_FOUND",
-          message: named ? "no such approval" : `no approval is open in ${record.key}`
-        })
-      }
-      if (settled?.outcome === "cancelled") {
-        return yield* new Refused({ code: "APPROVAL_NOT_FOUND", message: "this approval was cancelled" })
-      }
-      // The projection's copy of the input may be cut; the log's is whole.
-      const request =
-        pending === undefined
-          ? undefined
-          : (yield* log.events(record.sid, { after: pending.seq - 1, limit: 1 }))[0]
-      const input = request === undefined ? undefined : object(object(payloadOf(request)["request"])["input"])
-      const response =
-        params.decision === "allow"
-          ? {
-              behavior: "allow",
-              updatedInput: params.updatedInput ?? input ?? {},
-              ...(params.updatedPermissions === undefined
-                ? {}
-                : { updatedPermissions: params.updatedPermissions }),
-              toolUseID: approval.toolUseId
-            }
-          : {
-              behavior: "deny",
-              message: params.message ?? Approvals.DENIED,
-              toolUseID: approval.toolUseId
-            }
-      const appended = yield* SessionCommands.append(record, {
-        type: "control_response",
-        uuid: randomUUID(),
-        response: { subtype: "success", request_id: approval.requestId, response }
+const approvalsAnswer = method(
+  "causeway.approvals.answer",
+  "operator.write",
+  Params.ApprovalsAnswer,
+  function* (params, { organizationId }) {
+    const log = yield* Log
+    const record = yield* SessionCommands.existing(organizationId, params.key)
+    const all = rowOf(record).approvals
+    const fits = (each: { readonly toolUseId: string; readonly requestId: string }) =>
+      (params.toolUseId === undefined || each.toolUseId === params.toolUseId) &&
+      (params.requestId === undefined || each.requestId === params.requestId)
+    const named = params.toolUseId !== undefined || params.requestId !== undefined
+    const pending = all.pending.find(fits)
+    const settled = named && pending === undefined ? all.settled.findLast(fits) : undefined
+    const approval = pending ?? settled
+    if (approval === undefined) {
+      return yield* new Refused({
+        code: "APPROVAL_NOT_FOUND",
+        message: named ? "no such approval" : `no approval is open in ${record.key}`
       })
-      return answer({
-        ok: true,
-        key: record.key,
-        toolUseId: approval.toolUseId,
-        requestId: approval.requestId,
-        decision: params.decision,
-        duplicate: appended.duplicate || pending === undefined
-      })
+    }
+    if (settled?.outcome === "cancelled") {
+      return yield* new Refused({ code: "APPROVAL_NOT_FOUND", message: "this approval was cancelled" })
+    }
+    // The projection's copy of the input may be cut; the log's is whole.
+    const request =
+      pending === undefined
+        ? undefined
+        : (yield* log.events(record.sid, { after: pending.seq - 1, limit: 1 }))[0]
+    const input = request === undefined ? undefined : object(object(payloadOf(request)["request"])["input"])
+    const response =
+      params.decision === "allow"
+        ? {
+            behavior: "allow",
+            updatedInput: params.updatedInput ?? input ?? {},
+            ...(params.updatedPermissions === undefined
+              ? {}
+              : { updatedPermissions: params.updatedPermissions }),
+            toolUseID: approval.toolUseId
+          }
+        : {
+            behavior: "deny",
+            message: params.message ?? Approvals.DENIED,
+            toolUseID: approval.toolUseId
+          }
+    const appended = yield* SessionCommands.append(record, {
+      type: "control_response",
+      uuid: randomUUID(),
+      response: { subtype: "success", request_id: approval.requestId, response }
     })
-})
+    return answer({
+      ok: true,
+      key: record.key,
+      toolUseId: approval.toolUseId,
+      requestId: approval.requestId,
+      decision: params.decision,
+      duplicate: appended.duplicate || pending === undefined
+    })
+  }
+)
 
 export const methods = [approvals, approvalsAnswer]

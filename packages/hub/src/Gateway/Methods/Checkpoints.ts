@@ -41,19 +41,19 @@ const cloned = (entry: JsonObject, checkpoint: JsonObject): JsonObject => ({
     : {})
 })
 
-const list = method("sessions.compaction.list", {
-  scope: "operator.read",
-  params: Params.SessionsKey,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const sessions = yield* Sessions
-      const log = yield* Log
-      const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
-      const record = yield* sessions.find({ organizationId, keys: [key] })
-      const checkpoints = record === undefined ? [] : yield* Checkpoints.list(log, record)
-      return answer({ ok: true, key, checkpoints })
-    })
-})
+const list = method(
+  "sessions.compaction.list",
+  "operator.read",
+  Params.SessionsKey,
+  function* (params, { organizationId }) {
+    const sessions = yield* Sessions
+    const log = yield* Log
+    const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
+    const record = yield* sessions.find({ organizationId, keys: [key] })
+    const checkpoints = record === undefined ? [] : yield* Checkpoints.list(log, record)
+    return answer({ ok: true, key, checkpoints })
+  }
+)
 
 const checkpointOf = (record: Session | undefined, given: string) =>
   Effect.gen(function* () {
@@ -64,18 +64,18 @@ const checkpointOf = (record: Session | undefined, given: string) =>
     return all.find((each) => each["checkpointId"] === id) ?? (yield* invalid(`checkpoint not found: ${id}`))
   })
 
-const get = method("sessions.compaction.get", {
-  scope: "operator.read",
-  params: Params.CompactionKey,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const sessions = yield* Sessions
-      const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
-      const record = yield* sessions.find({ organizationId, keys: [key] })
-      const checkpoint = yield* checkpointOf(record, params.checkpointId)
-      return answer({ ok: true, key, checkpoint })
-    })
-})
+const get = method(
+  "sessions.compaction.get",
+  "operator.read",
+  Params.CompactionKey,
+  function* (params, { organizationId }) {
+    const sessions = yield* Sessions
+    const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
+    const record = yield* sessions.find({ organizationId, keys: [key] })
+    const checkpoint = yield* checkpointOf(record, params.checkpointId)
+    return answer({ ok: true, key, checkpoint })
+  }
+)
 
 /** The session and its checkpoint that a fork starts from. */
 const source = (
@@ -122,95 +122,95 @@ const freeLabel = (organizationId: OrganizationId, label: string) =>
     }
   })
 
-const branch = method("sessions.compaction.branch", {
-  scope: "operator.write",
-  params: Params.CompactionKey,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const notifier = yield* Notifier
-      const patching = yield* Patching
-      const { beforeSeq, checkpoint, from, record } = yield* source(organizationId, params)
-      const agent = record.agentId ?? "main"
-      const branched = yield* patching.exclusively(
-        Effect.gen(function* () {
-          const label = yield* freeLabel(
-            organizationId,
-            record.label === undefined ? "Checkpoint branch" : `${record.label} (checkpoint)`
-          )
-          const made = yield* SessionCommands.create(organizationId, {
-            copied: true,
-            key: `agent:${agent}:dashboard:${randomUUID()}`,
-            label,
-            parentKey: record.key,
-            spawnedBy: record.spawnedBy,
-            entry: cloned(Rows.entryOf(record), checkpoint)
-          })
-          return yield* fork(from, made, beforeSeq, "failed to create checkpoint branch transcript")
-        })
-      )
-      return answer(
-        {
-          ok: true,
-          sourceKey: record.key,
-          key: branched.key,
-          sessionId: Rows.sessionIdOf(branched.session),
-          checkpoint,
-          entry: Rows.toEntry(branched)
-        },
-        Effect.zipRight(
-          notifier.changed(organizationId, record.key, { reason: "checkpoint-branch" }),
-          notifier.changed(organizationId, branched.key, { reason: "checkpoint-branch" })
+const branch = method(
+  "sessions.compaction.branch",
+  "operator.write",
+  Params.CompactionKey,
+  function* (params, { organizationId }) {
+    const notifier = yield* Notifier
+    const patching = yield* Patching
+    const { beforeSeq, checkpoint, from, record } = yield* source(organizationId, params)
+    const agent = record.agentId ?? "main"
+    const branched = yield* patching.exclusively(
+      Effect.gen(function* () {
+        const label = yield* freeLabel(
+          organizationId,
+          record.label === undefined ? "Checkpoint branch" : `${record.label} (checkpoint)`
         )
-      )
-    })
-})
-
-const restore = method("sessions.compaction.restore", {
-  scope: "operator.admin",
-  params: Params.CompactionKey,
-  handle: (params, caller) =>
-    Effect.gen(function* () {
-      const sessions = yield* Sessions
-      const log = yield* Log
-      const notifier = yield* Notifier
-      const patching = yield* Patching
-      yield* webchatGuard(caller, "restore")
-      const { organizationId } = caller
-      const { beforeSeq, checkpoint, from, record } = yield* source(organizationId, params)
-      yield* SessionCommands.interrupt(record, caller.connection)
-      const restored = yield* patching.exclusively(
-        Effect.gen(function* () {
-          const checkpoints = yield* Checkpoints.list(log, record)
-          // The fork stands before the old log is put away, so that a failure changes nothing.
-          const made = yield* SessionCommands.create(organizationId, {
-            copied: true,
-            key: `agent:${record.agentId ?? "main"}:dashboard:${randomUUID()}`,
-            entry: { ...cloned(Rows.entryOf(record), checkpoint), compactionCheckpoints: checkpoints }
-          })
-          const forked = yield* fork(from, made, beforeSeq, "failed to restore checkpoint transcript")
-          yield* SessionCommands.archive(record, "restored")
-          return (
-            (yield* sessions.change(forked.sid, {
-              key: record.key,
-              agentId: record.agentId,
-              label: record.label,
-              parentKey: record.parentKey,
-              spawnedBy: record.spawnedBy
-            })) ?? forked
-          )
+        const made = yield* SessionCommands.create(organizationId, {
+          copied: true,
+          key: `agent:${agent}:dashboard:${randomUUID()}`,
+          label,
+          parentKey: record.key,
+          spawnedBy: record.spawnedBy,
+          entry: cloned(Rows.entryOf(record), checkpoint)
         })
+        return yield* fork(from, made, beforeSeq, "failed to create checkpoint branch transcript")
+      })
+    )
+    return answer(
+      {
+        ok: true,
+        sourceKey: record.key,
+        key: branched.key,
+        sessionId: Rows.sessionIdOf(branched.session),
+        checkpoint,
+        entry: Rows.toEntry(branched)
+      },
+      Effect.zipRight(
+        notifier.changed(organizationId, record.key, { reason: "checkpoint-branch" }),
+        notifier.changed(organizationId, branched.key, { reason: "checkpoint-branch" })
       )
-      return answer(
-        {
-          ok: true,
-          key: restored.key,
-          sessionId: Rows.sessionIdOf(restored.session),
-          checkpoint,
-          entry: Rows.toEntry(restored)
-        },
-        notifier.changed(organizationId, restored.key, { reason: "checkpoint-restore" })
-      )
-    })
-})
+    )
+  }
+)
+
+const restore = method(
+  "sessions.compaction.restore",
+  "operator.admin",
+  Params.CompactionKey,
+  function* (params, caller) {
+    const sessions = yield* Sessions
+    const log = yield* Log
+    const notifier = yield* Notifier
+    const patching = yield* Patching
+    yield* webchatGuard(caller, "restore")
+    const { organizationId } = caller
+    const { beforeSeq, checkpoint, from, record } = yield* source(organizationId, params)
+    yield* SessionCommands.interrupt(record, caller.connection)
+    const restored = yield* patching.exclusively(
+      Effect.gen(function* () {
+        const checkpoints = yield* Checkpoints.list(log, record)
+        // The fork stands before the old log is put away, so that a failure changes nothing.
+        const made = yield* SessionCommands.create(organizationId, {
+          copied: true,
+          key: `agent:${record.agentId ?? "main"}:dashboard:${randomUUID()}`,
+          entry: { ...cloned(Rows.entryOf(record), checkpoint), compactionCheckpoints: checkpoints }
+        })
+        const forked = yield* fork(from, made, beforeSeq, "failed to restore checkpoint transcript")
+        yield* SessionCommands.archive(record, "restored")
+        return (
+          (yield* sessions.change(forked.sid, {
+            key: record.key,
+            agentId: record.agentId,
+            label: record.label,
+            parentKey: record.parentKey,
+            spawnedBy: record.spawnedBy
+          })) ?? forked
+        )
+      })
+    )
+    return answer(
+      {
+        ok: true,
+        key: restored.key,
+        sessionId: Rows.sessionIdOf(restored.session),
+        checkpoint,
+        entry: Rows.toEntry(restored)
+      },
+      notifier.changed(organizationId, restored.key, { reason: "checkpoint-restore" })
+    )
+  }
+)
 
 export const methods = [list, get, branch, restore]

@@ -204,23 +204,23 @@ const byLines = (record: Session, maxLines: number) =>
     )
   })
 
-const compact = method("sessions.compact", {
-  scope: "operator.admin",
-  params: Params.SessionsCompact,
-  handle: (params, caller) =>
-    Effect.gen(function* () {
-      const sessions = yield* Sessions
-      const given = yield* requireKey(params.key)
-      yield* webchatGuard(caller, "compact")
-      const key = yield* SessionCommands.canonical(given)
-      const record = yield* sessions.find({ organizationId: caller.organizationId, keys: [key] })
-      if (record === undefined) {
-        return answer({ ok: true, key, compacted: false, reason: "no sessionId" })
-      }
-      return params.maxLines === undefined
-        ? yield* byAgent(record, caller)
-        : yield* byLines(record, params.maxLines)
-    })
-})
+const compact = method(
+  "sessions.compact",
+  "operator.admin",
+  Params.SessionsCompact,
+  function* (params, caller) {
+    const sessions = yield* Sessions
+    const given = yield* requireKey(params.key)
+    yield* webchatGuard(caller, "compact")
+    const key = yield* SessionCommands.canonical(given)
+    const record = yield* sessions.find({ organizationId: caller.organizationId, keys: [key] })
+    if (record === undefined) {
+      return answer({ ok: true, key, compacted: false, reason: "no sessionId" })
+    }
+    return params.maxLines === undefined
+      ? yield* byAgent(record, caller)
+      : yield* byLines(record, params.maxLines)
+  }
+)
 
 export const methods = [compact]

@@ -11,10 +11,11 @@ import * as Effect from "effect/Effect"
 import { invalid } from "../Failure.ts"
 import { answer, method } from "../Method.ts"
 
-const environmentFiles = method("causeway.environments.files", {
-  scope: "operator.read",
-  params: Params.EnvironmentFiles,
-  handle: ({ environmentId }, { organizationId }) =>
+const environmentFiles = method(
+  "causeway.environments.files",
+  "operator.read",
+  Params.EnvironmentFiles,
+  ({ environmentId }, { organizationId }) =>
     Effect.flatMap(Environments.Environments, (environments) =>
       environments.get({ organizationId, environmentId: EnvironmentId.make(environmentId) }).pipe(
         Effect.map(({ metadata }) =>
@@ -24,37 +25,37 @@ const environmentFiles = method("causeway.environments.files", {
         Effect.catchTag("EnvironmentUnknown", () => invalid(`environment not found: ${environmentId}`))
       )
     )
-})
+)
 
-const environmentsList = method("causeway.environments.list", {
-  scope: "operator.read",
-  params: Params.EnvironmentsList,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const overview = yield* Overview
-      const environments = yield* Environments.Environments
-      const now = yield* Clock.currentTimeMillis
-      const page = yield* environments
-        .list({ organizationId, limit: 1000, archived: params.includeArchived === true ? "all" : "false" })
-        .pipe(Effect.catchTag("CursorInvalid", () => Effect.succeed({ environments: [], next: undefined })))
-      const held = yield* overview.heldWork(organizationId, now)
-      return answer({
-        environments: page.environments.map((each) => ({
-          id: each.id,
-          name: each.name,
-          machineName: each.machineName,
-          directory: each.directory,
-          branch: each.branch ?? null,
-          online: Environments.isOnline(each, now),
-          lastSeenAt: each.lastSeenAt ?? null,
-          capacity: { max: each.maxSessions, used: held.get(each.id)?.held ?? 0 },
-          queued: held.get(each.id)?.queued ?? 0,
-          // The store keeps the JSON text of an object.
-          offers: Offers.fromMetadata(object(JSON.parse(each.metadata))),
-          archived: each.archivedAt !== undefined
-        }))
-      })
+const environmentsList = method(
+  "causeway.environments.list",
+  "operator.read",
+  Params.EnvironmentsList,
+  function* (params, { organizationId }) {
+    const overview = yield* Overview
+    const environments = yield* Environments.Environments
+    const now = yield* Clock.currentTimeMillis
+    const page = yield* environments
+      .list({ organizationId, limit: 1000, archived: params.includeArchived === true ? "all" : "false" })
+      .pipe(Effect.catchTag("CursorInvalid", () => Effect.succeed({ environments: [], next: undefined })))
+    const held = yield* overview.heldWork(organizationId, now)
+    return answer({
+      environments: page.environments.map((each) => ({
+        id: each.id,
+        name: each.name,
+        machineName: each.machineName,
+        directory: each.directory,
+        branch: each.branch ?? null,
+        online: Environments.isOnline(each, now),
+        lastSeenAt: each.lastSeenAt ?? null,
+        capacity: { max: each.maxSessions, used: held.get(each.id)?.held ?? 0 },
+        queued: held.get(each.id)?.queued ?? 0,
+        // The store keeps the JSON text of an object.
+        offers: Offers.fromMetadata(object(JSON.parse(each.metadata))),
+        archived: each.archivedAt !== undefined
+      }))
     })
-})
+  }
+)
 
 export const methods = [environmentFiles, environmentsList]

@@ -7,43 +7,37 @@ import * as Prometheus from "../../Ops/Prometheus.ts"
 import { answer, method } from "../Method.ts"
 
 /** What `/metrics` tells. JSON has no infinity: it leaves out what is no number, and bounds are labels. */
-const metrics = method("causeway.metrics", {
-  scope: "operator.read",
-  params: Params.Empty,
-  handle: () =>
-    Effect.map(Metric.snapshot, (pairs) =>
-      answer({
-        metrics: Prometheus.samples(pairs)
-          .map(({ labels, name, value }) => ({
-            name,
-            labels: Object.fromEntries(labels),
-            value: Number(value)
-          }))
-          .filter(({ value }) => Number.isFinite(value))
-      })
-    )
-})
+const metrics = method("causeway.metrics", "operator.read", Params.Empty, () =>
+  Effect.map(Metric.snapshot, (pairs) =>
+    answer({
+      metrics: Prometheus.samples(pairs)
+        .map(({ labels, name, value }) => ({
+          name,
+          labels: Object.fromEntries(labels),
+          value: Number(value)
+        }))
+        .filter(({ value }) => Number.isFinite(value))
+    })
+  )
+)
 
 /** Access tokens that open the organisation or did until they expired, the newest first; never a secret. */
-const list = method("causeway.tokens.list", {
-  scope: "operator.admin",
-  params: Params.Empty,
-  handle: (_, { organizationId }) =>
-    Effect.flatMap(Tokens, (tokens) =>
-      Effect.map(tokens.list(organizationId), (all) =>
-        answer({
-          tokens: all
-            .filter((token) => token.revokedAt === undefined)
-            .map((token) => ({
-              id: token.id,
-              name: token.name,
-              createdAtMs: token.createdAt,
-              expiresAtMs: token.expiresAt ?? null,
-              lastUsedAtMs: token.lastUsedAt ?? null
-            }))
-        })
-      )
+const list = method("causeway.tokens.list", "operator.admin", Params.Empty, (_, { organizationId }) =>
+  Effect.flatMap(Tokens, (tokens) =>
+    Effect.map(tokens.list(organizationId), (all) =>
+      answer({
+        tokens: all
+          .filter((token) => token.revokedAt === undefined)
+          .map((token) => ({
+            id: token.id,
+            name: token.name,
+            createdAtMs: token.createdAt,
+            expiresAtMs: token.expiresAt ?? null,
+            lastUsedAtMs: token.lastUsedAt ?? null
+          }))
+      })
     )
-})
+  )
+)
 
 export const methods = [metrics, list]

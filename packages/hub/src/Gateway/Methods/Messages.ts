@@ -55,146 +55,148 @@ const sendTo = (
     )
   })
 
-const send = method("sessions.send", {
-  scope: "operator.write",
-  params: Params.SessionsSend,
-  handle: (params, { connection, organizationId }) =>
+const send = method(
+  "sessions.send",
+  "operator.write",
+  Params.SessionsSend,
+  (params, { connection, organizationId }) =>
     Effect.flatMap(requireKey(params.key), (key) => sendTo(key, organizationId, connection, params, false))
-})
+)
 
-const steer = method("sessions.steer", {
-  scope: "operator.write",
-  params: Params.SessionsSend,
-  handle: (params, { connection, organizationId }) =>
+const steer = method(
+  "sessions.steer",
+  "operator.write",
+  Params.SessionsSend,
+  (params, { connection, organizationId }) =>
     Effect.flatMap(requireKey(params.key), (key) => sendTo(key, organizationId, connection, params, true))
-})
+)
 
-const abort = method("sessions.abort", {
-  scope: "operator.write",
-  params: Params.SessionsAbort,
-  handle: (params, { connection, organizationId }) =>
-    Effect.gen(function* () {
-      const notifier = yield* Notifier
-      const runs = yield* GatewayRuns
-      const none = answer({ ok: true, abortedRunId: null, status: "no-active-run" })
-      const runId = params.runId?.trim() || undefined
-      const named = runId === undefined ? [] : runs.named(organizationId, runId)
-      const given = params.key?.trim() || undefined
-      if (given === undefined && named.length > 1) {
-        return yield* invalid("several sessions have a run of this runId: name the key too")
-      }
-      const key = given ?? named[0]?.key
-      if (key === undefined) return runId === undefined ? yield* invalid("key required") : none
-      const record = yield* SessionCommands.find(organizationId, key)
-      if (record === undefined) return none
-      const { aborted, runIds } = yield* SessionCommands.abort(record, {
-        runId,
-        by: connection,
-        stopReason: "rpc"
-      })
-      if (!aborted) return none
-      return answer(
-        { ok: true, abortedRunId: runIds[0] ?? null, status: "aborted" },
-        notifier.changed(organizationId, record.key, { reason: "abort" })
+const abort = method(
+  "sessions.abort",
+  "operator.write",
+  Params.SessionsAbort,
+  function* (params, { connection, organizationId }) {
+    const notifier = yield* Notifier
+    const runs = yield* GatewayRuns
+    const none = answer({ ok: true, abortedRunId: null, status: "no-active-run" })
+    const runId = params.runId?.trim() || undefined
+    const named = runId === undefined ? [] : runs.named(organizationId, runId)
+    const given = params.key?.trim() || undefined
+    if (given === undefined && named.length > 1) {
+      return yield* invalid("several sessions have a run of this runId: name the key too")
+    }
+    const key = given ?? named[0]?.key
+    if (key === undefined) return runId === undefined ? yield* invalid("key required") : none
+    const record = yield* SessionCommands.find(organizationId, key)
+    if (record === undefined) return none
+    const { aborted, runIds } = yield* SessionCommands.abort(record, {
+      runId,
+      by: connection,
+      stopReason: "rpc"
+    })
+    if (!aborted) return none
+    return answer(
+      { ok: true, abortedRunId: runIds[0] ?? null, status: "aborted" },
+      notifier.changed(organizationId, record.key, { reason: "abort" })
+    )
+  }
+)
+
+const chatSend = method(
+  "chat.send",
+  "operator.write",
+  Params.ChatSend,
+  function* (params, { connection, organizationId }) {
+    const patching = yield* Patching
+    const key = yield* SessionCommands.canonical(yield* requireKey(params.sessionKey))
+    const known = yield* SessionCommands.find(organizationId, key)
+    if (known === undefined) {
+      yield* SessionCommands.requireAgent(key)
+      // Before a session is made for it.
+      yield* Either.mapLeft(Prompt.of(params.message, params.attachments ?? []), (problem) =>
+        invalid(problem)
       )
-    })
-})
+    }
+    const record = known ?? (yield* patching.upsert(organizationId, key, {}))
+    const sent = yield* SessionCommands.send(
+      record,
+      {
+        message: params.message,
+        thinking: params.thinking,
+        attachments: params.attachments,
+        timeoutMs: params.timeoutMs,
+        runId: params.idempotencyKey
+      },
+      connection
+    )
+    return answer(sent.payload, sent.release)
+  }
+)
 
-const chatSend = method("chat.send", {
-  scope: "operator.write",
-  params: Params.ChatSend,
-  handle: (params, { connection, organizationId }) =>
-    Effect.gen(function* () {
-      const patching = yield* Patching
-      const key = yield* SessionCommands.canonical(yield* requireKey(params.sessionKey))
-      const known = yield* SessionCommands.find(organizationId, key)
-      if (known === undefined) {
-        yield* SessionCommands.requireAgent(key)
-        // Before a session is made for it.
-        yield* Either.mapLeft(Prompt.of(params.message, params.attachments ?? []), (problem) =>
-          invalid(problem)
-        )
-      }
-      const record = known ?? (yield* patching.upsert(organizationId, key, {}))
-      const sent = yield* SessionCommands.send(
-        record,
-        {
-          message: params.message,
-          thinking: params.thinking,
-          attachments: params.attachments,
-          timeoutMs: params.timeoutMs,
-          runId: params.idempotencyKey
-        },
-        connection
+const chatAbort = method(
+  "chat.abort",
+  "operator.write",
+  Params.ChatAbort,
+  function* (params, { connection, organizationId }) {
+    const record = yield* SessionCommands.find(organizationId, params.sessionKey)
+    if (record === undefined) return answer({ ok: true, aborted: false, runIds: [] })
+    const done = yield* SessionCommands.abort(record, {
+      runId: params.runId,
+      by: connection,
+      stopReason: "rpc"
+    })
+    return answer({ ok: true, ...done })
+  }
+)
+
+const chatInject = method(
+  "chat.inject",
+  "operator.admin",
+  Params.ChatInject,
+  function* (params, { organizationId }) {
+    const notifier = yield* Notifier
+    const record = yield* SessionCommands.find(organizationId, params.sessionKey)
+    if (record === undefined) return yield* invalid("session not found")
+    const label = params.label?.trim() ?? ""
+    const text = label === "" ? params.message : `[${label}]\n\n${params.message}`
+    const messageId = randomUUID()
+    const now = yield* Clock.currentTimeMillis
+    const usage = {
+      input_tokens: 0,
+      output_tokens: 0,
+      cache_read_input_tokens: 0,
+      cache_creation_input_tokens: 0
+    }
+    yield* SessionCommands.append(record, {
+      type: "assistant",
+      uuid: messageId,
+      provider: "causeway",
+      message: {
+        id: `msg_${messageId}`,
+        role: "assistant",
+        model: "gateway-injected",
+        content: [{ type: "text", text }],
+        usage,
+        stop_reason: "end_turn"
+      },
+      parent_tool_use_id: null
+    })
+    return answer(
+      { ok: true, messageId },
+      Effect.sync(() =>
+        notifier.chat({ id: `inject-${messageId}`, key: record.key, organizationId }, 0, {
+          state: "final",
+          message: {
+            role: "assistant",
+            content: [{ type: "text", text }],
+            timestamp: now,
+            stopReason: "stop",
+            model: "gateway-injected"
+          }
+        })
       )
-      return answer(sent.payload, sent.release)
-    })
-})
-
-const chatAbort = method("chat.abort", {
-  scope: "operator.write",
-  params: Params.ChatAbort,
-  handle: (params, { connection, organizationId }) =>
-    Effect.gen(function* () {
-      const record = yield* SessionCommands.find(organizationId, params.sessionKey)
-      if (record === undefined) return answer({ ok: true, aborted: false, runIds: [] })
-      const done = yield* SessionCommands.abort(record, {
-        runId: params.runId,
-        by: connection,
-        stopReason: "rpc"
-      })
-      return answer({ ok: true, ...done })
-    })
-})
-
-const chatInject = method("chat.inject", {
-  scope: "operator.admin",
-  params: Params.ChatInject,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const notifier = yield* Notifier
-      const record = yield* SessionCommands.find(organizationId, params.sessionKey)
-      if (record === undefined) return yield* invalid("session not found")
-      const label = params.label?.trim() ?? ""
-      const text = label === "" ? params.message : `[${label}]\n\n${params.message}`
-      const messageId = randomUUID()
-      const now = yield* Clock.currentTimeMillis
-      const usage = {
-        input_tokens: 0,
-        output_tokens: 0,
-        cache_read_input_tokens: 0,
-        cache_creation_input_tokens: 0
-      }
-      yield* SessionCommands.append(record, {
-        type: "assistant",
-        uuid: messageId,
-        provider: "causeway",
-        message: {
-          id: `msg_${messageId}`,
-          role: "assistant",
-          model: "gateway-injected",
-          content: [{ type: "text", text }],
-          usage,
-          stop_reason: "end_turn"
-        },
-        parent_tool_use_id: null
-      })
-      return answer(
-        { ok: true, messageId },
-        Effect.sync(() =>
-          notifier.chat({ id: `inject-${messageId}`, key: record.key, organizationId }, 0, {
-            state: "final",
-            message: {
-              role: "assistant",
-              content: [{ type: "text", text }],
-              timestamp: now,
-              stopReason: "stop",
-              model: "gateway-injected"
-            }
-          })
-        )
-      )
-    })
-})
+    )
+  }
+)
 
 export const methods = [send, steer, abort, chatSend, chatAbort, chatInject]

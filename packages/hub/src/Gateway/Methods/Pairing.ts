@@ -33,36 +33,36 @@ const showDevice = (device: DeviceRecord, caller: Connection, connections: Conne
     tokens: Object.entries(device.approved).map(([role, scopes]) => ({ role, scopes }))
   })
 
-const pairList = method("device.pair.list", {
-  scope: "operator.pairing",
-  params: Params.Empty,
-  handle: (_, { connection, organizationId }) =>
-    Effect.gen(function* () {
-      const devices = yield* Devices
-      const connections = yield* GatewayConnections
-      const pending = yield* devices.requests(organizationId)
-      const paired = yield* devices.list(organizationId)
-      return answer({
-        pending: pending.map((request) =>
-          Rows.compact({
-            requestId: request.requestId,
-            deviceId: request.deviceId,
-            displayName: request.displayName,
-            platform: request.platform,
-            clientId: request.clientId,
-            clientMode: request.clientMode,
-            role: request.role,
-            roles: [request.role],
-            scopes: request.scopes,
-            reason: request.reason,
-            remoteIp: request.remoteAddress,
-            ts: request.createdAt
-          })
-        ),
-        paired: paired.map((device) => showDevice(device, connection, connections))
-      })
+const pairList = method(
+  "device.pair.list",
+  "operator.pairing",
+  Params.Empty,
+  function* (_, { connection, organizationId }) {
+    const devices = yield* Devices
+    const connections = yield* GatewayConnections
+    const pending = yield* devices.requests(organizationId)
+    const paired = yield* devices.list(organizationId)
+    return answer({
+      pending: pending.map((request) =>
+        Rows.compact({
+          requestId: request.requestId,
+          deviceId: request.deviceId,
+          displayName: request.displayName,
+          platform: request.platform,
+          clientId: request.clientId,
+          clientMode: request.clientMode,
+          role: request.role,
+          roles: [request.role],
+          scopes: request.scopes,
+          reason: request.reason,
+          remoteIp: request.remoteAddress,
+          ts: request.createdAt
+        })
+      ),
+      paired: paired.map((device) => showDevice(device, connection, connections))
     })
-})
+  }
+)
 
 const resolved = (
   connections: Connections,
@@ -83,67 +83,67 @@ const requireAll = (caller: Connection, scopes: ReadonlyArray<string>) => {
   return missing === undefined ? Effect.void : Effect.fail(invalid(`missing scope: ${missing}`))
 }
 
-const codeCreate = method("causeway.device.code.create", {
-  scope: "operator.pairing",
-  params: Params.DeviceCodeCreate,
-  handle: (params, { connection, organizationId }) =>
-    Effect.gen(function* () {
-      const codes = yield* DeviceCodes
-      const publicUrl = yield* PublicUrl.PublicUrl
-      const scopes = [...new Set(params.scopes ?? connection.info.scopes)]
-      const strange = scopes.find((scope) => !isScope(scope))
-      if (strange !== undefined) return yield* invalid(`unknown scope: ${strange}`)
-      yield* requireAll(connection, scopes)
-      const { code, expiresAt } = yield* codes.create({
-        organizationId,
-        scopes,
-        ttl: params.ttlSeconds === undefined ? undefined : Duration.seconds(params.ttlSeconds),
-        label: params.label
-      })
-      return answer({
-        code: Redacted.value(code),
-        expiresAtMs: expiresAt,
-        // Where others open the page, with a slash at its end, where this hub was told.
-        ...(publicUrl === undefined ? {} : { page: `${publicUrl.replace(/\/+$/, "")}/` })
-      })
+const codeCreate = method(
+  "causeway.device.code.create",
+  "operator.pairing",
+  Params.DeviceCodeCreate,
+  function* (params, { connection, organizationId }) {
+    const codes = yield* DeviceCodes
+    const publicUrl = yield* PublicUrl.PublicUrl
+    const scopes = [...new Set(params.scopes ?? connection.info.scopes)]
+    const strange = scopes.find((scope) => !isScope(scope))
+    if (strange !== undefined) return yield* invalid(`unknown scope: ${strange}`)
+    yield* requireAll(connection, scopes)
+    const { code, expiresAt } = yield* codes.create({
+      organizationId,
+      scopes,
+      ttl: params.ttlSeconds === undefined ? undefined : Duration.seconds(params.ttlSeconds),
+      label: params.label
     })
-})
+    return answer({
+      code: Redacted.value(code),
+      expiresAtMs: expiresAt,
+      // Where others open the page, with a slash at its end, where this hub was told.
+      ...(publicUrl === undefined ? {} : { page: `${publicUrl.replace(/\/+$/, "")}/` })
+    })
+  }
+)
 
-const pairApprove = method("device.pair.approve", {
-  scope: "operator.pairing",
-  params: Params.DeviceRequest,
-  handle: (params, { connection, organizationId }) =>
-    Effect.gen(function* () {
-      const devices = yield* Devices
-      const connections = yield* GatewayConnections
-      const request = (yield* devices.requests(organizationId)).find(
-        (each) => each.requestId === params.requestId
-      )
-      if (request === undefined) return yield* invalid("unknown requestId")
-      yield* requireAll(connection, request.scopes)
-      const device = yield* devices.approve(request, request.role, request.scopes)
-      return answer(
-        { requestId: request.requestId, device: showDevice(device, connection, connections) },
-        resolved(connections, organizationId, request.requestId, request.deviceId, "approved")
-      )
-    })
-})
+const pairApprove = method(
+  "device.pair.approve",
+  "operator.pairing",
+  Params.DeviceRequest,
+  function* (params, { connection, organizationId }) {
+    const devices = yield* Devices
+    const connections = yield* GatewayConnections
+    const request = (yield* devices.requests(organizationId)).find(
+      (each) => each.requestId === params.requestId
+    )
+    if (request === undefined) return yield* invalid("unknown requestId")
+    yield* requireAll(connection, request.scopes)
+    const device = yield* devices.approve(request, request.role, request.scopes)
+    return answer(
+      { requestId: request.requestId, device: showDevice(device, connection, connections) },
+      resolved(connections, organizationId, request.requestId, request.deviceId, "approved")
+    )
+  }
+)
 
-const pairReject = method("device.pair.reject", {
-  scope: "operator.pairing",
-  params: Params.DeviceRequest,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const devices = yield* Devices
-      const connections = yield* GatewayConnections
-      const request = yield* devices.takeRequest(organizationId, params.requestId)
-      if (request === undefined) return yield* invalid("unknown requestId")
-      return answer(
-        { requestId: request.requestId, deviceId: request.deviceId },
-        resolved(connections, organizationId, request.requestId, request.deviceId, "rejected")
-      )
-    })
-})
+const pairReject = method(
+  "device.pair.reject",
+  "operator.pairing",
+  Params.DeviceRequest,
+  function* (params, { organizationId }) {
+    const devices = yield* Devices
+    const connections = yield* GatewayConnections
+    const request = yield* devices.takeRequest(organizationId, params.requestId)
+    if (request === undefined) return yield* invalid("unknown requestId")
+    return answer(
+      { requestId: request.requestId, deviceId: request.deviceId },
+      resolved(connections, organizationId, request.requestId, request.deviceId, "rejected")
+    )
+  }
+)
 
 /** Connections that a device opened end with what opened them. */
 const disconnect = (connections: Connections, deviceId: string) =>
@@ -153,36 +153,36 @@ const disconnect = (connections: Connections, deviceId: string) =>
     }
   })
 
-const pairRemove = method("device.pair.remove", {
-  scope: "operator.pairing",
-  params: Params.Device,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const devices = yield* Devices
-      const removed = yield* devices.remove(organizationId, params.deviceId)
-      if (!removed) return yield* invalid("unknown deviceId")
-      return answer(
-        { deviceId: params.deviceId, removed: true },
-        disconnect(yield* GatewayConnections, params.deviceId)
-      )
-    })
-})
+const pairRemove = method(
+  "device.pair.remove",
+  "operator.pairing",
+  Params.Device,
+  function* (params, { organizationId }) {
+    const devices = yield* Devices
+    const removed = yield* devices.remove(organizationId, params.deviceId)
+    if (!removed) return yield* invalid("unknown deviceId")
+    return answer(
+      { deviceId: params.deviceId, removed: true },
+      disconnect(yield* GatewayConnections, params.deviceId)
+    )
+  }
+)
 
-const tokenRotate = method("device.token.rotate", {
-  scope: "operator.pairing",
-  params: Params.Device,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const devices = yield* Devices
-      const device = yield* devices.rotate(organizationId, params.deviceId)
-      if (device === undefined) return yield* invalid("unknown deviceId")
-      const rotatedAtMs = yield* Clock.currentTimeMillis
-      return answer(
-        { deviceId: device.deviceId, rotatedAtMs },
-        disconnect(yield* GatewayConnections, device.deviceId)
-      )
-    })
-})
+const tokenRotate = method(
+  "device.token.rotate",
+  "operator.pairing",
+  Params.Device,
+  function* (params, { organizationId }) {
+    const devices = yield* Devices
+    const device = yield* devices.rotate(organizationId, params.deviceId)
+    if (device === undefined) return yield* invalid("unknown deviceId")
+    const rotatedAtMs = yield* Clock.currentTimeMillis
+    return answer(
+      { deviceId: device.deviceId, rotatedAtMs },
+      disconnect(yield* GatewayConnections, device.deviceId)
+    )
+  }
+)
 
 export const methods = [pairList, pairApprove, pairReject, pairRemove, tokenRotate]
 

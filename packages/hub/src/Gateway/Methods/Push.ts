@@ -12,64 +12,55 @@ const deviceOf = ({ info }: Connection) =>
     ? Effect.fail(invalid("only a device that is paired takes pushes"))
     : Effect.succeed(info.deviceId)
 
-const key = method("causeway.push.key", {
-  scope: "operator.read",
-  params: Params.Empty,
-  handle: () => Effect.flatMap(Push, (push) => Effect.succeed(answer({ publicKey: push.publicKey })))
+const key = method("causeway.push.key", "operator.read", Params.Empty, function* () {
+  return answer({ publicKey: (yield* Push).publicKey })
 })
 
-const subscribe = method("causeway.push.subscribe", {
-  scope: "operator.read",
-  params: Params.PushSubscribe,
-  handle: ({ subscription }, { connection, organizationId }) =>
-    Effect.gen(function* () {
+const subscribe = method(
+  "causeway.push.subscribe",
+  "operator.read",
+  Params.PushSubscribe,
+  function* ({ subscription }, { connection, organizationId }) {
+    const { endpoint, keys } = subscription
+    const deviceId = yield* deviceOf(connection)
+    yield* (yield* Push)
+      .subscribe({ organizationId, deviceId, endpoint, p256dh: keys.p256dh, auth: keys.auth })
+      .pipe(Effect.catchTag("SubscriptionRefused", ({ message }) => invalid(message)))
+    return answer({})
+  }
+)
+
+const unsubscribe = method(
+  "causeway.push.unsubscribe",
+  "operator.read",
+  Params.PushEndpoint,
+  function* ({ endpoint }, { connection }) {
+    yield* (yield* Push).unsubscribe(yield* deviceOf(connection), endpoint)
+    return answer({})
+  }
+)
+
+/** What became of the last push to a browser of the caller's. */
+const told = (name: string, ask: "status" | "test") =>
+  method(
+    name,
+    "operator.read",
+    Params.PushEndpoint,
+    function* ({ endpoint }, { connection, organizationId }) {
       const push = yield* Push
       const deviceId = yield* deviceOf(connection)
-      const { endpoint, keys } = subscription
-      yield* push
-        .subscribe({ organizationId, deviceId, endpoint, p256dh: keys.p256dh, auth: keys.auth })
-        .pipe(Effect.catchTag("SubscriptionRefused", ({ message }) => Effect.fail(invalid(message))))
-      return answer({})
-    })
-})
+      const { last, subscribed }: PushStatus = yield* push[ask]({ organizationId, deviceId, endpoint })
+      return answer({
+        subscribed,
+        last: Option.getOrNull(Option.map(last, ({ at, failure }) => ({ at, failure: failure ?? null })))
+      })
+    }
+  )
 
-const unsubscribe = method("causeway.push.unsubscribe", {
-  scope: "operator.read",
-  params: Params.PushEndpoint,
-  handle: ({ endpoint }, { connection }) =>
-    Effect.flatMap(Push, (push) =>
-      Effect.flatMap(deviceOf(connection), (deviceId) =>
-        Effect.as(push.unsubscribe(deviceId, endpoint), answer({}))
-      )
-    )
-})
-
-const told = ({ last, subscribed }: PushStatus) =>
-  answer({
-    subscribed,
-    last: Option.getOrNull(Option.map(last, ({ at, failure }) => ({ at, failure: failure ?? null })))
-  })
-
-const status = method("causeway.push.status", {
-  scope: "operator.read",
-  params: Params.PushEndpoint,
-  handle: ({ endpoint }, { connection, organizationId }) =>
-    Effect.flatMap(Push, (push) =>
-      Effect.flatMap(deviceOf(connection), (deviceId) =>
-        Effect.map(push.status({ organizationId, deviceId, endpoint }), told)
-      )
-    )
-})
-
-const test = method("causeway.push.test", {
-  scope: "operator.read",
-  params: Params.PushEndpoint,
-  handle: ({ endpoint }, { connection, organizationId }) =>
-    Effect.flatMap(Push, (push) =>
-      Effect.flatMap(deviceOf(connection), (deviceId) =>
-        Effect.map(push.test({ organizationId, deviceId, endpoint }), told)
-      )
-    )
-})
-
-export const methods = [key, subscribe, unsubscribe, status, test]
+export const methods = [
+  key,
+  subscribe,
+  unsubscribe,
+  told("causeway.push.status", "status"),
+  told("causeway.push.test", "test")
+]

@@ -5,7 +5,7 @@ import { Log } from "@causeway/store/Log"
 import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
 import * as Checkpoints from "../Checkpoints.ts"
-import { GatewayConfiguration } from "../Config.ts"
+import { currentConfig } from "../Config.ts"
 import { invalid } from "../Failure.ts"
 import * as Keys from "../Keys.ts"
 import { Maintenance } from "../Maintenance.ts"
@@ -90,107 +90,99 @@ const renew = (organizationId: OrganizationId, key: string, existing: Session | 
     })
   })
 
-const reset = method("sessions.reset", {
-  scope: "operator.admin",
-  params: Params.SessionsReset,
-  handle: (params, { connection, organizationId }) =>
-    Effect.gen(function* () {
-      const sessions = yield* Sessions
-      const configuration = yield* GatewayConfiguration
-      const notifier = yield* Notifier
-      const patching = yield* Patching
-      const given = yield* requireKey(params.key)
-      const key = yield* SessionCommands.canonical(given)
-      const running = yield* SessionCommands.find(organizationId, given)
-      if (running !== undefined) yield* SessionCommands.interrupt(running, connection)
-      const record = yield* patching.exclusively(
-        Effect.flatMap(sessions.find({ organizationId, keys: [key] }), (existing) =>
-          renew(organizationId, key, existing)
-        )
+const reset = method(
+  "sessions.reset",
+  "operator.admin",
+  Params.SessionsReset,
+  function* (params, { connection, organizationId }) {
+    const sessions = yield* Sessions
+    const notifier = yield* Notifier
+    const patching = yield* Patching
+    const given = yield* requireKey(params.key)
+    const key = yield* SessionCommands.canonical(given)
+    const running = yield* SessionCommands.find(organizationId, given)
+    if (running !== undefined) yield* SessionCommands.interrupt(running, connection)
+    const record = yield* patching.exclusively(
+      Effect.flatMap(sessions.find({ organizationId, keys: [key] }), (existing) =>
+        renew(organizationId, key, existing)
       )
-      const config = yield* configuration.current
-      const model = Rows.modelOf(config, record, Rows.entryOf(record), rowOf(record))
-      return answer(
-        {
-          ok: true,
-          key,
-          entry: Rows.compact({
-            ...Rows.toEntry(record),
-            modelProvider: model.provider,
-            model: model.model
-          })
-        },
-        notifier.changed(organizationId, key, { reason: params.reason ?? "reset" })
-      )
-    })
+    )
+    const config = yield* currentConfig
+    const model = Rows.modelOf(config, record, Rows.entryOf(record), rowOf(record))
+    return answer(
+      {
+        ok: true,
+        key,
+        entry: Rows.compact({
+          ...Rows.toEntry(record),
+          modelProvider: model.provider,
+          model: model.model
+        })
+      },
+      notifier.changed(organizationId, key, { reason: params.reason ?? "reset" })
+    )
+  }
+)
+
+const remove = method("sessions.delete", "operator.admin", Params.SessionsDelete, function* (params, caller) {
+  const notifier = yield* Notifier
+  const patching = yield* Patching
+  const given = yield* requireKey(params.key)
+  yield* webchatGuard(caller, "delete")
+  const config = yield* currentConfig
+  const key = Keys.canonical(given, config)
+  if (key === Keys.mainSessionKey(config)) {
+    return yield* invalid(`Cannot delete the main session (${key}).`)
+  }
+  const existing = yield* SessionCommands.find(caller.organizationId, given)
+  if (existing === undefined) return answer({ ok: true, key, deleted: false, archived: [] })
+  yield* SessionCommands.interrupt(existing, caller.connection)
+  const archived = yield* patching.exclusively(SessionCommands.archive(existing, "deleted"))
+  return answer(
+    { ok: true, key, deleted: true, archived: params.deleteTranscript === false ? [] : [archived] },
+    notifier.changed(caller.organizationId, key, { reason: "delete" })
+  )
 })
 
-const remove = method("sessions.delete", {
-  scope: "operator.admin",
-  params: Params.SessionsDelete,
-  handle: (params, caller) =>
-    Effect.gen(function* () {
-      const configuration = yield* GatewayConfiguration
-      const notifier = yield* Notifier
-      const patching = yield* Patching
-      const given = yield* requireKey(params.key)
-      yield* webchatGuard(caller, "delete")
-      const config = yield* configuration.current
-      const key = Keys.canonical(given, config)
-      if (key === Keys.mainSessionKey(config)) {
-        return yield* invalid(`Cannot delete the main session (${key}).`)
-      }
-      const existing = yield* SessionCommands.find(caller.organizationId, given)
-      if (existing === undefined) return answer({ ok: true, key, deleted: false, archived: [] })
-      yield* SessionCommands.interrupt(existing, caller.connection)
-      const archived = yield* patching.exclusively(SessionCommands.archive(existing, "deleted"))
-      return answer(
-        { ok: true, key, deleted: true, archived: params.deleteTranscript === false ? [] : [archived] },
-        notifier.changed(caller.organizationId, key, { reason: "delete" })
+const cleanup = method(
+  "sessions.cleanup",
+  "operator.admin",
+  Params.SessionsCleanup,
+  function* (params, { organizationId }) {
+    const notifier = yield* Notifier
+    const maintenance = yield* Maintenance
+    const config = yield* currentConfig
+    if (params.agent !== undefined && params.allAgents === true) {
+      return yield* invalid("--agent and --all-agents cannot be used together")
+    }
+    const agentId = params.agent === undefined ? config.defaultAgentId : Keys.normalizeAgentId(params.agent)
+    if (!config.agentIds.includes(agentId)) {
+      return yield* invalid(
+        `Unknown agent id "${params.agent ?? agentId}". Use "openclaw agents list" to see configured agents.`
       )
-    })
-})
-
-const cleanup = method("sessions.cleanup", {
-  scope: "operator.admin",
-  params: Params.SessionsCleanup,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const configuration = yield* GatewayConfiguration
-      const notifier = yield* Notifier
-      const maintenance = yield* Maintenance
-      const config = yield* configuration.current
-      if (params.agent !== undefined && params.allAgents === true) {
-        return yield* invalid("--agent and --all-agents cannot be used together")
-      }
-      const agentId = params.agent === undefined ? config.defaultAgentId : Keys.normalizeAgentId(params.agent)
-      if (!config.agentIds.includes(agentId)) {
-        return yield* invalid(
-          `Unknown agent id "${params.agent ?? agentId}". Use "openclaw agents list" to see configured agents.`
-        )
-      }
-      const activeKey = params.activeKey === undefined ? undefined : Keys.canonical(params.activeKey, config)
-      const targets = params.allAgents === true ? config.agentIds : [agentId]
-      const summaries = yield* Effect.forEach(targets, (target) =>
-        maintenance.clean(organizationId, target, {
-          enforce: params.enforce === true,
-          activeKey,
-          forceCap: true
-        })
-      )
-      const [only] = summaries
-      const mode = params.enforce === true ? "enforce" : config.maintenance.mode
-      const payload: unknown =
-        summaries.length === 1 && only !== undefined
-          ? only
-          : { allAgents: true, mode, dryRun: false, stores: summaries }
-      return answer(
-        payload,
-        Effect.forEach(summaries, () => notifier.changed(organizationId, undefined, { reason: "cleanup" }), {
-          discard: true
-        })
-      )
-    })
-})
+    }
+    const activeKey = params.activeKey === undefined ? undefined : Keys.canonical(params.activeKey, config)
+    const targets = params.allAgents === true ? config.agentIds : [agentId]
+    const summaries = yield* Effect.forEach(targets, (target) =>
+      maintenance.clean(organizationId, target, {
+        enforce: params.enforce === true,
+        activeKey,
+        forceCap: true
+      })
+    )
+    const [only] = summaries
+    const mode = params.enforce === true ? "enforce" : config.maintenance.mode
+    const payload: unknown =
+      summaries.length === 1 && only !== undefined
+        ? only
+        : { allAgents: true, mode, dryRun: false, stores: summaries }
+    return answer(
+      payload,
+      Effect.forEach(summaries, () => notifier.changed(organizationId, undefined, { reason: "cleanup" }), {
+        discard: true
+      })
+    )
+  }
+)
 
 export const methods = [reset, remove, cleanup]

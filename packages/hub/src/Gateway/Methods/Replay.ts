@@ -12,109 +12,107 @@ import * as SessionCommands from "../SessionCommands.ts"
 
 const REPLAY_LIMIT = 200
 
-const replay = method("causeway.events.replay", {
-  scope: "operator.read",
-  params: Params.EventsReplay,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const log = yield* Log
-      const record = yield* SessionCommands.existing(organizationId, params.key)
-      const [oldest] = yield* log.events(record.sid, { limit: 1 })
-      const limit = params.limit ?? REPLAY_LIMIT
-      const sessionId = Rows.sessionIdOf(record.session)
-      const reason =
-        params.sessionId !== undefined && Rows.bodyOf(params.sessionId) !== record.session
-          ? "session-replaced"
-          : params.afterSeq > record.lastSeq
-            ? "ahead-of-log"
-            : oldest !== undefined && params.afterSeq + 1 < oldest.seq
-              ? "truncated"
-              : undefined
-      const after = reason === undefined || reason === "truncated" ? params.afterSeq : 0
-      const events = yield* log.events(record.sid, { after, limit })
-      const last = events.at(-1)?.seq ?? after
-      return answer({
-        key: record.key,
-        sessionId,
-        verdict: reason === undefined ? "synced" : "gap",
-        ...(reason === undefined ? {} : { reason }),
-        oldestSeq: oldest?.seq ?? null,
-        lastSeq: record.lastSeq,
-        /** Whether these reach the end of the log as it stood. */
-        complete: last >= record.lastSeq || events.length < limit,
-        events: events.map((event) => ({
-          seq: event.seq,
-          uuid: event.uuid,
-          source: event.source,
-          createdAt: event.createdAt,
-          delivery: event.delivery ?? null,
-          payload: payloadOf(event)
-        }))
-      })
+const replay = method(
+  "causeway.events.replay",
+  "operator.read",
+  Params.EventsReplay,
+  function* (params, { organizationId }) {
+    const log = yield* Log
+    const record = yield* SessionCommands.existing(organizationId, params.key)
+    const [oldest] = yield* log.events(record.sid, { limit: 1 })
+    const limit = params.limit ?? REPLAY_LIMIT
+    const sessionId = Rows.sessionIdOf(record.session)
+    const reason =
+      params.sessionId !== undefined && Rows.bodyOf(params.sessionId) !== record.session
+        ? "session-replaced"
+        : params.afterSeq > record.lastSeq
+          ? "ahead-of-log"
+          : oldest !== undefined && params.afterSeq + 1 < oldest.seq
+            ? "truncated"
+            : undefined
+    const after = reason === undefined || reason === "truncated" ? params.afterSeq : 0
+    const events = yield* log.events(record.sid, { after, limit })
+    const last = events.at(-1)?.seq ?? after
+    return answer({
+      key: record.key,
+      sessionId,
+      verdict: reason === undefined ? "synced" : "gap",
+      ...(reason === undefined ? {} : { reason }),
+      oldestSeq: oldest?.seq ?? null,
+      lastSeq: record.lastSeq,
+      /** Whether these reach the end of the log as it stood. */
+      complete: last >= record.lastSeq || events.length < limit,
+      events: events.map((event) => ({
+        seq: event.seq,
+        uuid: event.uuid,
+        source: event.source,
+        createdAt: event.createdAt,
+        delivery: event.delivery ?? null,
+        payload: payloadOf(event)
+      }))
     })
-})
+  }
+)
 
-const deliveries = method("causeway.deliveries.list", {
-  scope: "operator.read",
-  params: Params.DeliveriesList,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const sessions = yield* Sessions
-      const log = yield* Log
-      const runs = yield* GatewayRuns
-      const record = yield* SessionCommands.existing(organizationId, params.key)
-      const prompts = yield* log.events(record.sid, { select: "prompts", last: params.limit ?? 20 })
-      const wanted = params.runIds
-      const shown = yield* wanted === undefined
-        ? Effect.succeed(prompts.toReversed())
-        : Effect.map(
-            Effect.forEach(wanted, (runId) =>
-              log.events(record.sid, {
-                uuid:
-                  runs.get(record.session, runId)?.promptUuid ??
-                  SessionCommands.promptUuid(record.session, runId)
-              })
-            ),
-            (found) => found.flat()
-          )
-      return answer({
-        key: record.key,
-        sessionId: Rows.sessionIdOf(record.session),
-        waitingFor: (yield* sessions.waitingFor([record.sid])).get(record.sid) ?? null,
-        deliveries: shown.map((event) => ({
-          messageId: event.uuid,
-          seq: event.seq,
-          // Stored here and not yet reported by any worker.
-          status: event.delivery ?? "accepted",
-          sentAt: event.createdAt,
-          deliveredAt: event.deliveredAt ?? null
-        }))
-      })
+const deliveries = method(
+  "causeway.deliveries.list",
+  "operator.read",
+  Params.DeliveriesList,
+  function* (params, { organizationId }) {
+    const sessions = yield* Sessions
+    const log = yield* Log
+    const runs = yield* GatewayRuns
+    const record = yield* SessionCommands.existing(organizationId, params.key)
+    const prompts = yield* log.events(record.sid, { select: "prompts", last: params.limit ?? 20 })
+    const wanted = params.runIds
+    const shown = yield* wanted === undefined
+      ? Effect.succeed(prompts.toReversed())
+      : Effect.map(
+          Effect.forEach(wanted, (runId) =>
+            log.events(record.sid, {
+              uuid:
+                runs.get(record.session, runId)?.promptUuid ??
+                SessionCommands.promptUuid(record.session, runId)
+            })
+          ),
+          (found) => found.flat()
+        )
+    return answer({
+      key: record.key,
+      sessionId: Rows.sessionIdOf(record.session),
+      waitingFor: (yield* sessions.waitingFor([record.sid])).get(record.sid) ?? null,
+      deliveries: shown.map((event) => ({
+        messageId: event.uuid,
+        seq: event.seq,
+        // Stored here and not yet reported by any worker.
+        status: event.delivery ?? "accepted",
+        sentAt: event.createdAt,
+        deliveredAt: event.deliveredAt ?? null
+      }))
     })
-})
+  }
+)
 
-const withdraw = method("causeway.messages.withdraw", {
-  scope: "operator.write",
-  params: Params.MessagesWithdraw,
-  handle: (params, { organizationId }) =>
-    Effect.gen(function* () {
-      const sessions = yield* Sessions
-      const log = yield* Log
-      const id = yield* sessions.find({ sessions: [Rows.bodyOf(sessionBody(params.key))] })
-      const record =
-        id?.organizationId === organizationId
-          ? id
-          : yield* SessionCommands.existing(organizationId, params.key)
-      const withdrawn = yield* SessionCommands.withdraw(record, params.uuid)
-      const [message] = yield* log.events(record.sid, { uuid: params.uuid })
-      return answer({
-        ok: true,
-        key: record.key,
-        uuid: params.uuid,
-        withdrawn,
-        status: message?.delivery ?? "accepted"
-      })
+const withdraw = method(
+  "causeway.messages.withdraw",
+  "operator.write",
+  Params.MessagesWithdraw,
+  function* (params, { organizationId }) {
+    const sessions = yield* Sessions
+    const log = yield* Log
+    const id = yield* sessions.find({ sessions: [Rows.bodyOf(sessionBody(params.key))] })
+    const record =
+      id?.organizationId === organizationId ? id : yield* SessionCommands.existing(organizationId, params.key)
+    const withdrawn = yield* SessionCommands.withdraw(record, params.uuid)
+    const [message] = yield* log.events(record.sid, { uuid: params.uuid })
+    return answer({
+      ok: true,
+      key: record.key,
+      uuid: params.uuid,
+      withdrawn,
+      status: message?.delivery ?? "accepted"
     })
-})
+  }
+)
 
 export const methods = [replay, deliveries, withdraw]

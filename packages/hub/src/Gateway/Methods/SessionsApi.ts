@@ -13,94 +13,79 @@ import { answered, keyOf, ofSession } from "./Refusals.ts"
 
 const decodeContext = Body.decoder(Schema.Struct({ context: Schema.optional(SessionContext) }))
 
-const page = method("causeway.sessions.page", {
-  scope: "operator.read",
-  params: Params.SessionsPage,
-  handle: (params, { organizationId }) =>
-    Effect.flatMap(SessionsApi, (sessions) =>
-      answered(
-        sessions.page({
-          organizationId,
-          limit: params.limit,
-          archived: params.archived,
-          environmentId: params.environmentId,
-          cursor: params.cursor
-        })
-      ).pipe(Effect.map((found) => answer(found)))
+const page = method(
+  "causeway.sessions.page",
+  "operator.read",
+  Params.SessionsPage,
+  function* (params, caller) {
+    const { archived, cursor, environmentId, limit } = params
+    const { organizationId } = caller
+    const sessions = yield* SessionsApi
+    return answer(yield* answered(sessions.page({ organizationId, limit, archived, environmentId, cursor })))
+  }
+)
+
+const show = method(
+  "causeway.sessions.show",
+  "operator.read",
+  Params.SessionById,
+  function* (params, caller) {
+    const key = keyOf(caller.organizationId, params.sessionId)
+    return answer({ session: yield* ofSession((yield* SessionsApi).get(key)) })
+  }
+)
+
+const begin = method("causeway.sessions.begin", "operator.write", Params.SessionsBegin, (params, caller) =>
+  Effect.gen(function* () {
+    const sessions = yield* SessionsApi
+    yield* decodeContext({ context: params.context })
+    const record = yield* sessions.create({
+      organizationId: caller.organizationId,
+      title: params.title,
+      environmentId: params.environmentId,
+      source: undefined,
+      context: params.context === undefined ? "{}" : (RawJson.member(caller.params(), "context") ?? "{}"),
+      permissionMode: params.permissionMode,
+      tags: undefined,
+      payloads: []
+    })
+    return answer({ session: yield* sessions.show(record) })
+  }).pipe(answered)
+)
+
+const rename = method(
+  "causeway.sessions.rename",
+  "operator.write",
+  Params.SessionsRename,
+  function* ({ sessionId, title }, { organizationId }) {
+    const sessions = yield* SessionsApi
+    return answer({ session: yield* ofSession(sessions.rename(keyOf(organizationId, sessionId), title)) })
+  }
+)
+
+const archive = method(
+  "causeway.sessions.archive",
+  "operator.write",
+  Params.SessionById,
+  function* ({ sessionId }, { organizationId }) {
+    const sessions = yield* SessionsApi
+    return answer({ session: yield* ofSession(sessions.archive(keyOf(organizationId, sessionId))) })
+  }
+)
+
+const append = method("causeway.sessions.append", "operator.write", Params.SessionsAppend, (params, caller) =>
+  Effect.gen(function* () {
+    const { bodyLimitBytes, eventLimitBytes } = yield* Config
+    const all = RawJson.member(caller.params(), "events") ?? "[]"
+    if (Buffer.byteLength(all) > bodyLimitBytes) {
+      return yield* WireError.PayloadTooLarge.of(`the events exceed ${bodyLimitBytes} bytes`)
+    }
+    const texts = RawJson.elements(all)
+    const payloads = yield* Effect.forEach(params.events, (event, index) =>
+      Body.payload(event, texts[index] ?? "null", eventLimitBytes, `events.${index}`)
     )
-})
-
-const show = method("causeway.sessions.show", {
-  scope: "operator.read",
-  params: Params.SessionById,
-  handle: ({ sessionId }, { organizationId }) =>
-    Effect.flatMap(SessionsApi, (sessions) =>
-      ofSession(sessions.get(keyOf(organizationId, sessionId))).pipe(
-        Effect.map((session) => answer({ session }))
-      )
-    )
-})
-
-const begin = method("causeway.sessions.begin", {
-  scope: "operator.write",
-  params: Params.SessionsBegin,
-  handle: (params, { organizationId, params: text }) =>
-    Effect.gen(function* () {
-      const sessions = yield* SessionsApi
-      yield* decodeContext({ context: params.context })
-      const record = yield* sessions.create({
-        organizationId,
-        title: params.title,
-        environmentId: params.environmentId,
-        source: undefined,
-        context: params.context === undefined ? "{}" : (RawJson.member(text(), "context") ?? "{}"),
-        permissionMode: params.permissionMode,
-        tags: undefined,
-        payloads: []
-      })
-      return answer({ session: yield* sessions.show(record) })
-    }).pipe(answered)
-})
-
-const rename = method("causeway.sessions.rename", {
-  scope: "operator.write",
-  params: Params.SessionsRename,
-  handle: ({ sessionId, title }, { organizationId }) =>
-    Effect.flatMap(SessionsApi, (sessions) =>
-      ofSession(sessions.rename(keyOf(organizationId, sessionId), title)).pipe(
-        Effect.map((session) => answer({ session }))
-      )
-    )
-})
-
-const archive = method("causeway.sessions.archive", {
-  scope: "operator.write",
-  params: Params.SessionById,
-  handle: ({ sessionId }, { organizationId }) =>
-    Effect.flatMap(SessionsApi, (sessions) =>
-      ofSession(sessions.archive(keyOf(organizationId, sessionId))).pipe(
-        Effect.map((session) => answer({ session }))
-      )
-    )
-})
-
-const append = method("causeway.sessions.append", {
-  scope: "operator.write",
-  params: Params.SessionsAppend,
-  handle: ({ events, sessionId }, { organizationId, params: text }) =>
-    Effect.gen(function* () {
-      const sessions = yield* SessionsApi
-      const { bodyLimitBytes, eventLimitBytes } = yield* Config
-      const all = RawJson.member(text(), "events") ?? "[]"
-      if (Buffer.byteLength(all) > bodyLimitBytes) {
-        return yield* WireError.PayloadTooLarge.of(`the events exceed ${bodyLimitBytes} bytes`)
-      }
-      const texts = RawJson.elements(all)
-      const payloads = yield* Effect.forEach(events, (event, index) =>
-        Body.payload(event, texts[index] ?? "null", eventLimitBytes, `events.${index}`)
-      )
-      return answer(yield* sessions.send(keyOf(organizationId, sessionId), payloads))
-    }).pipe(ofSession)
-})
+    return answer(yield* (yield* SessionsApi).send(keyOf(caller.organizationId, params.sessionId), payloads))
+  }).pipe(ofSession)
+)
 
 export const methods = [page, show, begin, rename, archive, append]

@@ -4,7 +4,7 @@ import { rowOf, Sessions } from "@causeway/store/Session"
 import { object } from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
 import * as AgentRuntime from "../AgentRuntime.ts"
-import { GatewayConfiguration } from "../Config.ts"
+import { currentConfig } from "../Config.ts"
 import { invalid } from "../Failure.ts"
 import { answer, method, requireKey, webchatGuard } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
@@ -46,92 +46,85 @@ export const isBoundedJson = (value: unknown): boolean => {
   return walk(value, 0) && Buffer.byteLength(JSON.stringify(value) ?? "") <= MAX_BYTES
 }
 
-const patch = method("sessions.patch", {
-  scope: "operator.admin",
-  params: Params.SessionsPatch,
-  handle: (params, caller) =>
-    Effect.gen(function* () {
-      const configuration = yield* GatewayConfiguration
-      const notifier = yield* Notifier
-      const patching = yield* Patching
-      const given = yield* requireKey(params.key)
-      yield* webchatGuard(caller, "patch")
-      const key = yield* SessionCommands.canonical(given)
-      yield* SessionCommands.find(caller.organizationId, given)
-      const { key: _key, ...change } = params
-      const record = yield* patching.upsert(caller.organizationId, key, change)
-      const config = yield* configuration.current
-      const model = Rows.modelOf(config, record, Rows.entryOf(record), rowOf(record))
-      return answer(
-        {
-          ok: true,
-          path: Rows.storeLocator(record.agentId ?? config.defaultAgentId),
-          key,
-          entry: Rows.toEntry(record),
-          resolved: Rows.compact({
-            modelProvider: model.provider,
-            model: model.model,
-            agentRuntime: AgentRuntime.of(config, record)
-          })
-        },
-        notifier.changed(caller.organizationId, key, { reason: "patch" })
-      )
-    })
+const patch = method("sessions.patch", "operator.admin", Params.SessionsPatch, function* (params, caller) {
+  const notifier = yield* Notifier
+  const patching = yield* Patching
+  const given = yield* requireKey(params.key)
+  yield* webchatGuard(caller, "patch")
+  const key = yield* SessionCommands.canonical(given)
+  yield* SessionCommands.find(caller.organizationId, given)
+  const { key: _key, ...change } = params
+  const record = yield* patching.upsert(caller.organizationId, key, change)
+  const config = yield* currentConfig
+  const model = Rows.modelOf(config, record, Rows.entryOf(record), rowOf(record))
+  return answer(
+    {
+      ok: true,
+      path: Rows.storeLocator(record.agentId ?? config.defaultAgentId),
+      key,
+      entry: Rows.toEntry(record),
+      resolved: Rows.compact({
+        modelProvider: model.provider,
+        model: model.model,
+        agentRuntime: AgentRuntime.of(config, record)
+      })
+    },
+    notifier.changed(caller.organizationId, key, { reason: "patch" })
+  )
 })
 
-const pluginPatch = method("sessions.pluginPatch", {
-  scope: "operator.admin",
-  params: Params.SessionsPluginPatch,
-  handle: (params, caller) =>
-    Effect.gen(function* () {
-      const sessions = yield* Sessions
-      const configuration = yield* GatewayConfiguration
-      const notifier = yield* Notifier
-      const patching = yield* Patching
-      yield* webchatGuard(caller, "patch")
-      if (!holds(caller.connection.info.scopes, "operator.admin")) {
-        return yield* invalid("sessions.pluginPatch requires gateway scope: operator.admin")
-      }
-      const given = yield* requireKey(params.key)
-      const plugin = params.pluginId.trim()
-      const namespace = params.namespace.trim()
-      if (plugin === "" || namespace === "") return yield* invalid("pluginId and namespace are required")
-      const hasValue = params.value !== undefined
-      if (params.unset === true && hasValue) {
-        return yield* invalid("sessions.pluginPatch cannot specify both unset and value")
-      }
-      if (hasValue && !isBoundedJson(params.value)) {
-        return yield* invalid("sessions.pluginPatch value must be JSON-compatible")
-      }
-      if (params.unset !== true && !hasValue) {
-        return yield* invalid("plugin session extension value is required unless unset is true")
-      }
-      const config = yield* configuration.current
-      if (!config.extensions.some((each) => each.pluginId === plugin && each.namespace === namespace)) {
-        return yield* invalid(`unknown plugin session extension: ${plugin}/${namespace}`)
-      }
-      const key = yield* SessionCommands.canonical(given)
-      yield* patching.exclusively(
-        Effect.gen(function* () {
-          const record = yield* sessions.find({ organizationId: caller.organizationId, keys: [key] })
-          if (record === undefined) return yield* invalid(`unknown session key: ${given}`)
-          const entry: { [name: string]: unknown } = { ...Rows.entryOf(record) }
-          const all: { [name: string]: unknown } = { ...object(entry["pluginExtensions"]) }
-          const own: { [name: string]: unknown } = { ...object(all[plugin]) }
-          if (params.unset === true) delete own[namespace]
-          else own[namespace] = params.value
-          if (Object.keys(own).length === 0) delete all[plugin]
-          else all[plugin] = own
-          if (Object.keys(all).length === 0) delete entry["pluginExtensions"]
-          else entry["pluginExtensions"] = all
-          yield* sessions.change(record.sid, { entry: JSON.stringify(entry) })
-        })
-      )
-      return answer(
-        { ok: true, key, ...(params.unset === true ? {} : { value: params.value }) },
-        notifier.changed(caller.organizationId, key, { reason: "plugin-patch" })
-      )
-    })
-})
+const pluginPatch = method(
+  "sessions.pluginPatch",
+  "operator.admin",
+  Params.SessionsPluginPatch,
+  function* (params, caller) {
+    const sessions = yield* Sessions
+    const notifier = yield* Notifier
+    const patching = yield* Patching
+    yield* webchatGuard(caller, "patch")
+    if (!holds(caller.connection.info.scopes, "operator.admin")) {
+      return yield* invalid("sessions.pluginPatch requires gateway scope: operator.admin")
+    }
+    const given = yield* requireKey(params.key)
+    const plugin = params.pluginId.trim()
+    const namespace = params.namespace.trim()
+    if (plugin === "" || namespace === "") return yield* invalid("pluginId and namespace are required")
+    const hasValue = params.value !== undefined
+    if (params.unset === true && hasValue) {
+      return yield* invalid("sessions.pluginPatch cannot specify both unset and value")
+    }
+    if (hasValue && !isBoundedJson(params.value)) {
+      return yield* invalid("sessions.pluginPatch value must be JSON-compatible")
+    }
+    if (params.unset !== true && !hasValue) {
+      return yield* invalid("plugin session extension value is required unless unset is true")
+    }
+    const config = yield* currentConfig
+    if (!config.extensions.some((each) => each.pluginId === plugin && each.namespace === namespace)) {
+      return yield* invalid(`unknown plugin session extension: ${plugin}/${namespace}`)
+    }
+    const key = yield* SessionCommands.canonical(given)
+    yield* patching.exclusively(
+      Effect.gen(function* () {
+        const record = yield* sessions.find({ organizationId: caller.organizationId, keys: [key] })
+        if (record === undefined) return yield* invalid(`unknown session key: ${given}`)
+        const entry: { [name: string]: unknown } = { ...Rows.entryOf(record) }
+        const all: { [name: string]: unknown } = { ...object(entry["pluginExtensions"]) }
+        const own: { [name: string]: unknown } = { ...object(all[plugin]) }
+        if (params.unset === true) delete own[namespace]
+        else own[namespace] = params.value
+        if (Object.keys(own).length === 0) delete all[plugin]
+        else all[plugin] = own
+        if (Object.keys(all).length === 0) delete entry["pluginExtensions"]
+        else entry["pluginExtensions"] = all
+        yield* sessions.change(record.sid, { entry: JSON.stringify(entry) })
+      })
+    )
+    return answer(
+      { ok: true, key, ...(params.unset === true ? {} : { value: params.value }) },
+      notifier.changed(caller.organizationId, key, { reason: "plugin-patch" })
+    )
+  }
+)
 
 export const methods = [patch, pluginPatch]

@@ -4,46 +4,27 @@ import * as Effect from "effect/Effect"
 import { answer, method, requireKey } from "../Method.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
-const subscribe = method("sessions.subscribe", {
-  scope: "operator.read",
-  params: Params.Anything,
-  handle: (_, { connection }) =>
+/** Of all sessions. */
+const ofAll = (name: string, subscribed: boolean) =>
+  method(name, "operator.read", Params.Anything, (_, { connection }) =>
     Effect.sync(() => {
-      connection.allSessions = true
-      return answer({ subscribed: true })
+      connection.allSessions = subscribed
+      return answer({ subscribed })
     })
-})
+  )
 
-const unsubscribe = method("sessions.unsubscribe", {
-  scope: "operator.read",
-  params: Params.Anything,
-  handle: (_, { connection }) =>
-    Effect.sync(() => {
-      connection.allSessions = false
-      return answer({ subscribed: false })
-    })
-})
+/** Of one session, which need not exist. */
+const ofOne = (name: string, subscribed: boolean) =>
+  method(name, "operator.read", Params.SessionsKey, function* (params, { connection }) {
+    const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
+    if (subscribed) connection.messageKeys.add(key)
+    else connection.messageKeys.delete(key)
+    return answer({ subscribed, key })
+  })
 
-const messagesSubscribe = method("sessions.messages.subscribe", {
-  scope: "operator.read",
-  params: Params.SessionsKey,
-  handle: (params, { connection }) =>
-    Effect.gen(function* () {
-      const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
-      connection.messageKeys.add(key)
-      return answer({ subscribed: true, key })
-    })
-})
-
-const messagesUnsubscribe = method("sessions.messages.unsubscribe", {
-  scope: "operator.read",
-  params: Params.SessionsKey,
-  handle: (params, { connection }) =>
-    Effect.gen(function* () {
-      const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
-      connection.messageKeys.delete(key)
-      return answer({ subscribed: false, key })
-    })
-})
-
-export const methods = [subscribe, unsubscribe, messagesSubscribe, messagesUnsubscribe]
+export const methods = [
+  ofAll("sessions.subscribe", true),
+  ofAll("sessions.unsubscribe", false),
+  ofOne("sessions.messages.subscribe", true),
+  ofOne("sessions.messages.unsubscribe", false)
+]

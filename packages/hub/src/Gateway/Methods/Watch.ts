@@ -9,41 +9,38 @@ import { answer, method } from "../Method.ts"
 import { MAX_WATCHES } from "../Watches.ts"
 import { keyOf, ofSession } from "./Refusals.ts"
 
-const watch = method("causeway.sessions.watch", {
-  scope: "operator.read",
-  params: Params.SessionsWatch,
-  handle: ({ afterSeq, sessionId, untilSeq }, { organizationId, watches }) =>
-    Effect.gen(function* () {
-      const key = keyOf(organizationId, sessionId)
-      const { lastSeq } = yield* (yield* Sessions).get(key).pipe(mapStoreErrors, ofSession)
-      const id = randomUUID()
-      if (!watches.reserve(id)) {
-        return yield* invalid(
-          `a connection watches at most ${MAX_WATCHES} sessions at once; causeway.sessions.unwatch one`
-        )
-      }
-      // Its frames follow the answer that names it.
-      return answer({ watch: id, lastSeq }, watches.start(id, { key, after: afterSeq, until: untilSeq }))
-    })
-})
+const watch = method(
+  "causeway.sessions.watch",
+  "operator.read",
+  Params.SessionsWatch,
+  function* ({ afterSeq, sessionId, untilSeq }, { organizationId, watches }) {
+    const key = keyOf(organizationId, sessionId)
+    const { lastSeq } = yield* (yield* Sessions).get(key).pipe(mapStoreErrors, ofSession)
+    const id = randomUUID()
+    if (!watches.reserve(id)) {
+      return yield* invalid(
+        `a connection watches at most ${MAX_WATCHES} sessions at once; causeway.sessions.unwatch one`
+      )
+    }
+    // Its frames follow the answer that names it.
+    return answer({ watch: id, lastSeq }, watches.start(id, { key, after: afterSeq, until: untilSeq }))
+  }
+)
 
-const unwatch = method("causeway.sessions.unwatch", {
-  scope: "operator.read",
-  params: Params.SessionsUnwatch,
-  handle: (params, { watches }) => Effect.as(watches.stop(params.watch), answer({}))
-})
+const unwatch = method(
+  "causeway.sessions.unwatch",
+  "operator.read",
+  Params.SessionsUnwatch,
+  (params, { watches }) => Effect.as(watches.stop(params.watch), answer({}))
+)
 
-const subscribe = method("causeway.sessions.subscribe", {
-  scope: "operator.read",
-  params: Params.Empty,
+const subscribe = method("causeway.sessions.subscribe", "operator.read", Params.Empty, (_, { watches }) =>
   // From before the answer on, so that a list which is read after it misses nothing.
-  handle: (_, { watches }) => Effect.as(watches.startList, answer({ subscribed: true }))
-})
+  Effect.as(watches.startList, answer({ subscribed: true }))
+)
 
-const unsubscribe = method("causeway.sessions.unsubscribe", {
-  scope: "operator.read",
-  params: Params.Empty,
-  handle: (_, { watches }) => Effect.as(watches.stopList, answer({ subscribed: false }))
-})
+const unsubscribe = method("causeway.sessions.unsubscribe", "operator.read", Params.Empty, (_, { watches }) =>
+  Effect.as(watches.stopList, answer({ subscribed: false }))
+)
 
 export const methods = [watch, unwatch, subscribe, unsubscribe]

@@ -8,7 +8,7 @@ import { type JsonObject, string } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as AgentRuntime from "../AgentRuntime.ts"
-import { type GatewayConfig, GatewayConfiguration } from "../Config.ts"
+import { currentConfig, type GatewayConfig } from "../Config.ts"
 import * as Keys from "../Keys.ts"
 import * as Rows from "../Rows.ts"
 import * as Thinking from "../Thinking.ts"
@@ -42,7 +42,7 @@ const startingWith = (
 /** Asks the agent of a new session for what its entry and its agent's configuration say. */
 export const begin = Effect.fn("SessionCommands.begin")(
   function* (record: Session) {
-    const config = yield* (yield* GatewayConfiguration).current
+    const config = yield* currentConfig
     for (const request of startingWith(config, record.agentId, Rows.entryOf(record))) {
       yield* append(record, { type: "control_request", request_id: randomUUID(), request })
     }
@@ -69,7 +69,7 @@ export const create = Effect.fn("SessionCommands.create")(function* (
   { copied, entry = {}, ...attributes }: NewSession
 ) {
   const sessions = yield* Sessions
-  const config = yield* (yield* GatewayConfiguration).current
+  const config = yield* currentConfig
   const agentId = Keys.agentOf(attributes.key)
   const made = yield* sessions
     .create({
@@ -95,7 +95,7 @@ export const chooseEnvironment = Effect.fn("SessionCommands.chooseEnvironment")(
   organizationId: OrganizationId,
   agentId: string | undefined
 ) {
-  const config = yield* (yield* GatewayConfiguration).current
+  const config = yield* currentConfig
   const now = yield* Clock.currentTimeMillis
   const { environments } = yield* (yield* Environments.Environments)
     .list({ organizationId, limit: 1000, archived: "false" })
@@ -119,7 +119,7 @@ export const settle = Effect.fn("SessionCommands.settle")(function* (record: Ses
   const settled = yield* sessions.find({ sessions: [record.session] })
   if (settled === undefined) return []
   const entry = Rows.entryOf(settled)
-  const runtime = AgentRuntime.of(yield* (yield* GatewayConfiguration).current, settled)
+  const runtime = AgentRuntime.of(yield* currentConfig, settled)
   const dropped = AgentRuntime.unsupportedIn(runtime, entry)
   if (dropped.length > 0) {
     const names = new Set(dropped.map(({ field }) => field))

@@ -2,13 +2,13 @@
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import { Sessions } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
-import { GatewayConfiguration } from "../Config.ts"
+import { currentConfig } from "../Config.ts"
 import { invalid } from "../Failure.ts"
 import * as Keys from "../Keys.ts"
 import { requireKey } from "../Method.ts"
 
 export const canonical = Effect.fnUntraced(function* (key: string) {
-  return Keys.canonical(key, yield* (yield* GatewayConfiguration).current)
+  return Keys.canonical(key, yield* currentConfig)
 })
 
 /** The living session of a key as somebody gave it. */
@@ -17,7 +17,7 @@ export const find = Effect.fn("SessionCommands.find")(function* (
   key: string
 ) {
   const sessions = yield* Sessions
-  const config = yield* (yield* GatewayConfiguration).current
+  const config = yield* currentConfig
   const at = Keys.canonical(key, config)
   const record = yield* sessions.find({ organizationId, keys: [at] })
   if (record !== undefined) return record
@@ -40,7 +40,7 @@ export const existing = Effect.fnUntraced(function* (organizationId: Organizatio
 
 /** Refuses a key whose agent is not configured. */
 export const requireAgent = Effect.fnUntraced(function* (key: string) {
-  const config = yield* (yield* GatewayConfiguration).current
+  const config = yield* currentConfig
   const agentId = Keys.agentOf(key)
   if (agentId !== undefined && !config.agentIds.includes(agentId)) {
     return yield* invalid(`Agent "${agentId}" no longer exists in configuration`)

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as AgentRuntime from "../AgentRuntime.ts"
 import { isUuid, uuidOf } from "../Checkpoints.ts"
-import { type GatewayConfig, GatewayConfiguration } from "../Config.ts"
+import { currentConfig, type GatewayConfig } from "../Config.ts"
 import type { Connection } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
 import { GatewayOutcomes } from "../Idempotency.ts"
@@ -80,7 +80,7 @@ export const promptUuid = (session: string, runId: string): string =>
 
 /** What a request asks to be sent, or why it cannot be. */
 const checked = Effect.fnUntraced(function* (record: Session, request: SendRequest) {
-  const config = yield* (yield* GatewayConfiguration).current
+  const config = yield* currentConfig
   const prompt = yield* Either.mapLeft(Prompt.of(request.message, request.attachments ?? []), (problem) =>
     invalid(problem)
   )

@@ -18,11 +18,6 @@ import { endRun } from "./Ended.ts"
 /** How long an interrupted run may take to end: looked at every 100 ms for 15 s. */
 export const interruptWait = Schedule.spaced("100 millis").pipe(Schedule.upTo("15 seconds"))
 
-export interface Aborted {
-  readonly aborted: boolean
-  readonly runIds: ReadonlyArray<string>
-}
-
 export interface Abort {
   readonly runId?: string | undefined
   /** Undefined: the hub itself. */
