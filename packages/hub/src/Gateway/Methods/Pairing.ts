@@ -2,7 +2,6 @@
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { DeviceCodes } from "@causeway/store/DeviceCodes"
 import { type DeviceRecord, Devices } from "@causeway/store/Devices"
-import type { Session } from "@causeway/store/Session"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,6 +9,7 @@ import * as Redacted from "effect/Redacted"
 import * as PublicUrl from "../../PublicUrl.ts"
 import { type Connection, type Connections, GatewayConnections } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
+import { tellResolved } from "../Handshake/Pairing.ts"
 import { answer, method } from "../Method.ts"
 import * as Rows from "../Rows.ts"
 import { holds, isScope, type Scope } from "../Scopes.ts"
@@ -64,19 +64,6 @@ const pairList = method(
   }
 )
 
-const resolved = (
-  connections: Connections,
-  organizationId: Session["organizationId"],
-  requestId: string,
-  deviceId: string,
-  decision: string
-) =>
-  Effect.flatMap(Clock.currentTimeMillis, (ts) =>
-    Effect.sync(() =>
-      connections.broadcast("device.pair.resolved", { requestId, deviceId, decision, ts }, { organizationId })
-    )
-  )
-
 /** Nobody gives away more than they hold. */
 const requireAll = (caller: Connection, scopes: ReadonlyArray<string>) => {
   const missing = scopes.find((scope) => !holds(caller.info.scopes, scope as Scope))
@@ -124,7 +111,7 @@ const pairApprove = method(
     const device = yield* devices.approve(request, request.role, request.scopes)
     return answer(
       { requestId: request.requestId, device: showDevice(device, connection, connections) },
-      resolved(connections, organizationId, request.requestId, request.deviceId, "approved")
+      tellResolved(connections, organizationId, request, "approved")
     )
   }
 )
@@ -140,7 +127,7 @@ const pairReject = method(
     if (request === undefined) return yield* invalid("unknown requestId")
     return answer(
       { requestId: request.requestId, deviceId: request.deviceId },
-      resolved(connections, organizationId, request.requestId, request.deviceId, "rejected")
+      tellResolved(connections, organizationId, request, "rejected")
     )
   }
 )
