@@ -44,47 +44,54 @@ type Step = Utils.YieldWrap<Effect.Effect<unknown, Failure, unknown>>
 type NeedsOf<S> = S extends Utils.YieldWrap<Effect.Effect<unknown, unknown, infer R>> ? R : never
 
 /**
- * A method whose handler is a generator, as of `Effect.gen`, or a function that answers with an effect. Refuses what does not
- * fit the schema, in the words clients know.
+ * Methods of a scope. A handler is a generator, as of `Effect.gen`, or a function that answers with an effect. What does not
+ * fit the schema is refused in the words clients know.
  */
-export const method: {
+interface OfScope {
   <A, S extends Step = never>(
     name: string,
-    scope: Scope | "any",
     params: Schema.Schema<A>,
     handle: (params: A, caller: Caller) => Generator<S, Answer, never>
   ): Method<NeedsOf<S>>
   <A, R = never>(
     name: string,
-    scope: Scope | "any",
     params: Schema.Schema<A>,
     handle: (params: A, caller: Caller) => Effect.Effect<Answer, Failure, R>
   ): Method<R>
-} = <A, R>(
-  name: string,
-  scope: Scope | "any",
-  params: Schema.Schema<A>,
-  handle: (
-    params: A,
-    caller: Caller
-  ) =>
-    | Effect.Effect<Answer, Failure, R>
-    | Generator<Utils.YieldWrap<Effect.Effect<unknown, Failure, R>>, Answer, never>
-): Method<R> => {
-  const check = Validation.check(params)
-  return {
-    name,
-    scope,
-    handle: (given, caller) =>
-      Effect.suspend(() => {
-        const issues = check(given)
-        if (issues.length > 0) return invalid(`invalid ${name} params: ${Validation.describe(issues)}`)
-        // The check is derived from this schema: what passes it is of its type.
-        const handled = handle(given as A, caller)
-        return Effect.isEffect(handled) ? handled : Effect.gen(() => handled)
-      })
-  }
 }
+
+const of =
+  (scope: Method["scope"]): OfScope =>
+  <A, R>(
+    name: string,
+    params: Schema.Schema<A>,
+    handle: (
+      params: A,
+      caller: Caller
+    ) =>
+      | Effect.Effect<Answer, Failure, R>
+      | Generator<Utils.YieldWrap<Effect.Effect<unknown, Failure, R>>, Answer, never>
+  ): Method<R> => {
+    const check = Validation.check(params)
+    return {
+      name,
+      scope,
+      handle: (given, caller) =>
+        Effect.suspend(() => {
+          const issues = check(given)
+          if (issues.length > 0) return invalid(`invalid ${name} params: ${Validation.describe(issues)}`)
+          // The check is derived from this schema: what passes it is of its type.
+          const handled = handle(given as A, caller)
+          return Effect.isEffect(handled) ? handled : Effect.gen(() => handled)
+        })
+    }
+  }
+
+export const anyone = of("any")
+export const read = of("operator.read")
+export const write = of("operator.write")
+export const pairing = of("operator.pairing")
+export const admin = of("operator.admin")
 
 export const answer = (payload: unknown, after?: Effect.Effect<void, StoreUnavailable>): Answer =>
   after === undefined ? { payload } : { payload, after }

@@ -8,7 +8,7 @@ import { object } from "@causeway/transcript/Read"
 import { Refused } from "../Failure.ts"
 import * as Keys from "../Keys.ts"
 import { payloadOf } from "../Messages.ts"
-import { answer, method } from "../Method.ts"
+import { answer, read, write } from "../Method.ts"
 import * as Rows from "../Rows.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
@@ -29,9 +29,8 @@ const approvalsOf = (record: Session) =>
     seq: approval.seq
   }))
 
-const approvals = method(
+const approvals = read(
   "causeway.approvals.list",
-  "operator.read",
   Params.ApprovalsList,
   function* (params, { organizationId }) {
     const sessions = yield* Sessions
@@ -49,9 +48,8 @@ const approvals = method(
   }
 )
 
-const approvalsAnswer = method(
+const approvalsAnswer = write(
   "causeway.approvals.answer",
-  "operator.write",
   Params.ApprovalsAnswer,
   function* (params, { organizationId }) {
     const log = yield* Log

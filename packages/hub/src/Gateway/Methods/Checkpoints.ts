@@ -9,7 +9,7 @@ import type { JsonObject } from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
 import * as Checkpoints from "../Checkpoints.ts"
 import { invalid, unavailable } from "../Failure.ts"
-import { answer, method, requireKey, webchatGuard } from "../Method.ts"
+import { admin, answer, read, requireKey, webchatGuard, write } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
 import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
@@ -41,19 +41,14 @@ const cloned = (entry: JsonObject, checkpoint: JsonObject): JsonObject => ({
     : {})
 })
 
-const list = method(
-  "sessions.compaction.list",
-  "operator.read",
-  Params.SessionsKey,
-  function* (params, { organizationId }) {
-    const sessions = yield* Sessions
-    const log = yield* Log
-    const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
-    const record = yield* sessions.find({ organizationId, keys: [key] })
-    const checkpoints = record === undefined ? [] : yield* Checkpoints.list(log, record)
-    return answer({ ok: true, key, checkpoints })
-  }
-)
+const list = read("sessions.compaction.list", Params.SessionsKey, function* (params, { organizationId }) {
+  const sessions = yield* Sessions
+  const log = yield* Log
+  const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
+  const record = yield* sessions.find({ organizationId, keys: [key] })
+  const checkpoints = record === undefined ? [] : yield* Checkpoints.list(log, record)
+  return answer({ ok: true, key, checkpoints })
+})
 
 const checkpointOf = (record: Session | undefined, given: string) =>
   Effect.gen(function* () {
@@ -64,18 +59,13 @@ const checkpointOf = (record: Session | undefined, given: string) =>
     return all.find((each) => each["checkpointId"] === id) ?? (yield* invalid(`checkpoint not found: ${id}`))
   })
 
-const get = method(
-  "sessions.compaction.get",
-  "operator.read",
-  Params.CompactionKey,
-  function* (params, { organizationId }) {
-    const sessions = yield* Sessions
-    const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
-    const record = yield* sessions.find({ organizationId, keys: [key] })
-    const checkpoint = yield* checkpointOf(record, params.checkpointId)
-    return answer({ ok: true, key, checkpoint })
-  }
-)
+const get = read("sessions.compaction.get", Params.CompactionKey, function* (params, { organizationId }) {
+  const sessions = yield* Sessions
+  const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
+  const record = yield* sessions.find({ organizationId, keys: [key] })
+  const checkpoint = yield* checkpointOf(record, params.checkpointId)
+  return answer({ ok: true, key, checkpoint })
+})
 
 /** The session and its checkpoint that a fork starts from. */
 const source = (
@@ -122,9 +112,8 @@ const freeLabel = (organizationId: OrganizationId, label: string) =>
     }
   })
 
-const branch = method(
+const branch = write(
   "sessions.compaction.branch",
-  "operator.write",
   Params.CompactionKey,
   function* (params, { organizationId }) {
     const notifier = yield* Notifier
@@ -165,52 +154,47 @@ const branch = method(
   }
 )
 
-const restore = method(
-  "sessions.compaction.restore",
-  "operator.admin",
-  Params.CompactionKey,
-  function* (params, caller) {
-    const sessions = yield* Sessions
-    const log = yield* Log
-    const notifier = yield* Notifier
-    const patching = yield* Patching
-    yield* webchatGuard(caller, "restore")
-    const { organizationId } = caller
-    const { beforeSeq, checkpoint, from, record } = yield* source(organizationId, params)
-    yield* SessionCommands.interrupt(record, caller.connection)
-    const restored = yield* patching.exclusively(
-      Effect.gen(function* () {
-        const checkpoints = yield* Checkpoints.list(log, record)
-        // The fork stands before the old log is put away, so that a failure changes nothing.
-        const made = yield* SessionCommands.create(organizationId, {
-          copied: true,
-          key: `agent:${record.agentId ?? "main"}:dashboard:${randomUUID()}`,
-          entry: { ...cloned(Rows.entryOf(record), checkpoint), compactionCheckpoints: checkpoints }
-        })
-        const forked = yield* fork(from, made, beforeSeq, "failed to restore checkpoint transcript")
-        yield* SessionCommands.archive(record, "restored")
-        return (
-          (yield* sessions.change(forked.sid, {
-            key: record.key,
-            agentId: record.agentId,
-            label: record.label,
-            parentKey: record.parentKey,
-            spawnedBy: record.spawnedBy
-          })) ?? forked
-        )
+const restore = admin("sessions.compaction.restore", Params.CompactionKey, function* (params, caller) {
+  const sessions = yield* Sessions
+  const log = yield* Log
+  const notifier = yield* Notifier
+  const patching = yield* Patching
+  yield* webchatGuard(caller, "restore")
+  const { organizationId } = caller
+  const { beforeSeq, checkpoint, from, record } = yield* source(organizationId, params)
+  yield* SessionCommands.interrupt(record, caller.connection)
+  const restored = yield* patching.exclusively(
+    Effect.gen(function* () {
+      const checkpoints = yield* Checkpoints.list(log, record)
+      // The fork stands before the old log is put away, so that a failure changes nothing.
+      const made = yield* SessionCommands.create(organizationId, {
+        copied: true,
+        key: `agent:${record.agentId ?? "main"}:dashboard:${randomUUID()}`,
+        entry: { ...cloned(Rows.entryOf(record), checkpoint), compactionCheckpoints: checkpoints }
       })
-    )
-    return answer(
-      {
-        ok: true,
-        key: restored.key,
-        sessionId: Rows.sessionIdOf(restored.session),
-        checkpoint,
-        entry: Rows.toEntry(restored)
-      },
-      notifier.changed(organizationId, restored.key, { reason: "checkpoint-restore" })
-    )
-  }
-)
+      const forked = yield* fork(from, made, beforeSeq, "failed to restore checkpoint transcript")
+      yield* SessionCommands.archive(record, "restored")
+      return (
+        (yield* sessions.change(forked.sid, {
+          key: record.key,
+          agentId: record.agentId,
+          label: record.label,
+          parentKey: record.parentKey,
+          spawnedBy: record.spawnedBy
+        })) ?? forked
+      )
+    })
+  )
+  return answer(
+    {
+      ok: true,
+      key: restored.key,
+      sessionId: Rows.sessionIdOf(restored.session),
+      checkpoint,
+      entry: Rows.toEntry(restored)
+    },
+    notifier.changed(organizationId, restored.key, { reason: "checkpoint-restore" })
+  )
+})
 
 export const methods = [list, get, branch, restore]

@@ -9,11 +9,10 @@ import { object } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { invalid } from "../Failure.ts"
-import { answer, method } from "../Method.ts"
+import { answer, read } from "../Method.ts"
 
-const environmentFiles = method(
+const environmentFiles = read(
   "causeway.environments.files",
-  "operator.read",
   Params.EnvironmentFiles,
   ({ environmentId }, { organizationId }) =>
     Effect.flatMap(Environments.Environments, (environments) =>
@@ -27,9 +26,8 @@ const environmentFiles = method(
     )
 )
 
-const environmentsList = method(
+const environmentsList = read(
   "causeway.environments.list",
-  "operator.read",
   Params.EnvironmentsList,
   function* (params, { organizationId }) {
     const overview = yield* Overview
@@ -37,7 +35,7 @@ const environmentsList = method(
     const now = yield* Clock.currentTimeMillis
     const page = yield* environments
       .list({ organizationId, limit: 1000, archived: params.includeArchived === true ? "all" : "false" })
-      .pipe(Effect.catchTag("CursorInvalid", () => Effect.succeed({ environments: [], next: undefined })))
+      .pipe(Effect.catchTag("CursorInvalid", Effect.die))
     const held = yield* overview.heldWork(organizationId, now)
     return answer({
       environments: page.environments.map((each) => ({

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Connection } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
-import { answer, method, requireKey } from "../Method.ts"
+import { admin, answer, requireKey, write } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
 import { Patching } from "../Patching.ts"
 import * as Prompt from "../Prompt.ts"
@@ -55,25 +55,16 @@ const sendTo = (
     )
   })
 
-const send = method(
-  "sessions.send",
-  "operator.write",
-  Params.SessionsSend,
-  (params, { connection, organizationId }) =>
-    Effect.flatMap(requireKey(params.key), (key) => sendTo(key, organizationId, connection, params, false))
+const send = write("sessions.send", Params.SessionsSend, (params, { connection, organizationId }) =>
+  Effect.flatMap(requireKey(params.key), (key) => sendTo(key, organizationId, connection, params, false))
 )
 
-const steer = method(
-  "sessions.steer",
-  "operator.write",
-  Params.SessionsSend,
-  (params, { connection, organizationId }) =>
-    Effect.flatMap(requireKey(params.key), (key) => sendTo(key, organizationId, connection, params, true))
+const steer = write("sessions.steer", Params.SessionsSend, (params, { connection, organizationId }) =>
+  Effect.flatMap(requireKey(params.key), (key) => sendTo(key, organizationId, connection, params, true))
 )
 
-const abort = method(
+const abort = write(
   "sessions.abort",
-  "operator.write",
   Params.SessionsAbort,
   function* (params, { connection, organizationId }) {
     const notifier = yield* Notifier
@@ -102,101 +93,84 @@ const abort = method(
   }
 )
 
-const chatSend = method(
-  "chat.send",
-  "operator.write",
-  Params.ChatSend,
-  function* (params, { connection, organizationId }) {
-    const patching = yield* Patching
-    const key = yield* SessionCommands.canonical(yield* requireKey(params.sessionKey))
-    const known = yield* SessionCommands.find(organizationId, key)
-    if (known === undefined) {
-      yield* SessionCommands.requireAgent(key)
-      // Before a session is made for it.
-      yield* Either.mapLeft(Prompt.of(params.message, params.attachments ?? []), (problem) =>
-        invalid(problem)
-      )
-    }
-    const record = known ?? (yield* patching.upsert(organizationId, key, {}))
-    const sent = yield* SessionCommands.send(
-      record,
-      {
-        message: params.message,
-        thinking: params.thinking,
-        attachments: params.attachments,
-        timeoutMs: params.timeoutMs,
-        runId: params.idempotencyKey
-      },
-      connection
-    )
-    return answer(sent.payload, sent.release)
+const chatSend = write("chat.send", Params.ChatSend, function* (params, { connection, organizationId }) {
+  const patching = yield* Patching
+  const key = yield* SessionCommands.canonical(yield* requireKey(params.sessionKey))
+  const known = yield* SessionCommands.find(organizationId, key)
+  if (known === undefined) {
+    yield* SessionCommands.requireAgent(key)
+    // Before a session is made for it.
+    yield* Either.mapLeft(Prompt.of(params.message, params.attachments ?? []), (problem) => invalid(problem))
   }
-)
+  const record = known ?? (yield* patching.upsert(organizationId, key, {}))
+  const sent = yield* SessionCommands.send(
+    record,
+    {
+      message: params.message,
+      thinking: params.thinking,
+      attachments: params.attachments,
+      timeoutMs: params.timeoutMs,
+      runId: params.idempotencyKey
+    },
+    connection
+  )
+  return answer(sent.payload, sent.release)
+})
 
-const chatAbort = method(
-  "chat.abort",
-  "operator.write",
-  Params.ChatAbort,
-  function* (params, { connection, organizationId }) {
-    const record = yield* SessionCommands.find(organizationId, params.sessionKey)
-    if (record === undefined) return answer({ ok: true, aborted: false, runIds: [] })
-    const done = yield* SessionCommands.abort(record, {
-      runId: params.runId,
-      by: connection,
-      stopReason: "rpc"
-    })
-    return answer({ ok: true, ...done })
-  }
-)
+const chatAbort = write("chat.abort", Params.ChatAbort, function* (params, { connection, organizationId }) {
+  const record = yield* SessionCommands.find(organizationId, params.sessionKey)
+  if (record === undefined) return answer({ ok: true, aborted: false, runIds: [] })
+  const done = yield* SessionCommands.abort(record, {
+    runId: params.runId,
+    by: connection,
+    stopReason: "rpc"
+  })
+  return answer({ ok: true, ...done })
+})
 
-const chatInject = method(
-  "chat.inject",
-  "operator.admin",
-  Params.ChatInject,
-  function* (params, { organizationId }) {
-    const notifier = yield* Notifier
-    const record = yield* SessionCommands.find(organizationId, params.sessionKey)
-    if (record === undefined) return yield* invalid("session not found")
-    const label = params.label?.trim() ?? ""
-    const text = label === "" ? params.message : `[${label}]\n\n${params.message}`
-    const messageId = randomUUID()
-    const now = yield* Clock.currentTimeMillis
-    const usage = {
-      input_tokens: 0,
-      output_tokens: 0,
-      cache_read_input_tokens: 0,
-      cache_creation_input_tokens: 0
-    }
-    yield* SessionCommands.append(record, {
-      type: "assistant",
-      uuid: messageId,
-      provider: "causeway",
-      message: {
-        id: `msg_${messageId}`,
-        role: "assistant",
-        model: "gateway-injected",
-        content: [{ type: "text", text }],
-        usage,
-        stop_reason: "end_turn"
-      },
-      parent_tool_use_id: null
-    })
-    return answer(
-      { ok: true, messageId },
-      Effect.sync(() =>
-        notifier.chat({ id: `inject-${messageId}`, key: record.key, organizationId }, 0, {
-          state: "final",
-          message: {
-            role: "assistant",
-            content: [{ type: "text", text }],
-            timestamp: now,
-            stopReason: "stop",
-            model: "gateway-injected"
-          }
-        })
-      )
-    )
+const chatInject = admin("chat.inject", Params.ChatInject, function* (params, { organizationId }) {
+  const notifier = yield* Notifier
+  const record = yield* SessionCommands.find(organizationId, params.sessionKey)
+  if (record === undefined) return yield* invalid("session not found")
+  const label = params.label?.trim() ?? ""
+  const text = label === "" ? params.message : `[${label}]\n\n${params.message}`
+  const messageId = randomUUID()
+  const now = yield* Clock.currentTimeMillis
+  const usage = {
+    input_tokens: 0,
+    output_tokens: 0,
+    cache_read_input_tokens: 0,
+    cache_creation_input_tokens: 0
   }
-)
+  yield* SessionCommands.append(record, {
+    type: "assistant",
+    uuid: messageId,
+    provider: "causeway",
+    message: {
+      id: `msg_${messageId}`,
+      role: "assistant",
+      model: "gateway-injected",
+      content: [{ type: "text", text }],
+      usage,
+      stop_reason: "end_turn"
+    },
+    parent_tool_use_id: null
+  })
+  return answer(
+    { ok: true, messageId },
+    Effect.sync(() =>
+      notifier.chat({ id: `inject-${messageId}`, key: record.key, organizationId }, 0, {
+        state: "final",
+        message: {
+          role: "assistant",
+          content: [{ type: "text", text }],
+          timestamp: now,
+          stopReason: "stop",
+          model: "gateway-injected"
+        }
+      })
+    )
+  )
+})
 
 export const methods = [send, steer, abort, chatSend, chatAbort, chatInject]

@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import { SessionsApi } from "../../Sessions/Sessions.ts"
 import * as View from "../../Sessions/View.ts"
-import { answer, method } from "../Method.ts"
+import { answer, read } from "../Method.ts"
 import * as Rows from "../Rows.ts"
 import { answered } from "./Refusals.ts"
 
@@ -16,9 +16,8 @@ const WAITING = 100
 /** Sessions that are told of by name in the totals. */
 const NAMED = 24
 
-const waiting = method(
+const waiting = read(
   "causeway.sessions.waiting",
-  "operator.read",
   Params.SessionsWaiting,
   function* ({ limit = WAITING }, { organizationId }) {
     const overview = yield* Overview
@@ -32,7 +31,7 @@ const waiting = method(
   }
 )
 
-const totals = method("causeway.totals", "operator.read", Params.Empty, function* (_, { organizationId }) {
+const totals = read("causeway.totals", Params.Empty, function* (_, { organizationId }) {
   const overview = yield* Overview
   const now = yield* Clock.currentTimeMillis
   const figures = yield* overview.totals(organizationId)
@@ -45,9 +44,8 @@ const totals = method("causeway.totals", "operator.read", Params.Empty, function
   })
 })
 
-const find = method(
+const find = read(
   "causeway.sessions.find",
-  "operator.read",
   Params.SessionsFind,
   function* ({ query, sessionIds, archived, limit = FOUND }, { organizationId }) {
     const overview = yield* Overview

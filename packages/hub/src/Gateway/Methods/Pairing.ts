@@ -10,7 +10,7 @@ import * as PublicUrl from "../../PublicUrl.ts"
 import { type Connection, type Connections, GatewayConnections } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
 import { tellResolved } from "../Handshake/Pairing.ts"
-import { answer, method } from "../Method.ts"
+import { answer, pairing } from "../Method.ts"
 import * as Rows from "../Rows.ts"
 import { holds, isScope, type Scope } from "../Scopes.ts"
 
@@ -33,36 +33,31 @@ const showDevice = (device: DeviceRecord, caller: Connection, connections: Conne
     tokens: Object.entries(device.approved).map(([role, scopes]) => ({ role, scopes }))
   })
 
-const pairList = method(
-  "device.pair.list",
-  "operator.pairing",
-  Params.Empty,
-  function* (_, { connection, organizationId }) {
-    const devices = yield* Devices
-    const connections = yield* GatewayConnections
-    const pending = yield* devices.requests(organizationId)
-    const paired = yield* devices.list(organizationId)
-    return answer({
-      pending: pending.map((request) =>
-        Rows.compact({
-          requestId: request.requestId,
-          deviceId: request.deviceId,
-          displayName: request.displayName,
-          platform: request.platform,
-          clientId: request.clientId,
-          clientMode: request.clientMode,
-          role: request.role,
-          roles: [request.role],
-          scopes: request.scopes,
-          reason: request.reason,
-          remoteIp: request.remoteAddress,
-          ts: request.createdAt
-        })
-      ),
-      paired: paired.map((device) => showDevice(device, connection, connections))
-    })
-  }
-)
+const pairList = pairing("device.pair.list", Params.Empty, function* (_, { connection, organizationId }) {
+  const devices = yield* Devices
+  const connections = yield* GatewayConnections
+  const pending = yield* devices.requests(organizationId)
+  const paired = yield* devices.list(organizationId)
+  return answer({
+    pending: pending.map((request) =>
+      Rows.compact({
+        requestId: request.requestId,
+        deviceId: request.deviceId,
+        displayName: request.displayName,
+        platform: request.platform,
+        clientId: request.clientId,
+        clientMode: request.clientMode,
+        role: request.role,
+        roles: [request.role],
+        scopes: request.scopes,
+        reason: request.reason,
+        remoteIp: request.remoteAddress,
+        ts: request.createdAt
+      })
+    ),
+    paired: paired.map((device) => showDevice(device, connection, connections))
+  })
+})
 
 /** Nobody gives away more than they hold. */
 const requireAll = (caller: Connection, scopes: ReadonlyArray<string>) => {
@@ -70,9 +65,8 @@ const requireAll = (caller: Connection, scopes: ReadonlyArray<string>) => {
   return missing === undefined ? Effect.void : Effect.fail(invalid(`missing scope: ${missing}`))
 }
 
-const codeCreate = method(
+const codeCreate = pairing(
   "causeway.device.code.create",
-  "operator.pairing",
   Params.DeviceCodeCreate,
   function* (params, { connection, organizationId }) {
     const codes = yield* DeviceCodes
@@ -96,9 +90,8 @@ const codeCreate = method(
   }
 )
 
-const pairApprove = method(
+const pairApprove = pairing(
   "device.pair.approve",
-  "operator.pairing",
   Params.DeviceRequest,
   function* (params, { connection, organizationId }) {
     const devices = yield* Devices
@@ -116,9 +109,8 @@ const pairApprove = method(
   }
 )
 
-const pairReject = method(
+const pairReject = pairing(
   "device.pair.reject",
-  "operator.pairing",
   Params.DeviceRequest,
   function* (params, { organizationId }) {
     const devices = yield* Devices
@@ -140,36 +132,26 @@ const disconnect = (connections: Connections, deviceId: string) =>
     }
   })
 
-const pairRemove = method(
-  "device.pair.remove",
-  "operator.pairing",
-  Params.Device,
-  function* (params, { organizationId }) {
-    const devices = yield* Devices
-    const removed = yield* devices.remove(organizationId, params.deviceId)
-    if (!removed) return yield* invalid("unknown deviceId")
-    return answer(
-      { deviceId: params.deviceId, removed: true },
-      disconnect(yield* GatewayConnections, params.deviceId)
-    )
-  }
-)
+const pairRemove = pairing("device.pair.remove", Params.Device, function* (params, { organizationId }) {
+  const devices = yield* Devices
+  const removed = yield* devices.remove(organizationId, params.deviceId)
+  if (!removed) return yield* invalid("unknown deviceId")
+  return answer(
+    { deviceId: params.deviceId, removed: true },
+    disconnect(yield* GatewayConnections, params.deviceId)
+  )
+})
 
-const tokenRotate = method(
-  "device.token.rotate",
-  "operator.pairing",
-  Params.Device,
-  function* (params, { organizationId }) {
-    const devices = yield* Devices
-    const device = yield* devices.rotate(organizationId, params.deviceId)
-    if (device === undefined) return yield* invalid("unknown deviceId")
-    const rotatedAtMs = yield* Clock.currentTimeMillis
-    return answer(
-      { deviceId: device.deviceId, rotatedAtMs },
-      disconnect(yield* GatewayConnections, device.deviceId)
-    )
-  }
-)
+const tokenRotate = pairing("device.token.rotate", Params.Device, function* (params, { organizationId }) {
+  const devices = yield* Devices
+  const device = yield* devices.rotate(organizationId, params.deviceId)
+  if (device === undefined) return yield* invalid("unknown deviceId")
+  const rotatedAtMs = yield* Clock.currentTimeMillis
+  return answer(
+    { deviceId: device.deviceId, rotatedAtMs },
+    disconnect(yield* GatewayConnections, device.deviceId)
+  )
+})
 
 export const methods = [pairList, pairApprove, pairReject, pairRemove, tokenRotate]
 

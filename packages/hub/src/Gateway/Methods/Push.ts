@@ -5,20 +5,19 @@ import * as Option from "effect/Option"
 import { Push, type PushStatus } from "../../Push/Push.ts"
 import type { Connection } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
-import { answer, method } from "../Method.ts"
+import { answer, read } from "../Method.ts"
 
 const deviceOf = ({ info }: Connection) =>
   info.deviceId === undefined
     ? Effect.fail(invalid("only a device that is paired takes pushes"))
     : Effect.succeed(info.deviceId)
 
-const key = method("causeway.push.key", "operator.read", Params.Empty, function* () {
+const key = read("causeway.push.key", Params.Empty, function* () {
   return answer({ publicKey: (yield* Push).publicKey })
 })
 
-const subscribe = method(
+const subscribe = read(
   "causeway.push.subscribe",
-  "operator.read",
   Params.PushSubscribe,
   function* ({ subscription }, { connection, organizationId }) {
     const { endpoint, keys } = subscription
@@ -30,9 +29,8 @@ const subscribe = method(
   }
 )
 
-const unsubscribe = method(
+const unsubscribe = read(
   "causeway.push.unsubscribe",
-  "operator.read",
   Params.PushEndpoint,
   function* ({ endpoint }, { connection }) {
     yield* (yield* Push).unsubscribe(yield* deviceOf(connection), endpoint)
@@ -42,20 +40,15 @@ const unsubscribe = method(
 
 /** What became of the last push to a browser of the caller's. */
 const told = (name: string, ask: "status" | "test") =>
-  method(
-    name,
-    "operator.read",
-    Params.PushEndpoint,
-    function* ({ endpoint }, { connection, organizationId }) {
-      const push = yield* Push
-      const deviceId = yield* deviceOf(connection)
-      const { last, subscribed }: PushStatus = yield* push[ask]({ organizationId, deviceId, endpoint })
-      return answer({
-        subscribed,
-        last: Option.getOrNull(Option.map(last, ({ at, failure }) => ({ at, failure: failure ?? null })))
-      })
-    }
-  )
+  read(name, Params.PushEndpoint, function* ({ endpoint }, { connection, organizationId }) {
+    const push = yield* Push
+    const deviceId = yield* deviceOf(connection)
+    const { last, subscribed }: PushStatus = yield* push[ask]({ organizationId, deviceId, endpoint })
+    return answer({
+      subscribed,
+      last: Option.getOrNull(Option.map(last, ({ at, failure }) => ({ at, failure: failure ?? null })))
+    })
+  })
 
 export const methods = [
   key,

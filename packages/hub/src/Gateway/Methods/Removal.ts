@@ -9,7 +9,7 @@ import { currentConfig } from "../Config.ts"
 import { invalid } from "../Failure.ts"
 import * as Keys from "../Keys.ts"
 import { Maintenance } from "../Maintenance.ts"
-import { answer, method, requireKey, webchatGuard } from "../Method.ts"
+import { admin, answer, requireKey, webchatGuard } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
 import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
@@ -90,9 +90,8 @@ const renew = (organizationId: OrganizationId, key: string, existing: Session | 
     })
   })
 
-const reset = method(
+const reset = admin(
   "sessions.reset",
-  "operator.admin",
   Params.SessionsReset,
   function* (params, { connection, organizationId }) {
     const sessions = yield* Sessions
@@ -124,7 +123,7 @@ const reset = method(
   }
 )
 
-const remove = method("sessions.delete", "operator.admin", Params.SessionsDelete, function* (params, caller) {
+const remove = admin("sessions.delete", Params.SessionsDelete, function* (params, caller) {
   const notifier = yield* Notifier
   const patching = yield* Patching
   const given = yield* requireKey(params.key)
@@ -144,45 +143,40 @@ const remove = method("sessions.delete", "operator.admin", Params.SessionsDelete
   )
 })
 
-const cleanup = method(
-  "sessions.cleanup",
-  "operator.admin",
-  Params.SessionsCleanup,
-  function* (params, { organizationId }) {
-    const notifier = yield* Notifier
-    const maintenance = yield* Maintenance
-    const config = yield* currentConfig
-    if (params.agent !== undefined && params.allAgents === true) {
-      return yield* invalid("--agent and --all-agents cannot be used together")
-    }
-    const agentId = params.agent === undefined ? config.defaultAgentId : Keys.normalizeAgentId(params.agent)
-    if (!config.agentIds.includes(agentId)) {
-      return yield* invalid(
-        `Unknown agent id "${params.agent ?? agentId}". Use "openclaw agents list" to see configured agents.`
-      )
-    }
-    const activeKey = params.activeKey === undefined ? undefined : Keys.canonical(params.activeKey, config)
-    const targets = params.allAgents === true ? config.agentIds : [agentId]
-    const summaries = yield* Effect.forEach(targets, (target) =>
-      maintenance.clean(organizationId, target, {
-        enforce: params.enforce === true,
-        activeKey,
-        forceCap: true
-      })
-    )
-    const [only] = summaries
-    const mode = params.enforce === true ? "enforce" : config.maintenance.mode
-    const payload: unknown =
-      summaries.length === 1 && only !== undefined
-        ? only
-        : { allAgents: true, mode, dryRun: false, stores: summaries }
-    return answer(
-      payload,
-      Effect.forEach(summaries, () => notifier.changed(organizationId, undefined, { reason: "cleanup" }), {
-        discard: true
-      })
+const cleanup = admin("sessions.cleanup", Params.SessionsCleanup, function* (params, { organizationId }) {
+  const notifier = yield* Notifier
+  const maintenance = yield* Maintenance
+  const config = yield* currentConfig
+  if (params.agent !== undefined && params.allAgents === true) {
+    return yield* invalid("--agent and --all-agents cannot be used together")
+  }
+  const agentId = params.agent === undefined ? config.defaultAgentId : Keys.normalizeAgentId(params.agent)
+  if (!config.agentIds.includes(agentId)) {
+    return yield* invalid(
+      `Unknown agent id "${params.agent ?? agentId}". Use "openclaw agents list" to see configured agents.`
     )
   }
-)
+  const activeKey = params.activeKey === undefined ? undefined : Keys.canonical(params.activeKey, config)
+  const targets = params.allAgents === true ? config.agentIds : [agentId]
+  const summaries = yield* Effect.forEach(targets, (target) =>
+    maintenance.clean(organizationId, target, {
+      enforce: params.enforce === true,
+      activeKey,
+      forceCap: true
+    })
+  )
+  const [only] = summaries
+  const mode = params.enforce === true ? "enforce" : config.maintenance.mode
+  const payload: unknown =
+    summaries.length === 1 && only !== undefined
+      ? only
+      : { allAgents: true, mode, dryRun: false, stores: summaries }
+  return answer(
+    payload,
+    Effect.forEach(summaries, () => notifier.changed(organizationId, undefined, { reason: "cleanup" }), {
+      discard: true
+    })
+  )
+})
 
 export const methods = [reset, remove, cleanup]

@@ -5,58 +5,52 @@ import { Log } from "@causeway/store/Log"
 import { Sessions } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
 import { payloadOf } from "../Messages.ts"
-import { answer, method } from "../Method.ts"
+import { answer, read, write } from "../Method.ts"
 import * as Rows from "../Rows.ts"
 import { GatewayRuns } from "../Runs.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
 const REPLAY_LIMIT = 200
 
-const replay = method(
-  "causeway.events.replay",
-  "operator.read",
-  Params.EventsReplay,
-  function* (params, { organizationId }) {
-    const log = yield* Log
-    const record = yield* SessionCommands.existing(organizationId, params.key)
-    const [oldest] = yield* log.events(record.sid, { limit: 1 })
-    const limit = params.limit ?? REPLAY_LIMIT
-    const sessionId = Rows.sessionIdOf(record.session)
-    const reason =
-      params.sessionId !== undefined && Rows.bodyOf(params.sessionId) !== record.session
-        ? "session-replaced"
-        : params.afterSeq > record.lastSeq
-          ? "ahead-of-log"
-          : oldest !== undefined && params.afterSeq + 1 < oldest.seq
-            ? "truncated"
-            : undefined
-    const after = reason === undefined || reason === "truncated" ? params.afterSeq : 0
-    const events = yield* log.events(record.sid, { after, limit })
-    const last = events.at(-1)?.seq ?? after
-    return answer({
-      key: record.key,
-      sessionId,
-      verdict: reason === undefined ? "synced" : "gap",
-      ...(reason === undefined ? {} : { reason }),
-      oldestSeq: oldest?.seq ?? null,
-      lastSeq: record.lastSeq,
-      /** Whether these reach the end of the log as it stood. */
-      complete: last >= record.lastSeq || events.length < limit,
-      events: events.map((event) => ({
-        seq: event.seq,
-        uuid: event.uuid,
-        source: event.source,
-        createdAt: event.createdAt,
-        delivery: event.delivery ?? null,
-        payload: payloadOf(event)
-      }))
-    })
-  }
-)
+const replay = read("causeway.events.replay", Params.EventsReplay, function* (params, { organizationId }) {
+  const log = yield* Log
+  const record = yield* SessionCommands.existing(organizationId, params.key)
+  const [oldest] = yield* log.events(record.sid, { limit: 1 })
+  const limit = params.limit ?? REPLAY_LIMIT
+  const sessionId = Rows.sessionIdOf(record.session)
+  const reason =
+    params.sessionId !== undefined && Rows.bodyOf(params.sessionId) !== record.session
+      ? "session-replaced"
+      : params.afterSeq > record.lastSeq
+        ? "ahead-of-log"
+        : oldest !== undefined && params.afterSeq + 1 < oldest.seq
+          ? "truncated"
+          : undefined
+  const after = reason === undefined || reason === "truncated" ? params.afterSeq : 0
+  const events = yield* log.events(record.sid, { after, limit })
+  const last = events.at(-1)?.seq ?? after
+  return answer({
+    key: record.key,
+    sessionId,
+    verdict: reason === undefined ? "synced" : "gap",
+    ...(reason === undefined ? {} : { reason }),
+    oldestSeq: oldest?.seq ?? null,
+    lastSeq: record.lastSeq,
+    /** Whether these reach the end of the log as it stood. */
+    complete: last >= record.lastSeq || events.length < limit,
+    events: events.map((event) => ({
+      seq: event.seq,
+      uuid: event.uuid,
+      source: event.source,
+      createdAt: event.createdAt,
+      delivery: event.delivery ?? null,
+      payload: payloadOf(event)
+    }))
+  })
+})
 
-const deliveries = method(
+const deliveries = read(
   "causeway.deliveries.list",
-  "operator.read",
   Params.DeliveriesList,
   function* (params, { organizationId }) {
     const sessions = yield* Sessions
@@ -93,9 +87,8 @@ const deliveries = method(
   }
 )
 
-const withdraw = method(
+const withdraw = write(
   "causeway.messages.withdraw",
-  "operator.write",
   Params.MessagesWithdraw,
   function* (params, { organizationId }) {
     const sessions = yield* Sessions

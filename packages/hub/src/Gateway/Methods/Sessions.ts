@@ -8,135 +8,117 @@ import * as Effect from "effect/Effect"
 import { currentConfig } from "../Config.ts"
 import { invalid, toShape } from "../Failure.ts"
 import * as Keys from "../Keys.ts"
-import { answer, method, requireKey } from "../Method.ts"
+import { answer, read, requireKey, write } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
 import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
-const list = method(
-  "sessions.list",
-  "operator.read",
-  Params.SessionsList,
-  function* (params, { organizationId }) {
-    const sessions = yield* Sessions
-    const notifier = yield* Notifier
-    const config = yield* currentConfig
-    const now = yield* Clock.currentTimeMillis
-    const agentId = params.agentId === undefined ? undefined : Keys.normalizeAgentId(params.agentId)
-    const spawner = params.spawnedBy === undefined ? undefined : Keys.canonical(params.spawnedBy, config)
-    const records = yield* sessions.list({
-      organizationId,
-      withoutKeys: Keys.unlisted({
-        global: params.includeGlobal === true && agentId === undefined,
-        unknown: params.includeUnknown === true && agentId === undefined
-      }),
-      ...(agentId === undefined ? {} : { agentId }),
-      ...(params.label === undefined ? {} : { label: params.label }),
-      ...(spawner === undefined ? {} : { linkedTo: [spawner] }),
-      ...(params.search === undefined ? {} : { search: params.search.trim().toLowerCase() }),
-      ...(params.activeMinutes === undefined ? {} : { updatedAfter: now - params.activeMinutes * 60_000 }),
-      ...(params.limit === undefined ? {} : { limit: params.limit })
-    })
-    const rows = yield* notifier.rows(records, {
-      includeDerivedTitles: params.includeDerivedTitles,
-      includeLastMessage: params.includeLastMessage,
-      withActiveRun: true
-    })
-    const only = config.agentIds.length === 1 ? config.agentIds[0] : undefined
-    return answer({
-      ts: now,
-      path: Rows.storeLocator(
-        agentId !== undefined && config.agentIds.includes(agentId)
-          ? agentId
-          : agentId === undefined
-            ? only
-            : undefined
-      ),
-      count: rows.length,
-      defaults: Rows.defaultsOf(config),
-      sessions: rows
-    })
-  }
-)
+const list = read("sessions.list", Params.SessionsList, function* (params, { organizationId }) {
+  const sessions = yield* Sessions
+  const notifier = yield* Notifier
+  const config = yield* currentConfig
+  const now = yield* Clock.currentTimeMillis
+  const agentId = params.agentId === undefined ? undefined : Keys.normalizeAgentId(params.agentId)
+  const spawner = params.spawnedBy === undefined ? undefined : Keys.canonical(params.spawnedBy, config)
+  const records = yield* sessions.list({
+    organizationId,
+    withoutKeys: Keys.unlisted({
+      global: params.includeGlobal === true && agentId === undefined,
+      unknown: params.includeUnknown === true && agentId === undefined
+    }),
+    ...(agentId === undefined ? {} : { agentId }),
+    ...(params.label === undefined ? {} : { label: params.label }),
+    ...(spawner === undefined ? {} : { linkedTo: [spawner] }),
+    ...(params.search === undefined ? {} : { search: params.search.trim().toLowerCase() }),
+    ...(params.activeMinutes === undefined ? {} : { updatedAfter: now - params.activeMinutes * 60_000 }),
+    ...(params.limit === undefined ? {} : { limit: params.limit })
+  })
+  const rows = yield* notifier.rows(records, {
+    includeDerivedTitles: params.includeDerivedTitles,
+    includeLastMessage: params.includeLastMessage,
+    withActiveRun: true
+  })
+  const only = config.agentIds.length === 1 ? config.agentIds[0] : undefined
+  return answer({
+    ts: now,
+    path: Rows.storeLocator(
+      agentId !== undefined && config.agentIds.includes(agentId)
+        ? agentId
+        : agentId === undefined
+          ? only
+          : undefined
+    ),
+    count: rows.length,
+    defaults: Rows.defaultsOf(config),
+    sessions: rows
+  })
+})
 
-const describe = method(
-  "sessions.describe",
-  "operator.read",
-  Params.SessionsDescribe,
-  function* (params, { organizationId }) {
-    const notifier = yield* Notifier
-    const key = yield* requireKey(params.key)
+const describe = read("sessions.describe", Params.SessionsDescribe, function* (params, { organizationId }) {
+  const notifier = yield* Notifier
+  const key = yield* requireKey(params.key)
+  const record = yield* SessionCommands.find(organizationId, key)
+  return answer({
+    session:
+      record === undefined
+        ? null
+        : yield* notifier.row(record, {
+            includeDerivedTitles: params.includeDerivedTitles,
+            includeLastMessage: params.includeLastMessage
+          })
+  })
+})
+
+const resolve = read("sessions.resolve", Params.SessionsResolve, function* (params, { organizationId }) {
+  const sessions = yield* Sessions
+  const config = yield* currentConfig
+  const key = params.key?.trim() ?? ""
+  const sessionId = params.sessionId?.trim() ?? ""
+  const label = params.label?.trim() ?? ""
+  const given = [key, sessionId, label].filter((selector) => selector !== "").length
+  if (given === 0) return yield* invalid("Either key, sessionId, or label is required")
+  if (given > 1) return yield* invalid("Provide either key, sessionId, or label (not multiple)")
+  const spawner = params.spawnedBy === undefined ? undefined : Keys.canonical(params.spawnedBy, config)
+  const found = (record: Session) =>
+    Effect.as(SessionCommands.requireAgent(record.key), answer({ ok: true, key: record.key }))
+
+  if (key !== "") {
     const record = yield* SessionCommands.find(organizationId, key)
-    return answer({
-      session:
-        record === undefined
-          ? null
-          : yield* notifier.row(record, {
-              includeDerivedTitles: params.includeDerivedTitles,
-              includeLastMessage: params.includeLastMessage
-            })
-    })
+    const linked = spawner === undefined || record?.parentKey === spawner || record?.spawnedBy === spawner
+    return record === undefined || !linked ? yield* invalid(`No session found: ${key}`) : yield* found(record)
   }
-)
 
-const resolve = method(
-  "sessions.resolve",
-  "operator.read",
-  Params.SessionsResolve,
-  function* (params, { organizationId }) {
-    const sessions = yield* Sessions
-    const config = yield* currentConfig
-    const key = params.key?.trim() ?? ""
-    const sessionId = params.sessionId?.trim() ?? ""
-    const label = params.label?.trim() ?? ""
-    const given = [key, sessionId, label].filter((selector) => selector !== "").length
-    if (given === 0) return yield* invalid("Either key, sessionId, or label is required")
-    if (given > 1) return yield* invalid("Provide either key, sessionId, or label (not multiple)")
-    const spawner = params.spawnedBy === undefined ? undefined : Keys.canonical(params.spawnedBy, config)
-    const found = (record: Session) =>
-      Effect.as(SessionCommands.requireAgent(record.key), answer({ ok: true, key: record.key }))
-
-    if (key !== "") {
-      const record = yield* SessionCommands.find(organizationId, key)
-      const linked = spawner === undefined || record?.parentKey === spawner || record?.spawnedBy === spawner
-      return record === undefined || !linked
-        ? yield* invalid(`No session found: ${key}`)
-        : yield* found(record)
+  const agentId = params.agentId === undefined ? undefined : Keys.normalizeAgentId(params.agentId)
+  const candidates = yield* sessions.list({
+    organizationId,
+    withoutKeys: Keys.unlisted({
+      global: params.includeGlobal === true && agentId === undefined,
+      unknown: params.includeUnknown === true && agentId === undefined
+    }),
+    ...(agentId === undefined ? {} : { agentId }),
+    ...(spawner === undefined ? {} : { linkedTo: [spawner] }),
+    ...(label === "" ? { search: sessionId.toLowerCase() } : { label })
+  })
+  if (label !== "") {
+    const [first, ...others] = candidates
+    if (first === undefined) return yield* invalid(`No session found with label: ${label}`)
+    if (others.length > 0) {
+      const keys = candidates.map((record) => record.key).join(", ")
+      return yield* invalid(`Multiple sessions found with label: ${label} (${keys})`)
     }
-
-    const agentId = params.agentId === undefined ? undefined : Keys.normalizeAgentId(params.agentId)
-    const candidates = yield* sessions.list({
-      organizationId,
-      withoutKeys: Keys.unlisted({
-        global: params.includeGlobal === true && agentId === undefined,
-        unknown: params.includeUnknown === true && agentId === undefined
-      }),
-      ...(agentId === undefined ? {} : { agentId }),
-      ...(spawner === undefined ? {} : { linkedTo: [spawner] }),
-      ...(label === "" ? { search: sessionId.toLowerCase() } : { label })
-    })
-    if (label !== "") {
-      const [first, ...others] = candidates
-      if (first === undefined) return yield* invalid(`No session found with label: ${label}`)
-      if (others.length > 0) {
-        const keys = candidates.map((record) => record.key).join(", ")
-        return yield* invalid(`Multiple sessions found with label: ${label} (${keys})`)
-      }
-      return yield* found(first)
-    }
-    const match = Rows.resolveSessionId(candidates, sessionId)
-    if (match._tag === "None") return yield* invalid(`No session found: ${sessionId}`)
-    if (match._tag === "Several") {
-      return yield* invalid(`Multiple sessions found for sessionId: ${sessionId} (${match.keys.join(", ")})`)
-    }
-    return yield* found(match.record)
+    return yield* found(first)
   }
-)
+  const match = Rows.resolveSessionId(candidates, sessionId)
+  if (match._tag === "None") return yield* invalid(`No session found: ${sessionId}`)
+  if (match._tag === "Several") {
+    return yield* invalid(`Multiple sessions found for sessionId: ${sessionId} (${match.keys.join(", ")})`)
+  }
+  return yield* found(match.record)
+})
 
-const create = method(
+const create = write(
   "sessions.create",
-  "operator.write",
   Params.SessionsCreate,
   function* (params, { connection, organizationId }) {
     const log = yield* Log

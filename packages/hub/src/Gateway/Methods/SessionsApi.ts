@@ -8,34 +8,24 @@ import * as Schema from "effect/Schema"
 import { Config } from "../../Config.ts"
 import * as Body from "../../Http/Body.ts"
 import { SessionsApi } from "../../Sessions/Sessions.ts"
-import { answer, method } from "../Method.ts"
+import { answer, read, write } from "../Method.ts"
 import { answered, keyOf, ofSession } from "./Refusals.ts"
 
 const decodeContext = Body.decoder(Schema.Struct({ context: Schema.optional(SessionContext) }))
 
-const page = method(
-  "causeway.sessions.page",
-  "operator.read",
-  Params.SessionsPage,
-  function* (params, caller) {
-    const { archived, cursor, environmentId, limit } = params
-    const { organizationId } = caller
-    const sessions = yield* SessionsApi
-    return answer(yield* answered(sessions.page({ organizationId, limit, archived, environmentId, cursor })))
-  }
-)
+const page = read("causeway.sessions.page", Params.SessionsPage, function* (params, caller) {
+  const { archived, cursor, environmentId, limit } = params
+  const { organizationId } = caller
+  const sessions = yield* SessionsApi
+  return answer(yield* answered(sessions.page({ organizationId, limit, archived, environmentId, cursor })))
+})
 
-const show = method(
-  "causeway.sessions.show",
-  "operator.read",
-  Params.SessionById,
-  function* (params, caller) {
-    const key = keyOf(caller.organizationId, params.sessionId)
-    return answer({ session: yield* ofSession((yield* SessionsApi).get(key)) })
-  }
-)
+const show = read("causeway.sessions.show", Params.SessionById, function* (params, caller) {
+  const key = keyOf(caller.organizationId, params.sessionId)
+  return answer({ session: yield* ofSession((yield* SessionsApi).get(key)) })
+})
 
-const begin = method("causeway.sessions.begin", "operator.write", Params.SessionsBegin, (params, caller) =>
+const begin = write("causeway.sessions.begin", Params.SessionsBegin, (params, caller) =>
   Effect.gen(function* () {
     const sessions = yield* SessionsApi
     yield* decodeContext({ context: params.context })
@@ -53,9 +43,8 @@ const begin = method("causeway.sessions.begin", "operator.write", Params.Session
   }).pipe(answered)
 )
 
-const rename = method(
+const rename = write(
   "causeway.sessions.rename",
-  "operator.write",
   Params.SessionsRename,
   function* ({ sessionId, title }, { organizationId }) {
     const sessions = yield* SessionsApi
@@ -63,9 +52,8 @@ const rename = method(
   }
 )
 
-const archive = method(
+const archive = write(
   "causeway.sessions.archive",
-  "operator.write",
   Params.SessionById,
   function* ({ sessionId }, { organizationId }) {
     const sessions = yield* SessionsApi
@@ -73,7 +61,7 @@ const archive = method(
   }
 )
 
-const append = method("causeway.sessions.append", "operator.write", Params.SessionsAppend, (params, caller) =>
+const append = write("causeway.sessions.append", Params.SessionsAppend, (params, caller) =>
   Effect.gen(function* () {
     const { bodyLimitBytes, eventLimitBytes } = yield* Config
     const all = RawJson.member(caller.params(), "events") ?? "[]"

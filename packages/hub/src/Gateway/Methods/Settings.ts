@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as AgentRuntime from "../AgentRuntime.ts"
 import { currentConfig } from "../Config.ts"
 import { invalid } from "../Failure.ts"
-import { answer, method, requireKey, webchatGuard } from "../Method.ts"
+import { admin, answer, requireKey, webchatGuard } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
 import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
@@ -46,7 +46,7 @@ export const isBoundedJson = (value: unknown): boolean => {
   return walk(value, 0) && Buffer.byteLength(JSON.stringify(value) ?? "") <= MAX_BYTES
 }
 
-const patch = method("sessions.patch", "operator.admin", Params.SessionsPatch, function* (params, caller) {
+const patch = admin("sessions.patch", Params.SessionsPatch, function* (params, caller) {
   const notifier = yield* Notifier
   const patching = yield* Patching
   const given = yield* requireKey(params.key)
@@ -73,58 +73,53 @@ const patch = method("sessions.patch", "operator.admin", Params.SessionsPatch, f
   )
 })
 
-const pluginPatch = method(
-  "sessions.pluginPatch",
-  "operator.admin",
-  Params.SessionsPluginPatch,
-  function* (params, caller) {
-    const sessions = yield* Sessions
-    const notifier = yield* Notifier
-    const patching = yield* Patching
-    yield* webchatGuard(caller, "patch")
-    if (!holds(caller.connection.info.scopes, "operator.admin")) {
-      return yield* invalid("sessions.pluginPatch requires gateway scope: operator.admin")
-    }
-    const given = yield* requireKey(params.key)
-    const plugin = params.pluginId.trim()
-    const namespace = params.namespace.trim()
-    if (plugin === "" || namespace === "") return yield* invalid("pluginId and namespace are required")
-    const hasValue = params.value !== undefined
-    if (params.unset === true && hasValue) {
-      return yield* invalid("sessions.pluginPatch cannot specify both unset and value")
-    }
-    if (hasValue && !isBoundedJson(params.value)) {
-      return yield* invalid("sessions.pluginPatch value must be JSON-compatible")
-    }
-    if (params.unset !== true && !hasValue) {
-      return yield* invalid("plugin session extension value is required unless unset is true")
-    }
-    const config = yield* currentConfig
-    if (!config.extensions.some((each) => each.pluginId === plugin && each.namespace === namespace)) {
-      return yield* invalid(`unknown plugin session extension: ${plugin}/${namespace}`)
-    }
-    const key = yield* SessionCommands.canonical(given)
-    yield* patching.exclusively(
-      Effect.gen(function* () {
-        const record = yield* sessions.find({ organizationId: caller.organizationId, keys: [key] })
-        if (record === undefined) return yield* invalid(`unknown session key: ${given}`)
-        const entry: { [name: string]: unknown } = { ...Rows.entryOf(record) }
-        const all: { [name: string]: unknown } = { ...object(entry["pluginExtensions"]) }
-        const own: { [name: string]: unknown } = { ...object(all[plugin]) }
-        if (params.unset === true) delete own[namespace]
-        else own[namespace] = params.value
-        if (Object.keys(own).length === 0) delete all[plugin]
-        else all[plugin] = own
-        if (Object.keys(all).length === 0) delete entry["pluginExtensions"]
-        else entry["pluginExtensions"] = all
-        yield* sessions.change(record.sid, { entry: JSON.stringify(entry) })
-      })
-    )
-    return answer(
-      { ok: true, key, ...(params.unset === true ? {} : { value: params.value }) },
-      notifier.changed(caller.organizationId, key, { reason: "plugin-patch" })
-    )
+const pluginPatch = admin("sessions.pluginPatch", Params.SessionsPluginPatch, function* (params, caller) {
+  const sessions = yield* Sessions
+  const notifier = yield* Notifier
+  const patching = yield* Patching
+  yield* webchatGuard(caller, "patch")
+  if (!holds(caller.connection.info.scopes, "operator.admin")) {
+    return yield* invalid("sessions.pluginPatch requires gateway scope: operator.admin")
   }
-)
+  const given = yield* requireKey(params.key)
+  const plugin = params.pluginId.trim()
+  const namespace = params.namespace.trim()
+  if (plugin === "" || namespace === "") return yield* invalid("pluginId and namespace are required")
+  const hasValue = params.value !== undefined
+  if (params.unset === true && hasValue) {
+    return yield* invalid("sessions.pluginPatch cannot specify both unset and value")
+  }
+  if (hasValue && !isBoundedJson(params.value)) {
+    return yield* invalid("sessions.pluginPatch value must be JSON-compatible")
+  }
+  if (params.unset !== true && !hasValue) {
+    return yield* invalid("plugin session extension value is required unless unset is true")
+  }
+  const config = yield* currentConfig
+  if (!config.extensions.some((each) => each.pluginId === plugin && each.namespace === namespace)) {
+    return yield* invalid(`unknown plugin session extension: ${plugin}/${namespace}`)
+  }
+  const key = yield* SessionCommands.canonical(given)
+  yield* patching.exclusively(
+    Effect.gen(function* () {
+      const record = yield* sessions.find({ organizationId: caller.organizationId, keys: [key] })
+      if (record === undefined) return yield* invalid(`unknown session key: ${given}`)
+      const entry: { [name: string]: unknown } = { ...Rows.entryOf(record) }
+      const all: { [name: string]: unknown } = { ...object(entry["pluginExtensions"]) }
+      const own: { [name: string]: unknown } = { ...object(all[plugin]) }
+      if (params.unset === true) delete own[namespace]
+      else own[namespace] = params.value
+      if (Object.keys(own).length === 0) delete all[plugin]
+      else all[plugin] = own
+      if (Object.keys(all).length === 0) delete entry["pluginExtensions"]
+      else entry["pluginExtensions"] = all
+      yield* sessions.change(record.sid, { entry: JSON.stringify(entry) })
+    })
+  )
+  return answer(
+    { ok: true, key, ...(params.unset === true ? {} : { value: params.value }) },
+    notifier.changed(caller.organizationId, key, { reason: "plugin-patch" })
+  )
+})
 
 export const methods = [patch, pluginPatch]

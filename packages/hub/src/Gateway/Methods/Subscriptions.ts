@@ -1,12 +1,12 @@
 /** Events that a connection asks for. Source: spec 2 §2. */
 import * as Params from "@causeway/protocol/Gateway/Params"
 import * as Effect from "effect/Effect"
-import { answer, method, requireKey } from "../Method.ts"
+import { answer, read, requireKey } from "../Method.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
 /** Of all sessions. */
 const ofAll = (name: string, subscribed: boolean) =>
-  method(name, "operator.read", Params.Anything, (_, { connection }) =>
+  read(name, Params.Anything, (_, { connection }) =>
     Effect.sync(() => {
       connection.allSessions = subscribed
       return answer({ subscribed })
@@ -15,7 +15,7 @@ const ofAll = (name: string, subscribed: boolean) =>
 
 /** Of one session, which need not exist. */
 const ofOne = (name: string, subscribed: boolean) =>
-  method(name, "operator.read", Params.SessionsKey, function* (params, { connection }) {
+  read(name, Params.SessionsKey, function* (params, { connection }) {
     const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
     if (subscribed) connection.messageKeys.add(key)
     else connection.messageKeys.delete(key)

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import { currentConfig } from "../Config.ts"
 import * as Keys from "../Keys.ts"
 import { type Message, PREVIEW_CHARS_MAX, PREVIEW_ITEMS_MAX, previewItem, toMessages } from "../Messages.ts"
-import { answer, method, requireKey } from "../Method.ts"
+import { answer, read, requireKey } from "../Method.ts"
 import * as Rows from "../Rows.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
@@ -45,7 +45,7 @@ const forHistory = (message: Message, maxChars: number): Message => {
     : shown
 }
 
-const get = method("sessions.get", "operator.read", Params.Anything, function* (given, { organizationId }) {
+const get = read("sessions.get", Params.Anything, function* (given, { organizationId }) {
   const log = yield* Log
   const params = object(given)
   const key = yield* requireKey(params["key"] ?? params["sessionKey"])
@@ -73,79 +73,69 @@ const previewOf = (record: Session | undefined, limit: number, maxChars: number)
     return { status: items.length === 0 ? "empty" : "ok", items }
   })
 
-const preview = method(
-  "sessions.preview",
-  "operator.read",
-  Params.SessionsPreview,
-  function* (params, { organizationId }) {
-    const sessions = yield* Sessions
-    const config = yield* currentConfig
-    const ts = yield* Clock.currentTimeMillis
-    const keys = params.keys
-      .map((key) => key.trim())
-      .filter((key) => key !== "")
-      .slice(0, PREVIEW_KEYS_MAX)
-    const limit = Math.min(params.limit ?? PREVIEW_LIMIT, PREVIEW_ITEMS_MAX)
-    const maxChars = Math.min(params.maxChars ?? PREVIEW_CHARS, PREVIEW_CHARS_MAX)
-    const records = yield* sessions.list({
-      organizationId,
-      keys: [...new Set(keys.map((key) => Keys.canonical(key, config)))]
-    })
-    const byKey = new Map(records.map((record) => [record.key, record]))
-    const previews = yield* Effect.forEach(keys, (key) =>
-      Effect.map(
-        // One key that fails does not fail the others.
-        Effect.catchAll(previewOf(byKey.get(Keys.canonical(key, config)), limit, maxChars), () =>
-          Effect.succeed({ status: "error", items: [] })
-        ),
-        (found) => ({ key, ...found })
-      )
+const preview = read("sessions.preview", Params.SessionsPreview, function* (params, { organizationId }) {
+  const sessions = yield* Sessions
+  const config = yield* currentConfig
+  const ts = yield* Clock.currentTimeMillis
+  const keys = params.keys
+    .map((key) => key.trim())
+    .filter((key) => key !== "")
+    .slice(0, PREVIEW_KEYS_MAX)
+  const limit = Math.min(params.limit ?? PREVIEW_LIMIT, PREVIEW_ITEMS_MAX)
+  const maxChars = Math.min(params.maxChars ?? PREVIEW_CHARS, PREVIEW_CHARS_MAX)
+  const records = yield* sessions.list({
+    organizationId,
+    keys: [...new Set(keys.map((key) => Keys.canonical(key, config)))]
+  })
+  const byKey = new Map(records.map((record) => [record.key, record]))
+  const previews = yield* Effect.forEach(keys, (key) =>
+    Effect.map(
+      // One key that fails does not fail the others.
+      Effect.catchAll(previewOf(byKey.get(Keys.canonical(key, config)), limit, maxChars), () =>
+        Effect.succeed({ status: "error", items: [] })
+      ),
+      (found) => ({ key, ...found })
     )
-    return answer({ ts, previews })
-  }
-)
+  )
+  return answer({ ts, previews })
+})
 
-const chatHistory = method(
-  "chat.history",
-  "operator.read",
-  Params.ChatHistory,
-  function* (params, { organizationId }) {
-    const log = yield* Log
-    const record = yield* SessionCommands.find(organizationId, params.sessionKey)
-    const config = yield* currentConfig
-    const base = (entry: JsonObject) =>
-      Rows.compact({
-        thinkingLevel:
-          string(entry["thinkingLevel"]) ??
-          config.agents.find((agent) => agent.id === record?.agentId)?.thinkingDefault ??
-          "off",
-        fastMode: entry["fastMode"],
-        verboseLevel: entry["verboseLevel"]
-      })
-    if (record === undefined) {
-      return answer({ sessionKey: params.sessionKey, messages: [], ...base({}) })
-    }
-    const limit = params.limit ?? HISTORY_LIMIT
-    const events = yield* log.events(record.sid, { select: "visible", last: limit })
-    const total = yield* log.count(record.sid, { select: "visible" })
-    const messages = toMessages(events, total).map((message) =>
-      forHistory(message, params.maxChars ?? HISTORY_CHARS)
-    )
-    // The newest are kept.
-    let bytes = 0
-    let from = messages.length
-    while (from > 0) {
-      bytes += Buffer.byteLength(JSON.stringify(messages[from - 1]))
-      if (bytes > HISTORY_TOTAL_BYTES) break
-      from -= 1
-    }
-    return answer({
-      sessionKey: params.sessionKey,
-      sessionId: Rows.sessionIdOf(record.session),
-      messages: messages.slice(from),
-      ...base(Rows.entryOf(record))
+const chatHistory = read("chat.history", Params.ChatHistory, function* (params, { organizationId }) {
+  const log = yield* Log
+  const record = yield* SessionCommands.find(organizationId, params.sessionKey)
+  const config = yield* currentConfig
+  const base = (entry: JsonObject) =>
+    Rows.compact({
+      thinkingLevel:
+        string(entry["thinkingLevel"]) ??
+        config.agents.find((agent) => agent.id === record?.agentId)?.thinkingDefault ??
+        "off",
+      fastMode: entry["fastMode"],
+      verboseLevel: entry["verboseLevel"]
     })
+  if (record === undefined) {
+    return answer({ sessionKey: params.sessionKey, messages: [], ...base({}) })
   }
-)
+  const limit = params.limit ?? HISTORY_LIMIT
+  const events = yield* log.events(record.sid, { select: "visible", last: limit })
+  const total = yield* log.count(record.sid, { select: "visible" })
+  const messages = toMessages(events, total).map((message) =>
+    forHistory(message, params.maxChars ?? HISTORY_CHARS)
+  )
+  // The newest are kept.
+  let bytes = 0
+  let from = messages.length
+  while (from > 0) {
+    bytes += Buffer.byteLength(JSON.stringify(messages[from - 1]))
+    if (bytes > HISTORY_TOTAL_BYTES) break
+    from -= 1
+  }
+  return answer({
+    sessionKey: params.sessionKey,
+    sessionId: Rows.sessionIdOf(record.session),
+    messages: messages.slice(from),
+    ...base(Rows.entryOf(record))
+  })
+})
 
 export const methods = [get, preview, chatHistory]
