@@ -4,7 +4,7 @@ import * as Database from "@causeway/store/Database"
 import * as Log from "@causeway/store/Log"
 import * as Organizations from "@causeway/store/Organizations"
 import * as Sessions from "@causeway/store/Session"
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, it, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
@@ -64,117 +64,119 @@ const isWanted: { readonly [name: string]: (event: Log.StoredEvent) => boolean }
 }
 
 describe("following a session", () => {
-  it.live.prop(
-    "each reader has each of its events once and in order, and no change before its event, whatever wakes are lost or doubled",
-    [
-      FastCheck.constantFrom("viewer", "worker", "pushes"),
-      FastCheck.array(step, { minLength: 5, maxLength: 40, size: "max" }),
-      FastCheck.record({
-        limit: FastCheck.integer({ min: 1, max: 7 }),
-        slow: FastCheck.nat(5),
-        /** Which wakes are lost. */
-        lost: FastCheck.infiniteStream(FastCheck.boolean()),
-        until: FastCheck.option(FastCheck.integer({ min: 1, max: 30 }), { nil: undefined })
-      })
-    ],
-    ([name, steps, { limit, lost, slow, until }]) =>
-      Effect.gen(function* () {
-        const log = yield* Log.Log
-        const bus = yield* Bus.Bus
-        const key = yield* session
-        const seen: Array<Log.StoredEvent> = []
-        const changes: Array<Log.DeliveryChange> = []
-        const problems: Array<string> = []
-        let finished = false
-        const follower = Effect.gen(function* () {
-          const wakes = yield* bus.subscribe(`session:${key.session}`)
-          return yield* Follow.follow<"finished" | "until", never>(log, {
-            key,
-            ...filters[name],
-            limit,
-            until,
-            from: { seq: seen.at(-1)?.seq ?? 0, delivery: changes.at(-1)?.no ?? 0 },
-            wakes: {
-              take: Effect.map(wakes.take, (signal) => ({
-                ...signal,
-                changed: signal.changed && (finished || lost.next().value !== true)
-              }))
-            },
-            look: Effect.sync(() => {
-              const last = finished
-              return {
-                caughtUp: ({ seq }: Follow.Cursor) =>
-                  Effect.succeed(
-                    seq >= (until ?? Number.MAX_SAFE_INTEGER) ? "until" : last ? "finished" : undefined
-                  )
-              }
-            }),
-            sink: ({ after, deliveries, events }) =>
-              Effect.gen(function* () {
-                if (events.length + deliveries.length === 0 || events.length > limit) problems.push("page")
-                if (after.seq < (seen.at(-1)?.seq ?? 0)) problems.push("cursor went back")
-                for (let turn = 0; turn < slow; turn++) yield* Effect.yieldNow()
-                // Taken as one, as a reader does that remembers where it stands.
-                seen.push(...events)
-                changes.push(...deliveries)
-                for (const { no, seq } of deliveries) {
-                  if (!seen.some((event) => event.seq === seq))
-                    problems.push(`change ${no} before event ${seq}`)
+  suite(layer, { excludeTestServices: true })((it) => {
+    it.effect.prop(
+      "each reader has each of its events once and in order, and no change before its event, whatever wakes are lost or doubled",
+      [
+        FastCheck.constantFrom("viewer", "worker", "pushes"),
+        FastCheck.array(step, { minLength: 5, maxLength: 40, size: "max" }),
+        FastCheck.record({
+          limit: FastCheck.integer({ min: 1, max: 7 }),
+          slow: FastCheck.nat(5),
+          /** Which wakes are lost. */
+          lost: FastCheck.infiniteStream(FastCheck.boolean()),
+          until: FastCheck.option(FastCheck.integer({ min: 1, max: 30 }), { nil: undefined })
+        })
+      ],
+      ([name, steps, { limit, lost, slow, until }]) =>
+        Effect.gen(function* () {
+          const log = yield* Log.Log
+          const bus = yield* Bus.Bus
+          const key = yield* session
+          const seen: Array<Log.StoredEvent> = []
+          const changes: Array<Log.DeliveryChange> = []
+          const problems: Array<string> = []
+          let finished = false
+          const follower = Effect.gen(function* () {
+            const wakes = yield* bus.subscribe(`session:${key.session}`)
+            return yield* Follow.follow<"finished" | "until", never>(log, {
+              key,
+              ...filters[name],
+              limit,
+              until,
+              from: { seq: seen.at(-1)?.seq ?? 0, delivery: changes.at(-1)?.no ?? 0 },
+              wakes: {
+                take: Effect.map(wakes.take, (signal) => ({
+                  ...signal,
+                  changed: signal.changed && (finished || lost.next().value !== true)
+                }))
+              },
+              look: Effect.sync(() => {
+                const last = finished
+                return {
+                  caughtUp: ({ seq }: Follow.Cursor) =>
+                    Effect.succeed(
+                      seq >= (until ?? Number.MAX_SAFE_INTEGER) ? "until" : last ? "finished" : undefined
+                    )
                 }
-              })
-          })
-        }).pipe(Effect.scoped)
+              }),
+              sink: ({ after, deliveries, events }) =>
+                Effect.gen(function* () {
+                  if (events.length + deliveries.length === 0 || events.length > limit) problems.push("page")
+                  if (after.seq < (seen.at(-1)?.seq ?? 0)) problems.push("cursor went back")
+                  for (let turn = 0; turn < slow; turn++) yield* Effect.yieldNow()
+                  // Taken as one, as a reader does that remembers where it stands.
+                  seen.push(...events)
+                  changes.push(...deliveries)
+                  for (const { no, seq } of deliveries) {
+                    if (!seen.some((event) => event.seq === seq))
+                      problems.push(`change ${no} before event ${seq}`)
+                  }
+                })
+            })
+          }).pipe(Effect.scoped)
 
-        let fiber = yield* Effect.fork(follower)
-        const sent: Array<string> = []
-        for (const each of steps) {
-          switch (each._tag) {
-            case "append": {
-              const payloads = each.types.map((type) => {
-                const uuid = `e${sent.length}-${Math.random()}`
-                if (each.source === "client") sent.push(uuid)
-                return Payload.make({ type, uuid, message: { content: "x" } })
-              })
-              yield* log.append({ ...key, source: each.source, payloads })
-              break
+          let fiber = yield* Effect.fork(follower)
+          const sent: Array<string> = []
+          for (const each of steps) {
+            switch (each._tag) {
+              case "append": {
+                const payloads = each.types.map((type) => {
+                  const uuid = `e${sent.length}-${Math.random()}`
+                  if (each.source === "client") sent.push(uuid)
+                  return Payload.make({ type, uuid, message: { content: "x" } })
+                })
+                yield* log.append({ ...key, source: each.source, payloads })
+                break
+              }
+              case "deliver": {
+                const uuid = sent[each.of % Math.max(1, sent.length)] ?? "none"
+                yield* log.deliver({ ...key, workerEpoch: 0, updates: [{ uuid, status: each.status }] })
+                break
+              }
+              case "wake":
+                bus.changed(`session:${key.session}`)
+                break
+              case "pause":
+                for (let turn = 0; turn < each.turns; turn++) yield* Effect.yieldNow()
+                break
+              case "restart":
+                yield* Fiber.interrupt(fiber)
+                fiber = yield* Effect.fork(follower)
             }
-            case "deliver": {
-              const uuid = sent[each.of % Math.max(1, sent.length)] ?? "none"
-              yield* log.deliver({ ...key, workerEpoch: 0, updates: [{ uuid, status: each.status }] })
-              break
-            }
-            case "wake":
-              bus.changed(`session:${key.session}`)
-              break
-            case "pause":
-              for (let turn = 0; turn < each.turns; turn++) yield* Effect.yieldNow()
-              break
-            case "restart":
-              yield* Fiber.interrupt(fiber)
-              fiber = yield* Effect.fork(follower)
           }
-        }
-        finished = true
-        bus.changed(`session:${key.session}`)
-        const answer = yield* Fiber.join(fiber)
-        expect(problems).toEqual([])
+          finished = true
+          bus.changed(`session:${key.session}`)
+          const answer = yield* Fiber.join(fiber)
+          expect(problems).toEqual([])
 
-        const all = yield* log.read({ ...key, after: 0, limit: 1000 })
-        const isOver = (answer === "until") === (until !== undefined && (seen.at(-1)?.seq ?? 0) >= until)
-        if (name === "viewer") expect(isOver).toBe(true)
-        const wanted = all.filter(
-          (event) => isWanted[name]?.(event) === true && event.seq <= (until ?? event.seq)
-        )
-        expect(seen.map(({ uuid }) => uuid)).toEqual(wanted.map(({ uuid }) => uuid))
-        const numbers = changes.map(({ no }) => no)
-        expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
-        if (name === "viewer" && until === undefined) {
-          const latest = yield* log.deliveries({ ...key, after: 0, limit: 1000 })
-          expect(numbers).toEqual(expect.arrayContaining(latest.map(({ no }) => no)))
-        }
-      }).pipe(Effect.provide(layer)),
-    { fastCheck: { numRuns: 60 } }
-  )
+          const all = yield* log.read({ ...key, after: 0, limit: 1000 })
+          const isOver = (answer === "until") === (until !== undefined && (seen.at(-1)?.seq ?? 0) >= until)
+          if (name === "viewer") expect(isOver).toBe(true)
+          const wanted = all.filter(
+            (event) => isWanted[name]?.(event) === true && event.seq <= (until ?? event.seq)
+          )
+          expect(seen.map(({ uuid }) => uuid)).toEqual(wanted.map(({ uuid }) => uuid))
+          const numbers = changes.map(({ no }) => no)
+          expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
+          if (name === "viewer" && until === undefined) {
+            const latest = yield* log.deliveries({ ...key, after: 0, limit: 1000 })
+            expect(numbers).toEqual(expect.arrayContaining(latest.map(({ no }) => no)))
+          }
+        }),
+      { fastCheck: { numRuns: 150 } }
+    )
+  })
 
   it.scopedLive("every session that something happens to is told of, also after one that fails", () =>
     Effect.gen(function* () {
