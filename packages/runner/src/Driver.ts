@@ -14,7 +14,10 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { AgentSessionSpec, AgentUnavailable } from "./Agent.ts"
-import type { ProcessExit, ProcessGone } from "./Process/AgentProcess.ts"
+import type { AgentProcess, ProcessGone } from "./Process/AgentProcess.ts"
+
+/** A conversation as an agent keeps it. */
+export type AgentConversation = Pick<AgentSessionSpec, "agent" | "cwd" | "agentSessionId" | "env">
 
 /** What one start of an agent is given. */
 export interface ConnectSpec extends Omit<AgentSessionSpec, "unanswered" | "settings"> {
@@ -33,7 +36,7 @@ export type DriverLine =
   | { readonly _tag: "Bad"; readonly issue: string; readonly excerpt: string }
 
 /** A running agent. */
-export interface Connection {
+export interface Connection extends Pick<AgentProcess, "endInput" | "signal" | "exit" | "stderr"> {
   /** For a person who looks for the process; `undefined` where the agent is none. */
   readonly pid: number | undefined
   /** Whether this start took up an existing conversation. */
@@ -41,11 +44,6 @@ export interface Connection {
   /** In order; ends when the agent is gone. One consumer, whose pace the agent must follow. */
   readonly lines: Stream.Stream<DriverLine>
   readonly send: (payload: Payload) => Effect.Effect<void, ProcessGone>
-  readonly endInput: Effect.Effect<void>
-  readonly signal: (name: "SIGINT" | "SIGTERM" | "SIGKILL") => Effect.Effect<void>
-  readonly exit: Effect.Effect<ProcessExit>
-  /** The end of what it said on stderr. */
-  readonly stderr: Effect.Effect<string>
 }
 
 export interface Driver {
@@ -57,7 +55,7 @@ export interface Driver {
    * record is left alone, and none answered.
    */
   readonly adopt: (
-    spec: Pick<AgentSessionSpec, "agent" | "cwd" | "agentSessionId" | "env">,
+    conversation: AgentConversation,
     entries: ReadonlyArray<Payload>
   ) => Effect.Effect<Option.Option<Repairs>, AgentUnavailable>
 }

@@ -22,8 +22,6 @@ export interface DriversOptions extends HostOptions {
   readonly claudePath?: string | undefined
   /** Where the records of conversations with ACP agents are kept; without it there are no agents `acp:<command>`. */
   readonly acpDirectory?: string | undefined
-  /** MCP servers that every ACP agent is given. */
-  readonly mcpServers?: Acp.AcpOptions["mcpServers"]
   readonly grace?: Grace | undefined
   /** More agents, by name; they come before the ones of this package. */
   readonly named?: { readonly [name: string]: Driver } | undefined
@@ -73,13 +71,7 @@ const resolve = (
   if (agent.startsWith(Acp.PREFIX)) {
     return options.acpDirectory === undefined
       ? unknown(agent, "the directory for conversations with ACP agents is not configured")
-      : Effect.succeed(
-          Acp.make({
-            directory: options.acpDirectory,
-            ...hostOf(options),
-            mcpServers: options.mcpServers
-          })
-        )
+      : Effect.succeed(Acp.make({ directory: options.acpDirectory, ...hostOf(options) }))
   }
   return unknown(agent, "no such agent; known are scripted, claude and acp:<command>")
 }

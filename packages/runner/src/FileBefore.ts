@@ -2,13 +2,12 @@
  * What stands in a file that an agent asks to change, read where the agent works: below its directory, plain files, at
  * most `FileChange.BEFORE_MAX` bytes. What cannot be read is said in words, never left out.
  */
-import { constants } from "node:fs"
-import { open, realpath } from "node:fs/promises"
+import { realpath } from "node:fs/promises"
 import type { Payload } from "@causeway/protocol/Payload"
 import * as FileChange from "@causeway/transcript/FileChange"
 import { array, name, object, string } from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
-import * as Confinement from "./Acp/Confinement.ts"
+import * as Confinement from "./Confinement.ts"
 
 type Found = Pick<FileChange.Before, "state" | "text" | "bytes">
 
@@ -24,29 +23,13 @@ const isMissing = (cause: unknown): boolean =>
   cause instanceof Error && "code" in cause && (cause.code === "ENOENT" || cause.code === "ENOTDIR")
 
 const read = async (path: string): Promise<Found> => {
-  // No link is followed any more, and a pipe or device does not hold this up.
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  const { bytes, size } = await Confinement.readStart(path, FileChange.BEFORE_MAX)
+  if (size > FileChange.BEFORE_MAX) return without("too_large", size)
+  if (bytes.includes(0)) return without("binary", size)
   try {
-    const stat = await file.stat()
-    if (!stat.isFile()) return without("unreadable")
-    if (stat.size > FileChange.BEFORE_MAX) return without("too_large", stat.size)
-    const content = Buffer.alloc(FileChange.BEFORE_MAX + 1)
-    let length = 0
-    while (length < content.length) {
-      const { bytesRead } = await file.read(content, length, content.length - length, length)
-      if (bytesRead === 0) break
-      length += bytesRead
-    }
-    if (length > FileChange.BEFORE_MAX) return without("too_large", length)
-    const bytes = content.subarray(0, length)
-    if (bytes.includes(0)) return without("binary", length)
-    try {
-      return { state: "text", text: decoder.decode(bytes), bytes: length }
-    } catch {
-      return without("binary", length)
-    }
-  } finally {
-    await file.close()
+    return { state: "text", text: decoder.decode(bytes), bytes: size }
+  } catch {
+    return without("binary", size)
   }
 }
 

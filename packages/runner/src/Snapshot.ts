@@ -5,14 +5,13 @@
  * result does not hold the whole, and may be newer.
  */
 import { createHash } from "node:crypto"
-import { constants } from "node:fs"
-import { open, realpath } from "node:fs/promises"
-import { resolve, sep } from "node:path"
+import { realpath } from "node:fs/promises"
 import * as Payload from "@causeway/protocol/Payload"
 import { uuid5 } from "@causeway/protocol/Uuid5"
 import * as Read from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
+import * as Confinement from "./Confinement.ts"
 
 /** Most bytes of a file that are kept. */
 export const MAX_BYTES = 10 * 1024 * 1024
@@ -93,38 +92,6 @@ export const resultsIn = (json: Payload.JsonObject): ReadonlyArray<string> =>
     return type === "tool_result" && typeof id === "string" && isError !== true ? [id] : []
   })
 
-/** The real path, where it lies in the directory; links are followed before that is decided. */
-const confined = async (directory: string, path: string): Promise<string | undefined> => {
-  const root = await realpath(directory)
-  const found = await realpath(resolve(root, path))
-  return found.startsWith(root.endsWith(sep) ? root : `${root}${sep}`) ? found : undefined
-}
-
-const fromDisk = async (
-  toolUseId: string,
-  directory: string,
-  path: string
-): Promise<Snapshot | undefined> => {
-  const real = await confined(directory, path)
-  if (real === undefined) return undefined
-  // No link is followed any more, and a pipe or device does not hold this up.
-  const file = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  try {
-    const stat = await file.stat()
-    if (!stat.isFile()) return undefined
-    const content = Buffer.alloc(Math.min(stat.size, MAX_BYTES))
-    let length = 0
-    while (length < content.length) {
-      const { bytesRead } = await file.read(content, length, content.length - length, length)
-      if (bytesRead === 0) break
-      length += bytesRead
-    }
-    return make(toolUseId, path, content.subarray(0, length), stat.size > MAX_BYTES)
-  } finally {
-    await file.close()
-  }
-}
-
 /** The snapshot of a `Read` whose result is in `json`; none where the file is outside, gone, or not a plain file. */
 export const take = (
   directory: string,
@@ -132,17 +99,16 @@ export const take = (
   path: string,
   json: Payload.JsonObject
 ): Effect.Effect<Option.Option<Snapshot>> =>
-  Effect.promise(async () => {
-    try {
-      if ((await confined(directory, path)) === undefined) return Option.none()
-      const file = Read.object(Read.object(json["tool_use_result"] ?? json["toolUseResult"])["file"])
-      const { content, numLines, startLine, totalLines } = file
-      if (typeof content === "string" && (startLine ?? 1) === 1 && numLines === totalLines) {
-        return Option.some(make(toolUseId, path, Buffer.from(content), false))
-      }
-      return Option.fromNullable(await fromDisk(toolUseId, directory, path))
-    } catch {
-      // Gone, or not to be read: there is nothing to keep.
-      return Option.none()
+  Effect.gen(function* () {
+    const root = yield* Effect.tryPromise(() => realpath(directory))
+    const confined = yield* Confinement.within(root, path)
+    const real = yield* Effect.tryPromise(() => realpath(confined))
+    const file = Read.object(Read.object(json["tool_use_result"] ?? json["toolUseResult"])["file"])
+    const { content, numLines, startLine, totalLines } = file
+    if (typeof content === "string" && (startLine ?? 1) === 1 && numLines === totalLines) {
+      return make(toolUseId, path, Buffer.from(content), false)
     }
-  })
+    const { bytes, size } = yield* Effect.tryPromise(() => Confinement.readStart(real, MAX_BYTES))
+    return make(toolUseId, path, bytes, size > MAX_BYTES)
+    // Outside, gone, or not to be read: there is nothing to keep.
+  }).pipe(Effect.option)

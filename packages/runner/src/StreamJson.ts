@@ -18,9 +18,6 @@ import { EXCERPT_BYTES, type Line } from "./Process/LineSplitter.ts"
 /** How long an agent may take from its start to its answer to `initialize`. */
 export const readyWithin: Duration.DurationInput = "60 seconds"
 
-/** Of the end of stderr, this many characters go into an error for people. */
-const STDERR_IN_ERROR = 2000
-
 export const excerptOf = (text: string): string =>
   text.length > EXCERPT_BYTES ? `${text.slice(0, EXCERPT_BYTES)}…` : text
 
@@ -52,16 +49,13 @@ const answers = (line: DriverLine, requestId: string): boolean => {
 
 const begun = (line: DriverLine): boolean => line._tag === "Payload" && line.payload.type !== "result"
 
-/** What an agent said of itself before it ended at once: the errors of its result, else the end of stderr. */
-const lastWords = (lines: ReadonlyArray<DriverLine>, stderr: string): string => {
-  const errors = lines.flatMap((line) => {
-    const said =
+/** Errors of the results that an agent told before it ended. */
+const errorsOf = (lines: ReadonlyArray<DriverLine>): ReadonlyArray<string> =>
+  lines.flatMap((line) => {
+    const errors =
       line._tag === "Payload" && line.payload.type === "result" ? line.payload.json["errors"] : undefined
-    return Array.isArray(said) ? said.map(String) : []
+    return Array.isArray(errors) ? errors.map(String) : []
   })
-  const words = [...errors, stderr.trim().slice(-STDERR_IN_ERROR)].filter((text) => text !== "").join("\n")
-  return words === "" ? "it said nothing" : words
-}
 
 /**
  * Starts the process and waits until it has answered `initialize`. An agent that ends before that is unavailable
@@ -69,46 +63,31 @@ const lastWords = (lines: ReadonlyArray<DriverLine>, stderr: string): string => 
  */
 export const connect = (
   spec: AgentProcess.ProcessSpec,
-  options: { readonly runId: string; readonly resumed: boolean; readonly initialize?: Payload.JsonObject }
+  options: { readonly runId: string; readonly resumed: boolean }
 ): Effect.Effect<Connection, AgentUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
     const agent = yield* AgentProcess.spawn(spec)
     const requestId = `initialize_${options.runId}`
-    const endedAtOnce = (lines: ReadonlyArray<DriverLine>) =>
-      Effect.gen(function* () {
-        const exit = yield* agent.exit
-        return yield* new AgentUnavailable({
-          agent: spec.agent,
-          reason: "ExitedAtOnce",
-          detail: `${spec.command} ended at once (${AgentProcess.describeExit(exit)}): ${lastWords(lines, yield* agent.stderr)}`
-        })
-      })
-
     const next = yield* Stream.toPull(Stream.filterMap(agent.lines, read))
     // Lines that come before the answer, in order: a resumed agent may begin its interrupted turn at once.
     const early: Array<DriverLine> = []
-    const ready = Effect.gen(function* () {
-      // An agent that is gone already has its say below.
-      yield* Effect.ignore(
-        agent.write(
-          JSON.stringify({
-            type: "control_request",
-            request_id: requestId,
-            request: { subtype: "initialize", ...options.initialize }
-          })
-        )
-      )
-      for (;;) {
-        const pulled = yield* Effect.either(next)
-        if (Either.isLeft(pulled)) {
-          // One that began to work before it ended was there: its lines and its end are told as any other's.
-          if (early.some(begun)) return
-          return yield* endedAtOnce(early)
-        }
-        early.push(...Chunk.filter(pulled.right, (line) => !answers(line, requestId)))
-        if (Chunk.some(pulled.right, (line) => answers(line, requestId))) return
+    /** Takes the next lines; answers whether the agent is ready. */
+    const listen = Effect.matchEffect(next, {
+      // One that began to work before it ended was there: its lines and its end are told as any other's.
+      onFailure: () =>
+        early.some(begun) ? Effect.succeed(true) : AgentProcess.endedAtOnce(agent, spec, errorsOf(early)),
+      onSuccess: (lines) => {
+        const others = Chunk.filter(lines, (line) => !answers(line, requestId))
+        early.push(...others)
+        return Effect.succeed(others.length < lines.length)
       }
     })
+    const request = { type: "control_request", request_id: requestId, request: { subtype: "initialize" } }
+    // An agent that is gone already has its say when it is listened to.
+    const ready = Effect.zipRight(
+      Effect.ignore(agent.write(JSON.stringify(request))),
+      Effect.repeat(listen, { until: (isReady) => isReady })
+    )
     yield* ready.pipe(
       Effect.timeoutFail({
         duration: readyWithin,

@@ -1,10 +1,10 @@
 /** `fs/read_text_file` and `fs/write_text_file`, within one directory. Source: spec 4 §2 and §3.7. */
 import { constants } from "node:fs"
-import { type FileHandle, mkdir, open } from "node:fs/promises"
+import { type FileHandle, mkdir } from "node:fs/promises"
 import { dirname } from "node:path"
 import * as Read from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
-import * as Confinement from "./Confinement.ts"
+import * as Confinement from "../Confinement.ts"
 import { codes, invalidParams, RpcError } from "./JsonRpc.ts"
 
 /** The most that one answer holds, in bytes. */
@@ -57,6 +57,7 @@ const failure =
   (path: string) =>
   (cause: unknown): RpcError => {
     if (cause instanceof RpcError) return cause
+    if (cause instanceof Confinement.NotPlain) return invalidParams(cause.message)
     const code = cause instanceof Error && "code" in cause ? cause.code : undefined
     const named = JSON.stringify(path)
     switch (code) {
@@ -103,21 +104,7 @@ const using = <A>(
   flags: number,
   use: (file: FileHandle) => Promise<A>
 ): Effect.Effect<A, RpcError> =>
-  Effect.tryPromise({
-    // The path is real already; a link that takes its last part's place meanwhile is not followed, and a pipe does not
-    // hold the opening up.
-    try: async () => {
-      const file = await open(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o666)
-      try {
-        if (!(await file.stat()).isFile())
-          throw invalidParams(`${JSON.stringify(path)} is not a regular file`)
-        return await use(file)
-      } finally {
-        await file.close()
-      }
-    },
-    catch: failure(path)
-  })
+  Effect.tryPromise({ try: () => Confinement.using(path, flags, use), catch: failure(path) })
 
 /** Answers `fs/read_text_file`: the text of the lines from `line` (1 is the first), `limit` of them. */
 export const readTextFile = (

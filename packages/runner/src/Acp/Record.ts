@@ -8,6 +8,7 @@ import { join } from "node:path"
 import * as Read from "@causeway/transcript/Read"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 
 /** The file cannot be read or written. */
@@ -34,30 +35,35 @@ export interface Record {
   readonly open: () => ReadonlyArray<string>
 }
 
-const errno = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+type Line = { readonly session?: unknown; readonly given?: unknown; readonly answered?: unknown }
 
-const lineOf = (text: string): { readonly [key: string]: unknown } => {
-  try {
-    return Read.object(JSON.parse(text))
-  } catch {
-    // The last line of a process that was killed while it wrote: what it was to tell was not done.
-    return {}
-  }
-}
+/** Lines that cannot be read are of a process that was killed while it wrote: what they were to tell was not done. */
+const linesOf = (text: string): ReadonlyArray<Line> =>
+  text.split("\n").map((line) => Either.getOrElse(parse(line), () => ({})))
+
+const parse = (line: string) => Either.try((): Line => Read.object(JSON.parse(line)))
+
+const isSession = (line: Line): line is { readonly session: string } => typeof line.session === "string"
+
+const attempt = <A>(path: string, run: () => A): Effect.Effect<A, RecordUnavailable> =>
+  Effect.try({
+    try: run,
+    catch: (cause) =>
+      new RecordUnavailable({ path, detail: cause instanceof Error ? cause.message : String(cause) })
+  })
 
 const fileOf = (directory: string, name: string): string => join(directory, `${name}.jsonl`)
 
 /** The agent's id of a conversation that was recorded here; undefined where there is none. */
-export const acpSessionIdOf = (directory: string, name: string): Effect.Effect<string | undefined> =>
-  Effect.sync(() => {
-    const path = fileOf(directory, name)
-    const sessions = existsSync(path)
-      ? readFileSync(path, "utf8")
-          .split("\n")
-          .flatMap((line) => Read.string(line === "" ? null : lineOf(line)["session"]) ?? [])
-      : []
-    return sessions.at(-1)
-  })
+export const acpSessionIdOf = (
+  directory: string,
+  name: string
+): Effect.Effect<string | undefined, RecordUnavailable> => {
+  const path = fileOf(directory, name)
+  return attempt(path, () =>
+    existsSync(path) ? linesOf(readFileSync(path, "utf8")).findLast(isSession)?.session : undefined
+  )
+}
 
 /** Opens the record of a conversation, whether or not there is one. `name` must be fit for a file's name. */
 export const open = (
@@ -65,30 +71,27 @@ export const open = (
   name: string
 ): Effect.Effect<Record, RecordUnavailable, Scope.Scope> => {
   const path = fileOf(directory, name)
-  const attempt = <A>(run: () => A): Effect.Effect<A, RecordUnavailable> =>
-    Effect.try({ try: run, catch: (cause) => new RecordUnavailable({ path, detail: errno(cause) }) })
   return Effect.gen(function* () {
     const file = yield* Effect.acquireRelease(
-      attempt(() => {
+      attempt(path, () => {
         mkdirSync(directory, { recursive: true, mode: 0o700 })
         return openSync(path, "a+", 0o600)
       }),
-      (file) => Effect.ignore(attempt(() => closeSync(file)))
+      (file) => Effect.ignore(attempt(path, () => closeSync(file)))
     )
     let acpSessionId: string | undefined
     const prompts = new Map<string, Progress>()
-    const take = (line: { readonly [key: string]: unknown }): void => {
-      const { session, given, answered } = line
+    const take = ({ session, given, answered }: Line): void => {
       if (typeof session === "string") acpSessionId = session
       if (typeof given === "string") prompts.set(given, "given")
       if (typeof answered === "string") prompts.set(answered, "answered")
     }
-    const text = yield* attempt(() => readFileSync(path, "utf8"))
-    for (const line of text.split("\n")) if (line !== "") take(lineOf(line))
+    const text = yield* attempt(path, () => readFileSync(path, "utf8"))
+    for (const line of linesOf(text)) take(line)
     let torn = text !== "" && !text.endsWith("\n")
 
-    const append = (line: { readonly [key: string]: string }) =>
-      attempt(() => {
+    const append = (line: Line) =>
+      attempt(path, () => {
         writeSync(file, `${torn ? "\n" : ""}${JSON.stringify(line)}\n`)
         fsyncSync(file)
         torn = false

@@ -7,6 +7,7 @@ import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Read from "@causeway/transcript/Read"
 import * as AgentOptions from "../AgentOptions.ts"
 import type { ConnectSpec } from "../Driver.ts"
+import { type Announced, can } from "./Handshake.ts"
 
 const pairs = (value: unknown): Array<HttpHeader> =>
   Object.entries(Read.object(value)).flatMap(([name, text]) =>
@@ -72,18 +73,16 @@ export interface Surroundings {
   readonly warnings: ReadonlyArray<string>
 }
 
-/** `can`: whether the agent announces a capability of sessions. */
 export const make = (
-  agent: { readonly name: string; readonly capabilities: JsonObject },
-  can: (capability: string) => boolean,
-  spec: Pick<ConnectSpec, "cwd" | "options">,
-  servers: ReadonlyArray<McpServer>
+  agent: Announced,
+  spec: Pick<ConnectSpec, "cwd" | "options" | "runId" | "sessionId">
 ): Surroundings => {
   const options = spec.options ?? AgentOptions.none
   const directories = options.additionalDirectories ?? []
+  const servers = mcpServers(spec)
   const taken = usable(servers, agent.capabilities)
   const unused = servers.filter((server) => !taken.includes(server)).map(({ name }) => name)
-  const ignored = directories.length > 0 && !can("additionalDirectories") ? directories : []
+  const ignored = directories.length > 0 && !can(agent, "additionalDirectories") ? directories : []
   const meta = extensions(options)
   const beyond = Object.keys({ ...meta, ...Read.object(Read.object(meta["claudeCode"])["options"]) })
     .filter((name) => name !== "claudeCode")

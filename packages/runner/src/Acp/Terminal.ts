@@ -9,10 +9,10 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Confinement from "../Confinement.ts"
+import * as OutputTail from "../Process/OutputTail.ts"
 import * as ProcessTable from "../Process/ProcessTable.ts"
-import * as Confinement from "./Confinement.ts"
 import { codes, invalidParams, RpcError } from "./JsonRpc.ts"
-import * as OutputTail from "./OutputTail.ts"
 
 /** Output that is kept where the agent sets no limit, and the most that it can set, in bytes. */
 export const OUTPUT_DEFAULT = 256 * 1024
@@ -177,13 +177,10 @@ export const make = (
             Confinement.within(root, typeof cwd === "string" ? cwd : root),
             (refused) => invalidParams(refused.message)
           )
-          const isDirectory = yield* Effect.promise(() =>
-            stat(directory).then(
-              (found) => found.isDirectory(),
-              () => false
-            )
+          const notThere = () => invalidParams(`${JSON.stringify(directory)} is not a directory`)
+          yield* Effect.tryPromise({ try: () => stat(directory), catch: notThere }).pipe(
+            Effect.filterOrFail((found) => found.isDirectory(), notThere)
           )
-          if (!isDirectory) return yield* invalidParams(`${JSON.stringify(directory)} is not a directory`)
           const added = Object.fromEntries(
             Read.array(env).flatMap((each) => {
               const { name, value } = Read.object(each)

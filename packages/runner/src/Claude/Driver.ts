@@ -10,15 +10,13 @@ import * as ClaudeRecord from "@causeway/transcript/ClaudeRecord"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type AgentSessionSpec, AgentUnavailable } from "../Agent.ts"
-import * as AgentRecord from "../AgentRecord.ts"
-import type { Connection, ConnectSpec, Driver, DriverLine } from "../Driver.ts"
-import * as Environment from "../Environment.ts"
+import { AgentUnavailable } from "../Agent.ts"
+import type { AgentConversation, ConnectSpec, Driver, DriverLine } from "../Driver.ts"
+import type * as Environment from "../Environment.ts"
 import type { Grace } from "../Process/AgentProcess.ts"
-import * as StreamJson from "../StreamJson.ts"
 import * as Flags from "./Flags.ts"
+import * as Program from "./Program.ts"
 
 export interface ClaudeOptions extends Environment.HostOptions {
   /** The program: a path, or a name that is looked up on the path. */
@@ -45,10 +43,7 @@ const namesIn = (directory: string): ReadonlyArray<string> => {
 }
 
 /** Where the CLI keeps the record of a conversation. */
-const recordPath = (
-  spec: Pick<AgentSessionSpec, "cwd" | "agentSessionId" | "env">,
-  host: Environment.Variables
-): string => {
+const recordPath = (spec: AgentConversation, host: Environment.Variables): string => {
   const home = spec.env?.["HOME"] ?? host["HOME"] ?? homedir()
   const config = spec.env?.["CLAUDE_CONFIG_DIR"] ?? host["CLAUDE_CONFIG_DIR"] ?? join(home, ".claude")
   const projects = join(config, "projects")
@@ -62,72 +57,56 @@ const unfold = (line: DriverLine): ReadonlyArray<DriverLine> =>
     ? ClaudeRecord.mirrored(line.payload).map((payload) => ({ _tag: "Payload", payload }))
     : [line]
 
+/** Has the CLI tell what it writes to its record. */
+const MIRROR = "--session-mirror"
+
 const refusesFlag = (flag: string) => (cause: AgentUnavailable) =>
   cause.reason === "ExitedAtOnce" && /unknown option/i.test(cause.detail) && cause.detail.includes(flag)
+
+/** Fails as before, unless the program lacks a flag that every start needs. */
+const wrongVersion = (cause: AgentUnavailable): AgentUnavailable =>
+  refusesFlag("")(cause) && !refusesFlag(MIRROR)(cause)
+    ? new AgentUnavailable({
+        agent: cause.agent,
+        reason: "WrongVersion",
+        detail: `this version cannot be driven, upgrade it: ${cause.detail}`
+      })
+    : cause
 
 export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
   Effect.gen(function* () {
     /** Learnt at the first start: older versions refuse the flag. */
     const mirrors = yield* Ref.make(true)
-
-    const start = (
-      spec: ConnectSpec,
-      flags: ReadonlyArray<string>
-    ): Effect.Effect<Connection, AgentUnavailable, Scope.Scope> =>
-      Effect.flatMap(Flags.ofSpec(spec), (own) => {
-        const { args, resumed } = AgentRecord.flags(spec, (agentSessionId) =>
-          recordPath({ ...spec, agentSessionId }, options.environment)
-        )
-        return StreamJson.connect(
-          {
-            agent: spec.agent,
-            command: options.command,
-            args: [...Flags.always, ...args, ...own, ...flags],
-            cwd: spec.cwd,
-            env: Environment.forAgent(options, spec, {
-              CLAUDE_CODE_SDK_READS_SESSION_STATE: "1",
-              CLAUDE_CODE_ENTRYPOINT: "causeway",
-              CLAUDE_CODE_RESUME_INTERRUPTED_TURN: spec.resumeInterrupted ? "1" : undefined
-            }),
-            grace: options.grace
-          },
-          { runId: spec.runId, resumed }
-        )
-      }).pipe(
-        Effect.mapError((cause) =>
-          refusesFlag("")(cause) && !refusesFlag("--session-mirror")(cause)
-            ? new AgentUnavailable({
-                agent: spec.agent,
-                reason: "WrongVersion",
-                detail: `this version cannot be driven, upgrade it: ${cause.detail}`
-              })
-            : cause
-        )
-      )
-
-    const connect = (spec: ConnectSpec) =>
-      Effect.gen(function* () {
-        const connection = (yield* Ref.get(mirrors))
-          ? yield* start(spec, ["--session-mirror"]).pipe(
-              Effect.catchIf(refusesFlag("--session-mirror"), () =>
-                Effect.zipRight(Ref.set(mirrors, false), start(spec, []))
+    const program: Program.Program = {
+      ...options,
+      args: Flags.always,
+      variables: { CLAUDE_CODE_SDK_READS_SESSION_STATE: "1", CLAUDE_CODE_ENTRYPOINT: "causeway" },
+      recordPath: (conversation) => recordPath(conversation, options.environment)
+    }
+    const start = (spec: ConnectSpec, flags: ReadonlyArray<string>) =>
+      Effect.mapError(Program.start(program, spec, flags), wrongVersion)
+    return {
+      connect: (spec) =>
+        Effect.gen(function* () {
+          const connection = (yield* Ref.get(mirrors))
+            ? yield* start(spec, [MIRROR]).pipe(
+                Effect.catchIf(refusesFlag(MIRROR), () =>
+                  Effect.zipRight(Ref.set(mirrors, false), start(spec, []))
+                )
               )
-            )
-          : yield* start(spec, [])
-        return { ...connection, lines: Stream.mapConcat(connection.lines, unfold) }
-      })
-
-    const adopt: Driver["adopt"] = (spec, entries) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        AgentRecord.write(spec.agent, recordPath(spec, options.environment), () =>
-          ClaudeRecord.convert(entries, {
-            agentSessionId: spec.agentSessionId,
-            directory: realPath(spec.cwd),
-            now: new Date(now).toISOString(),
-            uuid: randomUUID
-          })
+            : yield* start(spec, [])
+          return { ...connection, lines: Stream.mapConcat(connection.lines, unfold) }
+        }),
+      adopt: (conversation, entries) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Program.adopt(program, conversation, () =>
+            ClaudeRecord.convert(entries, {
+              agentSessionId: conversation.agentSessionId,
+              directory: realPath(conversation.cwd),
+              now: new Date(now).toISOString(),
+              uuid: randomUUID
+            })
+          )
         )
-      )
-
-    return { connect, adopt }
+    }
   })

@@ -21,6 +21,7 @@ import * as Stream from "effect/Stream"
 import { AgentUnavailable } from "../Agent.ts"
 import * as Guard from "./Guard.ts"
 import * as LineSplitter from "./LineSplitter.ts"
+import * as OutputTail from "./OutputTail.ts"
 import { ProcessRegistry } from "./ProcessRegistry.ts"
 import * as ProcessTable from "./ProcessTable.ts"
 
@@ -238,6 +239,26 @@ const linesOf = (
     )
   })
 
+/** Of what an agent said before it ended, this many characters go into an error for people. */
+const LAST_WORDS = 2000
+
+/** The failure of an agent that ended before it was ready, with what it `said` and the end of its stderr. */
+export const endedAtOnce = (
+  process: AgentProcess,
+  { agent, command }: Pick<ProcessSpec, "agent" | "command">,
+  said: ReadonlyArray<string>
+): Effect.Effect<never, AgentUnavailable> =>
+  Effect.gen(function* () {
+    const exit = describeExit(yield* process.exit)
+    const words = [said.join("\n").slice(0, LAST_WORDS), (yield* process.stderr).trim().slice(-LAST_WORDS)]
+    const all = words.filter((text) => text !== "").join("\n")
+    return yield* new AgentUnavailable({
+      agent,
+      reason: "ExitedAtOnce",
+      detail: `${command} ended at once (${exit}): ${all === "" ? "it said nothing" : all}`
+    })
+  })
+
 /** Starts a child process. Fails when the system cannot start it; what it does afterwards its lines and exit tell. */
 export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
@@ -317,16 +338,8 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
       )
     }
 
-    let tail: Array<Buffer> = []
-    let tailBytes = 0
-    child.stderr.on("data", (chunk: Buffer) => {
-      tail.push(chunk)
-      tailBytes += chunk.length
-      if (tailBytes > 2 * STDERR_TAIL_BYTES) {
-        tail = [Buffer.concat(tail).subarray(-STDERR_TAIL_BYTES)]
-        tailBytes = STDERR_TAIL_BYTES
-      }
-    })
+    const tail = OutputTail.make(STDERR_TAIL_BYTES)
+    child.stderr.on("data", tail.push).once("end", tail.end)
 
     return {
       pid,
@@ -352,6 +365,6 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
           else child.kill(name)
         }),
       exit: Deferred.await(exited),
-      stderr: Effect.sync(() => Buffer.concat(tail).subarray(-STDERR_TAIL_BYTES).toString("utf8"))
+      stderr: Effect.sync(() => tail.read().output)
     }
   })

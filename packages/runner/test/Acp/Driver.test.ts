@@ -424,21 +424,10 @@ describe("an agent built on the protocol's SDK, which checks what it is sent", (
   it.scopedLive("takes every call of this side, and gets every answer", () =>
     Effect.gen(function* () {
       const root = yield* directory
-      const servers = [
-        { name: "stdio", command: "/bin/true", args: ["-x"], env: [{ name: "TOKEN", value: "secret-1" }] },
-        {
-          type: "http" as const,
-          name: "http",
-          url: "http://127.0.0.1/",
-          headers: [{ name: "a", value: "secret-2" }]
-        },
-        { type: "sse" as const, name: "sse", url: "http://127.0.0.1/", headers: [] }
-      ]
       const agent = yield* Effect.flatMap(
         Driver.make({
           directory: join(root, "records"),
-          environment: { PATH: process.env["PATH"] },
-          mcpServers: servers
+          environment: { PATH: process.env["PATH"] }
         }).connect({
           ...spec(root),
           agent: `acp:"${process.execPath}" "${sdkAgent}"`,
@@ -447,6 +436,9 @@ describe("an agent built on the protocol's SDK, which checks what it is sent", (
             permissionMode: "b",
             additionalDirectories: ["/tmp"],
             mcpServers: Redacted.make({
+              stdio: { command: "/bin/true", args: ["-x"], env: { TOKEN: "secret-1" } },
+              http: { type: "http", url: "http://127.0.0.1/", headers: { a: "secret-2" } },
+              sse: { type: "sse", url: "http://127.0.0.1/" },
               mine: { command: "/bin/true", env: { KEY: "secret-3" } },
               remote: { type: "http", url: "http://127.0.0.1/", headers: { authorization: "secret-4" } },
               neither: { what: 1 }

@@ -1,4 +1,5 @@
 /** The options of a session as an ACP agent is given them. */
+import { SessionId } from "@causeway/protocol/Ids"
 import { describe, expect, it } from "@effect/vitest"
 import * as Redacted from "effect/Redacted"
 import * as Settings from "../../src/Acp/Settings.ts"
@@ -7,10 +8,16 @@ import type { AgentOptions } from "../../src/AgentOptions.ts"
 
 const given = (options: AgentOptions, capabilities: ReadonlyArray<string> = []) =>
   Surroundings.make(
-    { name: "Agent", capabilities: { mcpCapabilities: { http: true } } },
-    (each) => capabilities.includes(each),
-    { cwd: "/work", options },
-    Surroundings.mcpServers({ runId: "r", sessionId: "s" as never, options })
+    {
+      name: "Agent",
+      version: "",
+      authMethods: [],
+      capabilities: {
+        mcpCapabilities: { http: true },
+        sessionCapabilities: Object.fromEntries(capabilities.map((each) => [each, {}]))
+      }
+    },
+    { cwd: "/work", options, runId: "r", sessionId: SessionId.make("session_s") }
   )
 
 describe("an ACP agent is given", () => {
@@ -64,7 +71,7 @@ describe("an ACP agent is given", () => {
         env: [
           { name: "KEY", value: "secret" },
           { name: "CAUSEWAY_RUN_ID", value: "r" },
-          { name: "CAUSEWAY_SESSION_ID", value: "s" }
+          { name: "CAUSEWAY_SESSION_ID", value: "session_s" }
         ]
       },
       { type: "http", name: "http", url: "http://127.0.0.1/", headers: [{ name: "a", value: "b" }] }

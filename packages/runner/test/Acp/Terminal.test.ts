@@ -6,8 +6,8 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import * as OutputTail from "../../src/Acp/OutputTail.ts"
 import * as Terminal from "../../src/Acp/Terminal.ts"
+import * as OutputTail from "../../src/Process/OutputTail.ts"
 
 const root = Effect.acquireRelease(
   Effect.sync(() => realpathSync(mkdtempSync(join(tmpdir(), "acp-terminal-")))),

@@ -13,8 +13,8 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
-import * as Confinement from "../../src/Acp/Confinement.ts"
-import * as FileSystem from "../../src/Acp/FileSystem.ts"
+import * as FileSystem from "../src/Acp/FileSystem.ts"
+import * as Confinement from "../src/Confinement.ts"
 
 /**
  * `root` with directories and links of every kind, beside a directory `outside` with a secret in it. Names are few, so
