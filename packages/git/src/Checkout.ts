@@ -3,7 +3,7 @@ import { realpathSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { Git, type GitError, quote } from "./Git.ts"
+import { Git, type GitError, orElse, quote } from "./Git.ts"
 import * as GitRemote from "./GitRemote.ts"
 import * as Repository from "./Repository.ts"
 
@@ -62,7 +62,7 @@ export class BranchNotFound extends Schema.TaggedError<BranchNotFound>()("Branch
 
 export type CheckoutError = NotACheckout | WrongRepository | TreeNotClean | BranchNotFound | GitError
 
-// --- What a directory shows ---
+// --- A directory ---
 
 /** A remote of a checkout. */
 interface Remote {
@@ -104,7 +104,6 @@ const remotesOf = (git: Git["Type"], directory: string) =>
     )
   })
 
-/** Branch and repository of the directory that is attached. */
 export interface Attached {
   /** None where the head is detached. */
   readonly branch: Option.Option<string>
@@ -112,7 +111,7 @@ export interface Attached {
   readonly remote: Option.Option<string>
 }
 
-/** What git says of a directory; nothing of both without git or outside of a checkout. */
+/** Branch and repository of a directory; neither without git or outside of a checkout. */
 export const read = (directory: string): Effect.Effect<Attached, never, Git> =>
   Effect.gen(function* () {
     const git = yield* Git
@@ -128,33 +127,17 @@ export const read = (directory: string): Effect.Effect<Attached, never, Git> =>
       branch: Option.liftPredicate(branch, (name) => name !== ""),
       remote: Option.map(Option.fromNullable(remote), Repository.toAddress)
     }
-  }).pipe(
-    Effect.catchAll((error) =>
-      Effect.as(
-        Effect.logDebug("git did not answer").pipe(
-          Effect.annotateLogs({ module: "Checkout", detail: error.message })
-        ),
-        { branch: Option.none(), remote: Option.none() }
-      )
-    )
-  )
+  }).pipe(orElse({ branch: Option.none(), remote: Option.none() }, "git did not answer"))
 
 /**
- * Files of a directory in a checkout, committed ones and new ones that are not ignored, relative to it and the shortest paths
- * first; none outside of a checkout, or where git takes longer than 3 s.
+ * Files of a directory in a checkout: committed ones and new ones that are not ignored, relative to it, the shortest
+ * paths first. None outside of a checkout, or where git takes longer than 3 s.
  */
 export const files = (directory: string): Effect.Effect<ReadonlyArray<string>, never, Git> =>
   Effect.gen(function* () {
     const git = yield* Git
-    const { stdout } = yield* git.run(
-      directory,
-      "ls-files",
-      "-z",
-      "--cached",
-      "--others",
-      "--exclude-standard",
-      "--deduplicate"
-    )
+    const flags = ["-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]
+    const { stdout } = yield* git.run(directory, "ls-files", ...flags)
     const depth = (path: string) => path.split("/").length
     return stdout
       .split("\0")
@@ -162,14 +145,7 @@ export const files = (directory: string): Effect.Effect<ReadonlyArray<string>, n
       .sort((a, b) => depth(a) - depth(b) || (a < b ? -1 : 1))
   }).pipe(
     Effect.timeoutTo({ duration: "3 seconds", onTimeout: () => [], onSuccess: (found) => found }),
-    Effect.catchAll((error) =>
-      Effect.as(
-        Effect.logDebug("git told no files").pipe(
-          Effect.annotateLogs({ module: "Checkout", detail: error.message })
-        ),
-        []
-      )
-    )
+    orElse([], "git told no files")
   )
 
 // --- Which remote is the session's ---
@@ -302,15 +278,8 @@ const track = (git: Git["Type"], directory: string, remote: string, branch: stri
     const isCovered = rules.some((rule) => /^\+?refs\/heads\/(.+):/.exec(rule)?.[1] === "*")
     // Git follows a branch only where a rule of the remote names it.
     if (!isCovered) yield* git.text(directory, "remote", "set-branches", "--add", remote, branch)
-    yield* git.text(
-      directory,
-      "checkout",
-      "--quiet",
-      "--track",
-      "-b",
-      branch,
-      `refs/remotes/${remote}/${branch}`
-    )
+    const upstream = `refs/remotes/${remote}/${branch}`
+    yield* git.text(directory, "checkout", "--quiet", "--track", "-b", branch, upstream)
   })
 
 /** The commit that is checked out, where no branch, tag or remote has it. */

@@ -29,7 +29,18 @@ export class DirectoryNotTrusted extends Schema.TaggedError<DirectoryNotTrusted>
 
 export type GitError = GitFailed | DirectoryNotTrusted
 
-/** What a finished program said. */
+/** Goes on with `fallback` where git has failed, and logs that as `message`. */
+export const orElse =
+  <B>(fallback: B, message: string) =>
+  <A, R>(effect: Effect.Effect<A, GitError, R>): Effect.Effect<A | B, never, R> =>
+    Effect.catchAll(effect, (error) =>
+      Effect.as(
+        Effect.logDebug(message).pipe(Effect.annotateLogs({ module: "Git", detail: error.message })),
+        fallback
+      )
+    )
+
+/** A finished program's exit code and output. */
 export interface Ran {
   readonly exitCode: number
   readonly stdout: string
@@ -120,14 +131,7 @@ export const make = (host: ChildEnvironment.Variables): Context.Tag.Service<Git>
   const sshHost = (name: string) =>
     execute("ssh", ["-G", "--", name], env, SSH_TIMEOUT).pipe(
       Effect.map(({ stdout }) => /^hostname (\S+)$/m.exec(stdout)?.[1] ?? name),
-      Effect.catchTag("GitFailed", (error) =>
-        Effect.as(
-          Effect.logDebug("ssh's configuration was not read").pipe(
-            Effect.annotateLogs({ module: "Git", host: name, detail: error.detail })
-          ),
-          name
-        )
-      )
+      orElse(name, "ssh's configuration was not read")
     )
 
   return Git.of({ run, text, sshHost })

@@ -6,6 +6,7 @@
  */
 import { mkdir, realpath, rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
+import * as FileFailure from "@causeway/protocol/FileFailure"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { detailOf, type Git, type GitError, quote } from "./Git.ts"
@@ -27,16 +28,30 @@ export interface Worktree {
   readonly base: string
 }
 
-/** What came of a removal. `reason` says what would have been lost. */
+/** The outcome of a removal. `reason` says what would have been lost. */
 export type Removal = { readonly _tag: "Removed" } | { readonly _tag: "Kept"; readonly reason: string }
 
 const kept = (reason: string): Removal => ({ _tag: "Kept", reason })
 
-const unavailable = (directory: string) => (error: GitError) =>
-  new WorkspaceUnavailable({ directory, detail: error._tag === "GitFailed" ? error.detail : error.message })
+const detailOfError = (error: GitError): string => (error._tag === "GitFailed" ? error.detail : error.message)
 
-const failure = (directory: string) => (cause: unknown) =>
-  new WorkspaceUnavailable({ directory, detail: cause instanceof Error ? cause.message : String(cause) })
+const unavailable = (directory: string) => (error: GitError) =>
+  new WorkspaceUnavailable({ directory, detail: detailOfError(error) })
+
+/** A file operation at `path`. */
+const io = <A>(
+  directory: string,
+  path: string,
+  operation: (path: string) => Promise<A>
+): Effect.Effect<A, WorkspaceUnavailable> =>
+  Effect.tryPromise({
+    try: () => operation(path),
+    catch: (cause) => new WorkspaceUnavailable({ directory, detail: FileFailure.describe(path, cause) })
+  })
+
+/** Changed and new files. */
+const changesIn = (git: Git["Type"], path: string, ...flags: ReadonlyArray<string>) =>
+  git.text(path, "status", "--porcelain=v1", "--untracked-files=all", ...flags)
 
 /** Where the worktree of this name is, and its branch. */
 export const placeOf = (root: string, name: string): { readonly path: string; readonly branch: string } => ({
@@ -56,10 +71,7 @@ export const discard = Effect.fn("Worktree.discard")(function* (
   { base, branch, path }: Worktree
 ) {
   yield* Effect.ignore(git.run(directory, "worktree", "remove", "--force", "--force", "--", path))
-  yield* Effect.tryPromise({
-    try: () => rm(path, { recursive: true, force: true }),
-    catch: failure(directory)
-  })
+  yield* io(directory, path, (path) => rm(path, { recursive: true, force: true }))
   yield* Effect.ignore(git.run(directory, "worktree", "prune"))
   const tip = yield* Effect.option(
     git.run(directory, "rev-parse", "--verify", "--quiet", `refs/heads/${branch}`)
@@ -80,10 +92,7 @@ export const baseOf = (git: Git["Type"], directory: string): Effect.Effect<strin
 export const create = Effect.fn("Worktree.create")(
   function* (git: Git["Type"], directory: string, worktree: Worktree) {
     const { base, branch, path } = worktree
-    yield* Effect.tryPromise({
-      try: () => mkdir(dirname(path), { recursive: true, mode: 0o700 }),
-      catch: failure(directory)
-    })
+    yield* io(directory, dirname(path), (path) => mkdir(path, { recursive: true, mode: 0o700 }))
     const exists = yield* git.run(directory, "rev-parse", "--verify", "--quiet", `refs/heads/${branch}`)
     const ran = yield* exists.exitCode === 0
       ? git.run(directory, "worktree", "add", "--", path, branch)
@@ -112,7 +121,7 @@ export const adopt = Effect.fn("Worktree.adopt")(function* (
     directory,
     detail: `${path} is in the way: it is no worktree that could be taken up; move it away, or remove it with: git -C ${quote(directory)} worktree remove --force ${quote(path)}`
   })
-  const real = yield* Effect.tryPromise({ try: () => realpath(path), catch: failure(directory) })
+  const real = yield* io(directory, path, realpath)
   const listed = yield* Effect.mapError(
     git.text(directory, "worktree", "list", "--porcelain"),
     unavailable(directory)
@@ -123,11 +132,8 @@ export const adopt = Effect.fn("Worktree.adopt")(function* (
       (block) => block.startsWith(`worktree ${real}\n`) && block.includes(`\nbranch refs/heads/${branch}`)
     )
   if (!ours) return yield* inTheWay
-  const clean = yield* Effect.mapError(
-    git.text(path, "status", "--porcelain=v1", "--untracked-files=all"),
-    () => inTheWay
-  )
-  if (clean !== "") return yield* inTheWay
+  const changes = yield* Effect.mapError(changesIn(git, path), () => inTheWay)
+  if (changes !== "") return yield* inTheWay
   return yield* baseOf(git, path)
 })
 
@@ -136,12 +142,11 @@ export const adopt = Effect.fn("Worktree.adopt")(function* (
 /** Why a submodule must stay, or nothing. Its repository lies in the worktree's, and would go with it. */
 const keepsSubmodule = (git: Git["Type"], path: string, name: string) =>
   Effect.gen(function* () {
-    if ((yield* git.text(path, "status", "--porcelain=v1", "--untracked-files=all")) !== "") {
+    if ((yield* changesIn(git, path)) !== "") {
       return `its submodule ${name} has changed or new files`
     }
-    if (
-      (yield* git.text(path, "rev-list", "--max-count=1", "HEAD", "--branches", "--not", "--remotes")) !== ""
-    ) {
+    const own = ["--max-count=1", "HEAD", "--branches", "--not", "--remotes"]
+    if ((yield* git.text(path, "rev-list", ...own)) !== "") {
       return `its submodule ${name} has commits that no remote has`
     }
     return (yield* git.text(path, "stash", "list")) === ""
@@ -166,13 +171,7 @@ const submodulesOf = (git: Git["Type"], path: string) =>
 export const remove = (git: Git["Type"], directory: string, worktree: Worktree): Effect.Effect<Removal> =>
   Effect.gen(function* () {
     const { base, branch, path } = worktree
-    const changes = yield* git.text(
-      path,
-      "status",
-      "--porcelain=v1",
-      "--untracked-files=all",
-      "--ignore-submodules=none"
-    )
+    const changes = yield* changesIn(git, path, "--ignore-submodules=none")
     if (changes !== "") return kept(`it has ${changes.split("\n").length} changed or new files`)
     if ((yield* git.text(path, "rev-parse", "--verify", "HEAD")) !== base) {
       return kept("it has commits of its own")
@@ -192,8 +191,4 @@ export const remove = (git: Git["Type"], directory: string, worktree: Worktree):
     // Checked out elsewhere meanwhile, it stays: a branch is nobody's file.
     yield* Effect.ignore(git.text(directory, "branch", "-d", "--", branch))
     return { _tag: "Removed" as const }
-  }).pipe(
-    Effect.catchAll((error) =>
-      Effect.succeed(kept(error._tag === "GitFailed" ? error.detail : error.message))
-    )
-  )
+  }).pipe(Effect.catchAll((error) => Effect.succeed(kept(detailOfError(error)))))

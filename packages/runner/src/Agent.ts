@@ -109,20 +109,25 @@ export interface AgentSession {
   readonly process: Effect.Effect<Option.Option<number>>
 }
 
+/** A conversation as an agent keeps it. */
+export type AgentConversation = Pick<AgentSessionSpec, "agent" | "cwd" | "agentSessionId" | "env">
+
+/**
+ * Writes the agent's own record of a conversation from transcript entries (oldest first), so that opening it with
+ * `resume` takes it up with its history, mended so that a model takes it; answers what was mended. Answers none, and
+ * changes nothing, where the agent has it already.
+ */
+export type Adopt = (
+  conversation: AgentConversation,
+  entries: ReadonlyArray<Payload>
+) => Effect.Effect<Option.Option<Repairs>, AgentUnavailable>
+
 /** Opens agent sessions. Closing the scope ends the agent: end of input, then SIGTERM, then SIGKILL to its group. */
 export class AgentSessions extends Context.Tag("@causeway/runner/AgentSessions")<
   AgentSessions,
   {
     /** Returns when the agent is up. Fails when it cannot be started at all; later ends of its process are healed. */
     readonly open: (spec: AgentSessionSpec) => Effect.Effect<AgentSession, AgentUnavailable, Scope.Scope>
-    /**
-     * Writes the agent's own record of a conversation from transcript entries (oldest first), so that opening it with
-     * `resume` takes it up with its history, mended so that a model takes it; answers what was mended. Answers none, and
-     * changes nothing, where the agent has it already.
-     */
-    readonly adopt: (
-      spec: Pick<AgentSessionSpec, "agent" | "cwd" | "agentSessionId" | "env">,
-      entries: ReadonlyArray<Payload>
-    ) => Effect.Effect<Option.Option<Repairs>, AgentUnavailable>
+    readonly adopt: Adopt
   }
 >() {}

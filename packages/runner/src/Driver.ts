@@ -7,17 +7,12 @@
  */
 
 import type { Payload } from "@causeway/protocol/Payload"
-import type { Repairs } from "@causeway/transcript/Repairs"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { AgentSessionSpec, AgentUnavailable } from "./Agent.ts"
+import type { Adopt, AgentSessionSpec, AgentUnavailable } from "./Agent.ts"
 import type { AgentProcess, ProcessGone } from "./Process/AgentProcess.ts"
-
-/** A conversation as an agent keeps it. */
-export type AgentConversation = Pick<AgentSessionSpec, "agent" | "cwd" | "agentSessionId" | "env">
 
 /** What one start of an agent is given. */
 export interface ConnectSpec extends Omit<AgentSessionSpec, "unanswered" | "settings"> {
@@ -49,15 +44,7 @@ export interface Connection extends Pick<AgentProcess, "endInput" | "signal" | "
 export interface Driver {
   /** Starts the agent and returns when it is ready for payloads. Closing the scope ends it within a bound. */
   readonly connect: (spec: ConnectSpec) => Effect.Effect<Connection, AgentUnavailable, Scope.Scope>
-  /**
-   * Writes the agent's own record of a conversation from transcript entries, so that a later start resumes it with
-   * its history. Entries are payloads in order, mended so that a model takes them; answers what was mended. An existing
-   * record is left alone, and none answered.
-   */
-  readonly adopt: (
-    conversation: AgentConversation,
-    entries: ReadonlyArray<Payload>
-  ) => Effect.Effect<Option.Option<Repairs>, AgentUnavailable>
+  readonly adopt: Adopt
 }
 
 /** Finds the driver of an agent by the name that an {@link AgentSessionSpec} gives. */

@@ -27,23 +27,12 @@ export interface DriversOptions extends HostOptions {
   readonly named?: { readonly [name: string]: Driver } | undefined
 }
 
-/** What every driver takes over. */
-const hostOf = ({ environment, grace, hubUrl, passEnv }: DriversOptions) => ({
-  environment,
-  grace,
-  hubUrl,
-  passEnv
-})
-
 const unknown = (agent: string, detail: string) =>
   Effect.fail(new AgentUnavailable({ agent, reason: "NotFound", detail }))
 
 export const make = (options: DriversOptions): Effect.Effect<typeof Drivers.Service> =>
   Effect.gen(function* () {
-    const claude = yield* Claude.make({
-      command: options.claudePath ?? "claude",
-      ...hostOf(options)
-    })
+    const claude = yield* Claude.make({ ...options, command: options.claudePath ?? "claude" })
     return { resolve: (agent) => resolve(options, claude, agent) }
   })
 
@@ -60,18 +49,18 @@ const resolve = (
       ? unknown(agent, "the scripted agent's program or directory is not configured")
       : Effect.succeed(
           Scripted.make({
+            ...options,
             scriptPath: options.scriptedAgentPath,
             directory: options.scriptedDirectory,
             standsIn: options.scriptedStandsIn === true,
-            nodePath: options.nodePath ?? process.execPath,
-            ...hostOf(options)
+            nodePath: options.nodePath ?? process.execPath
           })
         )
   }
   if (agent.startsWith(Acp.PREFIX)) {
     return options.acpDirectory === undefined
       ? unknown(agent, "the directory for conversations with ACP agents is not configured")
-      : Effect.succeed(Acp.make({ directory: options.acpDirectory, ...hostOf(options) }))
+      : Effect.succeed(Acp.make({ ...options, directory: options.acpDirectory }))
   }
   return unknown(agent, "no such agent; known are scripted, claude and acp:<command>")
 }

@@ -5,6 +5,7 @@
  */
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs"
 import { join } from "node:path"
+import * as FileFailure from "@causeway/protocol/FileFailure"
 import * as Read from "@causeway/transcript/Read"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -13,11 +14,10 @@ import type * as Scope from "effect/Scope"
 
 /** The file cannot be read or written. */
 export class RecordUnavailable extends Data.TaggedError("RecordUnavailable")<{
-  readonly path: string
   readonly detail: string
 }> {
   override get message(): string {
-    return `cannot keep the conversation's record ${this.path}: ${this.detail}`
+    return `the record of the conversation is not kept: ${this.detail}`
   }
 }
 
@@ -48,8 +48,7 @@ const isSession = (line: Line): line is { readonly session: string } => typeof l
 const attempt = <A>(path: string, run: () => A): Effect.Effect<A, RecordUnavailable> =>
   Effect.try({
     try: run,
-    catch: (cause) =>
-      new RecordUnavailable({ path, detail: cause instanceof Error ? cause.message : String(cause) })
+    catch: (cause) => new RecordUnavailable({ detail: FileFailure.describe(path, cause) })
   })
 
 const fileOf = (directory: string, name: string): string => join(directory, `${name}.jsonl`)

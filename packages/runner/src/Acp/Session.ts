@@ -24,11 +24,8 @@ import * as Translate from "./Translate.ts"
 export { describe } from "./Session/State.ts"
 
 /** What the agent's replies have told about itself and its session. */
-export interface Opened {
-  readonly acpSessionId: string
-  readonly agent: { readonly name: string; readonly version: string }
+export interface Opened extends Pick<Translate.Opened, "acpSessionId" | "agent" | "settings"> {
   readonly takes: PromptCapabilities
-  readonly settings: Settings.Settings
 }
 
 export interface Session {

@@ -20,7 +20,7 @@ import { attribution, type Draft, promptNow, replaced, type State, synthetic } f
 import { endTurn, startTurn, type TurnEnd } from "./Translate/Turns.ts"
 import { notice, onUpdate, status } from "./Translate/Updates.ts"
 
-export { initial, type State } from "./Translate/State.ts"
+export { initial, type Opened, type State } from "./Translate/State.ts"
 export type { TurnEnd } from "./Translate/Turns.ts"
 
 /** An event of a session. Times are in milliseconds since the epoch. */

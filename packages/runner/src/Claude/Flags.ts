@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as FileFailure from "@causeway/protocol/FileFailure"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -40,7 +41,7 @@ const inFiles = (
         new AgentUnavailable({
           agent,
           reason: "Unknown",
-          detail: `its options cannot be written to ${tmpdir()}: ${cause instanceof Error ? cause.message : String(cause)}`
+          detail: `its options cannot be handed over: ${FileFailure.describe(tmpdir(), cause)}`
         })
     })
   return Effect.acquireRelease(

@@ -5,12 +5,13 @@
 import { existsSync } from "node:fs"
 import { mkdir, writeFile } from "node:fs/promises"
 import { dirname } from "node:path"
+import * as FileFailure from "@causeway/protocol/FileFailure"
 import type { Repairs } from "@causeway/transcript/Repairs"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { AgentUnavailable } from "../Agent.ts"
-import type { AgentConversation, Connection, ConnectSpec } from "../Driver.ts"
+import { type AgentConversation, AgentUnavailable } from "../Agent.ts"
+import type { Connection, ConnectSpec } from "../Driver.ts"
 import * as Environment from "../Environment.ts"
 import type { Grace } from "../Process/AgentProcess.ts"
 import * as StreamJson from "../StreamJson.ts"
@@ -74,7 +75,7 @@ export const adopt = (
         new AgentUnavailable({
           agent: conversation.agent,
           reason: "Unknown",
-          detail: `its record of the conversation cannot be written to ${path}: ${cause instanceof Error ? cause.message : String(cause)}`
+          detail: `its record of the conversation is not written: ${FileFailure.describe(path, cause)}`
         })
     })
   })

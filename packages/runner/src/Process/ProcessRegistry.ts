@@ -7,6 +7,7 @@
 
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import * as FileFailure from "@causeway/protocol/FileFailure"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -24,11 +25,10 @@ const ProcessRecord = Schema.parseJson(
 
 /** The directory of the records cannot be used. */
 export class RegistryFailed extends Data.TaggedError("RegistryFailed")<{
-  readonly directory: string
   readonly detail: string
 }> {
   override get message(): string {
-    return `agent processes cannot be written down in ${this.directory}: ${this.detail}; check the disk and its permissions, or use another --state-dir`
+    return `agent processes cannot be recorded: ${this.detail}; or use another --state-dir`
   }
 }
 
@@ -62,15 +62,13 @@ export class ProcessRegistry extends Context.Reference<ProcessRegistry>()(
 
 const decode = Schema.decodeUnknownOption(ProcessRecord)
 
-const detailOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
-
 /** File operations of one directory; a failure names it. */
 const io =
   (directory: string) =>
   <A>(operation: () => Promise<A>): Effect.Effect<A, RegistryFailed> =>
     Effect.tryPromise({
       try: operation,
-      catch: (cause) => new RegistryFailed({ directory, detail: detailOf(cause) })
+      catch: (cause) => new RegistryFailed({ detail: FileFailure.describe(directory, cause) })
     })
 
 const complain = (what: string) => (error: { readonly message: string }) =>
@@ -144,7 +142,7 @@ export const layer = (directory: string): Layer.Layer<never, RegistryFailed> =>
       }
       const self = yield* Effect.mapError(
         ProcessTable.startOf(process.pid),
-        ({ message }) => new RegistryFailed({ directory, detail: message })
+        ({ message }) => new RegistryFailed({ detail: message })
       )
       const host = { pid: process.pid, started: self ?? "" }
       return {

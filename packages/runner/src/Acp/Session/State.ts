@@ -12,13 +12,7 @@ import type { Service } from "../Services.ts"
 import type { Terminals } from "../Terminal.ts"
 import * as Translate from "../Translate.ts"
 
-export interface SessionOptions {
-  /** The owner's id of the conversation. */
-  readonly sessionId: string
-  /** Names this start of the agent. */
-  readonly run: string
-  readonly cwd: string
-  readonly mcpServers: ReadonlyArray<string>
+export interface SessionOptions extends Pick<Translate.Opened, "sessionId" | "run" | "cwd" | "mcpServers"> {
   readonly peer: JsonRpc.Peer
   readonly record: Record
   readonly services: ReadonlyMap<string, Service>
