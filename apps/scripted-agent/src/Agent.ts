@@ -8,7 +8,7 @@ import type { Transcript } from "./Transcript.ts"
 export interface Waiting {
   readonly prompt: Json
   readonly uuid: string
-  /** What began the turn, where no prompt did. */
+  /** The event that began the turn, where no prompt did. */
   readonly own?: Json
 }
 
@@ -38,7 +38,7 @@ export interface Agent {
   readonly waiting: Array<Waiting>
   current: (Waiting & { readonly abort: AbortController }) | undefined
   question: Question | undefined
-  /** What runs in the background, by id. */
+  /** Tasks in the background, by id. */
   readonly tasks: Map<string, string>
   /** The host has left. */
   ended: boolean

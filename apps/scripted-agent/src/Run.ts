@@ -60,7 +60,7 @@ const perform = async (turn: Turn.Turn, promptText: string): Promise<Json> => {
   }
 }
 
-/** What the turn has used, and the running totals of the conversation. */
+/** Usage of the turn, and the running totals of the conversation. */
 const totals = ({ agent, usage: { input, output } }: Turn.Turn): Json => {
   const last = agent.transcript.lastResult() ?? {}
   const models = object(last["modelUsage"])

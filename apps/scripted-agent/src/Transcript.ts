@@ -20,7 +20,7 @@ export interface Transcript {
   readonly lastResult: () => Json | undefined
   /** How often the turn of a prompt has ended the process on purpose. */
   readonly crashes: (promptUuid: string) => number
-  /** What was said before this record began: entries of a conversation that was carried here, oldest first. */
+  /** Entries of a conversation that was carried here, oldest first: from before this record began. */
   readonly carried: ReadonlyArray<Json>
   readonly addPrompt: (prompt: Json, uuid: string) => void
   /** Stores a line of a prompt's turn; answers its text. */

@@ -112,8 +112,8 @@ export interface Attached {
 }
 
 /** Branch and repository of a directory; neither without git or outside of a checkout. */
-export const read = (directory: string): Effect.Effect<Attached, never, Git> =>
-  Effect.gen(function* () {
+export const read: (directory: string) => Effect.Effect<Attached, never, Git> = Effect.fn("Checkout.read")(
+  function* (directory: string) {
     const git = yield* Git
     const branch = yield* git.text(directory, "branch", "--show-current")
     const remotes = yield* remotesOf(git, directory)
@@ -127,14 +127,18 @@ export const read = (directory: string): Effect.Effect<Attached, never, Git> =>
       branch: Option.liftPredicate(branch, (name) => name !== ""),
       remote: Option.map(Option.fromNullable(remote), Repository.toAddress)
     }
-  }).pipe(orElse({ branch: Option.none(), remote: Option.none() }, "git did not answer"))
+  },
+  orElse({ branch: Option.none(), remote: Option.none() }, "git did not answer")
+)
 
 /**
  * Files of a directory in a checkout: committed ones and new ones that are not ignored, relative to it, the shortest
  * paths first. None outside of a checkout, or where git takes longer than 3 s.
  */
-export const files = (directory: string): Effect.Effect<ReadonlyArray<string>, never, Git> =>
-  Effect.gen(function* () {
+export const files: (directory: string) => Effect.Effect<ReadonlyArray<string>, never, Git> = Effect.fn(
+  "Checkout.files"
+)(
+  function* (directory: string) {
     const git = yield* Git
     const flags = ["-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]
     const { stdout } = yield* git.run(directory, "ls-files", ...flags)
@@ -143,10 +147,10 @@ export const files = (directory: string): Effect.Effect<ReadonlyArray<string>, n
       .split("\0")
       .filter((path) => path !== "")
       .sort((a, b) => depth(a) - depth(b) || (a < b ? -1 : 1))
-  }).pipe(
-    Effect.timeoutTo({ duration: "3 seconds", onTimeout: () => [], onSuccess: (found) => found }),
-    orElse([], "git told no files")
-  )
+  },
+  Effect.timeoutTo({ duration: "3 seconds", onTimeout: () => [], onSuccess: (found) => found }),
+  orElse([], "git told no files")
+)
 
 // --- Which remote is the session's ---
 
@@ -234,13 +238,13 @@ export interface Prepared {
   readonly fetched: boolean
   /** The branch is as new as the remote's was when it last answered: false where both have commits of their own. */
   readonly upToDate: boolean
-  /** What a person should know of how the checkout was found. */
+  /** In words for a person: how the checkout was found. */
   readonly note: string | undefined
   /** The commit that was checked out before and is on no branch, tag or remote. */
   readonly leftBehind: string | undefined
 }
 
-/** What may be handed to git as a branch: nothing that reads as an option, a path or an expression. */
+/** Fit to be handed to git as a branch: nothing that reads as an option, a path or an expression. */
 const isBranch = (name: string): boolean =>
   name.length <= 255 &&
   /^[A-Za-z0-9_][A-Za-z0-9._/+@-]*$/.test(name) &&

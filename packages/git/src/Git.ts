@@ -52,7 +52,7 @@ export class Git extends Context.Tag("@causeway/git/Git")<
   {
     /** `git -C directory ARGS`, whatever its exit code; at most two minutes and 64 MiB of output. */
     readonly run: (directory: string, ...args: ReadonlyArray<string>) => Effect.Effect<Ran, GitError>
-    /** What git printed, without the space around it; any other exit code than 0 is a failure. */
+    /** Git's output without the space around it; any other exit code than 0 is a failure. */
     readonly text: (directory: string, ...args: ReadonlyArray<string>) => Effect.Effect<string, GitError>
     /** The host that ssh connects to for a name of the person's ssh configuration; the name itself where it is none. */
     readonly sshHost: (name: string) => Effect.Effect<string>

@@ -168,9 +168,8 @@ const submodulesOf = (git: Git["Type"], path: string) =>
  * Removes a worktree and its branch where nothing would be lost. Ignored files go with it; whatever git cannot tell (a
  * damaged worktree, a git that fails) counts as work.
  */
-export const remove = (git: Git["Type"], directory: string, worktree: Worktree): Effect.Effect<Removal> =>
-  Effect.gen(function* () {
-    const { base, branch, path } = worktree
+export const remove = Effect.fn("Worktree.remove")(
+  function* (git: Git["Type"], directory: string, { base, branch, path }: Worktree) {
     const changes = yield* changesIn(git, path, "--ignore-submodules=none")
     if (changes !== "") return kept(`it has ${changes.split("\n").length} changed or new files`)
     if ((yield* git.text(path, "rev-parse", "--verify", "HEAD")) !== base) {
@@ -190,5 +189,8 @@ export const remove = (git: Git["Type"], directory: string, worktree: Worktree):
     yield* git.text(directory, "worktree", "remove", ...force, "--", path)
     // Checked out elsewhere meanwhile, it stays: a branch is nobody's file.
     yield* Effect.ignore(git.text(directory, "branch", "-d", "--", branch))
-    return { _tag: "Removed" as const }
-  }).pipe(Effect.catchAll((error) => Effect.succeed(kept(detailOfError(error)))))
+    const removed: Removal = { _tag: "Removed" }
+    return removed
+  },
+  Effect.catchAll((error) => Effect.succeed(kept(detailOfError(error))))
+)

@@ -32,7 +32,7 @@ export class AgentUnavailable extends Schema.TaggedError<AgentUnavailable>()("Ag
     "SignedOut",
     "Unknown"
   ),
-  /** What to tell a person: what was tried, what was seen (the end of stderr), what to do. */
+  /** In words for a person: what was tried, what was seen (the end of stderr), what to do. */
   detail: Schema.String
 }) {
   override get message(): string {
@@ -40,7 +40,6 @@ export class AgentUnavailable extends Schema.TaggedError<AgentUnavailable>()("Ag
   }
 }
 
-/** What an agent session is opened with. */
 export interface AgentSessionSpec {
   readonly sessionId: SessionId
   /** `claude`, `scripted`, `acp:<command>`, or a configured name. */
@@ -48,7 +47,7 @@ export interface AgentSessionSpec {
   readonly cwd: string
   /** The agent's own id of the conversation (a uuid), chosen by the owner so that it is known before the first line. */
   readonly agentSessionId: string
-  /** Whether that conversation exists already: resume it, and take up an interrupted turn. */
+  /** That conversation exists already: resume it, and take up an interrupted turn. */
   readonly resume: boolean
   /**
    * The conversation that this one starts from: at its first start the agent takes it over, and goes on with it under
@@ -73,7 +72,7 @@ export interface AgentSessionSpec {
  */
 export type DeliveryState = "received" | "processing" | "processed"
 
-/** What comes out of an agent session, in order. */
+/** Output of an agent session, in order. */
 export type AgentOutput =
   /** One line of the agent. Always has a uuid unless it is ephemeral. */
   | { readonly _tag: "Line"; readonly payload: Payload }
@@ -101,7 +100,7 @@ export interface AgentSession {
   readonly configure: (settings: AgentSettings) => Effect.Effect<void>
   readonly status: SubscriptionRef.SubscriptionRef<AgentStatus>
   /**
-   * Whether anything would be lost if its process were ended now: a turn, an open question, a request without its answer,
+   * Something would be lost if its process were ended now: a turn, an open question, a request without its answer,
    * or what the agent reports as running in the background.
    */
   readonly isAtWork: Effect.Effect<boolean>

@@ -18,7 +18,7 @@ export class Refused extends Data.TaggedError("Refused")<{ readonly path: string
   }
 }
 
-/** Whether `path` is `root` or below it, both without links and dots. */
+/** `path` is `root` or below it, both without links and dots. */
 export const contains = (root: string, path: string): boolean => {
   const way = relative(root, path)
   return way === "" || (way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way))

@@ -1,5 +1,5 @@
 /**
- * Drivers: what turns the description of an agent into something that takes client payloads and gives lines.
+ * Drivers turn the description of an agent into something that takes client payloads and gives lines.
  *
  * Whatever the agent speaks, the lines are those of spec 4 §1, so that all that stands above (delivery, status,
  * restarts) is written once: a prompt is acknowledged by a `user` line with `isReplay: true` and its uuid, a turn ends
@@ -14,13 +14,13 @@ import type * as Stream from "effect/Stream"
 import type { Adopt, AgentSessionSpec, AgentUnavailable } from "./Agent.ts"
 import type { AgentProcess, ProcessGone } from "./Process/AgentProcess.ts"
 
-/** What one start of an agent is given. */
+/** One start of an agent. */
 export interface ConnectSpec extends Omit<AgentSessionSpec, "unanswered" | "settings"> {
-  /** Whether the session was made to work without asking: in another mode, it may still be moved there. */
+  /** The session was made to work without asking: in another mode, it may still be moved there. */
   readonly mayBypass?: boolean
   /** Names this start; unique. `CAUSEWAY_RUN_ID` in the agent's environment. */
   readonly runId: string
-  /** Whether the agent shall take up a turn that a crash interrupted, under its prompt's own uuid. */
+  /** The agent takes up a turn that a crash interrupted, under its prompt's own uuid. */
   readonly resumeInterrupted: boolean
 }
 
@@ -34,7 +34,7 @@ export type DriverLine =
 export interface Connection extends Pick<AgentProcess, "endInput" | "signal" | "exit" | "stderr"> {
   /** For a person who looks for the process; `undefined` where the agent is none. */
   readonly pid: number | undefined
-  /** Whether this start took up an existing conversation. */
+  /** This start took up an existing conversation. */
   readonly resumed: boolean
   /** In order; ends when the agent is gone. One consumer, whose pace the agent must follow. */
   readonly lines: Stream.Stream<DriverLine>

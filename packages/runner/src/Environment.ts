@@ -4,7 +4,6 @@ import type { ConnectSpec } from "./Driver.ts"
 
 export type { Variables } from "@causeway/protocol/ChildEnvironment"
 
-/** What a host gives its agents. */
 export interface HostOptions {
   /** The host's environment (`process.env`), of which the agents' is made. */
   readonly environment: ChildEnvironment.Variables

@@ -1,5 +1,5 @@
 /**
- * What stands in a file that an agent asks to change, read where the agent works: below its directory, plain files, at
+ * The content of a file that an agent asks to change, read where the agent works: below its directory, plain files, at
  * most `FileChange.BEFORE_MAX` bytes. What cannot be read is said in words, never left out.
  */
 import { realpath } from "node:fs/promises"
@@ -50,7 +50,7 @@ const cellOf = (input: unknown, found: Found): Found => {
   }
 }
 
-/** What stands in the file that a request wants to change; null where it asks for something else. */
+/** The content of the file that a request wants to change; null where it asks for something else. */
 export const of = (
   directory: string,
   request: Pick<Payload, "json" | "type">

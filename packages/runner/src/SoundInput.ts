@@ -1,5 +1,5 @@
 /**
- * What people sent, as an agent can take it. The hub refuses what no model takes; a log may still hold it from before, or
+ * Payloads of people, as an agent can take them. The hub refuses what no model takes; a log may still hold it from before, or
  * from another hub.
  */
 import * as MessageContent from "@causeway/protocol/MessageContent"

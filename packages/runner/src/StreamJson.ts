@@ -15,25 +15,26 @@ import type { Connection, DriverLine } from "./Driver.ts"
 import * as AgentProcess from "./Process/AgentProcess.ts"
 import { EXCERPT_BYTES, type Line } from "./Process/LineSplitter.ts"
 
-/** How long an agent may take from its start to its answer to `initialize`. */
+/** From an agent's start to its answer to `initialize`, at most. */
 export const readyWithin: Duration.DurationInput = "60 seconds"
 
 export const excerptOf = (text: string): string =>
   text.length > EXCERPT_BYTES ? `${text.slice(0, EXCERPT_BYTES)}…` : text
 
-/** What a line is; blank ones are nothing. */
+type Bad = Extract<DriverLine, { readonly _tag: "Bad" }>
+
+export const bad = (issue: string, excerpt: string): Bad => ({ _tag: "Bad", issue, excerpt })
+
+export const tooLong = ({ bytes, start }: Extract<Line, { readonly _tag: "TooLong" }>): Bad =>
+  bad(`a line of ${bytes} bytes is longer than the limit`, start)
+
+/** Reads a line; a blank one is nothing. */
 export const read = (line: Line): Option.Option<DriverLine> => {
-  if (line._tag === "TooLong") {
-    return Option.some({
-      _tag: "Bad",
-      issue: `a line of ${line.bytes} bytes is longer than the limit`,
-      excerpt: line.start
-    })
-  }
+  if (line._tag === "TooLong") return Option.some(tooLong(line))
   if (line.text.trim() === "") return Option.none()
   return Option.some(
     Either.match(Payload.decode(line.text), {
-      onLeft: (invalid): DriverLine => ({ _tag: "Bad", issue: invalid.issue, excerpt: excerptOf(line.text) }),
+      onLeft: ({ issue }): DriverLine => bad(issue, excerptOf(line.text)),
       onRight: (payload): DriverLine => ({ _tag: "Payload", payload })
     })
   )

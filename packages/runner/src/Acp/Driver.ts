@@ -25,7 +25,7 @@ import * as Settings from "./Settings.ts"
 import * as Surroundings from "./Surroundings.ts"
 import * as Terminal from "./Terminal.ts"
 
-/** What comes before the command in an agent's name. */
+/** Prefix of the command in an agent's name. */
 export const PREFIX = "acp:"
 
 export interface AcpOptions extends Environment.HostOptions {
@@ -56,76 +56,71 @@ const settle = (
     }
   })
 
-const connect = (
+const connect = Effect.fn("Acp.connect")(function* (
   options: AcpOptions,
   spec: ConnectSpec
-): Effect.Effect<Connection, AgentUnavailable, Scope.Scope> =>
-  Effect.gen(function* () {
-    const line = spec.agent.startsWith(PREFIX) ? spec.agent.slice(PREFIX.length) : spec.agent
-    const { args, program } = yield* Effect.mapError(Command.parse(line), ({ message }) =>
-      Handshake.unavailable(spec, "NotFound", message)
-    )
-    const cwd = yield* Effect.tryPromise({
-      try: () => realpath(spec.cwd),
-      catch: () =>
-        Handshake.unavailable(
-          spec,
-          "DirectoryMissing",
-          `${spec.cwd} is not a directory; give an existing one`
-        )
-    })
-    const recorded = Effect.mapError(({ message }: Record.RecordUnavailable) =>
-      Handshake.unavailable(spec, "Unknown", message)
-    )
-    const record = yield* recorded(Record.open(options.directory, spec.agentSessionId))
-
-    const env = Environment.forAgent(options, { ...spec, cwd })
-    const process = yield* AgentProcess.spawn({
-      agent: spec.agent,
-      command: program,
-      args,
-      cwd,
-      env,
-      grace: options.grace
-    })
-    const peer = JsonRpc.make(process)
-    const lines = yield* Lines.make
-    const terminals = yield* Terminal.make(cwd, env)
-    const session = yield* Session.make({
-      sessionId: spec.agentSessionId,
-      run: spec.runId,
-      cwd,
-      mcpServers: Surroundings.mcpServers(spec).map(({ name }) => name),
-      peer,
-      record,
-      services: Services.make(cwd, terminals),
-      terminals,
-      emit: (payloads) => lines.offer(payloads.map((payload) => ({ _tag: "Payload", payload })))
-    })
-    yield* peer
-      .run({ ...session.handlers, onBad: (issue, excerpt) => lines.offer([{ _tag: "Bad", issue, excerpt }]) })
-      .pipe(Effect.zipRight(session.gone), Effect.zipRight(lines.end), Effect.forkScoped)
-
-    const within = options.readyWithin ?? "60 seconds"
-    const start = { agent: spec.agent, line, program, process, peer, lines, within }
-    const agent = yield* Handshake.initialize(start)
-    const { params, warnings } = Surroundings.make(agent, { ...spec, cwd })
-    const fork =
-      spec.forkOf === undefined
-        ? undefined
-        : { parent: yield* recorded(Record.acpSessionIdOf(options.directory, spec.forkOf)) }
-    const opening = Conversation.open(start, agent, session, record, params, fork)
-    const { id, lost, resumed } = yield* Handshake.explained(start, opening, "opened no session", agent)
-    yield* recorded(record.setAcpSessionId(id))
-    yield* settle(start, agent, session, spec, [
-      ...(lost === undefined
-        ? []
-        : [`${agent.name} begins a new conversation and does not know what was said before: ${lost}`]),
-      ...warnings
-    ])
-    const { endInput, exit, pid, signal, stderr } = process
-    return { pid, resumed, lines: lines.open(), send: session.send, endInput, signal, exit, stderr }
+): Effect.fn.Return<Connection, AgentUnavailable, Scope.Scope> {
+  const line = spec.agent.startsWith(PREFIX) ? spec.agent.slice(PREFIX.length) : spec.agent
+  const { args, program } = yield* Effect.mapError(Command.parse(line), ({ message }) =>
+    Handshake.unavailable(spec, "NotFound", message)
+  )
+  const cwd = yield* Effect.tryPromise({
+    try: () => realpath(spec.cwd),
+    catch: () =>
+      Handshake.unavailable(spec, "DirectoryMissing", `${spec.cwd} is not a directory; give an existing one`)
   })
+  const recorded = Effect.mapError(({ message }: Record.RecordUnavailable) =>
+    Handshake.unavailable(spec, "Unknown", message)
+  )
+  const record = yield* recorded(Record.open(options.directory, spec.agentSessionId))
+
+  const env = Environment.forAgent(options, { ...spec, cwd })
+  const process = yield* AgentProcess.spawn({
+    agent: spec.agent,
+    command: program,
+    args,
+    cwd,
+    env,
+    grace: options.grace
+  })
+  const peer = JsonRpc.make(process)
+  const lines = yield* Lines.make
+  const terminals = yield* Terminal.make(cwd, env)
+  const session = yield* Session.make({
+    sessionId: spec.agentSessionId,
+    run: spec.runId,
+    cwd,
+    mcpServers: Surroundings.mcpServers(spec).map(({ name }) => name),
+    peer,
+    record,
+    services: Services.make(cwd, terminals),
+    terminals,
+    emit: (payloads) => lines.offer(payloads.map((payload) => ({ _tag: "Payload", payload })))
+  })
+  yield* peer
+    .run({ ...session.handlers, onBad: (issue, excerpt) => lines.offer([{ _tag: "Bad", issue, excerpt }]) })
+    .pipe(Effect.zipRight(session.gone), Effect.zipRight(lines.end), Effect.forkScoped)
+
+  const within = options.readyWithin ?? "60 seconds"
+  const start = { agent: spec.agent, line, program, process, peer, lines, within }
+  const agent = yield* Handshake.initialize(start)
+  const { params, warnings } = Surroundings.make(agent, { ...spec, cwd })
+  const fork =
+    spec.forkOf === undefined
+      ? undefined
+      : { parent: yield* recorded(Record.acpSessionIdOf(options.directory, spec.forkOf)) }
+  const opening = Conversation.open(start, agent, session, record, params, fork)
+  const { id, lost, resumed } = yield* Handshake.explained(start, opening, "opened no session", agent)
+  yield* recorded(record.setAcpSessionId(id))
+  yield* settle(start, agent, session, spec, [
+    ...(lost === undefined
+      ? []
+      : [`${agent.name} begins a new conversation and does not know what was said before: ${lost}`]),
+    ...warnings
+  ])
+  const { endInput, exit, pid, signal, stderr } = process
+  return { pid, resumed, lines: lines.open(), send: session.send, endInput, signal, exit, stderr }
+})
 
 export const make = (options: AcpOptions): Driver => ({
   connect: (spec) => connect(options, spec),

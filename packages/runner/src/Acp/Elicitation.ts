@@ -128,7 +128,7 @@ const parts = (text: string, labels: ReadonlyArray<string>): ReadonlyArray<strin
   return out
 }
 
-/** What a field's answer adds to the content. */
+/** Members of the content that a field's answer adds. */
 const contentOf = (field: Field, text: string): ReadonlyArray<readonly [string, unknown]> => {
   const { choices, key, ownKey } = field
   if (key === null || text.trim() === "") return []

@@ -26,7 +26,7 @@ export interface Start {
   readonly within: Duration.DurationInput
 }
 
-/** What an agent says of itself. */
+/** An agent's account of itself. */
 export interface Announced {
   readonly name: string
   readonly version: string

@@ -14,7 +14,7 @@ import * as Either from "effect/Either"
 import * as Stream from "effect/Stream"
 import { type AgentProcess, ProcessGone } from "../Process/AgentProcess.ts"
 import type { Line } from "../Process/LineSplitter.ts"
-import { excerptOf } from "../StreamJson.ts"
+import * as StreamJson from "../StreamJson.ts"
 
 /** Codes of errors: JSON-RPC's and ACP's own. */
 export const codes = {
@@ -39,7 +39,7 @@ export const invalidParams = (message: string): RpcError =>
 export type RequestId = string | number | null
 export type Reply = Either.Either<unknown, RpcError | ProcessGone>
 
-/** What comes in. Each is run by the fiber that reads; what waits for anything else must be forked. */
+/** Each is run by the fiber that reads; what waits for anything else must be forked. */
 export interface Handlers {
   readonly onNotification: (method: string, params: unknown) => Effect.Effect<void>
   readonly onRequest: (id: RequestId, method: string, params: unknown) => Effect.Effect<void>
@@ -84,18 +84,11 @@ const errorOf = (value: unknown): RpcError => {
   })
 }
 
-/** What a line is. */
 export const read = (line: Line): Message => {
-  if (line._tag === "TooLong") {
-    return {
-      _tag: "Bad",
-      issue: `a line of ${line.bytes} bytes is longer than the limit`,
-      excerpt: line.start
-    }
-  }
+  if (line._tag === "TooLong") return StreamJson.tooLong(line)
   const { text } = line
   if (text.trim() === "") return { _tag: "Blank" }
-  const bad = (issue: string): Message => ({ _tag: "Bad", issue, excerpt: excerptOf(text) })
+  const bad = (issue: string) => StreamJson.bad(issue, StreamJson.excerptOf(text))
   let json: unknown
   try {
     json = JSON.parse(text)

@@ -26,7 +26,7 @@ export const options = (value: unknown): ReadonlyArray<Option> =>
 
 const allows = (option: Option): boolean => option.kind.startsWith("allow")
 
-/** What a plain allow or deny picks: once before always. */
+/** The option that a plain allow or deny picks: once before always. */
 const plain = (offered: ReadonlyArray<Option>, allow: boolean): Option | undefined => {
   const side = offered.filter((option) => allows(option) === allow)
   return side.find((option) => option.kind.endsWith("_once")) ?? side[0]
@@ -51,13 +51,13 @@ export const suggestions = (offered: ReadonlyArray<Option>, toolName: string): R
 /** Denials that say no more than the chosen option does. */
 const silent: ReadonlySet<string> = new Set(["", Approvals.DENIED])
 
-/** What a person's answer is to the agent. */
+/** A person's answer in the agent's words. */
 export interface Answer {
   readonly outcome: RequestPermissionOutcome
   readonly allowed: boolean
-  /** What the person said on denying, beyond that; ACP's outcome has no room for it. */
+  /** The person's words on denying; ACP's outcome has no room for them. */
   readonly comment: string | undefined
-  /** Whether the turn is to end too. */
+  /** The turn is to end too. */
   readonly interrupt: boolean
 }
 

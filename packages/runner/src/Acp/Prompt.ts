@@ -3,7 +3,7 @@ import type { ContentBlock, PromptCapabilities } from "@agentclientprotocol/sdk"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Read from "@causeway/transcript/Read"
 
-/** Blocks, and what had to be left out because the agent does not take it, in words for a person. */
+/** `omitted`: parts that the agent does not take, in words for a person. */
 export interface Prompt {
   readonly blocks: ReadonlyArray<ContentBlock>
   readonly omitted: ReadonlyArray<string>

@@ -1,5 +1,5 @@
 /**
- * What this host remembers of a conversation with an ACP agent: the id that the agent gave it, and the prompts that the
+ * This host's record of a conversation with an ACP agent: the id that the agent gave it, and the prompts that the
  * agent was given and has answered. ACP knows neither an id of the client's choice nor a prompt's idempotency key, so
  * both are kept here, one file of JSON lines a conversation; a line is on disk before what it tells is done.
  */
@@ -21,7 +21,6 @@ export class RecordUnavailable extends Data.TaggedError("RecordUnavailable")<{
   }
 }
 
-/** How far the agent has come with a prompt. */
 export type Progress = "unknown" | "given" | "answered"
 
 export interface Record {

@@ -1,11 +1,11 @@
-/** What an ACP agent can ask of its client beside permission: files and terminals. Source: spec 4 §2. */
+/** Services for an ACP agent beside permission: files and terminals. Source: spec 4 §2. */
 import type { ClientCapabilities } from "@agentclientprotocol/sdk"
 import type * as Effect from "effect/Effect"
 import * as FileSystem from "./FileSystem.ts"
 import type { RpcError } from "./JsonRpc.ts"
 import type { Terminals } from "./Terminal.ts"
 
-/** What is announced in `initialize`: the services below, and updates that the translation understands. */
+/** Announced in `initialize`: the services below, and updates that the translation understands. */
 export const capabilities: ClientCapabilities = {
   fs: { readTextFile: true, writeTextFile: true },
   terminal: true,

@@ -23,7 +23,6 @@ import * as Translate from "./Translate.ts"
 
 export { describe } from "./Session/State.ts"
 
-/** What the agent's replies have told about itself and its session. */
 export interface Opened extends Pick<Translate.Opened, "acpSessionId" | "agent" | "settings"> {
   readonly takes: PromptCapabilities
 }

@@ -1,5 +1,5 @@
 /**
- * What can be set in an ACP session: its mode and its config options. The model is the config option of category
+ * Settings of an ACP session: its mode and its config options. The model is the config option of category
  * `model`; a mode may be told in either way. Source: spec 4 §2.
  */
 import type { JsonObject } from "@causeway/protocol/Payload"

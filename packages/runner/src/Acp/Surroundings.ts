@@ -46,8 +46,8 @@ const defined = (json: JsonObject): JsonObject =>
   Object.fromEntries(Object.entries(json).filter(([, value]) => value !== undefined))
 
 /**
- * What ACP has no member for, in `_meta` as Claude's ACP adapter reads it. Other agents pass over it, so that the person
- * is told of it.
+ * Options that ACP has no member for, in `_meta` as Claude's ACP adapter reads them. Other agents pass over them, so that
+ * the person is told.
  */
 const extensions = ({
   allowedTools,
@@ -69,7 +69,7 @@ const extensions = ({
 export interface Surroundings {
   /** Members of the request that opens the session. */
   readonly params: JsonObject
-  /** What the agent does not take or need not follow, in words for a person. */
+  /** Options that the agent does not take or need not follow, in words for a person. */
   readonly warnings: ReadonlyArray<string>
 }
 

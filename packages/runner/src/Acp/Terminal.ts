@@ -19,9 +19,9 @@ export const OUTPUT_DEFAULT = 256 * 1024
 export const OUTPUT_MAX = 2 * 1024 * 1024
 /** Terminals that are open at once. */
 export const TERMINALS_MAX = 32
-/** How long a program may take to end after SIGTERM before its group gets SIGKILL. */
+/** Between SIGTERM to a program and SIGKILL to its group. */
 const killGrace = Duration.seconds(2)
-/** How long output is read after the program's end while others hold its pipe. */
+/** Output is read for this long after the program's end while others hold its pipe. */
 const drain = Duration.millis(500)
 
 export interface ExitStatus {
@@ -30,6 +30,7 @@ export interface ExitStatus {
 }
 
 interface Terminal {
+  readonly id: string
   readonly child: ChildProcess
   readonly output: OutputTail.OutputTail
   /** Done when the program has ended and its output is read. */
@@ -54,7 +55,7 @@ export interface Terminals {
   readonly news: () => ReadonlyArray<{ readonly terminalId: string; readonly output: string }>
 }
 
-/** What a command is run as: a program with arguments, or a line for the shell where it is no single word. */
+/** A command as a program with arguments, or as a line for the shell where it is no single word. */
 const invocation = (
   command: string,
   args: ReadonlyArray<string>
@@ -64,171 +65,173 @@ const invocation = (
 const strings = (value: unknown): ReadonlyArray<string> | undefined =>
   Array.isArray(value) && value.every((each) => typeof each === "string") ? value : undefined
 
-/** The terminals of one session. `environment` is what programs see, beside what the agent adds. */
+interface State {
+  readonly root: string
+  /** Seen by programs, beside what the agent adds. */
+  readonly environment: { readonly [name: string]: string }
+  readonly scope: Scope.Scope
+  readonly open: Map<string, Terminal>
+  count: number
+}
+
+const killGroup = ({ child: { pid } }: Terminal, signal: NodeJS.Signals): void => {
+  // The group outlives its leader as long as anything it started lives.
+  if (pid !== undefined) ProcessTable.signal(-pid, signal)
+}
+
+const find = ({ open }: State, params: unknown): Effect.Effect<Terminal, RpcError> => {
+  const id = Read.object(params)["terminalId"]
+  const message = `there is no terminal ${JSON.stringify(id)}`
+  return Effect.mapError(
+    Effect.fromNullable(open.get(String(id))),
+    () => new RpcError({ code: codes.notFound, message })
+  )
+}
+
+const start = (
+  program: string,
+  args: ReadonlyArray<string>,
+  cwd: string,
+  env: { readonly [name: string]: string }
+): Effect.Effect<ChildProcess, RpcError> =>
+  Effect.async((resume) => {
+    const failed = (cause: unknown): void => {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      resume(invalidParams(`${JSON.stringify(program)} cannot be run: ${reason}`))
+    }
+    try {
+      const child = spawn(program, args, {
+        cwd,
+        env: { ...env },
+        stdio: ["ignore", "pipe", "pipe"],
+        detached: true
+      })
+      child.once("error", failed)
+      child.once("spawn", () => resume(Effect.succeed(child)))
+    } catch (cause) {
+      failed(cause)
+    }
+  })
+
+const watch = (id: string, child: ChildProcess, limit: number): Effect.Effect<Terminal> =>
+  Effect.gen(function* () {
+    const output = OutputTail.make(limit)
+    const exited = yield* Deferred.make<ExitStatus>()
+    const terminal: Terminal = { id, child, output, exited, status: null, seen: 0 }
+    const left = yield* Deferred.make<ExitStatus>()
+    const closed = yield* Deferred.make<void>()
+    child.stdout?.on("data", output.push)
+    child.stderr?.on("data", output.push)
+    child.on("error", () => undefined)
+    child.once("exit", (exitCode, signal) => Deferred.unsafeDone(left, Effect.succeed({ exitCode, signal })))
+    child.once("close", () => Deferred.unsafeDone(closed, Effect.void))
+    yield* Effect.gen(function* () {
+      const status = yield* Deferred.await(left)
+      yield* Effect.timeoutOption(Deferred.await(closed), drain)
+      // Whatever left the group may hold the pipes for as long as it likes.
+      child.stdout?.destroy()
+      child.stderr?.destroy()
+      terminal.status = status
+      output.end()
+      yield* Deferred.succeed(terminal.exited, status)
+    }).pipe(Effect.forkDaemon)
+    return terminal
+  })
+
+const directoryOf = ({ root }: State, cwd: unknown): Effect.Effect<string, RpcError> =>
+  Effect.gen(function* () {
+    const directory = yield* Effect.mapError(
+      Confinement.within(root, typeof cwd === "string" ? cwd : root),
+      ({ message }) => invalidParams(message)
+    )
+    const notThere = () => invalidParams(`${JSON.stringify(directory)} is not a directory`)
+    const found = yield* Effect.tryPromise({ try: () => stat(directory), catch: notThere })
+    return found.isDirectory() ? directory : yield* notThere()
+  })
+
+const create = (state: State, params: unknown): Effect.Effect<{ readonly terminalId: string }, RpcError> =>
+  Effect.gen(function* () {
+    const { command, args, env, cwd, outputByteLimit } = Read.object(params)
+    if (typeof command !== "string" || command === "") return yield* invalidParams("command must be text")
+    const given = strings(args ?? [])
+    if (given === undefined) return yield* invalidParams("args must be a list of texts")
+    if (state.open.size >= TERMINALS_MAX) {
+      return yield* invalidParams(`there are ${TERMINALS_MAX} terminals already; release some`)
+    }
+    const directory = yield* directoryOf(state, cwd)
+    const added = Object.fromEntries(
+      Read.array(env).flatMap((each) => {
+        const { name, value } = Read.object(each)
+        return typeof name === "string" && typeof value === "string" ? [[name, value]] : []
+      })
+    )
+    const limit = Math.min(Read.amount(outputByteLimit) ?? OUTPUT_DEFAULT, OUTPUT_MAX)
+    const [program, words] = invocation(command, given)
+    const terminalId = `term_${++state.count}`
+    const started = start(program, words, directory, { ...state.environment, PWD: directory, ...added })
+    yield* Effect.uninterruptible(
+      Effect.gen(function* () {
+        state.open.set(terminalId, yield* watch(terminalId, yield* started, limit))
+      })
+    )
+    return { terminalId }
+  })
+
+const kill = (state: State, terminal: Terminal): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    if (terminal.status !== null) return
+    killGroup(terminal, "SIGTERM")
+    yield* Deferred.await(terminal.exited).pipe(
+      Effect.timeoutOption(killGrace),
+      Effect.zipRight(Effect.sync(() => killGroup(terminal, "SIGKILL"))),
+      Effect.forkIn(state.scope)
+    )
+  })
+
+const release = ({ open }: State, terminal: Terminal): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    open.delete(terminal.id)
+    killGroup(terminal, "SIGKILL")
+    return Effect.asVoid(Deferred.await(terminal.exited))
+  })
+
+const news = ({ open }: State): ReturnType<Terminals["news"]> =>
+  [...open.values()].flatMap((terminal) => {
+    const total = terminal.output.total()
+    if (total === terminal.seen) return []
+    terminal.seen = total
+    return [{ terminalId: terminal.id, output: terminal.output.read().output }]
+  })
+
+/** The terminals of one session. */
 export const make = (
   root: string,
-  environment: { readonly [name: string]: string }
+  environment: State["environment"]
 ): Effect.Effect<Terminals, never, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
-    const open = new Map<string, Terminal>()
-    let count = 0
-
-    const killGroup = (terminal: Terminal, signal: NodeJS.Signals): void => {
-      const { pid } = terminal.child
-      // The group outlives its leader as long as anything it started lives.
-      if (pid !== undefined) ProcessTable.signal(-pid, signal)
-    }
-
-    const end = (id: string, terminal: Terminal): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        open.delete(id)
-        killGroup(terminal, "SIGKILL")
-        return Effect.asVoid(Deferred.await(terminal.exited))
-      })
-
+    const state: State = { root, environment, scope, open: new Map(), count: 0 }
     yield* Effect.addFinalizer(() =>
-      Effect.forEach([...open], ([id, terminal]) => end(id, terminal), {
+      Effect.forEach([...state.open.values()], (terminal) => release(state, terminal), {
         concurrency: "unbounded",
         discard: true
       })
     )
-
-    const find = (params: unknown): Effect.Effect<readonly [string, Terminal], RpcError> => {
-      const id = Read.object(params)["terminalId"]
-      const terminal = typeof id === "string" ? open.get(id) : undefined
-      return typeof id === "string" && terminal !== undefined
-        ? Effect.succeed([id, terminal])
-        : Effect.fail(
-            new RpcError({ code: codes.notFound, message: `there is no terminal ${JSON.stringify(id)}` })
-          )
-    }
-
-    const start = (
-      program: string,
-      args: ReadonlyArray<string>,
-      cwd: string,
-      env: { readonly [name: string]: string }
-    ): Effect.Effect<ChildProcess, RpcError> =>
-      Effect.async((resume) => {
-        const failed = (cause: unknown): void =>
-          resume(
-            invalidParams(
-              `${JSON.stringify(program)} cannot be run: ${cause instanceof Error ? cause.message : String(cause)}`
-            )
-          )
-        try {
-          const child = spawn(program, args, {
-            cwd,
-            env: { ...env },
-            stdio: ["ignore", "pipe", "pipe"],
-            detached: true
-          })
-          child.once("error", failed)
-          child.once("spawn", () => resume(Effect.succeed(child)))
-        } catch (cause) {
-          failed(cause)
-        }
-      })
-
-    const watch = (child: ChildProcess, limit: number): Effect.Effect<Terminal> =>
-      Effect.gen(function* () {
-        const terminal: Terminal = {
-          child,
-          output: OutputTail.make(limit),
-          exited: yield* Deferred.make<ExitStatus>(),
-          status: null,
-          seen: 0
-        }
-        const left = yield* Deferred.make<ExitStatus>()
-        const closed = yield* Deferred.make<void>()
-        child.stdout?.on("data", terminal.output.push)
-        child.stderr?.on("data", terminal.output.push)
-        child.on("error", () => undefined)
-        child.once("exit", (exitCode, signal) =>
-          Deferred.unsafeDone(left, Effect.succeed({ exitCode, signal }))
-        )
-        child.once("close", () => Deferred.unsafeDone(closed, Effect.void))
-        yield* Effect.gen(function* () {
-          const status = yield* Deferred.await(left)
-          yield* Effect.timeoutOption(Deferred.await(closed), drain)
-          // Whatever left the group may hold the pipes for as long as it likes.
-          child.stdout?.destroy()
-          child.stderr?.destroy()
-          terminal.status = status
-          terminal.output.end()
-          yield* Deferred.succeed(terminal.exited, status)
-        }).pipe(Effect.forkDaemon)
-        return terminal
-      })
-
     return {
-      create: (params) =>
-        Effect.gen(function* () {
-          const { command, args, env, cwd, outputByteLimit } = Read.object(params)
-          if (typeof command !== "string" || command === "")
-            return yield* invalidParams("command must be text")
-          const given = strings(args ?? [])
-          if (given === undefined) return yield* invalidParams("args must be a list of texts")
-          if (open.size >= TERMINALS_MAX) {
-            return yield* invalidParams(`there are ${TERMINALS_MAX} terminals already; release some`)
-          }
-          const directory = yield* Effect.mapError(
-            Confinement.within(root, typeof cwd === "string" ? cwd : root),
-            (refused) => invalidParams(refused.message)
-          )
-          const notThere = () => invalidParams(`${JSON.stringify(directory)} is not a directory`)
-          yield* Effect.tryPromise({ try: () => stat(directory), catch: notThere }).pipe(
-            Effect.filterOrFail((found) => found.isDirectory(), notThere)
-          )
-          const added = Object.fromEntries(
-            Read.array(env).flatMap((each) => {
-              const { name, value } = Read.object(each)
-              return typeof name === "string" && typeof value === "string" ? [[name, value]] : []
-            })
-          )
-          const limit = Math.min(Read.amount(outputByteLimit) ?? OUTPUT_DEFAULT, OUTPUT_MAX)
-          const [program, words] = invocation(command, given)
-          const id = `term_${++count}`
-          yield* Effect.uninterruptible(
-            Effect.gen(function* () {
-              const child = yield* start(program, words, directory, {
-                ...environment,
-                PWD: directory,
-                ...added
-              })
-              open.set(id, yield* watch(child, limit))
-            })
-          )
-          return { terminalId: id }
-        }),
+      create: (params) => create(state, params),
       output: (params) =>
-        Effect.map(find(params), ([, terminal]) => ({
-          ...terminal.output.read(),
-          exitStatus: terminal.status
-        })),
-      waitForExit: (params) =>
-        Effect.flatMap(find(params), ([, terminal]) => Deferred.await(terminal.exited)),
+        Effect.map(find(state, params), ({ output, status }) => ({ ...output.read(), exitStatus: status })),
+      waitForExit: (params) => Effect.flatMap(find(state, params), ({ exited }) => Deferred.await(exited)),
       kill: (params) =>
-        Effect.flatMap(find(params), ([, terminal]) =>
-          Effect.gen(function* () {
-            if (terminal.status !== null) return {}
-            killGroup(terminal, "SIGTERM")
-            yield* Deferred.await(terminal.exited).pipe(
-              Effect.timeoutOption(killGrace),
-              Effect.zipRight(Effect.sync(() => killGroup(terminal, "SIGKILL"))),
-              Effect.forkIn(scope)
-            )
-            return {}
-          })
+        Effect.as(
+          Effect.flatMap(find(state, params), (terminal) => kill(state, terminal)),
+          {}
         ),
-      release: (params) => Effect.flatMap(find(params), ([id, terminal]) => Effect.as(end(id, terminal), {})),
-      news: () =>
-        [...open].flatMap(([terminalId, terminal]) => {
-          const total = terminal.output.total()
-          if (total === terminal.seen) return []
-          terminal.seen = total
-          return [{ terminalId, output: terminal.output.read().output }]
-        })
+      release: (params) =>
+        Effect.as(
+          Effect.flatMap(find(state, params), (terminal) => release(state, terminal)),
+          {}
+        ),
+      news: () => news(state)
     }
   })

@@ -112,7 +112,7 @@ export const patch = (call: ToolCall, json: JsonObject): ToolCall => ({
 
 export const isOver = (call: ToolCall): boolean => call.status === "completed" || call.status === "failed"
 
-/** Whether enough is known of what the call will do for it to be said before it starts. */
+/** Enough is known of the call for it to be said before it starts. */
 export const hasInput = (call: ToolCall): boolean =>
   Object.keys(Read.object(call.rawInput)).length > 0 || diffs(call).length > 0
 
@@ -229,7 +229,7 @@ const rawText = (raw: unknown): string | null => {
   return JSON.stringify(raw) ?? null
 }
 
-/** What a terminal that a call shows has printed, by the terminal's id. */
+/** Output of the terminals that calls show, by the terminal's id. */
 export type Terminals = ReadonlyMap<string, string>
 
 /** The result's content: what the agent shows of it, or its raw output where it shows nothing. */
@@ -252,7 +252,7 @@ export const resultContent = (call: ToolCall, terminals: Terminals): ReadonlyArr
 }
 
 /**
- * What the content does not show, for programs: kind, places, diffs and the raw output; the input where it has changed
+ * Beyond the content, for programs: kind, places, diffs and the raw output; the input where it has changed
  * since it was said.
  */
 export const resultDetail = (call: ToolCall, content: ReadonlyArray<JsonObject>): JsonObject => {

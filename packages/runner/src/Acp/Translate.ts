@@ -1,7 +1,6 @@
 /**
- * What an ACP agent says, as the lines of spec 4 §1. Pure and incremental: a state, an input, the lines it causes.
+ * Translation of an ACP agent's words into the lines of spec 4 §1. Pure and incremental: a state, an input, the lines it causes.
  *
- * Chunks are told at once as partial text and written as one line when their message ends or something else begins.
  * Nothing that the agent says is refused or lost, in whatever order it comes: an update after the end of its turn is
  * attributed to that turn (`user_message_uuid`), an unknown one is passed on as it is. Every tool use that was said
  * has its result when the turn ends. Source: spec 4 §2 and §3.7.
@@ -44,7 +43,7 @@ export type Input =
     }
   | { readonly _tag: "PermissionAnswered"; readonly requestId: string; readonly allowed: boolean }
   | { readonly _tag: "PermissionWithdrawn"; readonly requestId: string }
-  /** What a terminal has printed so far, for the calls that show it. */
+  /** Output of a terminal so far, for the calls that show it. */
   | { readonly _tag: "TerminalOutput"; readonly terminalId: string; readonly output: string }
   /** `told`: whoever listens hears of it. */
   | { readonly _tag: "SettingsChanged"; readonly settings: Settings.Settings; readonly told: boolean }

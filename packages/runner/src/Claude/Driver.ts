@@ -42,7 +42,7 @@ const namesIn = (directory: string): ReadonlyArray<string> => {
   }
 }
 
-/** Where the CLI keeps the record of a conversation. */
+/** Path of the CLI's record of a conversation. */
 const recordPath = (spec: AgentConversation, host: Environment.Variables): string => {
   const home = spec.env?.["HOME"] ?? host["HOME"] ?? homedir()
   const config = spec.env?.["CLAUDE_CONFIG_DIR"] ?? host["CLAUDE_CONFIG_DIR"] ?? join(home, ".claude")

@@ -32,27 +32,26 @@ export interface Program extends Environment.HostOptions {
  * Starts the program. What is on disk decides how the conversation is taken up: `--session-id` refuses one that exists,
  * `--resume` one that does not.
  */
-export const start = (
+export const start = Effect.fn("Program.start")(function* (
   program: Program,
   spec: ConnectSpec,
   more: ReadonlyArray<string> = []
-): Effect.Effect<Connection, AgentUnavailable, Scope.Scope> =>
-  Effect.flatMap(Flags.ofSpec(spec), (options) => {
-    const { agent, agentSessionId, cwd, forkOf, runId } = spec
-    const exists = (agentSessionId: string) => existsSync(program.recordPath({ ...spec, agentSessionId }))
-    const known = exists(agentSessionId)
-    const fork =
-      !known && forkOf !== undefined && exists(forkOf) ? ["--resume", forkOf, "--fork-session"] : []
-    const conversation = [...fork, known ? "--resume" : "--session-id", agentSessionId]
-    const env = Environment.forAgent(program, spec, {
-      ...program.variables,
-      CLAUDE_CODE_RESUME_INTERRUPTED_TURN: spec.resumeInterrupted ? "1" : undefined
-    })
-    const { command, grace } = program
-    const args = [...program.args, ...conversation, ...options, ...more]
-    const resumed = known || fork.length > 0
-    return StreamJson.connect({ agent, command, args, cwd, env, grace }, { runId, resumed })
+): Effect.fn.Return<Connection, AgentUnavailable, Scope.Scope> {
+  const options = yield* Flags.ofSpec(spec)
+  const { agent, agentSessionId, cwd, forkOf, runId } = spec
+  const exists = (agentSessionId: string) => existsSync(program.recordPath({ ...spec, agentSessionId }))
+  const known = exists(agentSessionId)
+  const fork = !known && forkOf !== undefined && exists(forkOf) ? ["--resume", forkOf, "--fork-session"] : []
+  const conversation = [...fork, known ? "--resume" : "--session-id", agentSessionId]
+  const env = Environment.forAgent(program, spec, {
+    ...program.variables,
+    CLAUDE_CODE_RESUME_INTERRUPTED_TURN: spec.resumeInterrupted ? "1" : undefined
   })
+  const { command, grace } = program
+  const args = [...program.args, ...conversation, ...options, ...more]
+  const resumed = known || fork.length > 0
+  return yield* StreamJson.connect({ agent, command, args, cwd, env, grace }, { runId, resumed })
+})
 
 /** Writes a record whole; one that is there already is left alone, and none answered. */
 export const adopt = (

@@ -25,7 +25,6 @@ import * as OutputTail from "./OutputTail.ts"
 import { ProcessRegistry } from "./ProcessRegistry.ts"
 import * as ProcessTable from "./ProcessTable.ts"
 
-/** How a process ended. */
 export type ProcessExit =
   | { readonly _tag: "Code"; readonly code: number }
   | { readonly _tag: "Signal"; readonly signal: string }
@@ -36,7 +35,7 @@ export const describeExit = (exit: ProcessExit): string =>
 /** The process has ended or its stdin is closed: nothing can be written any more. */
 export class ProcessGone extends Data.TaggedError("ProcessGone")<{ readonly detail: string }> {}
 
-/** How long a process may take at each step of its end. */
+/** Time that a process has at each step of its end. */
 export interface Grace {
   /** After the end of input, before SIGTERM. Default 3 s. */
   readonly endOfInput: Duration.DurationInput
@@ -55,7 +54,7 @@ export const STDERR_TAIL_BYTES = 64 * 1024
 export const RUN_ID = "CAUSEWAY_RUN_ID"
 
 export interface ProcessSpec {
-  /** What errors call it. */
+  /** Its name in errors. */
   readonly agent: string
   readonly command: string
   readonly args: ReadonlyArray<string>
@@ -96,7 +95,7 @@ const startFailed = (cause: unknown): StartFailed =>
   })
 
 /**
- * What may be otherwise in a moment: the program is just being replaced (an update), or the system has no room for one
+ * Failures that pass in a moment: the program is just being replaced (an update), or the system has no room for one
  * more process, file or page.
  */
 const PASSING: ReadonlySet<string> = new Set([
@@ -128,7 +127,7 @@ const requireDirectory = (spec: ProcessSpec): Effect.Effect<void, AgentUnavailab
   }).pipe(Effect.flatMap((found) => (found.isDirectory() ? Effect.void : Effect.fail(missing))))
 }
 
-/** How it ends for a person who has waited: what is wrong, and what to do. */
+/** A failed start for a person who has waited: what is wrong, and what to do. */
 const unavailable = (spec: ProcessSpec, { code, detail }: StartFailed): AgentUnavailable => {
   const failed = (reason: AgentUnavailable["reason"], detail: string) =>
     new AgentUnavailable({ agent: spec.agent, reason, detail })

@@ -14,7 +14,7 @@ export type Line =
 export interface LineSplitter {
   /** The lines that `chunk` completes. Any way of cutting the same bytes into chunks gives the same lines. */
   readonly push: (chunk: Uint8Array) => ReadonlyArray<Line>
-  /** What remains after the last chunk: the last line where no line break ended it. */
+  /** After the last chunk: the last line, where no line break ended it. */
   readonly end: () => ReadonlyArray<Line>
   /** Bytes held back at the moment: never more than the limit and one chunk. */
   readonly held: () => number

@@ -13,10 +13,10 @@ export interface OutputTail {
 
 const isContinuation = (byte: number | undefined): boolean => byte !== undefined && (byte & 0xc0) === 0x80
 
-/** How many bytes the character that `byte` begins has. */
+/** Bytes of the character that `byte` begins. */
 const width = (byte: number): number => (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1)
 
-/** Where the last whole character ends: what follows is the beginning of one whose rest is yet to come. */
+/** The end of the last whole character: what follows is the beginning of one whose rest is yet to come. */
 const wholeEnd = (bytes: Uint8Array): number => {
   for (let at = bytes.length - 1; at >= 0 && bytes.length - at <= 3; at--) {
     const byte = bytes[at]

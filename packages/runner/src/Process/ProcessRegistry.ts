@@ -54,7 +54,7 @@ export class ProcessRegistry extends Context.Reference<ProcessRegistry>()(
         readonly pid: number
         readonly runId: string | undefined
       }) => Effect.Effect<Effect.Effect<void>>
-      /** What was found and ended when this host started. */
+      /** Found and ended when this host started. */
       readonly reaped: ReadonlyArray<Orphan>
     } => ({ hold: () => Effect.succeed(Effect.void), reaped: [] })
   }
@@ -87,7 +87,7 @@ const ended = (pid: number, started: string) =>
     if (!(yield* gone)) ProcessTable.signal(-pid, "SIGKILL")
   })
 
-/** What one record names, ended where its host has; a record that cannot be read or judged now is left to the next start. */
+/** Ends the process of a record whose host has ended. A record that cannot be read now is left to the next start. */
 const reapOne = (directory: string, name: string): Effect.Effect<ReadonlyArray<Orphan>> =>
   Effect.gen(function* () {
     const path = join(directory, name)

@@ -1,5 +1,5 @@
 /**
- * Which process is which. A process id is used again by the system; together with the time at which the process
+ * Identity of processes. A process id is used again by the system; together with the time at which the process
  * started it names one process for good. Nothing here goes by names.
  */
 import { execFile } from "node:child_process"
@@ -17,7 +17,7 @@ export class ProcessUnknown extends Data.TaggedError("ProcessUnknown")<{
   }
 }
 
-/** What these errors of `/proc` mean: there is no such process. */
+/** Errors of `/proc` that mean that there is no such process. */
 const isGone = (cause: unknown): boolean =>
   cause instanceof Error && "code" in cause && (cause.code === "ENOENT" || cause.code === "ESRCH")
 

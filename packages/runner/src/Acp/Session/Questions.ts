@@ -10,7 +10,7 @@ import * as JsonRpc from "../JsonRpc.ts"
 import * as Permission from "../Permission.ts"
 import { type Asked, later, type State, translate } from "./State.ts"
 
-/** What the agent is told of a question that nobody has decided. */
+/** The agent's answer to a question that nobody has decided. */
 export const undecided = ({ form }: Asked): Either.Either<object> =>
   Either.right(form === undefined ? { outcome: Permission.cancelled.outcome } : { action: "cancel" })
 

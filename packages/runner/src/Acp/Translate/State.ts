@@ -52,7 +52,7 @@ export interface Pending {
   readonly ownCall: string | null
 }
 
-/** What is known when the agent has opened its session. */
+/** Known when the agent has opened its session. */
 export interface Opened {
   /** The owner's id of the conversation; `session_id` of every line. */
   readonly sessionId: string

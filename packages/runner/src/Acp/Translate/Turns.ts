@@ -9,7 +9,6 @@ import { attribution, type Draft, line, modelOf } from "./State.ts"
 import { close, forget } from "./ToolCalls.ts"
 import { compacted } from "./Updates.ts"
 
-/** How a turn ended. */
 export type TurnEnd =
   /** The reply to `session/prompt`. */
   | { readonly _tag: "Stopped"; readonly stopReason: string; readonly reply: JsonObject }
