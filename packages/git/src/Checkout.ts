@@ -204,7 +204,7 @@ const match = Effect.fnUntraced(function* (
   if (alias !== undefined) {
     return {
       remote: alias.name,
-      note: `taking ${Repository.toAddress(alias.repository)} for ${expected}: owner and name are the same`
+      note: `${Repository.toAddress(alias.repository)} is taken for ${expected}: owner and name are the same`
     }
   }
   if (repository._tag === "Local") {
@@ -216,7 +216,7 @@ const match = Effect.fnUntraced(function* (
   const nearest = remotes.find(({ name }) => name === "origin") ?? remotes[0]
   return {
     remote: nearest?.name,
-    note: `${directory} is not known to be a checkout of ${expected}: going on as asked`
+    note: `${directory} is no known checkout of ${expected}; it is used as you asked`
   }
 })
 

@@ -174,7 +174,7 @@ describe("another checkout is refused, and says how to go on", () => {
         expect(git(checkout, "branch", "--show-current")).toBe("main")
         const forced = yield* prepare(checkout, "https://github.com/o/r", { anyRepository: true })
         expect(forced).toMatchObject({ branch: "claude/topic" })
-        expect(forced.note).toContain("going on as asked")
+        expect(forced.note).toContain("it is used as you asked")
       })
     )
   }

@@ -30,10 +30,10 @@ const block = (value: unknown, takes: PromptCapabilities): ContentBlock | string
         ? { type: "image", data, mimeType: mimeType ?? "image/png" }
         : "an image: this agent takes none"
     case "audio":
-      if (data === undefined) return "a sound without data"
+      if (data === undefined) return "audio without data"
       return takes.audio === true
         ? { type: "audio", data, mimeType: mimeType ?? "audio/wav" }
-        : "a sound: this agent takes none"
+        : "audio: this agent takes none"
     case "document": {
       const title = str(json["title"]) ?? "document"
       if (url !== undefined) return { type: "resource_link", name: title, uri: url }

@@ -85,7 +85,7 @@ const pick = (offered: ReadonlyArray<Choice>, asked: string): Choice | undefined
 
 const unknown = (what: string, asked: string, offered: ReadonlyArray<Choice>): string =>
   offered.length === 0
-    ? `this agent lets nobody choose its ${what}`
+    ? `this agent has no choice of ${what}`
     : `this agent has no ${what} ${asked}; it has ${offered.map((choice) => choice.value).join(", ")}`
 
 const select = (

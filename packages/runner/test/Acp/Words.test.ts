@@ -280,7 +280,7 @@ describe("Settings", () => {
     )
     expect(Either.isLeft(Settings.setOption(settings, "fast", "yes"))).toBe(true)
     expect(Settings.setModel(Settings.empty, "x")).toEqual(
-      Either.left("this agent lets nobody choose its model")
+      Either.left("this agent has no choice of model")
     )
   })
 
