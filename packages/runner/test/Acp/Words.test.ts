@@ -279,9 +279,7 @@ describe("Settings", () => {
       })
     )
     expect(Either.isLeft(Settings.setOption(settings, "fast", "yes"))).toBe(true)
-    expect(Settings.setModel(Settings.empty, "x")).toEqual(
-      Either.left("this agent has no choice of model")
-    )
+    expect(Settings.setModel(Settings.empty, "x")).toEqual(Either.left("this agent has no choice of model"))
   })
 
   it("takes the mode from a config option where there are no modes", () => {
