@@ -1,5 +1,7 @@
 /** What would poison a conversation for ever does not get in, whichever way a person sends it. */
+
 import { randomUUID } from "node:crypto"
+import { anySessionBody } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -38,7 +40,7 @@ const stored = (session: string) =>
   Effect.gen(function* () {
     const { organizationId } = yield* Hub.Hub
     const events = yield* (yield* Log).read({
-      session: session.replace(/^(session|cse)_/, "").replaceAll("-", ""),
+      session: anySessionBody(session),
       organizationId,
       after: 0,
       limit: 100

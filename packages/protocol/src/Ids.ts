@@ -50,12 +50,31 @@ export const EventUuid = Schema.String.pipe(
 )
 export type EventUuid = typeof EventUuid.Type
 
+/** What all spellings of a session share: by this it goes inside a hub. */
+export const SessionBody = Schema.String.pipe(Schema.brand("SessionBody"))
+export type SessionBody = typeof SessionBody.Type
+
 const COMPAT = "session_"
 const INFRA = "cse_"
 
 /** The part that both spellings share; an id with an unknown prefix is its own body. */
-export const sessionBody = (id: string): string =>
-  id.startsWith(COMPAT) ? id.slice(COMPAT.length) : id.startsWith(INFRA) ? id.slice(INFRA.length) : id
+export const sessionBody = (id: string): SessionBody =>
+  SessionBody.make(
+    id.startsWith(COMPAT) ? id.slice(COMPAT.length) : id.startsWith(INFRA) ? id.slice(INFRA.length) : id
+  )
+
+const HEX = /^[0-9a-f]{32}$/
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** A body as entries of the gateway show it: with the dashes of a uuid where it is one; others stand as they are. */
+export const sessionUuid = (body: SessionBody): string =>
+  HEX.test(body) ? body.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5") : body
+
+/** The body that an id names to the gateway: in one of the two spellings, or as {@link sessionUuid} shows it. */
+export const anySessionBody = (id: string): SessionBody => {
+  const body = sessionBody(id)
+  return UUID.test(body) ? SessionBody.make(body.replaceAll("-", "").toLowerCase()) : body
+}
 
 /** `session_<body>`. Idempotent; leaves unknown prefixes alone. */
 export const toCompat = (id: SessionId): SessionId =>
@@ -69,4 +88,4 @@ export const toInfra = (id: SessionId): SessionId =>
 export const sameSession = (a: SessionId, b: SessionId): boolean => sessionBody(a) === sessionBody(b)
 
 /** The compat spelling of a body, as a hub names the sessions that it makes. */
-export const compatSessionId = (body: string): SessionId => SessionId.make(COMPAT + body)
+export const compatSessionId = (body: SessionBody): SessionId => SessionId.make(COMPAT + body)

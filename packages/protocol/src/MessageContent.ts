@@ -174,6 +174,9 @@ export const problemOf = ({ json, type }: Pick<Payload, "json" | "type">): strin
   if (half !== undefined) {
     return `at ${half === "" ? "a name" : half}: half of a character (a lone surrogate, \\ud800 to \\udfff); it was cut through, send it whole`
   }
+  if (type === "session_update" && "attributes" in json) {
+    return "at attributes: only the hub writes them; change them with the gateway's sessions.patch"
+  }
   if (type !== "user" && type !== "assistant") return undefined
   const message = json["message"]
   const { content, role } = object(message)

@@ -45,10 +45,6 @@ export class Log extends Context.Tag("@causeway/store/Log")<
     readonly afterLastCompaction: (
       key: SessionKey
     ) => Effect.Effect<ReadonlyArray<StoredEvent>, SessionUnknown | StoreUnavailable>
-    /** The event of this uuid. */
-    readonly byUuid: (
-      key: SessionKey & { readonly uuid: string }
-    ) => Effect.Effect<StoredEvent | undefined, SessionUnknown | StoreUnavailable>
     /** Events of a session that the caller has found, oldest first; none where it is gone. */
     readonly events: (
       sid: number,
@@ -90,10 +86,6 @@ export const make = Effect.gen(function* () {
     append,
     read: (options) => on(Effect.flatMap(Read.sidOf(options), (sid) => Read.events(sid, options))),
     afterLastCompaction: (key) => on(Effect.flatMap(Read.sidOf(key), Read.afterLastCompaction)),
-    byUuid: (key) =>
-      on(Effect.flatMap(Read.sidOf(key), (sid) => Read.events(sid, { uuid: key.uuid }))).pipe(
-        Effect.map(([event]) => event)
-      ),
     events: (sid, query) => on(Read.events(sid, query)),
     count: (sid, query) => on(Read.count(sid, query)),
     deliver: (request) =>

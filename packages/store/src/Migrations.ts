@@ -5,9 +5,10 @@
  * are. JSON columns are text. `payload` is the text that arrived.
  */
 
+import { attributesStep } from "./internal/attributes.ts"
 import { gatewayStep } from "./internal/gateway.ts"
-import { gettingInStep } from "./internal/gettingIn.ts"
 import { overviewStep } from "./internal/overview.ts"
+import { pairingStep } from "./internal/pairing.ts"
 
 const initial: ReadonlyArray<string> = [
   `CREATE TABLE organizations (
@@ -144,7 +145,8 @@ const placesStep: ReadonlyArray<string> = [
 export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   initial,
   gatewayStep,
-  gettingInStep,
+  pairingStep,
   overviewStep,
-  placesStep
+  placesStep,
+  attributesStep
 ]

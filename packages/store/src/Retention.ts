@@ -9,8 +9,11 @@ import * as Layer from "effect/Layer"
 import { Bus } from "./Bus.ts"
 import type { StoreUnavailable } from "./Errors.ts"
 import { unavailable } from "./internal/unavailable.ts"
+import { apply } from "./Log/Apply.ts"
 import { NOT_WITHDRAWN } from "./Log/Event.ts"
-import { replay } from "./Log/Replay.ts"
+import { replay, uncached } from "./Log/Replay.ts"
+import type { SessionKey } from "./Log/Request.ts"
+import { sessionUpdate } from "./Session/Change.ts"
 
 /** An archived session and the size of its log. */
 export interface Archive {
@@ -95,23 +98,45 @@ const copyTranscript = ({ from, to, beforeSeq }: Copy) =>
     return row.lastSeq
   })
 
+/** Replaces the events before a position by one that says what they left: title, agent's settings and attributes. */
+const cut = (sid: number, seq: number) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const { attributes, chosen, title, titleOrigin } = yield* replay(sid, seq - 1)
+    const opening = sessionUpdate({
+      ...chosen,
+      ...(titleOrigin === "given" && title !== null ? { title } : {}),
+      attributes
+    })
+    yield* sql`DELETE FROM events WHERE sid = ${sid} AND seq < ${seq} AND seq > 0`
+    yield* sql`UPDATE events SET payload = ${opening.text}, uuid = ${opening.uuid ?? ""} WHERE sid = ${sid} AND seq = 0`
+    yield* sql`DELETE FROM transcript_search WHERE sid = ${sid}`
+    yield* sql`UPDATE sessions SET search_seq = 0 WHERE sid = ${sid}`
+  })
+
 const trim = ({ sid, archive, keep, archivedAt }: Trim) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
+    yield* sql`DELETE FROM events WHERE sid = ${archive}`
     yield* sql`INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, delivery,
         delivered_at, delivery_no, payload)
       SELECT ${archive}, seq, uuid, source, type, transcript, compaction, created_at, delivery, delivered_at,
         delivery_no, payload FROM events WHERE sid = ${sid}`
-    yield* sql`UPDATE sessions SET (gateway_key, gateway_agent, gateway_entry, environment_id, context, created_at,
-        updated_at, last_seq, worker_head, worker_head_seq, title, status, projection, archived_at) =
-        (SELECT s.gateway_key, s.gateway_agent, json_set(s.gateway_entry, '$.archivedBy', 'bak'), s.environment_id,
-          s.context, s.created_at, s.updated_at, s.last_seq, s.worker_head, s.worker_head_seq, s.title, s.status,
-          s.projection, ${archivedAt} FROM sessions s WHERE s.sid = ${sid})
+    yield* sql`UPDATE sessions SET (attributes, environment_id, created_at, last_seq, worker_head, worker_head_seq, title,
+        status, projection, archived_at) = (SELECT s.attributes, s.environment_id, s.created_at, s.last_seq, s.worker_head,
+        s.worker_head_seq, s.title, s.status, s.projection, ${archivedAt} FROM sessions s WHERE s.sid = ${sid})
       WHERE sid = ${archive}`
-    yield* sql`DELETE FROM events WHERE sid = ${sid} AND seq < (SELECT min(seq) FROM (SELECT seq FROM events
-      WHERE sid = ${sid} AND transcript = 1 ORDER BY seq DESC LIMIT ${keep}))`
-    yield* sql`DELETE FROM transcript_search WHERE sid = ${sid}`
-    yield* sql`UPDATE sessions SET search_seq = 0 WHERE sid = ${sid}`
+    const [key] =
+      yield* sql<SessionKey>`SELECT body AS session, organization_id AS organizationId FROM sessions
+      WHERE sid = ${archive}`
+    if (key === undefined) return
+    const ended = sessionUpdate({ archived: true, attributes: { label: null, entry: { archivedBy: "bak" } } })
+    yield* apply([{ ...key, source: "client", payloads: [ended] }], archivedAt, uncached)
+    const [first] = yield* sql<{
+      readonly seq: number | null
+    }>`SELECT min(seq) AS seq FROM (SELECT seq FROM events
+      WHERE sid = ${sid} AND transcript = 1 ORDER BY seq DESC LIMIT ${keep})`
+    if (first?.seq != null) yield* cut(sid, first.seq)
   })
 
 /** Answers with the body of the session; undefined where it was gone before. */
@@ -145,7 +170,7 @@ export const make = Effect.gen(function* () {
       unavailable(
         sql<Archive>`SELECT s.sid, s.archived_at AS archivedAt,
             (SELECT coalesce(sum(length(CAST(e.payload AS BLOB))), 0) FROM events e WHERE e.sid = s.sid) AS bytes
-          FROM sessions s WHERE s.organization_id = ${organizationId} AND s.gateway_agent = ${agentId}
+          FROM sessions s WHERE s.organization_id = ${organizationId} AND s.agent_id = ${agentId}
             AND s.archived_at IS NOT NULL ORDER BY s.archived_at, s.sid`
       ),
     sizes: (sids) =>

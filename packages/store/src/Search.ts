@@ -1,6 +1,6 @@
 /** Full text of what people and agents said: tool inputs and results are not indexed. */
 import type { Source } from "@causeway/protocol/Event"
-import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { OrganizationId, SessionBody } from "@causeway/protocol/Ids"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,8 +10,7 @@ import { unavailable } from "./internal/unavailable.ts"
 
 export interface SearchHit {
   readonly key: string
-  /** See `Ids.sessionBody`. */
-  readonly session: string
+  readonly session: SessionBody
   readonly seq: number
   readonly uuid: string
   readonly source: Source
@@ -84,7 +83,7 @@ const find = (query: SearchQuery) =>
     yield* Effect.repeat(Effect.zipLeft(sql.withTransaction(indexNext), Effect.sleep(0)), {
       while: (more) => more
     })
-    return yield* sql<SearchHit>`SELECT s.gateway_key AS key, s.body AS session, e.seq, e.uuid, e.source, e.type,
+    return yield* sql<SearchHit>`SELECT s.session_key AS key, s.body AS session, e.seq, e.uuid, e.source, e.type,
         e.created_at AS createdAt, snippet(transcript_search, 0, char(57344), char(57345), '…', 24) AS excerpt
       FROM transcript_search f JOIN sessions s ON s.sid = f.sid JOIN events e ON e.sid = f.sid AND e.seq = f.seq
       WHERE transcript_search MATCH ${match} AND s.organization_id = ${query.organizationId} AND s.archived_at IS NULL

@@ -1,83 +1,62 @@
 /**
  * Sessions: their rows, which are projections of their logs, and what only the row holds (epochs, the worker's state).
  */
-import { randomUUID } from "node:crypto"
-import type { AgentSettings } from "@causeway/protocol/AgentSettings"
-import { EnvironmentId, EventUuid, type OrganizationId } from "@causeway/protocol/Ids"
-import * as Payload from "@causeway/protocol/Payload"
-import * as SessionRow from "@causeway/transcript/SessionRow"
+import { EnvironmentId } from "@causeway/protocol/Ids"
+import type * as Attributes from "@causeway/protocol/SessionAttributes"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { Bus } from "./Bus.ts"
-import {
+import type {
   EnvironmentUnknown,
   SessionArchived,
-  type SessionUnknown,
-  type StoreUnavailable,
-  type WorkerSuperseded
+  SessionUnknown,
+  StoreUnavailable,
+  WorkerSuperseded
 } from "./Errors.ts"
 import { unavailable } from "./internal/unavailable.ts"
-import { type Applied, apply } from "./Log/Apply.ts"
-import { uncached } from "./Log/Replay.ts"
+import type { Applied } from "./Log/Apply.ts"
 import type { SessionKey } from "./Log/Request.ts"
+import * as Change from "./Session/Change.ts"
 import * as Filter from "./Session/Filter.ts"
 import { type Session, select } from "./Session/Record.ts"
 import * as Worker from "./Session/Worker.ts"
 import * as Work from "./Work.ts"
 
+export { type CreateSession, sessionUpdate } from "./Session/Change.ts"
 export { rowOf, type Session } from "./Session/Record.ts"
-
-export interface CreateSession {
-  readonly organizationId: OrganizationId
-  readonly environmentId: string | undefined
-  readonly source: string | undefined
-  readonly context: string
-  readonly permissionMode: string | undefined
-  /** JSON text of an array. */
-  readonly tags: string | undefined
-  /** First events, of source client. */
-  readonly payloads: ReadonlyArray<Payload.Payload>
-}
-
-/** A change of what the gateway keeps of a session; a member that is left out stays as it is. */
-export interface SessionChange {
-  readonly key?: string
-  readonly agentId?: string | undefined
-  readonly label?: string | undefined
-  readonly parentKey?: string | undefined
-  readonly spawnedBy?: string | undefined
-  readonly entry?: string
-  readonly context?: string
-  /** Default: now. */
-  readonly updatedAt?: number
-}
 
 export class Sessions extends Context.Tag("@causeway/store/Sessions")<
   Sessions,
   {
     /** Makes a session with its first events and, where it has an environment, queues its work: one transaction. */
-    readonly create: (request: CreateSession) => Effect.Effect<Session, EnvironmentUnknown | StoreUnavailable>
+    readonly create: (
+      request: Change.CreateSession
+    ) => Effect.Effect<Session, EnvironmentUnknown | StoreUnavailable>
     readonly get: (key: SessionKey) => Effect.Effect<Session, SessionUnknown | StoreUnavailable>
     readonly list: (filter: Filter.Filter) => Effect.Effect<ReadonlyArray<Session>, StoreUnavailable>
     /** The first of the list. */
     readonly find: (filter: Filter.Filter) => Effect.Effect<Session | undefined, StoreUnavailable>
     readonly count: (filter: Filter.Filter) => Effect.Effect<number, StoreUnavailable>
+    /** Changes attributes, as an event of source client; undefined where the session is gone. */
     readonly change: (
-      sid: number,
-      change: SessionChange
+      key: SessionKey,
+      attributes: Attributes.Change
     ) => Effect.Effect<Session | undefined, StoreUnavailable>
-    /** Stores the new title as an event of source client. */
+    /** Stores the new title as an event of source client; the label of a session that has one goes with it. */
     readonly rename: (
       key: SessionKey,
       title: string
     ) => Effect.Effect<Session, SessionUnknown | StoreUnavailable>
-    /** Stores the archiving as an event and stops the session's work. `SessionArchived`: it was before. */
+    /**
+     * Stores the archiving as an event, with what else changes by it, and stops the session's work. `SessionArchived`: it was
+     * before.
+     */
     readonly archive: (
-      key: SessionKey
+      key: SessionKey,
+      attributes?: Attributes.Change
     ) => Effect.Effect<Session, SessionUnknown | SessionArchived | StoreUnavailable>
     /** Gives a session without one an environment, and queues its work where somebody's message waits. */
     readonly assignEnvironment: (
@@ -115,93 +94,6 @@ export class Sessions extends Context.Tag("@causeway/store/Sessions")<
   }
 >() {}
 
-/** A change that a person makes to a session, as an event of its log. */
-export const sessionUpdate = (
-  change: AgentSettings & { readonly title?: string; readonly archived?: true }
-): Payload.Payload => Payload.make({ type: "session_update", uuid: EventUuid.make(randomUUID()), ...change })
-
-const create = (request: CreateSession) =>
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    const now = yield* Clock.currentTimeMillis
-    const { organizationId, environmentId } = request
-    if (environmentId !== undefined) {
-      const known = yield* sql`SELECT id FROM environments WHERE id = ${environmentId}
-        AND organization_id = ${organizationId} AND archived_at IS NULL`
-      if (known.length === 0) return yield* new EnvironmentUnknown({ environmentId })
-    }
-    const session = randomUUID().replaceAll("-", "")
-    const [row] = yield* sql<{
-      readonly sid: number
-    }>`INSERT INTO sessions (body, organization_id, environment_id,
-        source, context, permission_mode, tags, created_at, updated_at, projection)
-      VALUES (${session}, ${organizationId}, ${environmentId ?? null}, ${request.source ?? null}, ${request.context},
-        ${request.permissionMode ?? null}, ${request.tags ?? null}, ${now}, ${now},
-        ${SessionRow.toJson(SessionRow.initial)}) RETURNING sid`
-    const applied =
-      request.payloads.length === 0
-        ? undefined
-        : yield* apply(
-            [{ session, organizationId, source: "client", payloads: request.payloads }],
-            now,
-            uncached
-          )
-    // A log that is empty refuses nothing.
-    for (const outcome of applied?.outcomes ?? []) Either.getOrThrow(outcome)
-    const woken = environmentId === undefined || row === undefined ? [] : yield* Work.ensure([row.sid], now)
-    return {
-      session: yield* Effect.orDie(Worker.find({ session, organizationId })),
-      sessions: [session],
-      environments: [...(applied?.environments ?? []), ...woken]
-    }
-  })
-
-/** Stores a person's change and answers with the row after it. `refuse` sees the row before. */
-const store = <E>(
-  key: SessionKey,
-  payload: Payload.Payload,
-  refuse: (session: Session) => Effect.Effect<void, E>
-) =>
-  Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    yield* refuse(yield* Worker.find(key))
-    const applied = yield* apply([{ ...key, source: "client", payloads: [payload] }], now, uncached)
-    return { session: yield* Worker.find(key), ...applied }
-  })
-
-const columns: ReadonlyArray<readonly [keyof SessionChange, string]> = [
-  ["key", "gateway_key"],
-  ["agentId", "gateway_agent"],
-  ["label", "gateway_label"],
-  ["parentKey", "gateway_parent"],
-  ["spawnedBy", "gateway_spawned_by"],
-  ["entry", "gateway_entry"],
-  ["context", "context"]
-]
-
-const change = (sid: number, given: SessionChange) =>
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    const set = ["updated_at = ?"]
-    const values: Array<string | number | null> = [given.updatedAt ?? (yield* Clock.currentTimeMillis)]
-    for (const [name, column] of columns) {
-      if (!(name in given)) continue
-      set.push(`${column} = ?`)
-      values.push(given[name] ?? null)
-    }
-    yield* sql.unsafe(`UPDATE sessions SET ${set.join(", ")} WHERE sid = ?`, [...values, sid])
-    const [session] = yield* select("sid = ?", [sid])
-    return session
-  })
-
-const assignEnvironment = (sid: number, environmentId: string, queue: boolean) =>
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    const now = yield* Clock.currentTimeMillis
-    yield* sql`UPDATE sessions SET environment_id = ${environmentId} WHERE sid = ${sid} AND environment_id IS NULL`
-    return queue ? yield* Work.ensure([sid], now) : []
-  })
-
 export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const bus = yield* Bus
@@ -233,7 +125,7 @@ export const make = Effect.gen(function* () {
   }
 
   return Sessions.of({
-    create: (request) => stored(create(request)),
+    create: (request) => stored(Change.create(request)),
     get: (key) => on(Worker.find(key)),
     list,
     find: (filter) => Effect.map(list({ ...filter, limit: 1 }), ([session]) => session),
@@ -246,16 +138,14 @@ export const make = Effect.gen(function* () {
         ([row]) => row?.n ?? 0
       )
     },
-    change: (sid, given) => transact(change(sid, given)),
-    rename: (key, title) => stored(store(key, sessionUpdate({ title }), () => Effect.void)),
-    archive: (key) =>
-      stored(
-        store(key, sessionUpdate({ archived: true }), ({ archivedAt }) =>
-          archivedAt === undefined ? Effect.void : new SessionArchived({ session: key.session })
-        )
+    change: (key, attributes) =>
+      Effect.catchTag(stored(Change.update(key, { attributes })), "SessionUnknown", () =>
+        Effect.succeed(undefined)
       ),
+    rename: (key, title) => stored(Change.rename(key, title)),
+    archive: (key, attributes) => stored(Change.archive(key, attributes)),
     assignEnvironment: (sid, environmentId, queue) =>
-      Effect.map(transact(assignEnvironment(sid, environmentId, queue)), (environments) =>
+      Effect.map(transact(Change.assignEnvironment(sid, environmentId, queue)), (environments) =>
         signal({ sessions: [], environments })
       ),
     waitingFor: (sids) => on(Effect.flatMap(Clock.currentTimeMillis, (now) => Work.waitingFor(sids, now))),

@@ -1,4 +1,4 @@
-import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { OrganizationId, SessionBody } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as SessionRow from "@causeway/transcript/SessionRow"
@@ -607,7 +607,7 @@ describe("reading", () => {
               changes++
             }
           }
-          const event = yield* log.byUuid({ ...key, uuid: "p" })
+          const [event] = yield* log.read({ ...key, after: 0, limit: 1, uuid: "p" })
           expect(event?.delivery === undefined ? 0 : ranks[event.delivery]).toBe(best)
           const told = yield* log.deliveries({ ...key, after: 0, limit: 10 })
           expect(told.map(({ no }) => no)).toEqual(changes === 0 ? [] : [changes])
@@ -626,7 +626,7 @@ describe("lists of sessions", () => {
         Effect.gen(function* () {
           const sessions = yield* Sessions.Sessions
           const { id: organizationId } = yield* fixtures.organization("first")
-          const keys: Array<{ session: string; organizationId: OrganizationId }> = []
+          const keys: Array<{ session: SessionBody; organizationId: OrganizationId }> = []
           for (let i = 0; i < 10; i++) {
             const { session } = yield* sessions.create({
               organizationId,

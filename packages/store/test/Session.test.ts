@@ -1,17 +1,17 @@
 import { randomUUID } from "node:crypto"
 import * as Payload from "@causeway/protocol/Payload"
-import * as SessionRow from "@causeway/transcript/SessionRow"
-import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
 import * as Bus from "../src/Bus.ts"
 import * as Database from "../src/Database.ts"
 import * as Environments from "../src/Environments.ts"
 import * as Log from "../src/Log.ts"
 import * as Organizations from "../src/Organizations.ts"
 import * as Retention from "../src/Retention.ts"
+import * as Change from "../src/Session/Change.ts"
 import * as Sessions from "../src/Session.ts"
 
 const layer = Layer.mergeAll(
@@ -74,16 +74,14 @@ describe("keys of sessions that were made elsewhere", () => {
   it.scoped("a key that is taken does not stop a session from being made", () =>
     Effect.gen(function* () {
       const sessions = yield* Sessions.Sessions
-      const sql = yield* SqlClient.SqlClient
       const { id } = yield* organization
-      const body = "0123456789abcdef0123456789abcdef"
-      const twin = "0123456789abffff0123456789abffff"
-      for (const each of [body, twin]) {
-        yield* sql`INSERT INTO sessions (body, organization_id, created_at, updated_at, projection)
-          VALUES (${each}, ${id}, 1, 1, ${SessionRow.toJson(SessionRow.initial)})`
-      }
-      expect((yield* sessions.find({ sessions: [body] }))?.key).toBe("agent:main:session:0123456789ab")
-      expect((yield* sessions.find({ sessions: [twin] }))?.key).toBe(`agent:main:session:${twin}`)
+      const first = yield* made(id)
+      const twin = `${first.session.slice(0, 12)}ffffffffffffffffffff`
+      expect(first.key).toBe(`agent:main:session:${first.session.slice(0, 12)}`)
+      const named = Change.keyFor(id, undefined, twin)
+      expect((yield* named).key).toBe(`agent:main:session:${twin}`)
+      yield* sessions.archive(first)
+      expect((yield* named).key).toBe(first.key)
     }).pipe(Effect.provide(layer))
   )
 
@@ -92,11 +90,11 @@ describe("keys of sessions that were made elsewhere", () => {
       const sessions = yield* Sessions.Sessions
       const { id } = yield* organization
       const first = yield* made(id)
-      yield* sessions.change(first.sid, { key: "agent:main:x", label: "L" })
+      yield* sessions.change(first, { key: "agent:main:x", label: "L" })
       const second = yield* made(id)
-      expect((yield* Effect.either(sessions.change(second.sid, { key: "agent:main:x" })))._tag).toBe("Left")
+      expect((yield* Effect.either(sessions.change(second, { key: "agent:main:x" })))._tag).toBe("Left")
       yield* sessions.archive({ session: first.session, organizationId: id })
-      yield* sessions.change(second.sid, { key: "agent:main:x", label: "L" })
+      yield* sessions.change(second, { key: "agent:main:x", label: "L" })
       expect(
         (yield* sessions.list({ organizationId: id, keys: ["agent:main:x"] })).map((each) => each.session)
       ).toEqual([second.session])
@@ -135,9 +133,10 @@ describe("lists", () => {
         const { id } = yield* organization
         const all: Array<Sessions.Session> = []
         for (const [i, row] of rows.entries()) {
-          const { sid } = yield* made(id)
-          const record = yield* sessions.change(sid, {
-            ...row,
+          const { updatedAt, ...attributes } = row
+          yield* TestClock.setTime(updatedAt)
+          const record = yield* sessions.change(yield* made(id), {
+            ...attributes,
             key: `agent:${row.agentId}:s${i}`,
             // Labels are unique among the sessions of an agent.
             label: row.label === undefined ? undefined : `${row.label} ${i}`
@@ -239,11 +238,13 @@ describe("copies of logs", () => {
       expect((yield* log.events(session.sid, { after: 0, limit: 10 })).map((event) => event.seq)).toEqual([
         4, 5
       ])
-      expect(yield* log.events(archive.sid, { after: 0, limit: 10 })).toHaveLength(5)
+      // The archive's log ends with its archiving.
+      const kept = yield* log.events(archive.sid, { after: 0, limit: 10 })
+      expect(kept.map(({ type }) => type)).toEqual([...Array(5).fill("user"), "session_update"])
       expect(yield* sessions.find({ sessions: [archive.session] })).toBeUndefined()
       expect(yield* sessions.find({ sessions: [archive.session], archived: "all" })).toMatchObject({
         archivedAt: 7,
-        lastSeq: 5
+        lastSeq: 6
       })
       const [next] = yield* log.append({
         session: session.session,

@@ -6,6 +6,7 @@
  */
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { PendingApproval, Session, SessionStatus } from "@causeway/protocol/http/Sessions"
+import * as SessionAttributes from "@causeway/protocol/SessionAttributes"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as Approvals from "./Approvals.ts"
 import * as Author from "./Author.ts"
@@ -70,6 +71,8 @@ export interface SessionRow {
   readonly permissionMode: string | null
   /** What was set of the agent, which every start of it is given; `model` and `permissionMode` are what it tells. */
   readonly chosen: AgentSettings.AgentSettings
+  /** Kept beside the row, see {@link toJson}. */
+  readonly attributes: SessionAttributes.Attributes
   /** The agent's own id of the conversation, by which it resumes. */
   readonly agentSessionId: string | null
   readonly workingDirectory: string | null
@@ -81,6 +84,13 @@ export interface SessionRow {
   readonly totalCostUsd: number | null
   /** Turns that ended with a result. */
   readonly numTurns: number
+  /** The latest turn that the agent has begun; `endedAt` is null while it lasts. */
+  readonly turn: {
+    readonly startedAt: number
+    readonly endedAt: number | null
+    /** People stopped it. */
+    readonly stopped: boolean
+  } | null
   readonly firstPrompt: string | null
   readonly lastMessage: {
     readonly role: "user" | "assistant"
@@ -123,12 +133,14 @@ export const initial: SessionRow = {
   model: null,
   permissionMode: null,
   chosen: AgentSettings.none,
+  attributes: SessionAttributes.none,
   agentSessionId: null,
   workingDirectory: null,
   usage: null,
   contextTokens: null,
   totalCostUsd: null,
   numTurns: 0,
+  turn: null,
   firstPrompt: null,
   lastMessage: null,
   lastError: null,
@@ -160,7 +172,13 @@ const agentSession = (value: unknown): string | null => {
   return id === null || id.startsWith("cse_") || id.startsWith("session_") ? null : id
 }
 
-const onSessionUpdate = (row: Draft, json: JsonObject, at: number): void => {
+const onSessionUpdate = (row: Draft, json: JsonObject, event: ReadableEvent, at: number): void => {
+  if (event.source === "client") {
+    const change = SessionAttributes.of(json)
+    row.attributes = SessionAttributes.merge(row.attributes, change)
+    // A label is the title too.
+    if (!("title" in json)) setTitle(row, Title.given(change.label), "given")
+  }
   if ("title" in json) {
     const title = Title.given(json["title"])
     if (title === null) dropTitle(row)
@@ -214,6 +232,11 @@ const onWithdrawal = (row: Draft, json: JsonObject): void => {
   if (row.activity === "running") row.activity = "idle"
 }
 
+const begin = (row: Draft, at: number): void => {
+  if (row.turn?.endedAt !== null) row.turn = { startedAt: at, endedAt: null, stopped: false }
+  row.begun = true
+}
+
 const onAssistant = (row: Draft, json: JsonObject, at: number): void => {
   const message = object(json["message"])
   let toolCalls = 0
@@ -229,7 +252,7 @@ const onAssistant = (row: Draft, json: JsonObject, at: number): void => {
     }
   }
   if (!main) return
-  row.begun = true
+  begin(row, at)
   row.answerId = id
   const text = textOf(message["content"])
   if (text !== null) row.lastMessage = { role: "assistant", text: preview(text, LAST_MESSAGE_MAX), at }
@@ -255,6 +278,11 @@ const onResult = (row: Draft, json: JsonObject, at: number): void => {
   if (cost !== null && !(cost === 0 && (amount(json["num_turns"]) ?? 0) === 0)) row.totalCostUsd = cost
   row.numTurns += 1
   row.lastError = isFailure(json) && !wasStopped(json) ? { text: errorText(json), at } : null
+  row.turn = {
+    startedAt: row.turn?.endedAt === null ? row.turn.startedAt : (row.lastMessage?.at ?? at),
+    endedAt: at,
+    stopped: wasStopped(json)
+  }
   row.activity = (amount(json["queued_turn_count"]) ?? 0) > 0 ? "running" : "idle"
   row.begun = false
   const answered = promptsOf(json)
@@ -263,12 +291,12 @@ const onResult = (row: Draft, json: JsonObject, at: number): void => {
   row.open = row.names ? row.open.filter((uuid) => !answered.includes(uuid)) : row.open.slice(1)
 }
 
-const onSystem = (row: Draft, json: JsonObject): void => {
+const onSystem = (row: Draft, json: JsonObject, at: number): void => {
   switch (json["subtype"]) {
     case "init":
       // Told at the start of every turn.
       row.activity = "running"
-      row.begun = true
+      begin(row, at)
       row.model = name(json["model"]) ?? row.model
       row.permissionMode = name(json["permissionMode"]) ?? row.permissionMode
       row.agentSessionId = agentSession(json["session_id"]) ?? row.agentSessionId
@@ -322,12 +350,12 @@ export const statusOf = (activity: Activity, { pending }: Approvals.Approvals): 
 export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
   const json = object(event.payload.json)
   const at = timeOf(event)
-  const next: Draft = {
-    ...row,
-    lastSeq: Math.max(row.lastSeq, amount(event.seq) ?? 0),
-    createdAt: row.counts.events === 0 ? at : row.createdAt,
-    updatedAt: Math.max(row.updatedAt, at),
-    counts: { ...row.counts, events: row.counts.events + 1 }
+  const next: Draft = { ...row, lastSeq: Math.max(row.lastSeq, amount(event.seq) ?? 0) }
+  // At position 0 stands what the session was made with: nothing has happened in it yet.
+  if (event.seq !== 0) {
+    next.createdAt = row.counts.events === 0 ? at : row.createdAt
+    next.updatedAt = Math.max(row.updatedAt, at)
+    next.counts = { ...row.counts, events: row.counts.events + 1 }
   }
   const fromWorker = event.source === "worker"
   if (fromWorker && row.activity === "pending") next.activity = row.prompted ? "running" : "idle"
@@ -341,7 +369,7 @@ export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
   }
   switch (json["type"]) {
     case "session_update":
-      onSessionUpdate(next, json, at)
+      onSessionUpdate(next, json, event, at)
       break
     case "custom-title":
       setTitle(next, Title.given(json["customTitle"] ?? json["title"]), "given")
@@ -366,7 +394,7 @@ export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
       if (fromWorker) onResult(next, json, at)
       break
     case "system":
-      if (fromWorker) onSystem(next, json)
+      if (fromWorker) onSystem(next, json, at)
       break
     case "bridge_error":
       next.lastError = {
@@ -384,6 +412,12 @@ export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
       if (fromWorker) onSettingAnswered(next, json)
       break
   }
+  const { label } = next.attributes
+  // A label that the title has left is given up, unless the event brings it.
+  if (label !== undefined && label === row.attributes.label && next.title !== row.title) {
+    if (Title.given(label) !== next.title)
+      next.attributes = SessionAttributes.merge(next.attributes, { label: null })
+  }
   next.status = statusOf(next.activity, next.approvals)
   return next
 }
@@ -397,13 +431,16 @@ export const replay = (events: Iterable<ReadableEvent>, row: SessionRow = initia
 
 // --- Faces ---
 
-/** The row as JSON text, for the store. */
-export const toJson = (row: SessionRow): string => JSON.stringify(row)
+/** The row as JSON text, for the store; without the attributes, which may be large and seldom change. */
+export const toJson = ({ attributes: _, ...row }: SessionRow): string => JSON.stringify(row)
 
 /**
  * The row that {@link toJson} wrote. Undefined where the text is no row of this version: the log must then be replayed.
  */
-export const fromJson = (text: string): SessionRow | undefined => {
+export const fromJson = (
+  text: string,
+  attributes: SessionAttributes.Attributes = SessionAttributes.none
+): SessionRow | undefined => {
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -413,7 +450,11 @@ export const fromJson = (text: string): SessionRow | undefined => {
   const stored = object(json)
   if (stored["version"] !== VERSION) return undefined
   // Rows from before settings were kept whole: those that were awaited then are told by the log no more.
-  const row = "chosen" in stored ? stored : { ...stored, chosen: AgentSettings.none, settings: [] }
+  const older = {
+    ...("chosen" in stored ? {} : { chosen: AgentSettings.none, settings: [] }),
+    ...("turn" in stored ? {} : { turn: null })
+  }
+  const row: JsonObject = { ...stored, ...older, attributes }
   // A row of this version was written by `toJson`; the shape is checked so far that `step` can rely on it.
   const approvals = object(row["approvals"])
   const counts = object(row["counts"])

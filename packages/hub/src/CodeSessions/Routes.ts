@@ -6,7 +6,13 @@
 
 import { randomUUID } from "node:crypto"
 import * as Api from "@causeway/protocol/http/CodeSessions"
-import { compatSessionId, type SessionId, sessionBody, toInfra } from "@causeway/protocol/Ids"
+import {
+  compatSessionId,
+  type SessionBody,
+  type SessionId,
+  sessionBody,
+  toInfra
+} from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
@@ -28,7 +34,7 @@ import * as Caller from "../Http/Caller.ts"
 import * as Sessions from "../Sessions/Sessions.ts"
 
 /** The infrastructure spelling. */
-const idOf = (session: string): SessionId => toInfra(compatSessionId(session))
+const idOf = (session: SessionBody): SessionId => toInfra(compatSessionId(session))
 
 const iso = (millis: number): string => new Date(millis).toISOString()
 

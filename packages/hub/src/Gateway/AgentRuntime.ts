@@ -1,6 +1,6 @@
 /** Which agent a session has, and which of the gateway's settings that agent acts on. Source: spec 2 §2 (`sessions.patch`). */
 import type { Session } from "@causeway/store/Session"
-import { type JsonObject, object, string } from "@causeway/transcript/Read"
+import { type JsonObject, string } from "@causeway/transcript/Read"
 import type { GatewayConfig } from "./Config.ts"
 
 export interface AgentRuntime {
@@ -16,20 +16,12 @@ export interface AgentRuntime {
 /** Nobody has chosen yet. */
 export const unassigned: AgentRuntime = { id: "unassigned", source: "implicit" }
 
-const contextOf = (record: Pick<Session, "context">): JsonObject => {
-  try {
-    return object(JSON.parse(record.context))
-  } catch {
-    return {}
-  }
-}
-
 export const of = (
   config: GatewayConfig,
   record: Pick<Session, "agentId" | "context" | "environmentAgent">
 ): AgentRuntime => {
   const configured = config.agents.find((agent) => agent.id === record.agentId)?.driver
-  const asked = string(contextOf(record)["agent"])
+  const asked = string(record.context["agent"])
   if (asked !== null && asked !== configured) return { id: asked, source: "session" }
   if (configured !== undefined) return { id: configured, source: "agent" }
   if (record.environmentAgent !== undefined) return { id: record.environmentAgent, source: "environment" }

@@ -5,6 +5,7 @@
  * A checkpoint is not stored: it is what a boundary says. Those of logs that a session had before a reset or a restore are
  * carried in its entry. `preCompaction.sessionFile` locates the log up to the boundary, from where it can be forked.
  */
+import { anySessionBody, type SessionBody, sessionUuid } from "@causeway/protocol/Ids"
 import { uuidOfText } from "@causeway/protocol/Uuid5"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import type { Log, StoredEvent } from "@causeway/store/Log"
@@ -51,7 +52,7 @@ const toCheckpoint = (
   const metadata = object(json["compact_metadata"] ?? json["compactMetadata"])
   const after = around.after === undefined ? {} : payloadOf(around.after)
   const summary = string(json["summary"]) ?? (after["isCompactSummary"] === true ? summaryText(after) : null)
-  const sessionId = Rows.sessionIdOf(record.session)
+  const sessionId = sessionUuid(record.session)
   return Rows.compact({
     checkpointId: uuidOf(boundary.uuid),
     sessionKey: record.key,
@@ -87,7 +88,7 @@ const summaryText = (json: JsonObject): string | null => {
 
 /** Carried from logs that the session had before. */
 const carried = (record: Session): ReadonlyArray<JsonObject> =>
-  array(Rows.entryOf(record)["compactionCheckpoints"]).map(object)
+  array(record.entry["compactionCheckpoints"]).map(object)
 
 /** The transcript entries beside a position. */
 const around = (log: Reader, sid: number, seq: number) =>
@@ -150,10 +151,10 @@ export const summary = (
 /** Where a checkpoint's log can be forked: its session and the boundary's position. */
 export const forkPoint = (
   checkpoint: JsonObject
-): { readonly body: string; readonly beforeSeq: number } | undefined => {
+): { readonly body: SessionBody; readonly beforeSeq: number } | undefined => {
   const file = string(object(checkpoint["preCompaction"])["sessionFile"])
   const match = file === null ? null : /^causeway:log\/([^?]+)\?before=(\d+)$/.exec(file)
   return match === null || match[1] === undefined
     ? undefined
-    : { body: Rows.bodyOf(match[1]), beforeSeq: Number(match[2]) }
+    : { body: anySessionBody(match[1]), beforeSeq: Number(match[2]) }
 }

@@ -5,6 +5,7 @@
  * One fiber reads, so that events of one session never overtake each other. A session that nobody watches and that has no
  * tracked run is not read. Positions live in memory only: a client that missed something replays it from the log.
  */
+import type { SessionBody } from "@causeway/protocol/Ids"
 import { Bus } from "@causeway/store/Bus"
 import { type DeliveryChange, Log, type StoredEvent } from "@causeway/store/Log"
 import { type Session, Sessions } from "@causeway/store/Session"
@@ -16,7 +17,6 @@ import { GatewayConnections } from "./Connections.ts"
 import { isVisible, onEvent } from "./Feed/Events.ts"
 import * as Turns from "./Feed/Turns.ts"
 import { Notifier } from "./Notifier.ts"
-import * as Rows from "./Rows.ts"
 import { GatewayRuns } from "./Runs.ts"
 
 /** Events of one read. */
@@ -104,10 +104,10 @@ const tell = Effect.fnUntraced(function* (record: Session, position: Position) {
   )
 })
 
-const tellArchived = Effect.fnUntraced(function* (session: string, { key, organizationId }: Position) {
+const tellArchived = Effect.fnUntraced(function* (session: SessionBody, { key, organizationId }: Position) {
   const archived = yield* (yield* Sessions).find({ organizationId, sessions: [session], archived: "all" })
   // Of what a method of the gateway put away that method tells.
-  if (archived !== undefined && Rows.entryOf(archived)["archivedBy"] !== undefined) return
+  if (archived !== undefined && archived.entry["archivedBy"] !== undefined) return
   yield* (yield* Notifier).changed(organizationId, key, { reason: "archive" })
 })
 
@@ -119,7 +119,7 @@ export const make = Effect.gen(function* () {
   const positions = new Map<string, Position>()
   let since = yield* Clock.currentTimeMillis
 
-  const onChange = Effect.fn("Feed.session")(function* (session: string) {
+  const onChange = Effect.fn("Feed.session")(function* (session: SessionBody) {
     const record = yield* sessions.find({ sessions: [session] })
     const known = positions.get(session)
     if (record === undefined) {
@@ -127,7 +127,7 @@ export const make = Effect.gen(function* () {
       return known === undefined ? undefined : yield* tellArchived(session, known)
     }
     const { key, organizationId } = record
-    if (known === undefined && record.createdAt >= since && record.source !== "gateway") {
+    if (known === undefined && record.createdAt >= since && record.attributes.source !== "gateway") {
       yield* notifier.changed(organizationId, key, { reason: "create" })
     }
     const position: Position = {

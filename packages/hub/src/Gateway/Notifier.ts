@@ -2,7 +2,7 @@
  * Rows of sessions with what only the moment knows, and the events that tell of changes. Source: spec 2 §2 ("Changed
  * event", `session.message`), §6.
  */
-import type { OrganizationId } from "@causeway/protocol/Ids"
+import { type OrganizationId, sessionUuid } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import type { JsonObject } from "@causeway/transcript/Read"
@@ -81,7 +81,7 @@ export const make = Effect.gen(function* () {
         if (i % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) yield* nextRound
         const projection = rowOf(record)
         const isPlain =
-          projection.counts.compactions === 0 && Rows.entryOf(record)["compactionCheckpoints"] === undefined
+          projection.counts.compactions === 0 && record.entry["compactionCheckpoints"] === undefined
         const checkpoints = isPlain ? undefined : yield* Checkpoints.summary(log, record)
         out.push(
           Rows.toRow(config, record, {
@@ -103,7 +103,7 @@ export const make = Effect.gen(function* () {
 
   const position = (record: Session, logSeq: number) => ({
     sessionKey: record.key,
-    sessionId: Rows.sessionIdOf(record.session),
+    sessionId: sessionUuid(record.session),
     logSeq
   })
 

@@ -6,9 +6,10 @@ import { randomUUID } from "node:crypto"
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { SessionsPatch } from "@causeway/protocol/Gateway/Params"
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import { difference } from "@causeway/protocol/SessionAttributes"
 import type { Log } from "@causeway/store/Log"
 import { rowOf, type Session, Sessions } from "@causeway/store/Session"
-import { type JsonObject, object, string } from "@causeway/transcript/Read"
+import { type JsonObject, string } from "@causeway/transcript/Read"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -53,7 +54,7 @@ export interface Patched {
   readonly spawnedBy: string | undefined
 }
 
-/** An entry after a patch, or why it is refused. The label's uniqueness is checked by the sessions. */
+/** An entry after a patch, or why it is refused. Whether the label is free is not looked at. */
 export const apply = (
   config: GatewayConfig,
   key: string,
@@ -63,6 +64,11 @@ export const apply = (
 ): Either.Either<Patched, Refused> => {
   const refuse = (message: string) => Either.left(invalid(message))
   const entry: Draft = { ...before.entry }
+  /** Null takes a field away; undefined leaves it. */
+  const put = (field: string, value: unknown): void => {
+    if (value === null) delete entry[field]
+    else if (value !== undefined) entry[field] = value
+  }
   let label = before.label
   let spawnedBy = before.spawnedBy
 
@@ -84,26 +90,16 @@ export const apply = (
     else entry[field] = next
   }
 
-  if (patch.label !== undefined) {
-    if (patch.label === null) label = undefined
-    else {
-      const text = patch.label.trim()
-      if (text === "") return refuse("invalid label: empty")
-      label = text
-    }
-  }
+  if (patch.label?.trim() === "") return refuse("invalid label: empty")
+  if (patch.label !== undefined) label = patch.label?.trim()
 
   for (const [field, values] of words) {
     const value = patch[field]
-    if (value === undefined) continue
-    if (value === null) delete entry[field]
-    else {
-      const word = String(value).trim().toLowerCase()
-      if (!values.includes(word)) {
-        return refuse(`invalid ${field} (use ${values.map((each) => `"${each}"`).join("|")})`)
-      }
-      entry[field] = word
+    const word = typeof value === "string" ? value.trim().toLowerCase() : value
+    if (word != null && !values.includes(String(word))) {
+      return refuse(`invalid ${field} (use ${values.map((each) => `"${each}"`).join("|")})`)
     }
+    put(field, word)
   }
 
   for (const [field, value] of Object.entries(patch)) {
@@ -113,45 +109,26 @@ export const apply = (
     if (reason !== undefined) return refuse(reason)
   }
 
-  for (const field of ["fastMode", "sendPolicy", "groupActivation"] as const) {
-    const value = patch[field]
-    if (value === undefined) continue
-    if (value === null) delete entry[field]
-    else entry[field] = value
-  }
-
-  if (patch.execNode !== undefined) {
-    if (patch.execNode === null) delete entry["execNode"]
-    else if (patch.execNode.trim() === "") return refuse("invalid execNode: empty")
-    else entry["execNode"] = patch.execNode.trim()
-  }
-
-  if (patch.responseUsage !== undefined) {
-    if (patch.responseUsage === null || patch.responseUsage === "off") delete entry["responseUsage"]
-    else entry["responseUsage"] = patch.responseUsage === "on" ? "tokens" : patch.responseUsage
-  }
+  const { execNode, responseUsage } = patch
+  for (const field of ["fastMode", "sendPolicy", "groupActivation"] as const) put(field, patch[field])
+  if (execNode?.trim() === "") return refuse("invalid execNode: empty")
+  put("execNode", execNode?.trim() ?? execNode)
+  put("responseUsage", responseUsage === "off" ? null : responseUsage === "on" ? "tokens" : responseUsage)
 
   const fallback = Rows.defaultModel(config, Keys.agentOf(key) ?? config.defaultAgentId)
   if (patch.model !== undefined) {
-    const isDefault = (ref: Rows.ModelRef) =>
-      ref.provider === fallback.provider && ref.model === fallback.model
     const ref = patch.model === null ? undefined : Rows.parseModel(patch.model, fallback.provider)
     if (ref !== undefined && (ref.model === undefined || ref.model === "")) {
       return refuse(`invalid model: ${patch.model ?? ""}`)
     }
     const refused = ref === undefined ? undefined : Rows.refuseModel(config, runtime, ref, fallback)
     if (refused !== undefined) return refuse(refused)
-    const chosen = ref === undefined || isDefault(ref) ? undefined : ref
-    const had = before.entry["modelOverride"]
-    delete entry["providerOverride"]
-    delete entry["modelOverride"]
-    delete entry["modelOverrideSource"]
-    if (chosen !== undefined) {
-      if (chosen.provider !== undefined) entry["providerOverride"] = chosen.provider
-      entry["modelOverride"] = chosen.model
-      entry["modelOverrideSource"] = "user"
-    }
-    if (had !== chosen?.model) entry["liveModelSwitchPending"] = true
+    const isDefault = ref?.provider === fallback.provider && ref?.model === fallback.model
+    const chosen = isDefault ? undefined : ref
+    put("providerOverride", chosen?.provider ?? null)
+    put("modelOverride", chosen?.model ?? null)
+    put("modelOverrideSource", chosen === undefined ? null : "user")
+    if (before.entry["modelOverride"] !== chosen?.model) entry["liveModelSwitchPending"] = true
   }
 
   const overridden = string(entry["modelOverride"])
@@ -161,18 +138,15 @@ export const apply = (
       : { provider: string(entry["providerOverride"]) ?? fallback.provider, model: overridden }
   const levels = Rows.thinkingLevels(config, model)
   if (patch.thinkingLevel !== undefined) {
-    if (patch.thinkingLevel === null) delete entry["thinkingLevel"]
-    else {
-      const level = Thinking.normalize(patch.thinkingLevel)
-      if (level === undefined) return refuse(`invalid thinkingLevel (use ${levels.join("|")})`)
-      if (!levels.includes(level)) {
-        const name = [model.provider, model.model].filter((part) => part !== undefined).join("/")
-        return refuse(
-          `thinkingLevel "${level}" is not supported for ${name === "" ? "this model" : name} (use ${levels.join("|")})`
-        )
-      }
-      entry["thinkingLevel"] = level
+    const level = patch.thinkingLevel === null ? null : Thinking.normalize(patch.thinkingLevel)
+    if (level === undefined) return refuse(`invalid thinkingLevel (use ${levels.join("|")})`)
+    if (level !== null && !levels.includes(level)) {
+      const name = [model.provider, model.model].filter((part) => part !== undefined).join("/")
+      return refuse(
+        `thinkingLevel "${level}" is not supported for ${name === "" ? "this model" : name} (use ${levels.join("|")})`
+      )
     }
+    put("thinkingLevel", level)
   } else if (patch.model !== undefined) {
     // Another model may offer less.
     const level = string(entry["thinkingLevel"])
@@ -217,9 +191,9 @@ export const make = Effect.gen(function* () {
   const exclusively = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.uninterruptible(lock.withPermits(1)(effect))
 
-  const labelTaken = (organizationId: OrganizationId, key: string, label: string, sid: number | undefined) =>
+  const labelTaken = (organizationId: OrganizationId, key: string, label: string) =>
     Effect.map(sessions.list({ organizationId, label }), (others) =>
-      others.some((other) => other.sid !== sid && (other.agentId ?? "") === (Keys.agentOf(key) ?? ""))
+      others.some((other) => other.key !== key && other.agentId === Keys.agentOf(key))
     )
 
   const upsertUnlocked = (organizationId: OrganizationId, key: string, patch: Patch) =>
@@ -227,17 +201,17 @@ export const make = Effect.gen(function* () {
       const config = yield* configuration.current
       const existing = yield* sessions.find({ organizationId, keys: [key] })
       const before: Patched = {
-        entry: existing === undefined ? {} : Rows.entryOf(existing),
+        entry: existing?.entry ?? {},
         label: existing?.label,
         spawnedBy: existing?.spawnedBy
       }
       const runtime = AgentRuntime.of(
         config,
-        existing ?? { agentId: Keys.agentOf(key), context: "{}", environmentAgent: undefined }
+        existing ?? { agentId: Keys.agentOf(key), context: {}, environmentAgent: undefined }
       )
       const patched = yield* apply(config, key, before, patch, runtime)
       if (patched.label !== undefined && patched.label !== before.label) {
-        if (yield* labelTaken(organizationId, key, patched.label, existing?.sid)) {
+        if (yield* labelTaken(organizationId, key, patched.label)) {
           return yield* invalid(`label already in use: ${patched.label}`)
         }
       }
@@ -252,25 +226,15 @@ export const make = Effect.gen(function* () {
       }
       const model = string(patched.entry["modelOverride"])
       const switched = model !== string(before.entry["modelOverride"])
-      const changed = yield* sessions.change(existing.sid, {
-        label: patched.label,
-        spawnedBy: patched.spawnedBy,
-        entry: JSON.stringify(patched.entry),
+      const changed = yield* sessions.change(existing, {
+        ...(patched.label === before.label ? {} : { label: patched.label ?? null }),
+        ...(patched.spawnedBy === before.spawnedBy ? {} : { spawnedBy: patched.spawnedBy }),
         ...(patch.parentKey === undefined ? {} : { parentKey: patch.parentKey }),
         ...(switched
-          ? {
-              context: withModel(existing.context, model ?? Rows.defaultModel(config, existing.agentId).model)
-            }
-          : {})
+          ? { context: { model: model ?? Rows.defaultModel(config, existing.agentId).model ?? null } }
+          : {}),
+        entry: difference(before.entry, patched.entry)
       })
-      if (patched.label !== before.label && patched.label !== undefined) {
-        // The title that other doors show is the label.
-        yield* Effect.catchTag(
-          sessions.rename({ session: existing.session, organizationId }, patched.label),
-          "SessionUnknown",
-          () => Effect.void
-        )
-      }
       const asked = AgentSettings.requests({
         // Before its first turn the agent starts with the model of the context.
         ...(switched && rowOf(existing).numTurns > 0 ? { model } : {}),
@@ -285,17 +249,6 @@ export const make = Effect.gen(function* () {
       }
       return changed ?? existing
     })
-
-  const withModel = (context: string, model: string | undefined): string => {
-    const before = ((): JsonObject => {
-      try {
-        return object(JSON.parse(context))
-      } catch {
-        return {}
-      }
-    })()
-    return JSON.stringify(Rows.compact({ ...before, model }))
-  }
 
   return Patching.of({
     exclusively,

@@ -4,6 +4,7 @@
  * Everything is read from the session's row, its projection and its entry; no transcript is parsed. Members that are not
  * known are left out.
  */
+import { anySessionBody, type SessionBody, sessionUuid } from "@causeway/protocol/Ids"
 import { rowOf, type Session } from "@causeway/store/Session"
 import { type JsonObject, object, string } from "@causeway/transcript/Read"
 import type * as SessionRow from "@causeway/transcript/SessionRow"
@@ -11,48 +12,13 @@ import * as AgentRuntime from "./AgentRuntime.ts"
 import type { GatewayConfig, Model } from "./Config.ts"
 import * as Keys from "./Keys.ts"
 
-/** Of a body without dashes, as entries show it; other bodies stand as they are. */
-export const sessionIdOf = (body: string): string =>
-  /^[0-9a-f]{32}$/.test(body)
-    ? `${body.slice(0, 8)}-${body.slice(8, 12)}-${body.slice(12, 16)}-${body.slice(16, 20)}-${body.slice(20)}`
-    : body
-
-/** The body that a session id names. */
-export const bodyOf = (sessionId: string): string =>
-  /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(sessionId)
-    ? sessionId.replaceAll("-", "").toLowerCase()
-    : sessionId
-
 /** Where a log is, for `sessionFile` and `path`. */
-export const locator = (body: string, archivedAt?: number): string =>
-  `causeway:log/${sessionIdOf(body)}${archivedAt === undefined ? "" : `?archived=${archivedAt}`}`
+export const locator = (body: SessionBody, archivedAt?: number): string =>
+  `causeway:log/${sessionUuid(body)}${archivedAt === undefined ? "" : `?archived=${archivedAt}`}`
 
 /** Where an agent's sessions are kept, for `path` and `storePath`. */
 export const storeLocator = (agentId?: string): string =>
   agentId === undefined ? "(multiple)" : `causeway:sessions/${agentId}`
-
-/** Entry fields that are neither columns nor told by the log. Members keep what was put there. */
-export type Entry = JsonObject
-
-export const entryOf = (record: Pick<Session, "entry">): Entry => {
-  const known = entries.get(record)
-  if (known !== undefined) return known
-  const entry = readJson(record.entry)
-  entries.set(record, entry)
-  return entry
-}
-
-// A record never changes: what it holds is read once.
-const entries = new WeakMap<object, Entry>()
-
-const readJson = (text: string): JsonObject => {
-  if (text === "{}") return {}
-  try {
-    return object(JSON.parse(text))
-  } catch {
-    return {}
-  }
-}
 
 /** Drops members that are undefined. */
 export const compact = <T extends { readonly [key: string]: unknown }>(value: T): JsonObject => {
@@ -146,7 +112,7 @@ export const defaultsOf = (config: GatewayConfig, agentId?: string): JsonObject 
 export const modelOf = (
   config: GatewayConfig,
   record: Session,
-  entry: Entry,
+  entry: JsonObject,
   row: SessionRow.SessionRow
 ): ModelRef => {
   const fallback = defaultModel(config, record.agentId ?? config.defaultAgentId)
@@ -159,11 +125,33 @@ export const modelOf = (
 
 // --- Runs ---
 
-/** What the end of the last run left in the entry, while no later message has made it stale. */
-const lastRun = (entry: Entry, row: SessionRow.SessionRow): JsonObject => {
+/** The run that people stopped last, while no later message has come: what its agent says of it later counts no more. */
+const stoppedRun = (entry: JsonObject, row: SessionRow.SessionRow): JsonObject => {
   const run = object(entry["lastRun"])
   const prompts = run["prompts"]
   return typeof prompts === "number" && prompts < row.counts.prompts ? {} : run
+}
+
+/** How the last run ended. */
+const lastRun = (entry: JsonObject, row: SessionRow.SessionRow): JsonObject => {
+  const stopped = stoppedRun(entry, row)
+  if (stopped["status"] !== undefined || row.numTurns === 0) return stopped
+  const { endedAt, startedAt } = row.turn ?? {}
+  return {
+    status: row.turn?.stopped === true ? "killed" : row.lastError === null ? "done" : "failed",
+    startedAt,
+    ...(endedAt == null || startedAt === undefined
+      ? {}
+      : { endedAt, runtimeMs: Math.max(0, endedAt - startedAt) })
+  }
+}
+
+/** What a run leaves behind in an entry. */
+const leftBy = (entry: JsonObject, row: SessionRow.SessionRow): JsonObject => {
+  const { status } = lastRun(entry, row)
+  return status === undefined
+    ? { systemSent: entry["systemSent"], abortedLastRun: entry["abortedLastRun"] }
+    : { systemSent: true, abortedLastRun: status === "killed" || status === "timeout" }
 }
 
 const isRunning = (row: SessionRow.SessionRow): boolean =>
@@ -173,26 +161,19 @@ const isRunning = (row: SessionRow.SessionRow): boolean =>
 export const hasRunInLog = (record: Session): boolean => {
   const row = rowOf(record)
   const open = isRunning(row) || (row.status === "pending" && row.prompted)
-  return open && !isStopped(entryOf(record), row)
+  return open && !isStopped(record.entry, row)
 }
 
 /** Whether people stopped the present run, whose agent has yet to say that it ended. */
-export const isStopped = (entry: Entry, row: SessionRow.SessionRow): boolean => {
-  const { status } = lastRun(entry, row)
+export const isStopped = (entry: JsonObject, row: SessionRow.SessionRow): boolean => {
+  const { status } = stoppedRun(entry, row)
   return status === "killed" || status === "timeout"
 }
 
-const statusOf = (entry: Entry, row: SessionRow.SessionRow, startedAt?: number): JsonObject => {
-  const run = lastRun(entry, row)
+const statusOf = (entry: JsonObject, row: SessionRow.SessionRow, startedAt?: number): JsonObject => {
   if (isRunning(row) && !isStopped(entry, row)) return compact({ status: "running", startedAt })
-  const status =
-    run["status"] ?? (row.numTurns === 0 ? undefined : row.lastError === null ? "done" : "failed")
-  return compact({
-    status,
-    startedAt: run["startedAt"],
-    endedAt: run["endedAt"],
-    runtimeMs: run["runtimeMs"]
-  })
+  const { endedAt, runtimeMs, status, ...run } = lastRun(entry, row)
+  return compact({ status, startedAt: run["startedAt"], endedAt, runtimeMs })
 }
 
 // --- Rows ---
@@ -226,14 +207,14 @@ const carried = [
 ] as const
 
 /** Extensions of plugins as rows have them; an entry has them nested. */
-const extensionsOf = (entry: Entry): ReadonlyArray<JsonObject> | undefined => {
+const extensionsOf = (entry: JsonObject): ReadonlyArray<JsonObject> | undefined => {
   const list = Object.entries(object(entry["pluginExtensions"])).flatMap(([pluginId, namespaces]) =>
     Object.entries(object(namespaces)).map(([namespace, value]) => ({ pluginId, namespace, value }))
   )
   return list.length === 0 ? undefined : list
 }
 
-const displayName = (record: Session, entry: Entry, row: SessionRow.SessionRow): string | undefined => {
+const displayName = (record: Session, entry: JsonObject, row: SessionRow.SessionRow): string | undefined => {
   const own = string(entry["displayName"])
   if (own !== null) return own
   const group = Keys.groupOf(record.key)
@@ -246,7 +227,7 @@ const displayName = (record: Session, entry: Entry, row: SessionRow.SessionRow):
 const fallbackTitle = (record: Session): string =>
   `${record.session.slice(0, 8)} (${new Date(record.updatedAt).toISOString().slice(0, 10)})`
 
-const tokensOf = (entry: Entry, row: SessionRow.SessionRow): JsonObject => {
+const tokensOf = (entry: JsonObject, row: SessionRow.SessionRow): JsonObject => {
   const usage = row.usage
   return compact({
     inputTokens: usage === null ? entry["inputTokens"] : usage.inputTokens,
@@ -271,7 +252,7 @@ export interface RowOptions {
 
 /** A session as a row. */
 export const toRow = (config: GatewayConfig, record: Session, options: RowOptions = {}): JsonObject => {
-  const entry = entryOf(record)
+  const entry = record.entry
   const row = rowOf(record)
   const model = modelOf(config, record, entry, row)
   const levels = thinkingLevels(config, model)
@@ -295,9 +276,8 @@ export const toRow = (config: GatewayConfig, record: Session, options: RowOption
     spawnedBy: record.spawnedBy,
     parentSessionKey: record.parentKey,
     updatedAt: record.updatedAt,
-    sessionId: sessionIdOf(record.session),
-    systemSent: entry["systemSent"] ?? (row.numTurns > 0 ? true : undefined),
-    abortedLastRun: entry["abortedLastRun"] ?? (row.numTurns > 0 ? false : undefined),
+    sessionId: sessionUuid(record.session),
+    ...leftBy(entry, row),
     thinkingLevels: levels.map((id) => ({ id, label: id })),
     thinkingOptions: levels,
     thinkingDefault: defaultsOf(config, record.agentId)["thinkingDefault"],
@@ -341,12 +321,13 @@ const internal = new Set(["lastRun", "archivedBy", "archivedKey"])
 
 /** A session as an entry, as methods that change it answer. */
 export const toEntry = (record: Session): JsonObject => {
-  const entry = entryOf(record)
+  const entry = record.entry
   const row = rowOf(record)
   return compact({
-    sessionId: sessionIdOf(record.session),
+    sessionId: sessionUuid(record.session),
     updatedAt: record.updatedAt,
     ...Object.fromEntries(Object.entries(entry).filter(([name]) => !internal.has(name))),
+    ...leftBy(entry, row),
     label: record.label,
     parentSessionKey: record.parentKey,
     spawnedBy: record.spawnedBy,
@@ -370,7 +351,7 @@ export const childKeys = (
     .filter((child) => {
       const row = rowOf(child)
       if (isRunning(row)) return true
-      const ended = lastRun(entryOf(child), row)["endedAt"]
+      const ended = lastRun(child.entry, row)["endedAt"]
       if (typeof ended === "number" && nowMillis - ended <= CHILD_ENDED_MILLIS) return true
       return nowMillis - child.updatedAt <= CHILD_UPDATED_MILLIS
     })
@@ -389,7 +370,7 @@ export type Resolved =
  */
 export const resolveSessionId = (candidates: ReadonlyArray<Session>, sessionId: string): Resolved => {
   const wanted = sessionId.trim().toLowerCase()
-  const body = bodyOf(wanted)
+  const body = anySessionBody(wanted)
   const matches = candidates.filter(
     (record) => record.session.toLowerCase() === body || record.key === wanted
   )

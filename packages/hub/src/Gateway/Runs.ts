@@ -5,7 +5,7 @@
  * a message that came by another API, or from before a restart, is tracked when it is seen, without an owner.
  */
 import { BoundedMap } from "@causeway/protocol/BoundedMap"
-import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { OrganizationId, SessionBody } from "@causeway/protocol/Ids"
 import * as Context from "effect/Context"
 import type * as Deferred from "effect/Deferred"
 import * as Layer from "effect/Layer"
@@ -17,7 +17,7 @@ export interface Run {
   /** Canonical. */
   readonly key: string
   /** Session body. */
-  readonly session: string
+  readonly session: SessionBody
   readonly sid: number
   /** Uuid of the message's event. */
   readonly promptUuid: string

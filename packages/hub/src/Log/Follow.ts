@@ -6,6 +6,7 @@
  * that something may be there: one that is lost, doubled or late loses and repeats nothing, because the cursor alone says
  * what comes next.
  */
+import { SessionBody } from "@causeway/protocol/Ids"
 import type { Bus, Ephemeral, Signal, Subscription } from "@causeway/store/Bus"
 import type { SessionUnknown, StoreUnavailable } from "@causeway/store/Errors"
 import type { DeliveryChange, Log, ReadOptions, SessionKey, StoredEvent } from "@causeway/store/Log"
@@ -110,7 +111,7 @@ export const follow = <A, E>(log: Log["Type"], follower: Follower<A, E>): Effect
 export interface Everything<E, R> {
   /** Of whom the log says that a session could not be read. */
   readonly name: string
-  readonly onSession: (session: string, signal: Signal) => Effect.Effect<void, E, R>
+  readonly onSession: (session: SessionBody, signal: Signal) => Effect.Effect<void, E, R>
   /** After each round of sessions. */
   readonly onRound?: Effect.Effect<void>
 }
@@ -128,7 +129,7 @@ export const everySession = <E, R>(
     const round = Effect.gen(function* () {
       for (const [topic, signal] of yield* subscription.take) {
         if (!topic.startsWith("session:")) continue
-        const session = topic.slice("session:".length)
+        const session = SessionBody.make(topic.slice("session:".length))
         yield* Effect.catchAllCause(onSession(session, signal), (cause) =>
           Effect.logError("a session cannot be followed", cause).pipe(
             Effect.annotateLogs({ module: name, session })

@@ -6,7 +6,7 @@
  */
 
 import { BoundedMap } from "@causeway/protocol/BoundedMap"
-import { compatSessionId } from "@causeway/protocol/Ids"
+import { compatSessionId, type SessionBody } from "@causeway/protocol/Ids"
 import * as Visible from "@causeway/protocol/Visible"
 import { Bus } from "@causeway/store/Bus"
 import { Log } from "@causeway/store/Log"
@@ -47,7 +47,7 @@ export const plain = (text: string, max: number): string => {
 /** What an event of a session's log is worth telling; undefined for most. */
 export const noticeOf = (
   row: SessionRow.SessionRow,
-  session: string,
+  session: SessionBody,
   event: { readonly seq: number; readonly source: string; readonly type: string; readonly json: JsonObject }
 ): Notification | undefined => {
   const id = compatSessionId(session)
@@ -98,7 +98,7 @@ export const make = Effect.gen(function* () {
 
   const read = Effect.fn("Notices.read")(function* (record: Session, wantedSince: number) {
     const since = Math.max(wantedSince, (yield* Clock.currentTimeMillis) - LATE_MILLIS)
-    const row = SessionRow.fromJson(record.projection)
+    const row = SessionRow.fromJson(record.projection, record.attributes)
     const known = positions.get(record.session)
     const seq = known ?? Math.max(0, record.lastSeq - BACKLOG)
     if (row === undefined || record.lastSeq <= seq) return

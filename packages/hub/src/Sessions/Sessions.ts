@@ -3,7 +3,7 @@
 import { SequenceNum } from "@causeway/protocol/Event"
 import type { SentEvents, Session, SessionPage } from "@causeway/protocol/http/Sessions"
 import type { OrganizationId } from "@causeway/protocol/Ids"
-import { EventUuid } from "@causeway/protocol/Ids"
+import { EventUuid, sessionBody } from "@causeway/protocol/Ids"
 import * as MessageContent from "@causeway/protocol/MessageContent"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as WireError from "@causeway/protocol/WireError"
@@ -143,7 +143,11 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const of = (kind: string) =>
         topics.flatMap((topic) => (topic.startsWith(kind) ? [topic.slice(kind.length)] : []))
-      const named = yield* store.list({ organizationId, sessions: of("session:"), archived: "all" })
+      const named = yield* store.list({
+        organizationId,
+        sessions: of("session:").map(sessionBody),
+        archived: "all"
+      })
       const waiting = yield* Effect.forEach(of("environment:"), (environmentId) =>
         store.list({ organizationId, environmentId, status: "pending", limit: WAITING_MAX })
       )

@@ -22,15 +22,15 @@ const iso = (millis: number): string => new Date(millis).toISOString()
 /** `waitingFor`: what its queued work waits for, see `Work.waitingFor`. */
 export const session = (record: Record, now: number, waitingFor: string | null): Session => {
   const row = rowOf(record)
-  const context: SessionContext = JSON.parse(record.context)
+  const context: SessionContext = record.context
   return {
     ...SessionRow.toSession(row),
     type: "session",
     id: compatSessionId(record.session),
     environment_id: record.environmentId ?? null,
-    source: record.source ?? null,
+    source: record.attributes.source ?? null,
     session_context: context,
-    permission_mode: row.permissionMode ?? record.permissionMode ?? null,
+    permission_mode: row.permissionMode ?? record.attributes.permissionMode ?? null,
     model: row.model ?? context.model ?? null,
     created_at: iso(record.createdAt),
     updated_at: iso(record.updatedAt),

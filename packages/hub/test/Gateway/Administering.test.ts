@@ -1,3 +1,4 @@
+import { anySessionBody } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { describe, expect, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -155,7 +156,7 @@ describe("administering sessions", () => {
         const log = yield* Log
         const { organizationId } = yield* Hub.Hub
         const sent = yield* log.read({
-          session: id.replaceAll("-", ""),
+          session: anySessionBody(id),
           organizationId,
           after: 0,
           limit: 50,

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { anySessionBody } from "@causeway/protocol/Ids"
 import { Environments } from "@causeway/store/Environments"
 import { Log } from "@causeway/store/Log"
 import { Sessions } from "@causeway/store/Session"
@@ -104,7 +105,7 @@ describe("Causeway's own methods", () => {
         const { organizationId } = yield* Hub.Hub
         for (const status of ["received", "processing"] as const) {
           yield* log.deliver({
-            session: id.replaceAll("-", ""),
+            session: anySessionBody(id),
             organizationId,
             workerEpoch: 1,
             updates: [{ uuid: deliveries[0].messageId, status }]
@@ -150,7 +151,7 @@ describe("Causeway's own methods", () => {
         const { organizationId } = yield* Hub.Hub
         const { sessionId } = (yield* call(client, "sessions.describe", { key }))["session"]
         const events = yield* log.read({
-          session: sessionId.replaceAll("-", ""),
+          session: anySessionBody(sessionId),
           organizationId,
           after: 0,
           limit: 100

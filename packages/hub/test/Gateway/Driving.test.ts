@@ -1,3 +1,4 @@
+import { anySessionBody } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { describe, expect, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -208,7 +209,7 @@ describe("sending and stopping", () => {
         const log = yield* Log
         const { organizationId } = yield* Hub.Hub
         const events = yield* log.read({
-          session: id.replaceAll("-", ""),
+          session: anySessionBody(id),
           organizationId,
           after: 0,
           limit: 100,
@@ -345,7 +346,7 @@ describe("sending and stopping", () => {
         const log = yield* Log
         const { organizationId } = yield* Hub.Hub
         const [stored] = yield* log.append({
-          session: id.replaceAll("-", ""),
+          session: anySessionBody(id),
           organizationId,
           source: "client",
           payloads: [yield* userPayload("from a terminal")]

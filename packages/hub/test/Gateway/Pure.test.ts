@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs"
+import { anySessionBody, sessionBody, sessionUuid } from "@causeway/protocol/Ids"
 import { describe, expect, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
@@ -12,7 +13,7 @@ import { highWater, plan } from "../../src/Gateway/Maintenance.ts"
 import { previewItem } from "../../src/Gateway/Messages.ts"
 import { isBoundedJson } from "../../src/Gateway/Methods/Settings.ts"
 import { apply } from "../../src/Gateway/Patching.ts"
-import { bodyOf, resolveSessionId, sessionIdOf } from "../../src/Gateway/Rows.ts"
+import { resolveSessionId } from "../../src/Gateway/Rows.ts"
 import { expiry } from "../../src/Gateway/Runs.ts"
 import { holds, refusal, type Scope } from "../../src/Gateway/Scopes.ts"
 import { isStop } from "../../src/Gateway/SessionCommands.ts"
@@ -135,8 +136,8 @@ describe("session ids", () => {
   it("a body and its uuid name each other", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.uuid(), (id) => {
-        expect(sessionIdOf(bodyOf(id))).toBe(id)
-        expect(bodyOf(sessionIdOf(bodyOf(id)))).toBe(bodyOf(id))
+        expect(sessionUuid(anySessionBody(id))).toBe(id)
+        expect(anySessionBody(sessionUuid(anySessionBody(id)))).toBe(anySessionBody(id))
       })
     )
   })
@@ -154,8 +155,8 @@ describe("session ids", () => {
           }
         ),
         (given) => {
-          const id = "0123456789abcdef0123456789abcdef"
-          const uuid = sessionIdOf(id)
+          const id = sessionBody("0123456789abcdef0123456789abcdef")
+          const uuid = sessionUuid(id)
           const all = given.map(({ at, ends }, i) =>
             record(id, ends ? `agent:a${i}:${uuid}` : `agent:a${i}:x`, at)
           )

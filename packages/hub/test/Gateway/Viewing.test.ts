@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto"
 import type { Socket } from "node:net"
+import { sessionBody } from "@causeway/protocol/Ids"
 import { Bus } from "@causeway/store/Bus"
 import { Log } from "@causeway/store/Log"
 import { Organizations } from "@causeway/store/Organizations"
@@ -28,7 +29,7 @@ const prompt = (uuid: string): Frame => ({
 const begun = (client: Client, params: Frame = {}) =>
   Effect.map(call(client, "causeway.sessions.begin", params), ({ session }) => ({
     id: session.id as string,
-    key: { session: (session.id as string).slice("session_".length) }
+    key: { session: sessionBody(session.id as string) }
   }))
 
 /** All frames of a watch so far. */

@@ -1,4 +1,4 @@
-import { OrganizationId } from "@causeway/protocol/Ids"
+import { OrganizationId, sessionBody } from "@causeway/protocol/Ids"
 import * as Bus from "@causeway/store/Bus"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -124,7 +124,7 @@ describe("paced texts", () => {
 
 describe("the watches of a connection", () => {
   const watched = {
-    key: { session: "s", organizationId: OrganizationId.make("o") },
+    key: { session: sessionBody("s"), organizationId: OrganizationId.make("o") },
     after: 0,
     until: undefined
   }

@@ -1,4 +1,5 @@
 /** What is queued and then aborted, steered away from or taken back never runs, and its sender is told. */
+import { anySessionBody } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { describe, expect, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -29,7 +30,7 @@ const queued = (client: Client, name: string) =>
     const work = yield* worker(made["sessionId"])
     const { organizationId } = yield* Hub.Hub
     const log = yield* Log
-    const at = { session: String(made["sessionId"]).replaceAll("-", ""), organizationId }
+    const at = { session: anySessionBody(String(made["sessionId"])), organizationId }
     const states = Effect.map(call(client, "causeway.deliveries.list", { key }), ({ deliveries }) =>
       Object.fromEntries(
         (deliveries as ReadonlyArray<Frame>).map((each): readonly [string, string] => [

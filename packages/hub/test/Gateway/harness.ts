@@ -1,7 +1,9 @@
 /**
  * A hub with its gateway on a free port, and clients that speak to it over real sockets.
  */
+
 import { createHash, generateKeyPairSync, type KeyObject, randomUUID, sign } from "node:crypto"
+import { anySessionBody } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import { Log } from "@causeway/store/Log"
 import * as Effect from "effect/Effect"
@@ -234,7 +236,7 @@ export const worker = (sessionId: string) =>
     const hub = yield* Hub.Hub
     return (...lines: ReadonlyArray<Frame>) =>
       log.append({
-        session: sessionId.replaceAll("-", ""),
+        session: anySessionBody(sessionId),
         organizationId: hub.organizationId,
         source: "worker",
         payloads: lines.map((line) =>

@@ -1,3 +1,4 @@
+import { SessionBody } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as Visible from "@causeway/protocol/Visible"
 import type { ReadableEvent } from "@causeway/transcript/Read"
@@ -19,7 +20,8 @@ const told = (lines: ReadonlyArray<Line>, source: ReadableEvent["source"] = "wor
   }))
   const row = events.reduce(SessionRow.step, SessionRow.initial)
   const line = lines[at - 1] ?? { type: "" }
-  return Notices.noticeOf(row, "body", { seq: at, source, type: line.type, json: line })?.title
+  return Notices.noticeOf(row, SessionBody.make("body"), { seq: at, source, type: line.type, json: line })
+    ?.title
 }
 
 const asks = (id: string): Line => ({

@@ -2,12 +2,12 @@
 import type { Source } from "@causeway/protocol/Event"
 import * as Payload from "@causeway/protocol/Payload"
 import * as Approvals from "@causeway/transcript/Approvals"
-import * as SessionRow from "@causeway/transcript/SessionRow"
+import type * as SessionRow from "@causeway/transcript/SessionRow"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { chunks, placeholders, run } from "../internal/statement.ts"
-import { type RowCache, replay } from "./Replay.ts"
+import { decode, type RowCache, replay } from "./Replay.ts"
 import type { AppendRequest } from "./Request.ts"
 
 interface SessionColumns {
@@ -23,6 +23,7 @@ interface SessionColumns {
   readonly token_epoch: number
   readonly worker_seen_at: number | null
   readonly projection: string
+  readonly attributes: string
 }
 
 export interface Known {
@@ -33,6 +34,7 @@ export interface Known {
 /** A session while a batch is applied to it. */
 export interface Draft {
   readonly columns: SessionColumns
+  readonly before: SessionRow.SessionRow
   row: SessionRow.SessionRow
   lastSeq: number
   workerHead: string | null
@@ -67,17 +69,15 @@ export const readSessions = (bodies: ReadonlyArray<string>, cache: RowCache) =>
     for (const some of chunks(bodies)) {
       const rows = yield* run<SessionColumns>(
         `SELECT sid, body, organization_id, environment_id, archived_at, last_seq, worker_head, worker_head_seq,
-          worker_epoch, token_epoch, worker_seen_at, projection FROM sessions WHERE body IN ${placeholders(1, some.length)}`,
+          worker_epoch, token_epoch, worker_seen_at, projection, attributes FROM sessions WHERE body IN ${placeholders(1, some.length)}`,
         some
       )
       for (const columns of rows) {
-        const row =
-          cache.get(columns.sid, columns.projection) ??
-          SessionRow.fromJson(columns.projection) ??
-          (yield* replay(columns.sid))
+        const row = cache.get(columns.sid, columns) ?? decode(columns) ?? (yield* replay(columns.sid))
         drafts.set(columns.body, {
           columns,
           row,
+          before: row,
           lastSeq: columns.last_seq,
           workerHead: columns.worker_head,
           workerHeadSeq: columns.worker_head_seq,

@@ -8,36 +8,58 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 
+/** A session's row as it is stored: the projection, and the attributes beside it. */
+export interface StoredRow {
+  readonly projection: string
+  readonly attributes: string
+}
+
+export const encode = (row: SessionRow.SessionRow): StoredRow => ({
+  projection: SessionRow.toJson(row),
+  attributes: JSON.stringify(row.attributes)
+})
+
+/** Undefined where another version wrote it: the log must then be replayed. */
+export const decode = (stored: StoredRow): SessionRow.SessionRow | undefined =>
+  SessionRow.fromJson(stored.projection, JSON.parse(stored.attributes))
+
 /**
- * Decoded rows of sessions, so that a row is not parsed again for every batch. An entry counts only while the stored text
- * is the one it was decoded from: the cache can be stale, never wrong.
+ * Decoded rows of sessions, so that a row is not parsed again for every batch. An entry counts only while what is stored is
+ * what it was decoded from: the cache can be stale, never wrong.
  */
 export interface RowCache {
-  readonly get: (sid: number, text: string) => SessionRow.SessionRow | undefined
-  readonly set: (sid: number, text: string, row: SessionRow.SessionRow) => void
+  readonly get: (sid: number, stored: StoredRow) => SessionRow.SessionRow | undefined
+  readonly set: (sid: number, stored: StoredRow, row: SessionRow.SessionRow) => void
 }
 
 /** For changes that are rare. */
 export const uncached: RowCache = { get: () => undefined, set: () => {} }
 
 export const rowCache = (capacity: number): RowCache => {
-  const entries = new BoundedMap<number, { readonly text: string; readonly row: SessionRow.SessionRow }>(
+  const entries = new BoundedMap<number, { readonly stored: StoredRow; readonly row: SessionRow.SessionRow }>(
     capacity
   )
   return {
-    get: (sid, text) => {
+    get: (sid, { attributes, projection }) => {
       const entry = entries.get(sid)
-      return entry?.text === text ? entry.row : undefined
+      return entry?.stored.projection === projection && entry.stored.attributes === attributes
+        ? entry.row
+        : undefined
     },
-    set: (sid, text, row) => void entries.set(sid, { text, row })
+    set: (sid, stored, row) => void entries.set(sid, { stored, row })
   }
 }
 
-/** Computes a session's row from its log: for a row that was written by another version. */
-export const replay = (sid: number): Effect.Effect<SessionRow.SessionRow, SqlError, SqlClient.SqlClient> =>
+/** Computes a session's row from its log, up to and including a position where one is given. */
+export const replay = (
+  sid: number,
+  through = Number.MAX_SAFE_INTEGER
+): Effect.Effect<SessionRow.SessionRow, SqlError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     let row = SessionRow.initial
+    // What the session was made with stands at position 0.
+    let after = -1
     for (;;) {
       const events = yield* sql<{
         readonly seq: number
@@ -46,17 +68,12 @@ export const replay = (sid: number): Effect.Effect<SessionRow.SessionRow, SqlErr
         readonly created_at: number
         readonly payload: string
       }>`SELECT seq, uuid, source, created_at, payload FROM events
-        WHERE sid = ${sid} AND seq > ${row.lastSeq} ORDER BY seq LIMIT 500`
-      for (const event of events) {
+        WHERE sid = ${sid} AND seq > ${after} AND seq <= ${through} ORDER BY seq LIMIT 500`
+      for (const { seq, uuid, source, created_at: createdAt, payload: text } of events) {
         // What stands in the log was decoded before it was stored.
-        const payload = Either.getOrThrow(Payload.decode(event.payload))
-        row = SessionRow.step(row, {
-          seq: event.seq,
-          uuid: event.uuid,
-          source: event.source,
-          createdAt: event.created_at,
-          payload
-        })
+        const payload = Either.getOrThrow(Payload.decode(text))
+        row = SessionRow.step(row, { seq, uuid, source, createdAt, payload })
+        after = seq
       }
       if (events.length < 500) return row
     }

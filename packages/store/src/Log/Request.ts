@@ -1,6 +1,6 @@
 /** Requests to append, and what becomes of them. */
 import type { Source } from "@causeway/protocol/Event"
-import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { OrganizationId, SessionBody } from "@causeway/protocol/Ids"
 import type { Payload } from "@causeway/protocol/Payload"
 import type {
   AlreadyAnswered,
@@ -22,7 +22,7 @@ export type Guard =
 
 export interface AppendRequest {
   /** Session body, see `Ids.sessionBody`. */
-  readonly session: string
+  readonly session: SessionBody
   readonly organizationId: OrganizationId
   readonly source: Source
   /** At least one; stored in this order, whole or not at all. One without a uuid is given one. */
@@ -56,6 +56,6 @@ export type AppendError =
 
 /** Which session, and whose. */
 export interface SessionKey {
-  readonly session: string
+  readonly session: SessionBody
   readonly organizationId: OrganizationId
 }

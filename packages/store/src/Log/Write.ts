@@ -1,11 +1,10 @@
 /** Writes what a batch has decided: a handful of statements, whatever its size. */
-import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import { chunks, placeholders, run } from "../internal/statement.ts"
 import type { EventValues } from "./Decide.ts"
 import type { Draft } from "./Draft.ts"
-import type { RowCache } from "./Replay.ts"
+import { encode, type RowCache } from "./Replay.ts"
 
 export const writeEvents = (values: ReadonlyArray<EventValues>) =>
   Effect.gen(function* () {
@@ -55,8 +54,8 @@ export const writeSessions = (drafts: ReadonlyArray<Draft>, now: number, cache: 
     for (const some of chunks(drafts)) {
       const values: Array<unknown> = []
       for (const draft of some) {
-        const projection = SessionRow.toJson(draft.row)
-        cache.set(draft.columns.sid, projection, draft.row)
+        const stored = encode(draft.row)
+        cache.set(draft.columns.sid, stored, draft.row)
         values.push(
           draft.columns.sid,
           now,
@@ -67,7 +66,7 @@ export const writeSessions = (drafts: ReadonlyArray<Draft>, now: number, cache: 
           draft.workerSeenAt,
           draft.row.title,
           draft.row.status,
-          projection
+          stored.projection
         )
       }
       yield* run(
@@ -79,5 +78,13 @@ export const writeSessions = (drafts: ReadonlyArray<Draft>, now: number, cache: 
          FROM v WHERE sessions.sid = v.sid`,
         values
       )
+      // Of these columns others are computed that unique indexes hold: they are written where they change.
+      for (const { before, columns, row } of some) {
+        if (row.attributes === before.attributes) continue
+        yield* run("UPDATE sessions SET attributes = ? WHERE sid = ?", [
+          JSON.stringify(row.attributes),
+          columns.sid
+        ])
+      }
     }
   })

@@ -1,13 +1,12 @@
 /** Which sessions are wanted, as a condition. */
-import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { OrganizationId, SessionBody } from "@causeway/protocol/Ids"
 
 export interface Filter {
   /** Default: of all organisations. */
   readonly organizationId?: OrganizationId
   /** Default: living ones alone. */
   readonly archived?: "true" | "false" | "all"
-  /** See `Ids.sessionBody`. */
-  readonly sessions?: ReadonlyArray<string>
+  readonly sessions?: ReadonlyArray<SessionBody>
   readonly keys?: ReadonlyArray<string>
   /** Patterns of `LIKE`. */
   readonly withoutKeys?: ReadonlyArray<string>
@@ -17,7 +16,7 @@ export interface Filter {
   readonly linkedTo?: ReadonlyArray<string>
   /** Null: sessions without one. */
   readonly environmentId?: string | null
-  /** Sessions whose log has an event. */
+  /** Sessions in whose log stands more than changes of the session itself. */
   readonly written?: true
   /** Lower case; part of display name, label, title, subject, session id or key. */
   readonly search?: string
@@ -40,11 +39,11 @@ const likePart = (text: string): string => `%${text.replace(/[\\%_]/g, (c) => `\
 const marks = (values: ReadonlyArray<unknown>): string => values.map(() => "?").join(", ")
 
 const SEARCHED = [
-  "gateway_key",
-  "lower(gateway_label)",
+  "session_key",
+  "lower(label)",
   "lower(title)",
-  "lower(json_extract(gateway_entry, '$.displayName'))",
-  "lower(json_extract(gateway_entry, '$.subject'))"
+  "lower(json_extract(attributes, '$.entry.displayName'))",
+  "lower(json_extract(attributes, '$.entry.subject'))"
 ]
 
 /** What stands after `WHERE`, without order and limit. */
@@ -59,18 +58,20 @@ export const condition = (filter: Filter): { readonly text: string; readonly val
   if (filter.organizationId !== undefined) add("organization_id = ?", filter.organizationId)
   if (archived !== "all") add(archived === "true" ? "archived_at IS NOT NULL" : "archived_at IS NULL")
   if (filter.sessions !== undefined) add(`body IN (${marks(filter.sessions)})`, ...filter.sessions)
-  if (filter.keys !== undefined) add(`gateway_key IN (${marks(filter.keys)})`, ...filter.keys)
-  for (const pattern of filter.withoutKeys ?? []) add("gateway_key NOT LIKE ?", pattern)
-  if (filter.agentId !== undefined) add("gateway_agent = ?", filter.agentId)
-  if (filter.label !== undefined) add("gateway_label = ?", filter.label)
+  if (filter.keys !== undefined) add(`session_key IN (${marks(filter.keys)})`, ...filter.keys)
+  for (const pattern of filter.withoutKeys ?? []) add("session_key NOT LIKE ?", pattern)
+  if (filter.agentId !== undefined) add("agent_id = ?", filter.agentId)
+  if (filter.label !== undefined) add("label = ?", filter.label)
   if (filter.linkedTo !== undefined) {
     const keys = JSON.stringify(filter.linkedTo)
     const listed = "(SELECT value FROM json_each(?))"
-    add(`(gateway_parent IN ${listed} OR gateway_spawned_by IN ${listed})`, keys, keys)
+    add(`(parent_key IN ${listed} OR spawned_by IN ${listed})`, keys, keys)
   }
   if (filter.environmentId === null) add("environment_id IS NULL")
   else if (filter.environmentId !== undefined) add("environment_id = ?", filter.environmentId)
-  if (filter.written === true) add("last_seq > 0")
+  if (filter.written === true) {
+    add("EXISTS (SELECT 1 FROM events e WHERE e.sid = sessions.sid AND e.type <> 'session_update')")
+  }
   if (filter.status !== undefined) add("status = ?", filter.status)
   if (filter.updatedAfter !== undefined) add("updated_at >= ?", filter.updatedAfter)
   if (filter.after !== undefined) {

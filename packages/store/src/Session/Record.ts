@@ -1,35 +1,60 @@
-/** A session's row: as it is stored, and as it is read. */
-import { OrganizationId } from "@causeway/protocol/Ids"
+/** A session's row, as it is read. */
+import { OrganizationId, SessionBody } from "@causeway/protocol/Ids"
 import * as Offers from "@causeway/protocol/Offers"
+import type { JsonObject } from "@causeway/protocol/Payload"
+import type { Attributes } from "@causeway/protocol/SessionAttributes"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
+import { recordOf } from "../internal/record.ts"
+
+interface Columns {
+  readonly sid: number
+  readonly session: string
+  readonly organization_id: string
+  readonly environment_id: string | null
+  readonly environment_agents: string | null
+  readonly attributes: string
+  readonly created_at: number
+  readonly updated_at: number
+  readonly archived_at: number | null
+  readonly last_seq: number
+  readonly delivery_no: number
+  readonly worker_head: string | null
+  readonly worker_epoch: number
+  readonly token_epoch: number
+  readonly worker_status: "idle" | "running" | "requires_action" | null
+  readonly connection_status: "connected" | "disconnected"
+  readonly external_metadata: string | null
+  readonly worker_seen_at: number | null
+  readonly projection: string
+}
+
+const COLUMNS = `sid, body AS session, organization_id, environment_id, attributes, created_at, updated_at, archived_at,
+  last_seq, delivery_no, worker_head, worker_epoch, token_epoch, worker_status, connection_status, external_metadata,
+  worker_seen_at, projection, (SELECT json_extract(e.metadata, '$.agents') FROM environments e
+    WHERE e.id = sessions.environment_id) AS environment_agents`
 
 /** Times are milliseconds since the epoch. */
 export interface Session {
   readonly sid: number
-  /** See `Ids.sessionBody`. */
-  readonly session: string
+  readonly session: SessionBody
   readonly organizationId: OrganizationId
+  readonly attributes: Attributes
   /** By which the gateway names it; canonical. */
   readonly key: string
   /** Undefined for the keys `global` and `unknown`. */
   readonly agentId: string | undefined
-  /** Unique among the living sessions of an agent. */
   readonly label: string | undefined
   readonly parentKey: string | undefined
   readonly spawnedBy: string | undefined
-  /** JSON text of an object: attributes of the gateway's entry that have no place of their own. */
-  readonly entry: string
+  readonly entry: JsonObject
   readonly environmentId: string | undefined
   /** The agent that sessions of its environment get which ask for none, where the environment says so. */
   readonly environmentAgent: string | undefined
-  readonly source: string | undefined
-  /** JSON text of `session_context`. */
-  readonly context: string
-  /** What it was made with. */
-  readonly permissionMode: string | undefined
+  /** `session_context`. */
+  readonly context: JsonObject
   readonly createdAt: number
   readonly updatedAt: number
   readonly archivedAt: number | undefined
@@ -49,38 +74,19 @@ export interface Session {
   readonly projection: string
 }
 
-/** A column that may be empty is undefined in the record. */
-type Nullable<T> = {
-  readonly [K in keyof T]: undefined extends T[K] ? Exclude<T[K], undefined> | null : T[K]
+const toSession = ({ environment_agents: agents, ...columns }: Columns): Session => {
+  const row = recordOf(columns)
+  const attributes: Attributes = JSON.parse(row.attributes)
+  const { agentId, context = {}, entry = {}, key = "", label, parentKey, spawnedBy } = attributes
+  return {
+    ...row,
+    session: SessionBody.make(row.session),
+    organizationId: OrganizationId.make(row.organizationId),
+    environmentAgent: Offers.fromMetadata({ agents }).agents[0],
+    attributes,
+    ...{ agentId, context, entry, key, label, parentKey, spawnedBy }
+  }
 }
-type Columns = Nullable<Omit<Session, "environmentAgent">> & { readonly environmentAgents: string | null }
-
-const COLUMNS = `sid, body AS session, organization_id AS organizationId, gateway_key AS key, gateway_agent AS agentId,
-  gateway_label AS label, gateway_parent AS parentKey, gateway_spawned_by AS spawnedBy, gateway_entry AS entry,
-  environment_id AS environmentId, source, context, permission_mode AS permissionMode, created_at AS createdAt,
-  updated_at AS updatedAt, archived_at AS archivedAt, last_seq AS lastSeq, delivery_no AS deliveryNo,
-  worker_head AS workerHead, worker_epoch AS workerEpoch, token_epoch AS tokenEpoch, worker_status AS workerStatus,
-  connection_status AS connectionStatus, external_metadata AS externalMetadata, worker_seen_at AS workerSeenAt, projection,
-  (SELECT json_extract(e.metadata, '$.agents') FROM environments e WHERE e.id = sessions.environment_id)
-    AS environmentAgents`
-
-const toSession = ({ environmentAgents, ...row }: Columns): Session => ({
-  ...row,
-  organizationId: OrganizationId.make(row.organizationId),
-  agentId: row.agentId ?? undefined,
-  label: row.label ?? undefined,
-  parentKey: row.parentKey ?? undefined,
-  spawnedBy: row.spawnedBy ?? undefined,
-  environmentId: row.environmentId ?? undefined,
-  environmentAgent: Offers.fromMetadata({ agents: environmentAgents }).agents[0],
-  source: row.source ?? undefined,
-  permissionMode: row.permissionMode ?? undefined,
-  archivedAt: row.archivedAt ?? undefined,
-  workerHead: row.workerHead ?? undefined,
-  workerStatus: row.workerStatus ?? undefined,
-  externalMetadata: row.externalMetadata ?? undefined,
-  workerSeenAt: row.workerSeenAt ?? undefined
-})
 
 /** The sessions of a condition, in its order. */
 export const select = (
@@ -97,10 +103,10 @@ export const select = (
 const rows = new WeakMap<object, SessionRow.SessionRow>()
 
 /** What the log says of a session; that of an empty log where another version wrote it and nothing was appended since. */
-export const rowOf = (session: Pick<Session, "projection">): SessionRow.SessionRow => {
+export const rowOf = (session: Pick<Session, "projection" | "attributes">): SessionRow.SessionRow => {
   const known = rows.get(session)
   if (known !== undefined) return known
-  const row = SessionRow.fromJson(session.projection) ?? SessionRow.initial
+  const row = SessionRow.fromJson(session.projection, session.attributes) ?? SessionRow.initial
   rows.set(session, row)
   return row
 }

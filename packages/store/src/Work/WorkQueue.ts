@@ -1,7 +1,7 @@
 /** The work queue as its callers see it: items, answers, refusals and the service. */
 
 import type { WorkState } from "@causeway/protocol/http/Environments"
-import type { EnvironmentId, OrganizationId, WorkId } from "@causeway/protocol/Ids"
+import type { EnvironmentId, OrganizationId, SessionBody, WorkId } from "@causeway/protocol/Ids"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ export interface Row {
   readonly type: "session" | "healthcheck"
   readonly sid: number | null
   /** Body of the item's session, see `Ids.sessionBody`. */
-  readonly session: string | null
+  readonly session: SessionBody | null
   readonly state: WorkState
   readonly created_at: number
   readonly offered_at: number | null

@@ -1,5 +1,6 @@
 /** One event of a session's log, as the gateway's clients are told of it. Source: spec 2 §2 (`session.message`) and §6. */
 
+import * as SessionAttributes from "@causeway/protocol/SessionAttributes"
 import type { StoredEvent } from "@causeway/store/Log"
 import { rowOf, type Session } from "@causeway/store/Session"
 import { array, type JsonObject, object, string } from "@causeway/transcript/Read"
@@ -8,7 +9,6 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { payloadOf, textOf, toMessage } from "../Messages.ts"
 import { Notifier } from "../Notifier.ts"
-import * as Rows from "../Rows.ts"
 import { GatewayRuns, unowned } from "../Runs.ts"
 import * as Turns from "./Turns.ts"
 
@@ -56,7 +56,7 @@ const tools = Effect.fnUntraced(function* (record: Session, json: JsonObject, ev
       },
       event.seq
     )
-    const verbose = Rows.entryOf(record)["verboseLevel"]
+    const verbose = record.entry["verboseLevel"]
     if (run !== undefined) {
       const { result: _result, ...withoutResult } = data as JsonObject
       notifier.agent(run, "tool", verbose === "full" ? data : withoutResult, event.createdAt)
@@ -139,6 +139,8 @@ export const onEvent = Effect.fnUntraced(function* (record: Session, event: Stor
     case "control_cancel_request":
       return yield* onAnswer(record, event, json)
     case "session_update":
+      // Who changes attributes by the gateway tells of it; a label is a new title too.
+      if (SessionAttributes.isAlone(json) && !("label" in object(json["attributes"]))) return
       return yield* (yield* Notifier).phase(record, { phase: "update", logSeq: event.seq })
   }
 })

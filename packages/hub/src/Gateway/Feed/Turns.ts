@@ -68,17 +68,17 @@ const end = Effect.fnUntraced(function* (record: Session, run: Run, json: JsonOb
         : { message: { role: "assistant", content: [{ type: "text", text }], timestamp: at } })
     })
   }
-  yield* endRun(run, {
-    status: failed ? "failed" : stopped ? "killed" : "done",
+  yield* endRun(
+    run,
     at,
-    outcome: failed
+    failed
       ? {
           ok: false,
           payload: { runId: run.id, status: "error", summary },
           error: { code: "UNAVAILABLE", message: summary ?? "failed" }
         }
       : { ok: true, payload: { runId: run.id, status: "ok" } }
-  })
+  )
   const after = (yield* sessions.find({ sessions: [record.session] })) ?? record
   yield* notifier.phase(after, { phase: failed ? "error" : "end", runId: run.id })
 })

@@ -1,6 +1,8 @@
 /** What waits for a person's answer, and the answer. */
+
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
+import { sessionUuid } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import * as Approvals from "@causeway/transcript/Approvals"
@@ -9,13 +11,12 @@ import { Refused } from "../Failure.ts"
 import * as Keys from "../Keys.ts"
 import { payloadOf } from "../Messages.ts"
 import { answer, read, write } from "../Method.ts"
-import * as Rows from "../Rows.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
 const approvalsOf = (record: Session) =>
   rowOf(record).approvals.pending.map((approval) => ({
     sessionKey: record.key,
-    sessionId: Rows.sessionIdOf(record.session),
+    sessionId: sessionUuid(record.session),
     toolUseId: approval.toolUseId,
     requestId: approval.requestId,
     kind: approval.kind,

@@ -1,7 +1,7 @@
 /** What compactions leave behind, and sessions that start from there. Source: spec 2 §2. */
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
-import type { OrganizationId } from "@causeway/protocol/Ids"
+import { type OrganizationId, sessionUuid } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { Retention } from "@causeway/store/Retention"
 import { type Session, Sessions } from "@causeway/store/Session"
@@ -132,7 +132,7 @@ const branch = write(
           label,
           parentKey: record.key,
           spawnedBy: record.spawnedBy,
-          entry: cloned(Rows.entryOf(record), checkpoint)
+          entry: cloned(record.entry, checkpoint)
         })
         return yield* fork(from, made, beforeSeq, "failed to create checkpoint branch transcript")
       })
@@ -142,7 +142,7 @@ const branch = write(
         ok: true,
         sourceKey: record.key,
         key: branched.key,
-        sessionId: Rows.sessionIdOf(branched.session),
+        sessionId: sessionUuid(branched.session),
         checkpoint,
         entry: Rows.toEntry(branched)
       },
@@ -170,17 +170,17 @@ const restore = admin("sessions.compaction.restore", Params.CompactionKey, funct
       const made = yield* SessionCommands.create(organizationId, {
         copied: true,
         key: `agent:${record.agentId ?? "main"}:dashboard:${randomUUID()}`,
-        entry: { ...cloned(Rows.entryOf(record), checkpoint), compactionCheckpoints: checkpoints }
+        entry: { ...cloned(record.entry, checkpoint), compactionCheckpoints: checkpoints }
       })
       const forked = yield* fork(from, made, beforeSeq, "failed to restore checkpoint transcript")
       yield* SessionCommands.archive(record, "restored")
       return (
-        (yield* sessions.change(forked.sid, {
+        (yield* sessions.change(forked, {
           key: record.key,
-          agentId: record.agentId,
-          label: record.label,
-          parentKey: record.parentKey,
-          spawnedBy: record.spawnedBy
+          agentId: record.agentId ?? null,
+          label: record.label ?? null,
+          parentKey: record.parentKey ?? null,
+          spawnedBy: record.spawnedBy ?? null
         })) ?? forked
       )
     })
@@ -189,7 +189,7 @@ const restore = admin("sessions.compaction.restore", Params.CompactionKey, funct
     {
       ok: true,
       key: restored.key,
-      sessionId: Rows.sessionIdOf(restored.session),
+      sessionId: sessionUuid(restored.session),
       checkpoint,
       entry: Rows.toEntry(restored)
     },

@@ -4,7 +4,7 @@ import * as Params from "@causeway/protocol/Gateway/Params"
 import { Log } from "@causeway/store/Log"
 import { Retention } from "@causeway/store/Retention"
 import { type Session, Sessions } from "@causeway/store/Session"
-import { type JsonObject, string } from "@causeway/transcript/Read"
+import { string } from "@causeway/transcript/Read"
 import * as Turns from "@causeway/transcript/Turns"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -37,11 +37,8 @@ const waitFor = <A, E, R>(
 
 const isTrue = (is: boolean): boolean => is
 
-/** An entry without the tokens that its log's beginning had. */
-const withoutTokens = (entry: JsonObject): JsonObject => {
-  const { inputTokens: _i, outputTokens: _o, totalTokens: _t, totalTokensFresh: _f, ...rest } = entry
-  return rest
-}
+/** Takes away the tokens that a log's beginning had. */
+const withoutTokens = { inputTokens: null, outputTokens: null, totalTokens: null, totalTokensFresh: null }
 
 /** The first boundary after `seq`, or how the turn of this prompt ended without one. */
 const outcome = (record: Session, seq: number, prompt: string) =>
@@ -99,7 +96,7 @@ const byAgent = (record: Session, caller: Caller) =>
     const sessions = yield* Sessions
     const log = yield* Log
     const notifier = yield* Notifier
-    if (record.lastSeq === 0) {
+    if ((yield* log.count(record.sid, { select: "entries" })) === 0) {
       return answer({ ok: true, key: record.key, compacted: false, reason: "no transcript" })
     }
     yield* attached(record)
@@ -141,16 +138,15 @@ const byAgent = (record: Session, caller: Caller) =>
       return answer({ ok: true, key: record.key, compacted: false, reason: seen.reason }, changed(false))
     }
     const after = (yield* sessions.find({ sessions: [record.session] })) ?? record
-    const kept = Rows.entryOf(after)
     const [checkpoint] = yield* Checkpoints.list(log, after)
-    const count = typeof kept["compactionCount"] === "number" ? kept["compactionCount"] : 0
+    const { compactionCount } = after.entry
     const tokens = checkpoint?.["tokensAfter"]
     const entry = {
-      ...withoutTokens(kept),
-      compactionCount: count + 1,
+      ...withoutTokens,
+      compactionCount: (typeof compactionCount === "number" ? compactionCount : 0) + 1,
       ...(tokens === undefined ? {} : { totalTokens: tokens, totalTokensFresh: true })
     }
-    yield* sessions.change(after.sid, { entry: JSON.stringify(entry) })
+    yield* sessions.change(after, { entry })
     return answer(
       {
         ok: true,
@@ -184,14 +180,14 @@ const byLines = (record: Session, maxLines: number) =>
         organizationId: record.organizationId,
         environmentId: undefined,
         source: "gateway",
-        context: record.context,
-        permissionMode: record.permissionMode,
+        context: "{}",
+        permissionMode: undefined,
         tags: undefined,
         payloads: []
       })
       .pipe(Effect.catchTag("EnvironmentUnknown", Effect.die))
     yield* retention.trim({ sid: record.sid, archive: archive.sid, keep: maxLines, archivedAt })
-    yield* sessions.change(record.sid, { entry: JSON.stringify(withoutTokens(Rows.entryOf(record))) })
+    yield* sessions.change(record, { entry: withoutTokens })
     return answer(
       {
         ok: true,

@@ -1,8 +1,9 @@
 /** A transcript as JSON lines. */
+
 import * as Params from "@causeway/protocol/Gateway/Params"
+import { anySessionBody, sessionUuid } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { rowOf, Sessions } from "@causeway/store/Session"
-import { object } from "@causeway/transcript/Read"
 import { invalid } from "../Failure.ts"
 import { payloadOf } from "../Messages.ts"
 import { answer, read } from "../Method.ts"
@@ -20,28 +21,19 @@ const exported = read("causeway.export", Params.SessionsExport, function* (param
       ? yield* SessionCommands.existing(organizationId, params.key)
       : yield* sessions.find({
           organizationId,
-          sessions: [Rows.bodyOf(named?.[1] ?? "")],
+          sessions: [anySessionBody(named?.[1] ?? "")],
           archived: "all"
         })
   if (record === undefined) return yield* invalid(`log not found: ${params.locator ?? params.key}`)
   const limit = params.limit ?? EXPORT_LIMIT
   const after = params.afterSeq ?? 0
   const events = yield* log.events(record.sid, { after, limit, select: "transcript" })
-  const context = object(
-    ((): unknown => {
-      try {
-        return JSON.parse(record.context)
-      } catch {
-        return {}
-      }
-    })()
-  )
   const header = JSON.stringify({
     type: "session",
     version: 3,
-    id: Rows.sessionIdOf(record.session),
+    id: sessionUuid(record.session),
     timestamp: new Date(record.createdAt).toISOString(),
-    cwd: rowOf(record).workingDirectory ?? context["cwd"] ?? ""
+    cwd: rowOf(record).workingDirectory ?? record.context["cwd"] ?? ""
   })
   const lines: Array<string> = after === 0 ? [header] : []
   let parentId =
@@ -64,7 +56,7 @@ const exported = read("causeway.export", Params.SessionsExport, function* (param
   const last = events.at(-1)?.seq ?? after
   return answer({
     key: record.key,
-    sessionId: Rows.sessionIdOf(record.session),
+    sessionId: sessionUuid(record.session),
     locator: Rows.locator(record.session, record.archivedAt),
     lines,
     nextAfterSeq: events.length < limit ? null : last

@@ -1,13 +1,12 @@
 /** Over all sessions at once: who waits for a person, what all of it costs, and where a session is by its title. */
 import * as Params from "@causeway/protocol/Gateway/Params"
-import { sessionBody } from "@causeway/protocol/Ids"
+import { anySessionBody } from "@causeway/protocol/Ids"
 import { Overview } from "@causeway/store/Overview"
 import * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import { SessionsApi } from "../../Sessions/Sessions.ts"
 import * as View from "../../Sessions/View.ts"
 import { answer, read } from "../Method.ts"
-import * as Rows from "../Rows.ts"
 import { answered } from "./Refusals.ts"
 
 /** Sessions of an answer where no limit is given. */
@@ -54,7 +53,7 @@ const find = read(
       organizationId,
       limit,
       ...(query === undefined ? {} : { query }),
-      ...(sessionIds === undefined ? {} : { sessions: sessionIds.map((id) => Rows.bodyOf(sessionBody(id))) }),
+      ...(sessionIds === undefined ? {} : { sessions: sessionIds.map((id) => anySessionBody(id)) }),
       ...(archived === undefined ? {} : { archived })
     })
     return answer({ data: yield* answered(sessions.showAll(records)) })

@@ -1,10 +1,9 @@
 /** HTTP's refusals as the gateway's. */
-import { type OrganizationId, sessionBody } from "@causeway/protocol/Ids"
+import { anySessionBody, type OrganizationId } from "@causeway/protocol/Ids"
 import type * as WireError from "@causeway/protocol/WireError"
 import type { SessionKey } from "@causeway/store/Log"
 import * as Effect from "effect/Effect"
 import { Refused } from "../Failure.ts"
-import * as Rows from "../Rows.ts"
 
 /** HTTP's refusals in the gateway's codes; the words stay. */
 const refused = (error: WireError.WireError): Refused => {
@@ -38,5 +37,5 @@ export const ofSession = <A, R>(
 /** Any spelling: `session_…`, `cse_…`, a uuid with or without dashes. */
 export const keyOf = (organizationId: OrganizationId, sessionId: string): SessionKey => ({
   organizationId,
-  session: Rows.bodyOf(sessionBody(sessionId))
+  session: anySessionBody(sessionId)
 })

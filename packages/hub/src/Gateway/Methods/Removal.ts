@@ -67,7 +67,7 @@ const keptByReset = [
 const renew = (organizationId: OrganizationId, key: string, existing: Session | undefined) =>
   Effect.gen(function* () {
     const log = yield* Log
-    const before = existing === undefined ? {} : Rows.entryOf(existing)
+    const before = existing === undefined ? {} : existing.entry
     const checkpoints = existing === undefined ? [] : yield* Checkpoints.list(log, existing)
     const entry: { [name: string]: unknown } = {}
     for (const name of keptByReset) if (before[name] !== undefined) entry[name] = before[name]
@@ -107,7 +107,7 @@ const reset = admin(
       )
     )
     const config = yield* currentConfig
-    const model = Rows.modelOf(config, record, Rows.entryOf(record), rowOf(record))
+    const model = Rows.modelOf(config, record, record.entry, rowOf(record))
     return answer(
       {
         ok: true,

@@ -1,12 +1,11 @@
 /** The log after a position, and how far messages have come. */
 import * as Params from "@causeway/protocol/Gateway/Params"
-import { sessionBody } from "@causeway/protocol/Ids"
+import { anySessionBody, sessionUuid } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { Sessions } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
 import { payloadOf } from "../Messages.ts"
 import { answer, read, write } from "../Method.ts"
-import * as Rows from "../Rows.ts"
 import { GatewayRuns } from "../Runs.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
@@ -17,9 +16,9 @@ const replay = read("causeway.events.replay", Params.EventsReplay, function* (pa
   const record = yield* SessionCommands.existing(organizationId, params.key)
   const [oldest] = yield* log.events(record.sid, { limit: 1 })
   const limit = params.limit ?? REPLAY_LIMIT
-  const sessionId = Rows.sessionIdOf(record.session)
+  const sessionId = sessionUuid(record.session)
   const reason =
-    params.sessionId !== undefined && Rows.bodyOf(params.sessionId) !== record.session
+    params.sessionId !== undefined && anySessionBody(params.sessionId) !== record.session
       ? "session-replaced"
       : params.afterSeq > record.lastSeq
         ? "ahead-of-log"
@@ -73,7 +72,7 @@ const deliveries = read(
         )
     return answer({
       key: record.key,
-      sessionId: Rows.sessionIdOf(record.session),
+      sessionId: sessionUuid(record.session),
       waitingFor: (yield* sessions.waitingFor([record.sid])).get(record.sid) ?? null,
       deliveries: shown.map((event) => ({
         messageId: event.uuid,
@@ -93,7 +92,7 @@ const withdraw = write(
   function* (params, { organizationId }) {
     const sessions = yield* Sessions
     const log = yield* Log
-    const id = yield* sessions.find({ sessions: [Rows.bodyOf(sessionBody(params.key))] })
+    const id = yield* sessions.find({ sessions: [anySessionBody(params.key)] })
     const record =
       id?.organizationId === organizationId ? id : yield* SessionCommands.existing(organizationId, params.key)
     const withdrawn = yield* SessionCommands.withdraw(record, params.uuid)

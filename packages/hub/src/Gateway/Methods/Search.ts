@@ -1,8 +1,9 @@
 /** Full text over transcripts. */
+
 import * as Params from "@causeway/protocol/Gateway/Params"
+import { sessionUuid } from "@causeway/protocol/Ids"
 import { Search } from "@causeway/store/Search"
 import { answer, read } from "../Method.ts"
-import * as Rows from "../Rows.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
 const search = read("causeway.search", Params.TranscriptSearch, function* (params, { organizationId }) {
@@ -16,7 +17,7 @@ const search = read("causeway.search", Params.TranscriptSearch, function* (param
     limit: params.limit ?? 20
   })
   return answer({
-    hits: hits.map(({ session, ...hit }) => ({ ...hit, sessionId: Rows.sessionIdOf(session) }))
+    hits: hits.map(({ session, ...hit }) => ({ ...hit, sessionId: sessionUuid(session) }))
   })
 })
 

@@ -1,6 +1,8 @@
 /** Sessions listed, described, found and made. Source: spec 2 §2. */
+
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
+import { sessionUuid } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { type Session, Sessions } from "@causeway/store/Session"
 import * as Clock from "effect/Clock"
@@ -151,7 +153,7 @@ const create = write(
     const base = {
       ok: true,
       key: record.key,
-      sessionId: Rows.sessionIdOf(record.session),
+      sessionId: sessionUuid(record.session),
       entry: Rows.toEntry(record)
     }
     const created = notifier.changed(organizationId, record.key, { reason: "create" })

@@ -56,7 +56,7 @@ const patch = admin("sessions.patch", Params.SessionsPatch, function* (params, c
   const { key: _key, ...change } = params
   const record = yield* patching.upsert(caller.organizationId, key, change)
   const config = yield* currentConfig
-  const model = Rows.modelOf(config, record, Rows.entryOf(record), rowOf(record))
+  const model = Rows.modelOf(config, record, record.entry, rowOf(record))
   return answer(
     {
       ok: true,
@@ -104,16 +104,14 @@ const pluginPatch = admin("sessions.pluginPatch", Params.SessionsPluginPatch, fu
     Effect.gen(function* () {
       const record = yield* sessions.find({ organizationId: caller.organizationId, keys: [key] })
       if (record === undefined) return yield* invalid(`unknown session key: ${given}`)
-      const entry: { [name: string]: unknown } = { ...Rows.entryOf(record) }
-      const all: { [name: string]: unknown } = { ...object(entry["pluginExtensions"]) }
+      const all: { [name: string]: unknown } = { ...object(record.entry["pluginExtensions"]) }
       const own: { [name: string]: unknown } = { ...object(all[plugin]) }
       if (params.unset === true) delete own[namespace]
       else own[namespace] = params.value
       if (Object.keys(own).length === 0) delete all[plugin]
       else all[plugin] = own
-      if (Object.keys(all).length === 0) delete entry["pluginExtensions"]
-      else entry["pluginExtensions"] = all
-      yield* sessions.change(record.sid, { entry: JSON.stringify(entry) })
+      const pluginExtensions = Object.keys(all).length === 0 ? null : all
+      yield* sessions.change(record, { entry: { pluginExtensions } })
     })
   )
   return answer(

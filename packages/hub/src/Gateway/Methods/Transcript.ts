@@ -1,5 +1,7 @@
 /** What was said, whole, in short, or cut for a chat. Source: spec 2 §2 (get, preview) and §6 (`chat.history`). */
+
 import * as Params from "@causeway/protocol/Gateway/Params"
+import { sessionUuid } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { type Session, Sessions } from "@causeway/store/Session"
 import { type JsonObject, object, string } from "@causeway/transcript/Read"
@@ -132,9 +134,9 @@ const chatHistory = read("chat.history", Params.ChatHistory, function* (params, 
   }
   return answer({
     sessionKey: params.sessionKey,
-    sessionId: Rows.sessionIdOf(record.session),
+    sessionId: sessionUuid(record.session),
     messages: messages.slice(from),
-    ...base(Rows.entryOf(record))
+    ...base(record.entry)
   })
 })
 

@@ -43,7 +43,7 @@ const startingWith = (
 export const begin = Effect.fn("SessionCommands.begin")(
   function* (record: Session) {
     const config = yield* currentConfig
-    for (const request of startingWith(config, record.agentId, Rows.entryOf(record))) {
+    for (const request of startingWith(config, record.agentId, record.entry)) {
       yield* append(record, { type: "control_request", request_id: randomUUID(), request })
     }
   },
@@ -71,7 +71,7 @@ export const create = Effect.fn("SessionCommands.create")(function* (
   const sessions = yield* Sessions
   const config = yield* currentConfig
   const agentId = Keys.agentOf(attributes.key)
-  const made = yield* sessions
+  const record = yield* sessions
     .create({
       organizationId,
       environmentId: undefined,
@@ -79,12 +79,11 @@ export const create = Effect.fn("SessionCommands.create")(function* (
       context: contextOf(config, agentId, entry),
       permissionMode: config.agents.find((each) => each.id === agentId)?.permissionMode,
       tags: undefined,
+      attributes: { ...attributes, agentId, entry },
       payloads: []
     })
     // None was asked for.
     .pipe(Effect.catchTag("EnvironmentUnknown", Effect.die))
-  const record = yield* sessions.change(made.sid, { ...attributes, agentId, entry: JSON.stringify(entry) })
-  if (record === undefined) return yield* Effect.dieMessage("a session that was just made is gone")
   // A copy of another log goes on from that one's end.
   if (copied !== true) yield* begin(record)
   return record
@@ -118,13 +117,11 @@ export const settle = Effect.fn("SessionCommands.settle")(function* (record: Ses
   yield* sessions.assignEnvironment(record.sid, environment, false)
   const settled = yield* sessions.find({ sessions: [record.session] })
   if (settled === undefined) return []
-  const entry = Rows.entryOf(settled)
   const runtime = AgentRuntime.of(yield* currentConfig, settled)
-  const dropped = AgentRuntime.unsupportedIn(runtime, entry)
+  const dropped = AgentRuntime.unsupportedIn(runtime, settled.entry)
   if (dropped.length > 0) {
-    const names = new Set(dropped.map(({ field }) => field))
-    const kept = Object.fromEntries(Object.entries(entry).filter(([name]) => !names.has(name)))
-    yield* sessions.change(settled.sid, { entry: JSON.stringify(kept), updatedAt: settled.updatedAt })
+    const entry = Object.fromEntries(dropped.map(({ field }) => [field, null]))
+    yield* sessions.change(settled, { entry })
   }
   return dropped
 })
@@ -135,12 +132,8 @@ export const archive = Effect.fn("SessionCommands.archive")(function* (
   archivedBy: "reset" | "deleted" | "bak" | "restored"
 ) {
   const sessions = yield* Sessions
-  yield* sessions.change(record.sid, {
-    label: undefined,
-    entry: JSON.stringify({ ...Rows.entryOf(record), archivedBy, archivedLabel: record.label }),
-    updatedAt: record.updatedAt
-  })
-  const archivedAt = yield* Effect.map(sessions.archive(record), (row) => row.archivedAt).pipe(
+  const changed = { label: null, entry: { archivedBy, archivedLabel: record.label ?? null } }
+  const archivedAt = yield* Effect.map(sessions.archive(record, changed), (row) => row.archivedAt).pipe(
     Effect.catchTags({
       SessionArchived: () => Effect.succeed(record.archivedAt),
       SessionUnknown: () => Effect.succeed(undefined)

@@ -25,11 +25,7 @@ export const find = Effect.fn("SessionCommands.find")(function* (
   const older = yield* sessions.list({ organizationId, keys: Keys.legacy(key, config) })
   const [freshest] = [...older].sort((a, b) => b.updatedAt - a.updatedAt)
   if (freshest === undefined) return undefined
-  return yield* sessions.change(freshest.sid, {
-    key: at,
-    agentId: Keys.agentOf(at),
-    updatedAt: freshest.updatedAt
-  })
+  return yield* sessions.change(freshest, { key: at, agentId: Keys.agentOf(at) ?? null })
 })
 
 /** The same, for what cannot go on without it. */

@@ -65,7 +65,7 @@ export const isStop = (message: string): boolean =>
   )
 
 const policyAllows = (config: GatewayConfig, record: Session): boolean => {
-  const own = Rows.entryOf(record)["sendPolicy"]
+  const own = record.entry["sendPolicy"]
   if (own === "allow" || own === "deny") return own === "allow"
   const matching = config.sendPolicy.rules.filter(
     (rule) => rule.keyPrefix === undefined || record.key.startsWith(rule.keyPrefix.toLowerCase())

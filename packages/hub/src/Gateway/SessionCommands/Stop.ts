@@ -13,7 +13,7 @@ import * as Rows from "../Rows.ts"
 import { GatewayRuns, type Run, unowned } from "../Runs.ts"
 import { holds } from "../Scopes.ts"
 import { appendAll } from "./Append.ts"
-import { endRun } from "./Ended.ts"
+import { endRun, rememberStopped } from "./Ended.ts"
 
 /** How long an interrupted run may take to end: looked at every 100 ms for 15 s. */
 export const interruptWait = Schedule.spaced("100 millis").pipe(Schedule.upTo("15 seconds"))
@@ -47,7 +47,7 @@ const runsOf = Effect.fnUntraced(function* (record: Session) {
   }
   const row = rowOf(record)
   // What somebody stopped before is on its way out.
-  const isStopped = Rows.isStopped(Rows.entryOf(record), row)
+  const isStopped = Rows.isStopped(record.entry, row)
   for (const prompt of yield* log.events(record.sid, { select: "openPrompts", limit: 1000 })) {
     const begun = prompt.delivery === "processing" || (row.begun && row.open[0] === prompt.uuid)
     const isOver = !row.open.includes(prompt.uuid) || (begun && isStopped)
@@ -119,14 +119,11 @@ export const stop = Effect.fnUntraced(function* (record: Session, run: Run, stop
     },
     now
   )
-  yield* endRun(run, {
-    status: timedOut ? "timeout" : "killed",
-    at: now,
-    outcome: {
-      ok: true,
-      payload: { status: "timeout", runId: run.id, stopReason, endedAt: now }
-    }
+  yield* endRun(run, now, {
+    ok: true,
+    payload: { status: "timeout", runId: run.id, stopReason, endedAt: now }
   })
+  yield* rememberStopped(run, timedOut ? "timeout" : "killed", now)
   const after = yield* (yield* Sessions).find({ sessions: [record.session] })
   if (after !== undefined) yield* notifier.phase(after, { phase: "end", runId: run.id })
 })

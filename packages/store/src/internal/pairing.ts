@@ -1,5 +1,5 @@
-/** The step of the schema for getting in and being told: one-time codes, and where browsers take pushes. */
-export const gettingInStep: ReadonlyArray<string> = [
+/** The step of the schema for pairing and pushes: one-time codes, and where browsers take pushes. */
+export const pairingStep: ReadonlyArray<string> = [
   // `hash` is SHA-256 of the code. `device_id` is the device that it let in; codes of a device that is removed end.
   `CREATE TABLE device_codes (
     hash TEXT PRIMARY KEY,
