@@ -35,11 +35,12 @@ const fill = Effect.gen(function* () {
           }
         }
         const created = now - i * 1000
+        const body = randomUUID().replaceAll("-", "")
         const [inserted] = yield* sql<{
           readonly sid: number
-        }>`INSERT INTO sessions (body, organization_id, context, created_at,
-          updated_at, projection) VALUES (${randomUUID().replaceAll("-", "")}, ${organizationId}, '{}', ${created}, ${created}, '{}')
-          RETURNING sid`
+        }>`INSERT INTO sessions (body, organization_id, attributes,
+          created_at, updated_at, projection) VALUES (${body}, ${organizationId},
+          ${JSON.stringify({ key: `agent:main:session:${body}`, agentId: "main" })}, ${created}, ${created}, '{}') RETURNING sid`
         const sid = inserted?.sid ?? 0
         for (let seq = 1; seq <= events; seq++) {
           const json = seq % 2 === 1 ? prompt : answer
