@@ -1,4 +1,5 @@
 /** The outbox: lines of an agent, here before the first attempt to send them, gone when the hub has confirmed. */
+import * as GroupCommit from "@causeway/protocol/GroupCommit"
 import { type EventUuid, type SessionId, sessionBody } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as Array from "effect/Array"
@@ -6,7 +7,6 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Queue from "effect/Queue"
 import type { Database } from "./Database.ts"
 import { rank } from "./Inbox.ts"
 import { type Identified, JournalFailed, type Outgoing } from "./Model.ts"
@@ -22,15 +22,8 @@ interface Waiting {
 /** Lines of one statement; SQLite takes at most 32,766 parameters. */
 const INSERT_CHUNK = 100
 
-/** Waits for the callbacks that are due now, so that more writers join the commit. */
-const nextTick = Effect.async<void>((resume) => {
-  const immediate = setImmediate(() => resume(Effect.void))
-  return Effect.sync(() => clearImmediate(immediate))
-})
-
 export const make = Effect.fnUntraced(function* (database: Database) {
   const { atomically, run, sql } = database
-  const waiting = yield* Queue.unbounded<Waiting>()
   const commit = (batch: ReadonlyArray<Waiting>) =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
@@ -71,25 +64,15 @@ export const make = Effect.fnUntraced(function* (database: Database) {
     Effect.flatMap(Effect.exit(commit(batch)), (exit) =>
       Effect.forEach(batch, ({ done }) => Deferred.done(done, exit), { discard: true })
     )
-  const drain = Effect.flatMap(Queue.takeAll(waiting), (rest) =>
-    rest.length === 0 ? Effect.void : settle(Array.fromIterable(rest))
-  )
-  // What was taken from the queue is settled, also while the writer is being ended.
-  yield* Effect.uninterruptibleMask((restore) =>
-    restore(Queue.take(waiting)).pipe(
-      Effect.zipLeft(nextTick),
-      Effect.flatMap((first) => Effect.flatMap(Queue.takeAll(waiting), (more) => settle([first, ...more])))
-    )
-  ).pipe(Effect.forever, Effect.forkScoped)
-  yield* Effect.addFinalizer(() => drain)
+  // What was taken is settled, also while the journal is being closed.
+  const group = yield* GroupCommit.make<Waiting>({ settle, settleRest: settle })
   const record = (id: SessionId, outputs: ReadonlyArray<Outgoing>) =>
     outputs.length === 0
       ? Effect.void
       : Effect.flatMap(Deferred.make<void, JournalFailed>(), (done) =>
-          Effect.zipRight(
-            Queue.offer(waiting, { session: sessionBody(id), outputs, done }),
-            Deferred.await(done)
-          )
+          group.offer({ session: sessionBody(id), outputs, done })
+            ? Deferred.await(done)
+            : new JournalFailed({ operation: "record", detail: "the journal is closed" })
         )
 
   const pending = (id: SessionId, limit: { readonly count: number; readonly bytes: number }) =>

@@ -2,6 +2,7 @@
  * Group commit: appends that wait at the same moment are committed as one transaction by one writer fiber, and each is
  * answered after the commit.
  */
+import * as GroupCommit from "@causeway/protocol/GroupCommit"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
@@ -31,72 +32,12 @@ interface Waiting {
   readonly resume: (outcome: Effect.Effect<ReadonlyArray<Appended>, AppendError>) => void
 }
 
-/** The requests that wait, and the writer that waits for them. */
-class Inbox {
-  private waiting: Array<Waiting> = []
-  private writer: (() => void) | undefined = undefined
-  private closed = false
-
-  /** False where too many wait. */
-  offer(waiting: Waiting): boolean {
-    if (this.closed || this.waiting.length >= WAITING_MAX) return false
-    this.waiting.push(waiting)
-    const writer = this.writer
-    this.writer = undefined
-    writer?.()
-    return true
-  }
-
-  get size(): number {
-    return this.waiting.length
-  }
-
-  /**
-   * Waits for a request and then for one turn of the event loop, in which the requests of other connections come in:
-   * fibers alone run in microtasks, between two socket callbacks, and would find a batch of one every time.
-   */
-  readonly nextBatch: Effect.Effect<ReadonlyArray<Waiting>> = Effect.async<ReadonlyArray<Waiting>>(
-    (resume) => {
-      let turn: NodeJS.Immediate | undefined
-      const collect = () => {
-        turn = setImmediate(() => resume(Effect.sync(() => this.take())))
-      }
-      if (this.waiting.length > 0) collect()
-      else this.writer = collect
-      return Effect.sync(() => {
-        this.writer = undefined
-        clearImmediate(turn)
-      })
-    }
-  )
-
-  /** Takes no more, and hands back what waits. */
-  close(): ReadonlyArray<Waiting> {
-    this.closed = true
-    const rest = this.waiting
-    this.waiting = []
-    return rest
-  }
-
-  private take(): ReadonlyArray<Waiting> {
-    let units = 0
-    let count = 0
-    for (const { request } of this.waiting) {
-      for (const payload of request.payloads) units += payload.text.length
-      if (count > 0 && (count >= BATCH_REQUESTS || units > BATCH_UNITS)) break
-      count++
-    }
-    return this.waiting.splice(0, count)
-  }
-}
-
 /** Starts the writer; it ends with the scope, and what waits then fails with `StoreUnavailable`. */
 export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const bus = yield* Bus
   const health = yield* DatabaseHealth
   const cache = rowCache(CACHED_ROWS)
-  const inbox = new Inbox()
 
   const transact = (requests: ReadonlyArray<AppendRequest>): Effect.Effect<Applied, SqlError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
@@ -147,23 +88,23 @@ export const make = Effect.gen(function* () {
           : Effect.forEach(batch, (each) => fail(each, cause), { discard: true })
     })
 
-  yield* Effect.forkScoped(
-    Effect.forever(
-      Effect.uninterruptibleMask((restore) => Effect.flatMap(restore(inbox.nextBatch), commit))
-    ).pipe(Effect.withTracerEnabled(false))
-  )
-  // Closed before the writer is interrupted: finalizers run in reverse order.
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
-      for (const { resume } of inbox.close()) {
-        const detail = "the hub is shutting down: try again"
-        resume(new StoreUnavailable({ cause: new Error("the log is closed"), detail }))
-      }
-    })
-  )
+  const group = yield* GroupCommit.make<Waiting>({
+    waitingMax: WAITING_MAX,
+    batchMax: BATCH_REQUESTS,
+    weightMax: BATCH_UNITS,
+    weightOf: ({ request }) => request.payloads.reduce((units, { text }) => units + text.length, 0),
+    settle: commit,
+    settleRest: (rest) =>
+      Effect.sync(() => {
+        for (const { resume } of rest) {
+          const detail = "the hub is shutting down: try again"
+          resume(new StoreUnavailable({ cause: new Error("the log is closed"), detail }))
+        }
+      })
+  })
 
   return (request: AppendRequest) =>
     Effect.async<ReadonlyArray<Appended>, AppendError>((resume) => {
-      if (!inbox.offer({ request, resume })) resume(new LogBusy({ waiting: inbox.size }))
+      if (!group.offer({ request, resume })) resume(new LogBusy({ waiting: group.size() }))
     })
 })
