@@ -29,7 +29,7 @@ export const DEFAULT_TTL: Duration.Duration = Duration.minutes(10)
 /** How long a code that expired is remembered, so that whoever presents it hears why it does not work: 1 day. */
 export const REMEMBERED_MILLIS = 24 * 60 * 60 * 1000
 
-/** What the page asks for, and what a code is good for where nobody says less. */
+/** Scopes that the page asks for, and that a code gives where nobody says less. */
 export const ALL_SCOPES: ReadonlyArray<string> = [
   "operator.admin",
   "operator.read",
@@ -45,7 +45,7 @@ export interface DeviceCode {
   readonly expiresAt: number
 }
 
-/** What a code opens. */
+/** The rights that a code gives. */
 export interface Redeemed {
   readonly organizationId: OrganizationId
   readonly scopes: ReadonlyArray<string>
@@ -75,7 +75,7 @@ export class DeviceCodes extends Context.Tag("@causeway/store/DeviceCodes")<
       readonly scopes?: ReadonlyArray<string> | undefined
       /** Default {@link DEFAULT_TTL}. */
       readonly ttl?: Duration.DurationInput | undefined
-      /** What it is for, in its maker's words. */
+      /** Its purpose, in its maker's words. */
       readonly label?: string | undefined
     }) => Effect.Effect<DeviceCode, StoreUnavailable>
     /** Binds the code to the device, which has proved its key; idempotent for that device until the code expires. */

@@ -54,7 +54,7 @@ interface RequestRow extends MetadataRow {
   readonly created_at: number
 }
 
-/** What a device says of itself, and the organisation that it says it to. */
+/** A device in its own words, and the organisation that it asks to let it in. */
 export type DeviceMetadata = RecordOf<MetadataRow>
 
 /** A device that was approved. Times are milliseconds since the epoch. */

@@ -24,7 +24,7 @@ import { type RecordOf, recordOf } from "./internal/record.ts"
 import { unavailable } from "./internal/unavailable.ts"
 import * as Secret from "./Secret.ts"
 
-/** What every environment secret begins with. */
+/** Prefix of every environment secret. */
 export const PREFIX = "cwe_"
 
 /** An environment is online while its last poll or heartbeat is younger than this: 90 s. Source: spec 5 §3.5. */
@@ -61,7 +61,7 @@ export const isOnline = (environment: EnvironmentRecord, nowMillis: number): boo
   environment.lastSeenAt !== undefined &&
   nowMillis - environment.lastSeenAt < ONLINE_MILLIS
 
-/** What a bridge says of itself. What is left out stays as it is where an environment is taken up again. */
+/** A bridge and its directory, in its own words. What is left out stays as it is where an environment is taken up again. */
 export interface Registration {
   readonly organizationId: OrganizationId
   readonly machineName: string

@@ -22,7 +22,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 
-/** What a holder says of itself. */
+/** A holder, in its own words. */
 export interface About {
   /** Where it answers, once it does. */
   readonly url?: string | undefined

@@ -1,4 +1,4 @@
-/** Whether the database answers and has the schema of this program. Source: spec 5 §3.10. */
+/** Readiness: the database answers, and has the schema of this program. Source: spec 5 §3.10. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -14,7 +14,7 @@ import { type RecordOf, recordOf } from "./internal/record.ts"
 import { unavailable } from "./internal/unavailable.ts"
 import * as Secret from "./Secret.ts"
 
-/** What every access token begins with. */
+/** Prefix of every access token. */
 export const PREFIX = "cw_"
 
 /** How exact `lastUsedAt` is: it is written when older than this, 60 s. */

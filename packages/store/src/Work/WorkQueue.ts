@@ -47,7 +47,7 @@ export interface ItemKey {
   readonly workId: WorkId
 }
 
-/** What a poller gets: the item and the epoch that its token is to be issued for. */
+/** An item for a poller, and the epoch that its token is to be issued for. */
 export interface Offer {
   readonly item: WorkRecord
   readonly organizationId: OrganizationId
@@ -68,7 +68,7 @@ export interface WorkStats {
   readonly workersPolling: number
 }
 
-/** What a heartbeat brought. `lastHeartbeat` is what the next one has to echo. */
+/** The answer to a heartbeat. The next one has to echo `lastHeartbeat`. */
 export interface Beat {
   readonly lastHeartbeat: string
   readonly state: WorkState

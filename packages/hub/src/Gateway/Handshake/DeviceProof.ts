@@ -5,7 +5,7 @@ import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto
 import { type DeviceProof, SIGNATURE_SKEW_MILLIS } from "@causeway/protocol/Gateway/Frames"
 import * as Either from "effect/Either"
 
-/** What a device signs. */
+/** The fields that a device signs. */
 export interface Signed {
   readonly clientId: string
   readonly clientMode: string

@@ -1,4 +1,4 @@
-/** What a device may do here: approved before, approved by a code, or asked of a person. Source: spec 2 §1 ("Pairing"). */
+/** Rights of a device: approved before, approved by a code, or asked of a person. Source: spec 2 §1 ("Pairing"). */
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import type { Redeemed } from "@causeway/store/DeviceCodes"
 import type { DeviceMetadata, DeviceRecord, PairingReason, PairingRequest } from "@causeway/store/Devices"
@@ -28,7 +28,7 @@ const texts: { readonly [R in PairingReason]: readonly [message: string, hint: s
 
 const normal = (text: string | undefined): string => (text ?? "").trim().toLowerCase()
 
-/** What a device still needs approved; undefined where nothing. */
+/** Why a person has to approve a device; undefined where nobody has to. */
 export const pairingReason = (
   device: DeviceRecord | undefined,
   wanted: Pick<DeviceMetadata, "organizationId" | "publicKey" | "platform"> & {
