@@ -121,6 +121,12 @@ export const envelope = (error: WireError.WireError): object => ({
 export const failure = (error: WireError.WireError, headers: OutgoingHttpHeaders): Reply =>
   json(WireError.statusOf[error._tag], envelope(error), headers)
 
+/** The value of a header; the first where it was sent several times. */
+export const header = ({ headers }: Pick<HotRequest, "headers">, name: string): string | undefined => {
+  const value = headers[name]
+  return typeof value === "string" ? value : value?.[0]
+}
+
 /** The token of `Authorization: Bearer`. */
 export const bearer = (headers: IncomingHttpHeaders): string | undefined => {
   const header = headers.authorization

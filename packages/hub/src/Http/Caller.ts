@@ -14,9 +14,6 @@ export interface Caller extends SessionKey {
   readonly tokenEpoch: number | undefined
 }
 
-const headerOf = (value: string | ReadonlyArray<string> | undefined): string | undefined =>
-  typeof value === "string" ? value : value?.[0]
-
 const tokenOf = (request: HotRoutes.HotRequest) => {
   const token = HotRoutes.bearer(request.headers)
   return token === undefined
@@ -45,7 +42,7 @@ export const make = Effect.gen(function* () {
           "an ingress token opens its session's worker routes, not this one"
         )
       }
-      const header = headerOf(request.headers[ORGANIZATION_HEADER])
+      const header = HotRoutes.header(request, ORGANIZATION_HEADER)
       return (yield* auth.access(Redacted.make(token), header)).organizationId
     })
 

@@ -1,4 +1,5 @@
 /** `/v1/environments/{id}/work` through HttpApi; `poll` and `heartbeat` are hot (`Routes.ts`). */
+import { WORKER_ID_HEADER } from "@causeway/protocol/Headers"
 import { ColdApi } from "@causeway/protocol/http/Api"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as Effect from "effect/Effect"
@@ -21,7 +22,7 @@ export const layer = HttpApiBuilder.group(ColdApi, "work", (handlers) =>
         operations.updateMetadata({ ...path, patch: payload.metadata })
       )
       .handle("ack", ({ path, request }) =>
-        operations.acknowledge({ ...path, workerId: request.headers[Operations.WORKER_ID_HEADER] })
+        operations.acknowledge({ ...path, workerId: request.headers[WORKER_ID_HEADER] })
       )
       .handle("stop", ({ path, payload }) => operations.stop({ ...path, force: payload?.force ?? false }))
   })

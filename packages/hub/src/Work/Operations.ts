@@ -23,9 +23,6 @@ import { isoOrNull } from "../internal/iso.ts"
 import { objectOf } from "../internal/json.ts"
 import * as Metrics from "../Metrics.ts"
 
-/** Header by which a poller names itself. */
-export { WORKER_ID_HEADER } from "@causeway/protocol/Headers"
-
 /** Page size of a list, where none is asked for. */
 const LIST_DEFAULT = 100
 

@@ -1,5 +1,5 @@
 /** The hot routes of work: `poll` and `heartbeat`. */
-import { ORGANIZATION_HEADER } from "@causeway/protocol/Headers"
+import { ORGANIZATION_HEADER, WORKER_ID_HEADER } from "@causeway/protocol/Headers"
 import * as Api from "@causeway/protocol/http/Environments"
 import { EnvironmentId, WorkId } from "@causeway/protocol/Ids"
 import * as Effect from "effect/Effect"
@@ -8,9 +8,6 @@ import * as WorkAccess from "../Auth/WorkAccess.ts"
 import * as HotRoutes from "../HotRoutes.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 import * as Operations from "./Operations.ts"
-
-const single = (value: string | ReadonlyArray<string> | undefined): string | undefined =>
-  typeof value === "string" ? value : value?.[0]
 
 /** The routes, to be placed in the hub's table. */
 export const make = Effect.gen(function* () {
@@ -24,7 +21,7 @@ export const make = Effect.gen(function* () {
     environmentId: EnvironmentId.make(request.params["environmentId"] ?? ""),
     workId: request.params["workId"] === undefined ? undefined : WorkId.make(request.params["workId"]),
     token: Redacted.make(HotRoutes.bearer(request.headers) ?? ""),
-    organizationHeader: single(request.headers[ORGANIZATION_HEADER])
+    organizationHeader: HotRoutes.header(request, ORGANIZATION_HEADER)
   })
 
   const poll = HotRoutes.route(Api.poll, (request, input) =>
@@ -35,7 +32,7 @@ export const make = Effect.gen(function* () {
       const item = yield* operations.poll({
         environmentId: who.environmentId,
         query,
-        workerId: single(request.headers[Operations.WORKER_ID_HEADER]),
+        workerId: HotRoutes.header(request, WORKER_ID_HEADER),
         apiBaseUrl: tellAddress({ peer: request.incoming.socket.remoteAddress, headers: request.headers }),
         authorize: authorize(who)
       })
@@ -52,7 +49,7 @@ export const make = Effect.gen(function* () {
       const beat = yield* operations.heartbeat({
         environmentId: who.environmentId,
         workId: who.workId ?? WorkId.make("none"),
-        workerId: single(request.headers[Operations.WORKER_ID_HEADER]),
+        workerId: HotRoutes.header(request, WORKER_ID_HEADER),
         query,
         body
       })
