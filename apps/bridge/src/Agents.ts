@@ -47,21 +47,10 @@ export interface Choice {
 }
 
 /** An agent as a person names it. */
-const checked = (name: string): Effect.Effect<string, Failure> =>
-  name === "claude" || name === "scripted" || (name.startsWith("acp:") && name.length > "acp:".length)
-    ? Effect.succeed(name)
-    : new Failure({
-        message: `there is no agent called ${JSON.stringify(name)}`,
-        next: "use claude, scripted or acp:<command>",
-        exitCode: ExitCode.usage
-      })
-
-/**
- * What new sessions may ask for beside the chosen agent: what was named, and nothing else. Whoever starts a bridge for one
- * agent has not allowed people elsewhere to start another.
- */
-export const further = (named: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, Failure> =>
-  Effect.forEach(named, checked)
+export const parse = (name: string): Either.Either<string, string> =>
+  name === "claude" || name === "scripted" || /^acp:./.test(name)
+    ? Either.right(name)
+    : Either.left(`there is no agent called ${JSON.stringify(name)}; use claude, scripted or acp:COMMAND`)
 
 /**
  * That an agent's program is there to be started: whoever named one that is missing hears it now, and not from a session
@@ -92,16 +81,14 @@ export const installed = (agent: string, cwd: string): Effect.Effect<void, Failu
   })
 
 /**
- * `--agent`, then `CAUSEWAY_AGENT`, then `claude` where it is on the path. Else the scripted agent stands in, where a person
+ * The named one, else `claude` where it is on the path. Else the scripted agent stands in, where a person
  * is there to read that it does; what starts unattended (a service, cron, a script) is refused: it would answer people as if
  * it were the agent.
  */
-export const choose = (option: Option.Option<string>, attended: boolean): Effect.Effect<Choice, Failure> =>
+export const choose = (named: Option.Option<string>, attended: boolean): Effect.Effect<Choice, Failure> =>
   Effect.gen(function* () {
-    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_AGENT")).pipe(Effect.orDie)
-    const named = Option.orElse(option, () => variable)
     if (Option.isSome(named)) {
-      return { agent: yield* checked(named.value), guessed: false, standsIn: false }
+      return { agent: named.value, guessed: false, standsIn: false }
     }
     if (Option.isSome(yield* onPath("claude"))) return { agent: "claude", guessed: true, standsIn: false }
     if (attended) return { agent: "scripted", guessed: true, standsIn: true }

@@ -8,10 +8,13 @@ import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as DeviceStore from "@causeway/store/Devices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Command from "./Cli/Command.ts"
 import { ExitCode, Failure } from "./Failure.ts"
+import * as Flags from "./Flags.ts"
 import * as GatewayClient from "./GatewayClient.ts"
 import { organization, withDatabase } from "./LocalStore.ts"
 import { Output } from "./Output.ts"
@@ -24,35 +27,43 @@ export interface Code {
   readonly expiresAt: number
 }
 
-/** A device that waits for a person. Times are milliseconds since the epoch. */
-export interface Waiting {
-  readonly requestId: string
-  readonly deviceId: string
-  readonly name: string | undefined
-  readonly clientId: string
-  readonly platform: string
-  readonly role: string
-  readonly scopes: ReadonlyArray<string>
-  readonly reason: string
-  readonly address: string | undefined
-  readonly createdAt: number
+const renamed = <A, I>(schema: Schema.Schema<A, I>, key: string) =>
+  Schema.propertySignature(schema).pipe(Schema.fromKey(key))
+
+const Device = {
+  deviceId: Schema.String,
+  displayName: Schema.optional(Schema.String),
+  platform: Schema.String,
+  clientId: Schema.String
 }
 
+/** A device that waits for a person. Times are milliseconds since the epoch. */
+const Waiting = Schema.Struct({
+  ...Device,
+  requestId: Schema.String,
+  role: Schema.String,
+  scopes: Schema.Array(Schema.String),
+  reason: Schema.String,
+  remoteAddress: Schema.optional(Schema.String).pipe(Schema.fromKey("remoteIp")),
+  createdAt: renamed(Schema.Number, "ts")
+})
+
+const Paired = Schema.Struct({
+  ...Device,
+  tokens: Schema.Array(Schema.Struct({ role: Schema.String, scopes: Schema.Array(Schema.String) })),
+  approvedAt: renamed(Schema.Number, "approvedAtMs"),
+  lastSeenAt: Schema.optional(Schema.Number).pipe(Schema.fromKey("lastSeenAtMs"))
+})
+
 /** A device that may connect. */
-export interface Approved {
-  readonly deviceId: string
-  readonly name: string | undefined
-  readonly clientId: string
-  readonly platform: string
+interface Approved extends Omit<typeof Paired.Type, "tokens"> {
   /** Role → scopes. */
   readonly approved: { readonly [role: string]: ReadonlyArray<string> }
-  readonly approvedAt: number
-  readonly lastSeenAt: number | undefined
 }
 
 export interface Devices {
   readonly list: Effect.Effect<
-    { readonly waiting: ReadonlyArray<Waiting>; readonly approved: ReadonlyArray<Approved> },
+    { readonly waiting: ReadonlyArray<typeof Waiting.Type>; readonly approved: ReadonlyArray<Approved> },
     Failure
   >
   readonly approve: (
@@ -67,19 +78,12 @@ export interface Devices {
   }) => Effect.Effect<Code, Failure>
 }
 
-const noRequest = (requestId: string) =>
-  new Failure({
-    message: `no device waits under ${Visible.line(requestId)}`,
-    next: "`devices list` shows those that wait; a device that asks again has the same id",
-    exitCode: ExitCode.notFound
-  })
+const unknown = (message: string) =>
+  new Failure({ message, next: "`devices list` shows them", exitCode: ExitCode.notFound })
 
-const noDevice = (deviceId: string) =>
-  new Failure({
-    message: `no device ${Visible.line(deviceId)} is known`,
-    next: "`devices list` shows them",
-    exitCode: ExitCode.notFound
-  })
+const noRequest = (requestId: string) => unknown(`no device waits under ${Visible.line(requestId)}`)
+
+const noDevice = (deviceId: string) => unknown(`no device ${Visible.line(deviceId)} is known`)
 
 // --- Over the gateway --------------------------------------------------------
 
@@ -108,35 +112,7 @@ export const failure = (error: GatewayClient.GatewayError): Failure => {
   return new Failure({ message: error.message })
 }
 
-const Role = Schema.Struct({ role: Schema.String, scopes: Schema.Array(Schema.String) })
-
-const List = Schema.Struct({
-  pending: Schema.Array(
-    Schema.Struct({
-      requestId: Schema.String,
-      deviceId: Schema.String,
-      displayName: Schema.optional(Schema.String),
-      platform: Schema.String,
-      clientId: Schema.String,
-      role: Schema.String,
-      scopes: Schema.Array(Schema.String),
-      reason: Schema.String,
-      remoteIp: Schema.optional(Schema.String),
-      ts: Schema.Number
-    })
-  ),
-  paired: Schema.Array(
-    Schema.Struct({
-      deviceId: Schema.String,
-      displayName: Schema.optional(Schema.String),
-      platform: Schema.String,
-      clientId: Schema.String,
-      tokens: Schema.Array(Role),
-      approvedAtMs: Schema.Number,
-      lastSeenAtMs: Schema.optional(Schema.Number)
-    })
-  )
-})
+const List = Schema.Struct({ pending: Schema.Array(Waiting), paired: Schema.Array(Paired) })
 
 const CodeAnswer = Schema.Struct({ code: Schema.Redacted(Schema.String), expiresAtMs: Schema.Number })
 
@@ -151,18 +127,10 @@ const overGateway = ({ request }: GatewayClient.Connection): Devices => {
   const list = Effect.mapError(request("device.pair.list", {}, List), failure)
   return {
     list: Effect.map(list, ({ pending, paired }) => ({
-      waiting: pending.map((each) => ({
-        ...each,
-        name: each.displayName,
-        address: each.remoteIp,
-        createdAt: each.ts
-      })),
-      approved: paired.map((each) => ({
-        ...each,
-        name: each.displayName,
-        approved: Object.fromEntries(each.tokens.map(({ role, scopes }) => [role, scopes])),
-        approvedAt: each.approvedAtMs,
-        lastSeenAt: each.lastSeenAtMs
+      waiting: pending,
+      approved: paired.map(({ tokens, ...device }) => ({
+        ...device,
+        approved: Object.fromEntries(tokens.map(({ role, scopes }) => [role, scopes]))
       }))
     })),
     approve: (requestId) =>
@@ -209,18 +177,7 @@ const inDatabase = Effect.gen(function* () {
       request === undefined ? noRequest(requestId) : Effect.succeed(request)
     )
   const access: Devices = {
-    list: Effect.gen(function* () {
-      const waiting = yield* stored(devices.requests(id))
-      const approved = yield* stored(devices.list(id))
-      return {
-        waiting: waiting.map((each) => ({
-          ...each,
-          name: each.displayName,
-          address: each.remoteAddress
-        })),
-        approved: approved.map((each) => ({ ...each, name: each.displayName }))
-      }
-    }),
+    list: Effect.all({ waiting: stored(devices.requests(id)), approved: stored(devices.list(id)) }),
     approve: (requestId) =>
       Effect.flatMap(take(requestId), (request) =>
         Effect.as(stored(devices.approve(request, request.role, request.scopes)), request)
@@ -250,15 +207,30 @@ export interface Access {
 
 const PAIRING = "operator.pairing"
 
+/** A command about the devices of the hub that the flags name, else of this state directory's own. */
+export const command = <const S extends Command.Shape, R>(
+  name: string,
+  description: string,
+  shape: S,
+  handler: (
+    access: Access,
+    output: typeof Output.Service,
+    values: Command.Values<typeof Flags.remote> & Command.Values<S>
+  ) => Effect.Effect<void, Failure, R>
+) =>
+  Command.extend(Flags.remote, name, description, shape, (values) =>
+    withDevices(values, (access) => Effect.flatMap(Output, (output) => handler(access, output, values)))
+  )
+
 /** Runs `use` on the devices of the hub that the flags name, else of this state directory's own. */
 export const withDevices = <A, R>(
-  flags: Remote.Flags,
+  flags: Flags.Remote,
   use: (access: Access) => Effect.Effect<A, Failure, R>
 ): Effect.Effect<A, Failure, R | Output> =>
   Effect.gen(function* () {
     const output = yield* Output
     const here = (hub: Access["hub"]) =>
-      Effect.flatMap(inDatabase, (devices) => use({ devices, hub })).pipe(withDatabase(flags.stateDir))
+      Effect.flatMap(inDatabase, (devices) => use({ devices, hub })).pipe(withDatabase(flags))
     const place = yield* Remote.place(flags)
     if (Option.isNone(place.url)) return yield* here(Option.none())
     const to = yield* Remote.address(flags)
@@ -269,18 +241,22 @@ export const withDevices = <A, R>(
         onSome: ({ others }) => Option.fromNullable(others)
       })
     }
-    const opened = yield* Effect.either(GatewayClient.open(to))
-    if (opened._tag === "Right" && opened.right.scopes.includes(PAIRING)) {
-      return yield* use({ devices: overGateway(opened.right), hub: Option.some(hub) })
-    }
-    const error =
-      opened._tag === "Left"
-        ? opened.left
-        : new GatewayClient.GatewayRefused({
+    const opened = yield* GatewayClient.open(to).pipe(
+      Effect.filterOrFail(
+        ({ scopes }) => scopes.includes(PAIRING),
+        () =>
+          new GatewayClient.GatewayRefused({
             method: "connect",
             code: "INVALID_REQUEST",
             words: `missing scope: ${PAIRING}`
           })
+      ),
+      Effect.either
+    )
+    if (Either.isRight(opened)) {
+      return yield* use({ devices: overGateway(opened.right), hub: Option.some(hub) })
+    }
+    const error = opened.left
     // A token that was named is not passed over.
     if (Option.isNone(place.own) || (error._tag === "GatewayRefused" && Option.isSome(flags.token))) {
       return yield* failure(error)

@@ -12,3 +12,6 @@ export class Failure extends Schema.TaggedError<Failure>()("Failure", {
   told: Schema.optional(Schema.Boolean),
   exitCode: Schema.optionalWith(Schema.Int, { default: () => ExitCode.failed })
 }) {}
+
+/** An error whose own words are all that there is to say. */
+export const asFailure = ({ message }: { readonly message: string }): Failure => new Failure({ message })

@@ -1,133 +1,160 @@
 /** The flags that several commands share. Each falls back to an environment variable where one is named. */
+
+import * as Networks from "@causeway/hub/Networks"
+import * as Contact from "@causeway/hub/Push/Contact"
+import * as ChildEnvironment from "@causeway/protocol/ChildEnvironment"
+import * as HubAddress from "@causeway/protocol/HubAddress"
 import { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
+import * as Either from "effect/Either"
+import * as LogLevel from "effect/LogLevel"
+import * as Text from "effect/String"
+import * as Agents from "./Agents.ts"
+import type * as Command from "./Cli/Command.ts"
 import * as Flag from "./Cli/Flag.ts"
-import * as LogLevel from "./LogLevel.ts"
+
+/** From the least to say to the most; warnings and worse where nobody asks for another one. */
+export const logLevel = Flag.map(
+  Flag.withDefault(
+    Flag.orVariable(
+      "CAUSEWAY_LOG_LEVEL",
+      Flag.choice(
+        "log-level",
+        "LEVEL",
+        ["none", "fatal", "error", "warning", "info", "debug", "trace", "all"],
+        "How much is logged (CAUSEWAY_LOG_LEVEL)"
+      )
+    ),
+    "warning"
+  ),
+  (name) => LogLevel.fromLiteral(Text.capitalize(name))
+)
 
 /** What the program itself reads, whatever the command. */
 export const globals = [
-  LogLevel.flag,
+  logLevel,
   Flag.toggle("help", "What a command takes", "h"),
   Flag.toggle("version", "Which version this is", "V")
 ]
 
-export const stateDir = Flag.text("state-dir", {
-  value: "DIR",
-  description: "Where data is kept (CAUSEWAY_STATE_DIR)"
-})
+export const stateDir = Flag.orVariable(
+  "CAUSEWAY_STATE_DIR",
+  Flag.text("state-dir", "DIR", "Where data is kept (CAUSEWAY_STATE_DIR)")
+)
 
 export const json = Flag.toggle("json", "One JSON value a line, for programs")
 
-const hub = Flag.text("hub", { value: "URL", description: "Address of the hub (CAUSEWAY_HUB_URL)" })
+const hub = Flag.orVariable(
+  "CAUSEWAY_HUB_URL",
+  Flag.parsed("hub", "URL", "Address of the hub (CAUSEWAY_HUB_URL)", HubAddress.parse)
+)
 
-const token = Flag.redacted("token", { value: "TOKEN", description: "Access token (CAUSEWAY_TOKEN)" })
+const token = Flag.orVariable(
+  "CAUSEWAY_TOKEN",
+  Flag.redacted("token", "TOKEN", "Access token (CAUSEWAY_TOKEN)")
+)
 
 /** Every command takes these. */
 export const common = { stateDir, json }
 
 /** Commands that talk to a hub. */
 export const remote = { ...common, hub, token }
+export type Remote = Omit<Command.Values<typeof remote>, "json">
 
 /** Commands that serve a hub. */
 export const serving = {
-  host: Flag.text("host", {
-    value: "ADDRESS",
-    description: "Listen here (default: 127.0.0.1, this machine)"
-  }),
-  port: Flag.integer("port", {
-    value: "PORT",
-    least: 0,
-    most: 65_535,
-    description: "Listen on this port (default: 4750; 0: a free one)"
-  }),
-  publicUrl: Flag.text("public-url", {
-    value: "URL",
-    description: "Where others reach it (CAUSEWAY_PUBLIC_URL)"
-  }),
-  trustedProxy: Flag.repeated("trusted-proxy", {
-    value: "ADDRESS",
-    description: "A proxy, or its network, that is believed; repeated"
-  }),
-  pushContact: Flag.text("push-contact", {
-    value: "ADDRESS",
-    description: "Your e-mail or https address, for push services"
-  }),
-  databaseUrl: Flag.text("database-url", {
-    value: "URL",
-    description: "sqlite:FILE (default: in the state directory)"
-  })
+  host: Flag.text("host", "ADDRESS", "Listen here (default: 127.0.0.1, this machine)"),
+  port: Flag.integer("port", "PORT", [0, 65_535], "Listen on this port (default: 4750; 0: a free one)"),
+  publicUrl: Flag.orVariable(
+    "CAUSEWAY_PUBLIC_URL",
+    Flag.parsed("public-url", "URL", "Where others reach it (CAUSEWAY_PUBLIC_URL)", HubAddress.parse)
+  ),
+  trustedProxy: Flag.orVariable(
+    "CAUSEWAY_TRUSTED_PROXY",
+    Flag.list("trusted-proxy", "ADDRESS", "A proxy, or its network, that is believed; repeated", (texts) =>
+      Networks.parse(texts.flatMap((text) => text.split(/[\s,]+/)).filter((text) => text !== ""))
+    ),
+    /[\s,]+/
+  ),
+  pushContact: Flag.orVariable(
+    "CAUSEWAY_PUSH_CONTACT",
+    Flag.parsed("push-contact", "ADDRESS", "Your e-mail or https address, for push services", Contact.parse)
+  ),
+  databaseUrl: Flag.orVariable(
+    "CAUSEWAY_DATABASE_URL",
+    Flag.parsed("database-url", "URL", "sqlite:FILE (default: in the state directory)", (url) => {
+      const file = /^sqlite:(?:\/\/(?=\/))?(.+)$/s.exec(url)?.[1]
+      return file === undefined
+        ? Either.left("it must be sqlite:FILE; leave it out to keep the data in the state directory")
+        : Either.right(file)
+    })
+  )
 }
+
+export type Serving = Command.Values<typeof serving>
 
 /** The longest that an agent may be told to idle: a year of minutes. */
 const YEAR_MINUTES = 365 * 24 * 60
 
+export const agent = Flag.orVariable(
+  "CAUSEWAY_AGENT",
+  Flag.parsed("agent", "AGENT", "claude, scripted or acp:COMMAND (CAUSEWAY_AGENT)", Agents.parse)
+)
+
 /** Commands that attach agents. */
 export const attaching = {
-  dir: Flag.text("dir", { value: "DIR", description: "Where the agent works (default: here)" }),
-  agent: Flag.text("agent", {
-    value: "AGENT",
-    description: "claude, scripted or acp:COMMAND (CAUSEWAY_AGENT)"
-  }),
-  offer: Flag.repeated("offer", {
-    value: "AGENT",
-    description: "Another agent for new sessions; can be repeated"
-  }),
+  dir: Flag.text("dir", "DIR", "Where the agent works (default: here)"),
+  agent,
+  // Whoever starts a bridge for one agent has not allowed people elsewhere to start another.
+  offer: Flag.withDefault(
+    Flag.list("offer", "AGENT", "Another agent for new sessions; can be repeated", (names) =>
+      Either.all(names.map(Agents.parse))
+    ),
+    []
+  ),
   capacity: Flag.withDefault(
-    Flag.integer("capacity", {
-      value: "N",
-      least: 1,
-      most: 10_000,
-      description: "Sessions that may run at once (default: 32)"
-    }),
+    Flag.integer("capacity", "N", [1, 10_000], "Sessions that may run at once (default: 32)"),
     32
   ),
   spawn: Flag.withDefault(
-    Flag.choice("spawn", {
-      value: "WHERE",
-      choices: SpawnMode.literals,
-      description: "Further sessions: same-dir, worktree, session: none"
-    }),
+    Flag.choice("spawn", "WHERE", SpawnMode.literals, "Further sessions: same-dir, worktree, session: none"),
     "same-dir"
   ),
   idleStop: Flag.withDefault(
-    Flag.decimal("idle-stop", {
-      value: "MINUTES",
-      least: 0,
-      most: YEAR_MINUTES,
-      description: "End an agent idle for so long (default 30; 0: never)"
-    }),
+    Flag.decimal(
+      "idle-stop",
+      "MINUTES",
+      [0, YEAR_MINUTES],
+      "End an agent idle for so long (default 30; 0: never)"
+    ),
     30
   ),
   perpetual: Flag.toggle("perpetual", "Keep the session at shutdown, for the next start"),
-  passEnv: Flag.repeated("pass-env", {
-    value: "NAME",
-    description: "A variable that agents get all the same; repeated"
-  }),
-  model: Flag.text("model", { value: "MODEL", description: "Model the agent is asked to use" }),
-  permissionMode: Flag.text("permission-mode", { value: "MODE", description: "Mode the agent starts in" }),
-  title: Flag.text("title", { value: "TITLE", description: "Title of the session" })
+  passEnv: Flag.orVariable(
+    "CAUSEWAY_PASS_ENV",
+    Flag.list("pass-env", "NAME", "A variable that agents get all the same; repeated", (names) => {
+      const refused = names.find((name) => ChildEnvironment.whyNotPassed(name) !== undefined)
+      return refused === undefined
+        ? Either.right(names)
+        : Either.left(
+            `${JSON.stringify(refused)} cannot be passed on to agents: ${ChildEnvironment.whyNotPassed(refused)}`
+          )
+    }),
+    /\s*,\s*/
+  ),
+  model: Flag.text("model", "MODEL", "Model the agent is asked to use"),
+  permissionMode: Flag.text("permission-mode", "MODE", "Mode the agent starts in"),
+  title: Flag.text("title", "TITLE", "Title of the session")
 }
+
+export type Attaching = Command.Values<typeof attaching>
 
 /** What an agent may be given beyond its model and mode. */
 export const agentOptions = {
-  maxTurns: Flag.integer("max-turns", {
-    value: "N",
-    least: 1,
-    most: 1_000_000,
-    description: "Most rounds with the model"
-  }),
-  systemPrompt: Flag.text("system-prompt", { value: "TEXT", description: "Instead of the agent's own" }),
-  appendSystemPrompt: Flag.text("append-system-prompt", { value: "TEXT", description: "Added to it" }),
-  mcpConfig: Flag.text("mcp-config", { value: "FILE", description: "MCP servers, as JSON" }),
-  addDir: Flag.repeated("add-dir", {
-    value: "DIR",
-    description: "A further directory for the agent; repeated"
-  }),
-  allowedTools: Flag.repeated("allowed-tools", {
-    value: "RULE",
-    description: "Allow unasked, like Bash(git log:*); repeated"
-  }),
-  disallowedTools: Flag.repeated("disallowed-tools", {
-    value: "RULE",
-    description: "Keep from the agent; repeated"
-  })
+  maxTurns: Flag.integer("max-turns", "N", [1, 1_000_000], "Most rounds with the model"),
+  systemPrompt: Flag.text("system-prompt", "TEXT", "Instead of the agent's own"),
+  appendSystemPrompt: Flag.text("append-system-prompt", "TEXT", "Added to it"),
+  mcpConfig: Flag.text("mcp-config", "FILE", "MCP servers, as JSON"),
+  addDir: Flag.repeated("add-dir", "DIR", "A further directory for the agent; repeated"),
+  allowedTools: Flag.repeated("allowed-tools", "RULE", "Allow unasked, like Bash(git log:*); repeated"),
+  disallowedTools: Flag.repeated("disallowed-tools", "RULE", "Keep from the agent; repeated")
 }

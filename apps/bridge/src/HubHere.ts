@@ -2,67 +2,30 @@
 import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Hub from "@causeway/hub/Hub"
-import * as HubAddress from "@causeway/protocol/HubAddress"
+import * as Networks from "@causeway/hub/Networks"
+import * as Contact from "@causeway/hub/Push/Contact"
 import * as Bootstrap from "@causeway/store/Bootstrap"
 import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as FileLock from "@causeway/store/FileLock"
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import * as Struct from "effect/Struct"
 import * as Devices from "./Devices.ts"
-import { ExitCode, Failure } from "./Failure.ts"
+import { asFailure, ExitCode, Failure } from "./Failure.ts"
+import * as Flags from "./Flags.ts"
 import * as Network from "./Network/Network.ts"
 import { Output } from "./Output.ts"
 import * as PageAddress from "./PageAddress.ts"
-import * as PushContact from "./PushContact.ts"
 import * as Sqlite from "./Sqlite.ts"
 import * as StateDirectory from "./StateDirectory.ts"
-import * as TrustedProxies from "./TrustedProxies.ts"
 import { version } from "./version.ts"
 
 // --- A hub of this process ---------------------------------------------------
-
-/** How a hub is started. */
-export interface Flags {
-  readonly host: Option.Option<string>
-  readonly port: Option.Option<number>
-  readonly publicUrl: Option.Option<string>
-  readonly trustedProxy: ReadonlyArray<string>
-  readonly pushContact: Option.Option<string>
-  readonly databaseUrl: Option.Option<string>
-}
-
-const database = (option: Option.Option<string>, stateDir: string): Effect.Effect<string, Failure> =>
-  Effect.gen(function* () {
-    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_DATABASE_URL")).pipe(Effect.orDie)
-    const url = Option.orElse(option, () => variable)
-    if (Option.isNone(url)) return StateDirectory.databaseFile(stateDir)
-    if (url.value.startsWith("sqlite:") && url.value.length > "sqlite:".length) {
-      return resolve(url.value.slice("sqlite:".length).replace(/^\/\/(?=\/)/, ""))
-    }
-    return yield* new Failure({
-      message: "the database address is not one of this version's: only sqlite:<file> is",
-      next: "leave --database-url and CAUSEWAY_DATABASE_URL out to keep the data in the state directory",
-      exitCode: ExitCode.usage
-    })
-  })
-
-const publicAddress = (option: Option.Option<string>): Effect.Effect<Option.Option<string>, Failure> =>
-  Effect.gen(function* () {
-    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_PUBLIC_URL")).pipe(Effect.orDie)
-    const url = Option.orElse(option, () => variable)
-    if (Option.isNone(url)) return url
-    return yield* Either.match(HubAddress.parse(url.value), {
-      onLeft: (why) => new Failure({ message: `--public-url: ${why}`, exitCode: ExitCode.usage }),
-      onRight: Effect.succeedSome
-    })
-  })
 
 const page = fileURLToPath(new URL("../../web/dist/page", import.meta.url))
 
@@ -85,7 +48,7 @@ const hubFailure = (error: Hub.HubError): Failure => {
         next: "stop it first, or attach to it with `connect --hub`; a hub of its own needs another --database-url"
       })
     default:
-      return new Failure({ message: error.message })
+      return asFailure(error)
   }
 }
 
@@ -106,64 +69,58 @@ export interface RunningHub {
 }
 
 /** Serves a hub until the scope closes; its token and address are in the state directory. */
-const serve = (flags: Flags, stateDir: string, directory?: string) =>
+const serve = (flags: Flags.Serving, stateDir: string, directory?: string) =>
   Effect.gen(function* () {
     yield* Sqlite.loaded
     const held = yield* StateDirectory.becomeHub(stateDir, { directory })
-    const filename = yield* database(flags.databaseUrl, stateDir)
-    const publicUrl = yield* publicAddress(flags.publicUrl)
-    const trustedProxies = yield* TrustedProxies.named(flags.trustedProxy)
-    const pushContact = yield* PushContact.named(flags.pushContact)
+    const filename = Option.match(flags.databaseUrl, {
+      onNone: () => StateDirectory.databaseFile(stateDir),
+      onSome: (file) => resolve(file)
+    })
+    const publicUrl = Option.getOrUndefined(flags.publicUrl)
+    const contact = Option.getOrUndefined(flags.pushContact)
     yield* StateDirectory.reserve(filename)
     const context = yield* Layer.build(
       Hub.layer({
         filename,
         host: Option.getOrElse(flags.host, () => DEFAULTS.host),
         port: Option.getOrElse(flags.port, () => DEFAULTS.port),
-        ...(Option.isSome(publicUrl) ? { publicUrl: publicUrl.value } : {}),
-        trustedProxies,
+        ...(publicUrl === undefined ? {} : { publicUrl }),
+        trustedProxies: Option.getOrElse(flags.trustedProxy, () => Networks.none),
         page,
         gateway: {
           version,
           stateDir,
           configFile: StateDirectory.gatewayFile(stateDir),
-          push: { contact: Option.getOrUndefined(pushContact), agentFor: yield* Network.pushAgent }
+          push: { contact, agentFor: yield* Network.pushAgent }
         }
       })
     ).pipe(Effect.mapError(hubFailure))
     const hub = Context.get(context, Hub.Hub)
     const bootstrap = Context.get(context, Bootstrap.Bootstrap)
-    const known = yield* StateDirectory.readToken(stateDir)
-    const made = Option.isSome(hub.firstToken) || Option.isNone(known)
-    const token = Option.isSome(hub.firstToken)
-      ? hub.firstToken.value
-      : Option.isSome(known)
-        ? known.value
-        : yield* bootstrap
-            .issue("replaces a lost token file")
-            .pipe(Effect.mapError((error) => new Failure({ message: error.message })))
-    if (made) yield* StateDirectory.writeToken(stateDir, token)
-    const others = PageAddress.forOthers({
-      host: hub.host,
-      url: hub.url,
-      publicUrl: Option.getOrUndefined(publicUrl)
-    })
+    const known = Option.isSome(hub.firstToken) ? Option.none() : yield* StateDirectory.readToken(stateDir)
+    const token = yield* Option.orElse(known, () => hub.firstToken).pipe(
+      Effect.catchTag("NoSuchElementException", () => bootstrap.issue("replaces a lost token file")),
+      Effect.mapError(asFailure)
+    )
+    if (Option.isNone(known)) yield* StateDirectory.writeToken(stateDir, token)
+    const others = PageAddress.forOthers({ host: hub.host, url: hub.url, publicUrl })
     // Last: whoever reads an address here finds the token as well.
-    yield* held
-      .note({ url: hub.url, others: Option.getOrUndefined(others) })
-      .pipe(Effect.mapError(({ message }) => new Failure({ message })))
+    yield* held.note({ url: hub.url, others: Option.getOrUndefined(others) }).pipe(Effect.mapError(asFailure))
     const codes = yield* DeviceCodes.make.pipe(Effect.provide(context))
     const running: RunningHub = {
       url: hub.url,
       token,
-      made,
+      made: Option.isNone(known),
       others,
-      pushNotice: PushContact.notice(pushContact, publicUrl),
+      // Some pushes will not come.
+      pushNotice: Option.match(Contact.of(contact, publicUrl), {
+        onNone: () => Option.some(Contact.MISSING),
+        onSome: () => Option.none()
+      }),
       ending: Effect.ignore(held.note({ url: undefined, others: undefined })),
       code: (label) =>
-        codes
-          .create({ organizationId: hub.organizationId, label })
-          .pipe(Effect.mapError(({ message }) => new Failure({ message })))
+        codes.create({ organizationId: hub.organizationId, label }).pipe(Effect.mapError(asFailure))
     }
     return running
   })
@@ -223,32 +180,30 @@ const runsAlready = (stateDir: string, holder: Option.Option<FileLock.Holder>) =
   })
 
 /** The flags of a hub's start that were given, by name. */
-const named = (flags: Flags): ReadonlyArray<string> =>
-  [
-    Option.as(flags.host, "--host"),
-    Option.as(flags.port, "--port"),
-    Option.as(flags.publicUrl, "--public-url"),
-    flags.trustedProxy.length === 0 ? Option.none() : Option.some("--trusted-proxy"),
-    Option.as(flags.pushContact, "--push-contact"),
-    Option.as(flags.databaseUrl, "--database-url")
-  ].flatMap(Option.toArray)
+const named = (flags: Flags.Serving): ReadonlyArray<string> =>
+  Struct.keys(Flags.serving).flatMap((key) =>
+    Option.isSome<unknown>(flags[key]) ? [`--${Flags.serving[key].name}`] : []
+  )
 
 /** Several may find that nobody is the hub, and one of them becomes it: the others look again. */
-const again = { while: (error: { readonly _tag: string }) => error._tag === "LockHeld", times: 3 }
+const orRunsAlready =
+  (stateDir: string) =>
+  <A, R>(effect: Effect.Effect<A, Failure | FileLock.LockHeld | Between, R>) =>
+    effect.pipe(
+      Effect.retry({ while: ({ _tag }) => _tag === "LockHeld", times: 3 }),
+      Effect.mapError((error) => (error._tag === "Failure" ? error : runsAlready(stateDir, error.holder)))
+    )
 
 /** A hub that this process serves until the scope closes; refused where another one runs. */
-export const serveAlone = (flags: Flags, stateDir: string) =>
+export const serveAlone = (flags: Flags.Serving, stateDir: string) =>
   Effect.gen(function* () {
     const other = yield* listening(stateDir)
     if (Option.isSome(other)) return yield* runsAlready(stateDir, other)
     return yield* serve(flags, stateDir)
-  }).pipe(
-    Effect.retry(again),
-    Effect.mapError((error) => (error._tag === "Failure" ? error : runsAlready(stateDir, error.holder)))
-  )
+  }).pipe(orRunsAlready(stateDir))
 
 /** The hub of this state directory: the one that runs, or else one that is served from here until the scope closes. */
-export const findOrServe = (flags: Flags, stateDir: string, directory: string) =>
+export const findOrServe = (flags: Flags.Serving, stateDir: string, directory: string) =>
   Effect.gen(function* () {
     const holder = yield* listening(stateDir)
     if (Option.isNone(holder)) return { hub: yield* serve(flags, stateDir, directory), own: true }
@@ -262,7 +217,4 @@ export const findOrServe = (flags: Flags, stateDir: string, directory: string) =
       yield* output.progress(`${unused.join(", ")} not used: that hub goes on as it was started`)
     }
     return { hub, own: false }
-  }).pipe(
-    Effect.retry(again),
-    Effect.mapError((error) => (error._tag === "Failure" ? error : runsAlready(stateDir, error.holder)))
-  )
+  }).pipe(orRunsAlready(stateDir))

@@ -1,4 +1,5 @@
 /** The hub's database on this machine, for commands that operate it; whether the hub runs or not. */
+import type { OrganizationId } from "@causeway/protocol/Ids"
 import * as Database from "@causeway/store/Database"
 import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as Devices from "@causeway/store/Devices"
@@ -7,13 +8,16 @@ import * as Tokens from "@causeway/store/Tokens"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
+import * as Command from "./Cli/Command.ts"
 import { ExitCode, Failure } from "./Failure.ts"
+import * as Flags from "./Flags.ts"
+import { Output } from "./Output.ts"
 import * as Sqlite from "./Sqlite.ts"
 import * as StateDirectory from "./StateDirectory.ts"
 
 /** Runs on the database of the state directory. */
 export const withDatabase =
-  (stateDir: Option.Option<string>) =>
+  ({ stateDir }: { readonly stateDir: Option.Option<string> }) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     Effect.gen(function* () {
       const directory = yield* StateDirectory.open(stateDir)
@@ -46,3 +50,20 @@ export const organization = Effect.gen(function* () {
   }
   return first
 })
+
+/** A command on the database of the state directory, for the organisation that is in it. */
+export const command = <const S extends Command.Shape, R>(
+  name: string,
+  description: string,
+  shape: S,
+  handler: (
+    values: Command.Values<typeof Flags.common> & Command.Values<S>,
+    organizationId: OrganizationId,
+    output: typeof Output.Service
+  ) => Effect.Effect<void, { readonly message: string }, R>
+) =>
+  Command.extend(Flags.common, name, description, shape, (values) =>
+    Effect.flatMap(Effect.all([organization, Output]), ([{ id }, output]) =>
+      handler(values, id, output)
+    ).pipe(withDatabase(values))
+  )

@@ -44,6 +44,12 @@ export class Output extends Context.Tag("@causeway/app-bridge/Output")<
     readonly terminal: Option.Option<QrCode.Options>
     /** One value for programs; nothing without `--json`. */
     readonly value: (value: { readonly [key: string]: unknown }) => Effect.Effect<void>
+    /** What happened: its value for programs, its line for people. */
+    readonly tell: (
+      value: { readonly [key: string]: unknown },
+      line: string,
+      tone?: Tone
+    ) => Effect.Effect<void>
     /**
      * Lines for people; nothing with `--json`. Whatever words of others are in them, they drive no terminal: so do those of
      * `progress` and `failure`.
@@ -84,8 +90,15 @@ export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> 
       tone !== "plain" && isColoured(stream) ? `${codes[tone]}${text}\u001b[0m` : text
     const out = (text: string) => write(process.stdout, text)
     const err = (text: string) => write(process.stderr, text)
+    const value = (value: { readonly [key: string]: unknown }) =>
+      json ? out(`${Visible.json(JSON.stringify(value))}\n`) : Effect.void
+    const line = (text: string, tone: Tone = "plain") =>
+      json ? Effect.void : out(`${paint(process.stdout, Visible.text(text), tone)}\n`)
     return Output.of({
       json,
+      value,
+      line,
+      tell: (what, text, tone) => Effect.zipRight(value(what), line(text, tone)),
       terminal:
         json || !process.stdout.isTTY
           ? Option.none()
@@ -96,9 +109,6 @@ export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> 
                 colorFgBg: process.env["COLORFGBG"]
               })
             }),
-      value: (value) => (json ? out(`${Visible.json(JSON.stringify(value))}\n`) : Effect.void),
-      line: (text, tone = "plain") =>
-        json ? Effect.void : out(`${paint(process.stdout, Visible.text(text), tone)}\n`),
       piece: (text) => (json ? Effect.void : out(Visible.text(text))),
       ask: (text) => (json ? Effect.void : err(paint(process.stderr, Visible.text(text), "strong"))),
       output: (text) =>
@@ -111,9 +121,7 @@ export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> 
         told === true
           ? Effect.void
           : json
-            ? out(
-                `${Visible.json(JSON.stringify({ event: "error", message, ...(next === undefined ? {} : { next }), exit_code: exitCode }))}\n`
-              )
+            ? value({ event: "error", message, next, exit_code: exitCode })
             : err(
                 `${paint(process.stderr, `error: ${Visible.text(message)}`, "bad")}\n${next === undefined ? "" : `  ${Visible.text(next)}\n`}`
               )

@@ -7,24 +7,16 @@ import * as Ingress from "@causeway/client/Ingress"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Teleport from "@causeway/client/Teleport"
 import * as Viewer from "@causeway/client/Viewer"
-import * as HubAddress from "@causeway/protocol/HubAddress"
-import type * as FileLock from "@causeway/store/FileLock"
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as Command from "./Cli/Command.ts"
 import { ExitCode, Failure } from "./Failure.ts"
+import * as Flags from "./Flags.ts"
 import * as Network from "./Network/Network.ts"
+import { Output } from "./Output.ts"
 import * as StateDirectory from "./StateDirectory.ts"
-
-/** The flags of a command that talks to a hub. */
-export interface Flags {
-  readonly stateDir: Option.Option<string>
-  readonly hub: Option.Option<string>
-  readonly token: Option.Option<Redacted.Redacted>
-}
 
 /** Where the hub is and what to show it. */
 export interface Address {
@@ -33,41 +25,26 @@ export interface Address {
   readonly stateDir: string
 }
 
-/** Which hub is meant. */
-export interface Place {
-  readonly stateDir: string
-  readonly url: Option.Option<string>
-  /** The hub that runs on this state directory, where nobody named another. */
-  readonly own: Option.Option<FileLock.Holder>
-}
-
-/** The flag first, then the environment, then what the state directory remembers. */
-export const place = (flags: Flags): Effect.Effect<Place, Failure> =>
+/** Which hub is meant: the named one, else the one that runs on this state directory. */
+export const place = (flags: Flags.Remote) =>
   Effect.gen(function* () {
     const stateDir = yield* StateDirectory.open(flags.stateDir)
-    const variable = yield* Config.option(Config.nonEmptyString("CAUSEWAY_HUB_URL")).pipe(Effect.orDie)
-    const named = Option.orElse(flags.hub, () => variable)
-    const own = Option.isSome(named) ? Option.none() : yield* StateDirectory.runningHub(stateDir)
-    return { stateDir, url: Option.orElse(named, () => Option.flatMapNullable(own, ({ url }) => url)), own }
+    const own = Option.isSome(flags.hub) ? Option.none() : yield* StateDirectory.runningHub(stateDir)
+    const url = Option.orElse(flags.hub, () => Option.flatMapNullable(own, ({ url }) => url))
+    return { stateDir, url, own }
   })
 
-/** Where the hub is and what to show it: flags first, then the environment, then the state directory. */
-export const address = (flags: Flags): Effect.Effect<Address, Failure> =>
+/** Where the hub is and what to show it; a token that is not given stands in the state directory. */
+export const address = (flags: Flags.Remote): Effect.Effect<Address, Failure> =>
   Effect.gen(function* () {
     const { stateDir, url } = yield* place(flags)
-    const tokenVariable = yield* Config.option(Config.redacted("CAUSEWAY_TOKEN")).pipe(Effect.orDie)
     if (Option.isNone(url)) {
       return yield* new Failure({
         message: `no hub is known: none runs on ${stateDir}`,
         next: "start one with `node apps/bridge`, or name one with --hub or CAUSEWAY_HUB_URL"
       })
     }
-    const read = HubAddress.parse(url.value)
-    if (Either.isLeft(read)) {
-      return yield* new Failure({ message: read.left, exitCode: ExitCode.usage })
-    }
-    const given = Option.orElse(flags.token, () => tokenVariable)
-    const token = Option.isSome(given) ? given : yield* StateDirectory.readToken(stateDir)
+    const token = Option.isSome(flags.token) ? flags.token : yield* StateDirectory.readToken(stateDir)
     if (Option.isNone(token)) {
       return yield* new Failure({
         message: "no access token is known",
@@ -75,7 +52,7 @@ export const address = (flags: Flags): Effect.Effect<Address, Failure> =>
         exitCode: ExitCode.refused
       })
     }
-    return { url: read.right, token: token.value, stateDir }
+    return { url: url.value, token: token.value, stateDir }
   })
 
 /** The client services, over an address. */
@@ -91,16 +68,8 @@ export const services = (to: Pick<Address, "url" | "token">) =>
     Layer.provideMerge(Network.layer)
   )
 
-/** Runs a command against the hub that its flags name. */
-export const withHub =
-  (flags: Flags) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.flatMap(address(flags), (to) =>
-      effect.pipe(Effect.provide(services(to)), Effect.annotateLogs({ hub: to.url }))
-    )
-
 /** What a command's calls can end in. */
-type CallFailure =
+export type CallFailure =
   | ClientError.AccessError
   | ClientError.SessionConflict
   | ClientError.SessionExpired
@@ -148,3 +117,29 @@ export const failure = (error: CallFailure): Failure => {
       return new Failure({ message: error.message })
   }
 }
+
+/** Runs on the hub that the flags name. */
+export const withHub =
+  (flags: Flags.Remote) =>
+  <A, R>(effect: Effect.Effect<A, CallFailure, R>) =>
+    Effect.flatMap(address(flags), (to) =>
+      effect.pipe(
+        Effect.mapError(failure),
+        Effect.provide(services(to)),
+        Effect.annotateLogs({ hub: to.url })
+      )
+    )
+
+/** A command that talks to a hub. */
+export const command = <const S extends Command.Shape, R>(
+  name: string,
+  description: string,
+  shape: S,
+  handler: (
+    values: Command.Values<typeof Flags.remote> & Command.Values<S>,
+    output: typeof Output.Service
+  ) => Effect.Effect<void, CallFailure, R>
+) =>
+  Command.extend(Flags.remote, name, description, shape, (values) =>
+    Effect.flatMap(Output, (output) => handler(values, output)).pipe(withHub(values))
+  )

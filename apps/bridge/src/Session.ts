@@ -9,9 +9,11 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Argument from "./Cli/Argument.ts"
+import * as Command from "./Cli/Command.ts"
 import { ExitCode, Failure } from "./Failure.ts"
+import * as Flags from "./Flags.ts"
 import { Output } from "./Output.ts"
-import { failure } from "./Remote.ts"
+import * as Remote from "./Remote.ts"
 
 const asApi = (session: Sessions.Session): Effect.Effect<Api.Session, Failure> =>
   Schema.decodeUnknown(Api.Session)(session.raw).pipe(
@@ -25,20 +27,18 @@ const asApi = (session: Sessions.Session): Effect.Effect<Api.Session, Failure> =
   )
 
 /** Every session of the list, page by page. */
-export const list = (options: Sessions.ListOptions): Stream.Stream<Api.Session, Failure, Sessions.Sessions> =>
+export const list = (options: Sessions.ListOptions) =>
   Stream.paginateChunkEffect(Option.none<string>(), (cursor) =>
     Effect.gen(function* () {
       const sessions = yield* Sessions.Sessions
-      const page = yield* sessions
-        .list({ ...options, ...(Option.isSome(cursor) ? { cursor: cursor.value } : {}) })
-        .pipe(Effect.mapError(failure))
+      const page = yield* sessions.list({
+        ...options,
+        ...(Option.isSome(cursor) ? { cursor: cursor.value } : {})
+      })
       const data = yield* Effect.forEach(page.data, asApi)
-      const next = Option.map(page.nextCursor, Option.some)
-      return [chunk(data), next] as const
+      return [Chunk.fromIterable(data), Option.map(page.nextCursor, Option.some)] as const
     })
-  )
-
-const chunk = <A>(values: ReadonlyArray<A>): Chunk.Chunk<A> => Chunk.fromIterable(values)
+  ).pipe(Stream.mapError(Remote.failure))
 
 /** How a person names a session. */
 export const argument = Argument.text("SESSION", "Its id, the beginning of one, or latest")
@@ -48,9 +48,7 @@ export const argument = Argument.text("SESSION", "Its id, the beginning of one, 
  * an archived one will do where none is open; `running`: it works, where one does; `waiting`: it waits for an approval, of
  * `toolUseId` where that is named.
  */
-export type Purpose =
-  | { readonly _tag: "open" | "read" | "running" }
-  | { readonly _tag: "waiting"; readonly toolUseId: Option.Option<string> }
+export type Purpose = "open" | "read" | "running" | "waiting"
 
 /** Sessions that the hub gives at once; there may be any number. */
 const PAGE = 500
@@ -66,122 +64,112 @@ const waitsFor = (toolUseId: Option.Option<string>) => (session: Api.Session) =>
 
 /** Every session that `latest` may mean, the one that it does mean first. */
 const candidates = (
-  purpose: Purpose
-): Effect.Effect<ReadonlyArray<Api.Session>, Failure, Sessions.Sessions> => {
-  const first = (sessions: ReturnType<typeof list>) => Effect.map(Stream.runHead(sessions), Option.toArray)
-  const newest = first(list({ archived: "false", limit: 1 }))
-  const orElse =
-    <R>(other: Effect.Effect<ReadonlyArray<Api.Session>, Failure, R>) =>
-    (found: ReadonlyArray<Api.Session>) =>
-      found.length > 0 ? Effect.succeed(found) : other
-  switch (purpose._tag) {
+  purpose: Purpose,
+  toolUseId: Option.Option<string>
+): Stream.Stream<Api.Session, Failure, Sessions.Sessions> => {
+  const newest = list({ archived: "false", limit: 1 })
+  switch (purpose) {
     case "open":
       return newest
     case "read":
-      return Effect.flatMap(newest, orElse(first(list({ archived: "all", limit: 1 }))))
+      return Stream.orElseIfEmptyStream(newest, () => list({ archived: "all", limit: 1 }))
     case "running":
-      return Effect.flatMap(first(Stream.filter(open, isRunning)), orElse(newest))
+      return Stream.orElseIfEmptyStream(Stream.filter(open, isRunning), () => newest)
     case "waiting":
-      return Effect.map(
-        Stream.runCollect(Stream.filter(open, waitsFor(purpose.toolUseId))),
-        Chunk.toReadonlyArray
-      )
+      return Stream.filter(open, waitsFor(toolUseId))
   }
 }
 
+/** What is said where `latest` means none. */
+const missing = (purpose: Purpose, toolUseId: Option.Option<string>): string => {
+  switch (purpose) {
+    case "waiting":
+      return Option.match(toolUseId, {
+        onNone: () => "no session waits for an approval",
+        onSome: (id) => `no session waits for an approval of ${Visible.line(id)}`
+      })
+    case "read":
+      return "there are no sessions"
+    default:
+      return "no session is open"
+  }
+}
+
+const notFound = (message: string, next = "`sessions list` shows those that are there") =>
+  new Failure({ message, next, exitCode: ExitCode.notFound })
+
 /** What `latest` means, said to the person. */
-const latest = (purpose: Purpose): Effect.Effect<Api.Session, Failure, Sessions.Sessions | Output> =>
+const latest = (purpose: Purpose, toolUseId: Option.Option<string>) =>
   Effect.gen(function* () {
     const output = yield* Output
-    const [found, ...others] = yield* candidates(purpose)
-    if (found === undefined) {
-      return yield* new Failure({
-        message:
-          purpose._tag === "waiting"
-            ? Option.match(purpose.toolUseId, {
-                onNone: () => "no session waits for an approval",
-                onSome: (id) => `no session waits for an approval of ${Visible.line(id)}`
-              })
-            : purpose._tag === "read"
-              ? "there are no sessions"
-              : "no session is open",
-        next:
-          purpose._tag === "read"
-            ? "start one with `node apps/bridge`"
-            : "`sessions list --all` shows those that are there",
-        exitCode: ExitCode.notFound
-      })
-    }
-    yield* output.progress(
-      `latest is ${found.id}${found.title === null ? "" : ` (${Visible.line(found.title)})`}${
-        others.length === 0
-          ? ""
-          : `; ${others.length} more wait: ${others
-              .slice(0, 3)
-              .map(({ id }) => id)
-              .join(", ")}${others.length > 3 ? ", …" : ""}`
-      }`
+    const all = candidates(purpose, toolUseId)
+    const [found, ...others] = Chunk.toReadonlyArray(
+      yield* Stream.runCollect(purpose === "waiting" ? all : Stream.take(all, 1))
     )
+    if (found === undefined) {
+      return yield* notFound(
+        missing(purpose, toolUseId),
+        purpose === "read"
+          ? "start one with `node apps/bridge`"
+          : "`sessions list --all` shows those that are there"
+      )
+    }
+    const title = found.title === null ? "" : ` (${Visible.line(found.title)})`
+    const named = others.slice(0, 3).map(({ id }) => id)
+    const more =
+      others.length === 0
+        ? ""
+        : `; ${others.length} more wait: ${named.join(", ")}${others.length > named.length ? ", …" : ""}`
+    yield* output.progress(`latest is ${found.id}${title}${more}`)
     return found
   })
 
 /** Shortest beginning of an id that is looked up. */
 const PREFIX_MIN = 4
 
+/** An id in any spelling; gateways spell it as a uuid. */
+const idOf = (reference: string): Option.Option<SessionId> => {
+  if (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(reference)) {
+    return Option.some(SessionId.make(`session_${reference.replaceAll("-", "").toLowerCase()}`))
+  }
+  return Option.map(Schema.decodeOption(SessionId)(reference), (id) =>
+    id.startsWith("session_") || id.startsWith("cse_") ? id : SessionId.make(`session_${id}`)
+  )
+}
+
 /**
- * The session that `reference` names: an id in any spelling (a gateway's uuid too), the beginning of one (four characters at least, of one
- * session only), or `latest`.
+ * The session that `reference` names: an id in any spelling, the beginning of one (four characters at least, of one session
+ * only), or `latest`.
  */
-export const find = (
-  reference: string,
-  purpose: Purpose
-): Effect.Effect<Api.Session, Failure, Sessions.Sessions | Output> =>
+export const find = (reference: string, purpose: Purpose, toolUseId: Option.Option<string> = Option.none()) =>
   Effect.gen(function* () {
     const sessions = yield* Sessions.Sessions
-    if (reference === "latest") return yield* latest(purpose)
-    // Gateways spell a session's id as a uuid.
-    const fromUuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(reference)
-      ? SessionId.make(`session_${reference.replaceAll("-", "").toLowerCase()}`)
-      : undefined
-    const id =
-      fromUuid ??
-      (yield* Schema.decode(SessionId)(reference).pipe(
-        Effect.mapError(
-          () =>
-            new Failure({
-              message: `${JSON.stringify(reference)} is not a session id`,
-              next: "`sessions list` shows those that are there",
-              exitCode: ExitCode.usage
-            })
-        )
-      ))
-    const spelled = id.startsWith("session_") || id.startsWith("cse_") ? id : SessionId.make(`session_${id}`)
-    const whole = yield* sessions.get(spelled).pipe(
-      Effect.flatMap(asApi),
-      Effect.asSome,
-      Effect.catchTag("SessionNotFound", (error) =>
-        sessionBody(id).length < PREFIX_MIN || sessionBody(id).length >= 32
-          ? failure(error)
-          : Effect.succeedNone
-      ),
-      Effect.mapError((error) => (error._tag === "Failure" ? error : failure(error)))
-    )
-    if (Option.isSome(whole)) return whole.value
-    const prefix = sessionBody(id)
-    const matches = yield* list({ archived: "all", limit: PAGE }).pipe(
-      Stream.filter((session) => sessionBody(session.id).startsWith(prefix)),
-      Stream.take(2),
-      Stream.runCollect,
-      Effect.map(Chunk.toReadonlyArray)
-    )
-    const [only, another] = matches
-    if (only === undefined) {
+    if (reference === "latest") return yield* latest(purpose, toolUseId)
+    const id = idOf(reference)
+    if (Option.isNone(id)) {
       return yield* new Failure({
-        message: `no session's id begins with ${prefix}`,
+        message: `${JSON.stringify(reference)} is not a session id`,
         next: "`sessions list` shows those that are there",
-        exitCode: ExitCode.notFound
+        exitCode: ExitCode.usage
       })
     }
+    const prefix = sessionBody(id.value)
+    const whole = yield* sessions.get(id.value).pipe(
+      Effect.asSome,
+      Effect.catchIf(
+        (error) => error._tag === "SessionNotFound" && prefix.length >= PREFIX_MIN && prefix.length < 32,
+        () => Effect.succeedNone
+      )
+    )
+    if (Option.isSome(whole)) return yield* asApi(whole.value)
+    const [only, another] = Chunk.toReadonlyArray(
+      yield* list({ archived: "all", limit: PAGE }).pipe(
+        Stream.filter((session) => sessionBody(session.id).startsWith(prefix)),
+        Stream.take(2),
+        Stream.runCollect
+      )
+    )
+    if (only === undefined) return yield* notFound(`no session's id begins with ${prefix}`)
     if (another !== undefined) {
       return yield* new Failure({
         message: `several sessions' ids begin with ${prefix}`,
@@ -190,4 +178,22 @@ export const find = (
       })
     }
     return only
-  })
+  }).pipe(Effect.mapError(Remote.failure))
+
+/** A command about one session. `purpose`: what `latest` means. */
+export const command = <const S extends Command.Shape, R>(
+  name: string,
+  description: string,
+  purpose: Purpose,
+  shape: S,
+  handler: (
+    session: Api.Session,
+    output: typeof Output.Service,
+    values: Flags.Remote & Command.Values<S>
+  ) => Effect.Effect<void, Remote.CallFailure, R>
+) =>
+  Command.extend({ ...Flags.remote, session: argument }, name, description, shape, (values) =>
+    Effect.gen(function* () {
+      return yield* handler(yield* find(values.session, purpose), yield* Output, values)
+    }).pipe(Remote.withHub(values))
+  )

@@ -48,20 +48,11 @@ const make = async (path: string): Promise<void> => {
   }
 }
 
-/** Makes the directory when it is not there. `--state-dir` first, then `CAUSEWAY_STATE_DIR`, then the platform's. */
-export const open = (option: Option.Option<string>): Effect.Effect<string, Failure> =>
+/** Makes the directory when it is not there: the one that was named, else the platform's. */
+export const open = (named: Option.Option<string>): Effect.Effect<string, Failure> =>
   Effect.gen(function* () {
-    const named = Option.orElse(option, () => Option.none())
-    const fromEnvironment = yield* Config.option(Config.nonEmptyString("CAUSEWAY_STATE_DIR")).pipe(
-      Effect.orDie
-    )
     const fallback = yield* platformDefault
-    const path = resolve(
-      Option.getOrElse(
-        Option.orElse(named, () => fromEnvironment),
-        () => fallback
-      )
-    )
+    const path = resolve(Option.getOrElse(named, () => fallback))
     yield* Effect.tryPromise({
       try: async () => {
         await make(path)

@@ -3,15 +3,13 @@
 import * as Visible from "@causeway/protocol/Visible"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import type * as LogLevel from "effect/LogLevel"
 import * as Help from "./Cli/Help.ts"
 import * as Parse from "./Cli/Parse.ts"
 import { commands, NAME } from "./Commands/Commands.ts"
-import { ExitCode, Failure } from "./Failure.ts"
 import * as Flags from "./Flags.ts"
-import * as LogLevel from "./LogLevel.ts"
 import * as Output from "./Output.ts"
 import { run } from "./Run.ts"
 import { version } from "./version.ts"
@@ -32,7 +30,7 @@ const logging = (level: LogLevel.LogLevel) =>
 
 const program = Effect.gen(function* () {
   const output = yield* Output.Output
-  const meaning = yield* Parse.parse(commands, Flags.globals, argv)
+  const meaning = yield* Parse.parse(commands, Flags.globals, argv, process.env)
   switch (meaning._tag) {
     case "Version":
       return yield* output.drawing([version])
@@ -41,10 +39,7 @@ const program = Effect.gen(function* () {
       return yield* output.drawing(lines)
     }
     case "Run": {
-      const level = yield* Either.mapLeft(
-        LogLevel.of(meaning.given("log-level"), process.env["CAUSEWAY_LOG_LEVEL"]),
-        (message) => new Failure({ message, exitCode: ExitCode.usage })
-      )
+      const level = yield* meaning.global(Flags.logLevel)
       return yield* Effect.logDebug("command").pipe(
         Effect.annotateLogs({ module: "CommandLine", command: meaning.name, version, node: process.version }),
         Effect.zipRight(meaning.run),

@@ -3,7 +3,7 @@ import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Failure } from "../Failure.ts"
 import type { Argument } from "./Argument.ts"
-import type { Flag } from "./Flag.ts"
+import { type Flag, valueOf } from "./Flag.ts"
 
 /** What a command takes, by the name under which it gets the value. Arguments in the order of their places. */
 export interface Shape {
@@ -19,6 +19,8 @@ export type Values<S extends Shape> = {
 export interface Given {
   readonly flags: ReadonlyMap<string, ReadonlyArray<string>>
   readonly words: ReadonlyArray<string>
+  /** The variables that stand in for flags. */
+  readonly environment: { readonly [name: string]: string | undefined }
 }
 
 /** Something to run. */
@@ -46,25 +48,24 @@ export type Command<R> = Leaf<R> | Group<R>
 
 const isFlag = (part: Flag<unknown> | Argument<unknown>): part is Flag<unknown> => part._tag === "Flag"
 
-export const make = <const S extends Shape, R>(
+const leaf = <R>(
   name: string,
   description: string,
-  shape: S,
-  handler: (values: Values<S>) => Effect.Effect<void, Failure, R>
+  shape: Shape,
+  run: (values: { readonly [name: string]: unknown }) => Effect.Effect<void, Failure, R>
 ): Leaf<R> => {
   const parts = Object.entries(shape)
   const places = parts.flatMap(([key, part]) => (isFlag(part) ? [] : [key]))
-  const bind: Leaf<R>["bind"] = ({ flags, words }) => {
+  const bind: Leaf<R>["bind"] = ({ environment, flags, words }) => {
     const values: { [name: string]: unknown } = {}
     for (const [key, part] of parts) {
       const value = isFlag(part)
-        ? Either.mapLeft(part.read(flags.get(part.name) ?? []), (why) => `--${part.name} ${why}`)
+        ? valueOf(part, flags.get(part.name) ?? [], environment)
         : part.read(words[places.indexOf(key)])
       if (Either.isLeft(value)) return Either.left(value.left)
       values[key] = value.right
     }
-    // Each value was read by the part of its own name.
-    return Either.right(handler(values as Values<S>))
+    return Either.right(run(values))
   }
   return {
     _tag: "Leaf",
@@ -75,6 +76,25 @@ export const make = <const S extends Shape, R>(
     bind
   }
 }
+
+// Each value was read by the part of its own name.
+
+export const make = <const S extends Shape, R>(
+  name: string,
+  description: string,
+  shape: S,
+  handler: (values: Values<S>) => Effect.Effect<void, Failure, R>
+): Leaf<R> => leaf(name, description, shape, (values) => handler(values as Values<S>))
+
+/** A command that has flags and arguments of others too, before its own. */
+export const extend = <const C extends Shape, const S extends Shape, R>(
+  common: C,
+  name: string,
+  description: string,
+  shape: S,
+  handler: (values: Values<C> & Values<S>) => Effect.Effect<void, Failure, R>
+): Leaf<R> =>
+  leaf(name, description, { ...common, ...shape }, (values) => handler(values as Values<C> & Values<S>))
 
 type Requirements<C> = C extends Command<infer R> ? R : never
 

@@ -1,7 +1,13 @@
-/** A flag of a command: its name, its help, and how its value is read. A value that cannot be read is refused in words. */
+/**
+ * A flag of a command: its name, its help, and how its value is read. A value that cannot be read is refused in words. Where
+ * it is not given, the environment variable that it names stands in.
+ */
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+
+/** What was given, each time it was given, in order; `as`: how the person spelled it. The left side is a sentence. */
+type Read<out A> = (given: ReadonlyArray<string>, as: string) => Either.Either<A, string>
 
 export interface Flag<out A> {
   readonly _tag: "Flag"
@@ -13,102 +19,146 @@ export interface Flag<out A> {
   readonly value: string | undefined
   /** A few words: with its name they are one line of the help. */
   readonly description: string
-  /** Reads what was given for it, each time it was given, in order. The left side says what would be right. */
-  readonly read: (given: ReadonlyArray<string>) => Either.Either<A, string>
+  readonly variable: string | undefined
+  /** What separates the values of the variable, which are taken beside those that were given. */
+  readonly separator: RegExp | undefined
+  readonly read: Read<A>
 }
 
-interface About {
-  /** What stands for the value in the help. */
-  readonly value: string
-  readonly description: string
+/** Reads a flag from what was typed, else from its variable. */
+export const valueOf = <A>(
+  flag: Flag<A>,
+  typed: ReadonlyArray<string>,
+  environment: { readonly [name: string]: string | undefined }
+): Either.Either<A, string> => {
+  const { name, read, separator, variable = "" } = flag
+  const text = environment[variable] ?? ""
+  if (separator !== undefined) {
+    return read([...typed, ...text.split(separator).filter((part) => part !== "")], `--${name}`)
+  }
+  return typed.length > 0 || text === "" ? read(typed, `--${name}`) : read([text], variable)
 }
 
-/** Of several times the last one counts, as in other programs. */
+/** Reads one value; of several times the last one counts, as in other programs. */
 const last =
-  <A>(read: (text: string) => Either.Either<A, string>): Flag<Option.Option<A>>["read"] =>
-  (given) => {
+  <A>(read: (text: string, as: string) => Either.Either<A, string>): Read<Option.Option<A>> =>
+  (given, as) => {
     const text = given.at(-1)
-    return text === undefined ? Either.right(Option.none()) : Either.map(read(text), Option.some)
+    return text === undefined ? Either.right(Option.none()) : Either.map(read(text, as), Option.some)
   }
 
-const word = (text: string): Either.Either<string, string> =>
-  text.trim() === "" ? Either.left("needs a value, and got none") : Either.right(text)
+const word = (text: string, as: string): Either.Either<string, string> =>
+  text.trim() === "" ? Either.left(`${as} needs a value, and got none`) : Either.right(text)
 
-const valued = <A>(name: string, { value, description }: About, read: Flag<A>["read"]): Flag<A> => ({
+/** `value`: what stands for the value in the help. */
+const valued = <A>(name: string, value: string | undefined, description: string, read: Read<A>): Flag<A> => ({
   _tag: "Flag",
   name,
   alias: undefined,
+  variable: undefined,
+  separator: undefined,
   value,
   description,
   read
 })
 
-export const text = (name: string, about: About): Flag<Option.Option<string>> =>
-  valued(name, about, last(word))
+export const text = (name: string, value: string, description: string) =>
+  valued(name, value, description, last(word))
 
-export const redacted = (name: string, about: About): Flag<Option.Option<Redacted.Redacted>> =>
-  valued(
-    name,
-    about,
-    last((text) => Either.map(word(text), Redacted.make))
-  )
+export const redacted = (name: string, value: string, description: string) =>
+  map(text(name, value, description), Option.map(Redacted.make))
 
-/** A text that can be given several times. */
-export const repeated = (name: string, about: About): Flag<ReadonlyArray<string>> =>
-  valued(name, about, (given) => Either.all(given.map(word)))
-
-export const choice = <const A extends string>(
+/** A text that `parse` reads; its left side says what is wrong. */
+export const parsed = <A>(
   name: string,
-  options: About & { readonly choices: ReadonlyArray<A> }
+  value: string,
+  description: string,
+  parse: (text: string) => Either.Either<A, string>
 ): Flag<Option.Option<A>> =>
   valued(
     name,
-    options,
-    last((text) => {
-      const found = options.choices.find((each) => each === text)
+    value,
+    description,
+    last((text, as) => Either.flatMap(word(text, as), () => naming(as)(parse(text))))
+  )
+
+/** A text that can be given several times; `parse` reads all of them. */
+export const list = <A>(
+  name: string,
+  value: string,
+  description: string,
+  parse: (texts: ReadonlyArray<string>) => Either.Either<A, string>
+): Flag<Option.Option<A>> =>
+  valued(name, value, description, (given, as) =>
+    given.length === 0
+      ? Either.right(Option.none())
+      : Either.flatMap(Either.all(given.map((text) => word(text, as))), (texts) =>
+          Either.map(naming(as)(parse(texts)), Option.some)
+        )
+  )
+
+const naming = (as: string) => Either.mapLeft((why: string) => `${as}: ${why}`)
+
+export const repeated = (name: string, value: string, description: string) =>
+  withDefault(list(name, value, description, Either.right<ReadonlyArray<string>>), [])
+
+export const choice = <const A extends string>(
+  name: string,
+  value: string,
+  choices: ReadonlyArray<A>,
+  description: string
+): Flag<Option.Option<A>> =>
+  valued(
+    name,
+    value,
+    description,
+    last((text, as) => {
+      const found = choices.find((each) => each === text.toLowerCase())
       return found === undefined
-        ? Either.left(`is one of ${options.choices.join(", ")}, not ${JSON.stringify(text)}`)
+        ? Either.left(`${as} is one of ${choices.join(", ")}, not ${JSON.stringify(text)}`)
         : Either.right(found)
     })
   )
 
-interface Range extends About {
-  readonly least: number
-  readonly most: number
-}
-
-const between = (kind: string, pattern: RegExp, { least, most }: Range) =>
-  last((text) => {
-    const number = Number(text)
-    return pattern.test(text) && number >= least && number <= most
-      ? Either.right(number)
-      : Either.left(`takes a ${kind} from ${least} to ${most}, not ${JSON.stringify(text)}`)
-  })
+const between =
+  (kind: string, pattern: RegExp) =>
+  (name: string, value: string, [least, most]: readonly [least: number, most: number], description: string) =>
+    valued(
+      name,
+      value,
+      description,
+      last((text, as) => {
+        const number = Number(text)
+        return pattern.test(text) && number >= least && number <= most
+          ? Either.right(number)
+          : Either.left(`${as} takes a ${kind} from ${least} to ${most}, not ${JSON.stringify(text)}`)
+      })
+    )
 
 /** A whole number in decimal digits, within a range. */
-export const integer = (name: string, range: Range): Flag<Option.Option<number>> =>
-  valued(name, range, between("whole number", /^[+-]?\d{1,15}$/, range))
+export const integer = between("whole number", /^[+-]?\d{1,15}$/)
 
 /** A number with or without a fraction, within a range. */
-export const decimal = (name: string, range: Range): Flag<Option.Option<number>> =>
-  valued(name, range, between("number", /^[+-]?(?:\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})$/, range))
+export const decimal = between("number", /^[+-]?(?:\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})$/)
 
 /** A flag that is there or not. */
 export const toggle = (name: string, description: string, alias?: string): Flag<boolean> => ({
-  _tag: "Flag",
-  name,
-  alias,
-  value: undefined,
-  description,
-  read: (given) => Either.right(given.length > 0)
+  ...valued(name, undefined, description, (given) => Either.right(given.length > 0)),
+  alias
+})
+
+/** Takes the variable where the flag is not given. With a separator it holds several values, which count beside those given. */
+export const orVariable = <A>(variable: string, flag: Flag<A>, separator?: RegExp): Flag<A> => ({
+  ...flag,
+  variable,
+  separator
+})
+
+export const map = <A, B>(flag: Flag<A>, f: (value: A) => B): Flag<B> => ({
+  ...flag,
+  read: (given, as) => Either.map(flag.read(given, as), f)
 })
 
 /** The value where the flag is not given. */
-export const withDefault = <A>(flag: Flag<Option.Option<A>>, fallback: A): Flag<A> => ({
-  ...flag,
-  read: (given) =>
-    Either.map(
-      flag.read(given),
-      Option.getOrElse(() => fallback)
-    )
-})
+export const withDefault = <A, B extends A>(flag: Flag<Option.Option<A>>, fallback: B): Flag<A> =>
+  map(flag, (value) => Option.getOrElse(value, () => fallback))

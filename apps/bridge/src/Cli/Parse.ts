@@ -8,7 +8,7 @@ import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Command from "./Command.ts"
-import type { Flag } from "./Flag.ts"
+import { type Flag, valueOf } from "./Flag.ts"
 import { nearest } from "./Nearest.ts"
 
 export type Meaning<R> =
@@ -17,20 +17,11 @@ export type Meaning<R> =
       /** As it was called. */
       readonly name: string
       readonly run: Effect.Effect<void, Failure, R>
-      /** What was given for a global flag. */
-      readonly given: (flag: string) => ReadonlyArray<string>
+      /** The value of a global flag. */
+      readonly global: <A>(flag: Flag<A>) => Either.Either<A, Failure>
     }
   | { readonly _tag: "Help"; readonly command: Command.Command<R>; readonly path: ReadonlyArray<string> }
   | { readonly _tag: "Version" }
-
-/** A flag as it was typed. */
-interface Typed {
-  /** `--port`, `-f`. */
-  readonly as: string
-  readonly name: string
-  readonly value: string | undefined
-  readonly inline: boolean
-}
 
 const usage = (message: string, next: string) => new Failure({ message, next, exitCode: ExitCode.usage })
 
@@ -41,88 +32,78 @@ const helpOf = (path: ReadonlyArray<string>): string =>
 const isNumber = (text: string): boolean => /^-\.?\d/.test(text)
 
 /** Splits a command line by the flags of all commands: a flag takes a value wherever it stands, or never. */
-const split = (
-  known: ReadonlyMap<string, Flag<unknown>>,
-  argv: ReadonlyArray<string>
-): { readonly typed: ReadonlyArray<Typed>; readonly words: ReadonlyArray<string> } => {
+const split = (known: ReadonlyMap<string, Flag<unknown>>, argv: ReadonlyArray<string>) => {
   const options = Object.fromEntries(
     [...known.values()].map(({ name, alias, value }) => [
       name,
       {
         type: value === undefined ? ("boolean" as const) : ("string" as const),
-        ...(alias === undefined ? {} : { short: alias })
+        ...(alias && { short: alias })
       }
     ])
   )
-  const { tokens } = parseArgs({
+  const { positionals, tokens } = parseArgs({
     args: [...argv],
     options,
     strict: false,
     allowPositionals: true,
     tokens: true
   })
-  return {
-    typed: tokens.flatMap((token) =>
-      token.kind === "option"
-        ? [{ as: token.rawName, name: token.name, value: token.value, inline: token.inlineValue === true }]
-        : []
-    ),
-    words: tokens.flatMap((token) => (token.kind === "positional" ? [token.value] : []))
-  }
+  return { typed: tokens.flatMap((token) => (token.kind === "option" ? [token] : [])), words: positionals }
 }
 
+/** A flag as it was typed: `rawName` is `--port` or `-f`. */
+type Typed = ReturnType<typeof split>["typed"][number]
+
 /** What is wrong with a flag as it was typed, by itself. */
-const whyNot = ({ as, value, inline }: Typed, flag: Flag<unknown>): string | undefined => {
+const whyNot = ({ inlineValue, rawName, value }: Typed, flag: Flag<unknown>): string | undefined => {
   if (flag.value === undefined) {
-    return value === undefined ? undefined : `${as} takes no value, and got ${JSON.stringify(value)}`
+    return value === undefined ? undefined : `${rawName} takes no value, and got ${JSON.stringify(value)}`
   }
-  if (value === undefined) return `${as} needs a value: ${as} ${flag.value}`
-  return !inline && value.startsWith("-") && value !== "-" && !isNumber(value)
-    ? `${as} needs a value, and is followed by ${value}; a value that begins with a dash is written ${as}=${value}`
+  if (value === undefined) return `${rawName} needs a value: ${rawName} ${flag.value}`
+  return inlineValue !== true && value.startsWith("-") && value !== "-" && !isNumber(value)
+    ? `${rawName} needs a value, and is followed by ${value}; a value that begins with a dash is written ${rawName}=${value}`
     : undefined
 }
 
 /** Follows the words to a command. What is left of them are its arguments. */
-const find = <R>(
-  root: Command.Group<R>,
-  words: ReadonlyArray<string>
-): Either.Either<
-  {
-    readonly command: Command.Command<R>
-    readonly path: ReadonlyArray<string>
-    readonly rest: ReadonlyArray<string>
-  },
-  Failure
-> => {
-  let command: Command.Command<R> = root
-  let at = 0
-  while (command._tag === "Group" && at < words.length) {
-    const word = words[at] ?? ""
-    const next: Command.Command<R> | undefined = command.commands.find(({ name }) => name === word)
-    if (next === undefined) {
-      const path = words.slice(0, at)
-      const near = nearest(
-        word,
-        command.commands.map(({ name }) => name)
-      )
-      return Either.left(
-        usage(
-          `there is no command ${JSON.stringify([...path, word].join(" "))}`,
-          near === undefined ? helpOf(path) : `did you mean \`${[...path, near].join(" ")}\`? ${helpOf(path)}`
+const find = <R>(root: Command.Group<R>, words: ReadonlyArray<string>) =>
+  Either.gen(function* () {
+    let command: Command.Command<R> = root
+    const path: Array<string> = []
+    for (const word of words) {
+      if (command._tag === "Leaf") break
+      const commands: ReadonlyArray<Command.Command<R>> = command.commands
+      const next = commands.find(({ name }) => name === word)
+      if (next === undefined) {
+        const near = nearest(
+          word,
+          commands.map(({ name }) => name)
         )
-      )
+        return yield* Either.left(
+          usage(
+            `there is no command ${JSON.stringify([...path, word].join(" "))}`,
+            near === undefined
+              ? helpOf(path)
+              : `did you mean \`${[...path, near].join(" ")}\`? ${helpOf(path)}`
+          )
+        )
+      }
+      command = next
+      path.push(word)
     }
-    command = next
-    at += 1
-  }
-  return Either.right({ command, path: words.slice(0, at), rest: words.slice(at) })
-}
+    return { command, path, rest: words.slice(path.length) }
+  })
 
-/** Reads a command line. `globals` are taken by every command, and read by the program itself. */
+/**
+ * Reads a command line. `globals` are taken by every command, and read by the program itself; `environment` stands in for
+ * flags that are not given.
+ */
 export const parse = <R>(
   root: Command.Group<R>,
   globals: ReadonlyArray<Flag<unknown>>,
-  argv: ReadonlyArray<string>
+  argv: ReadonlyArray<string>,
+  environment: Command.Given["environment"] = {}
 ): Either.Either<Meaning<R>, Failure> =>
   Either.gen(function* () {
     const leaves = Command.walk(root).flatMap(({ command, path }) =>
@@ -135,14 +116,12 @@ export const parse = <R>(
     // An unknown flag first: whether the word behind it is its value cannot be known.
     const unknown = typed.find(({ name }) => !known.has(name))
     if (unknown !== undefined) {
-      const path = words.filter((word) => Command.walk(root).some(({ path }) => path.includes(word)))
+      const help = helpOf(words.filter((word) => root.commands.some(({ name }) => name === word)).slice(0, 1))
       const near = nearest(unknown.name, [...known.keys()])
       return yield* Either.left(
         usage(
-          `there is no flag ${unknown.as}`,
-          near === undefined
-            ? helpOf(path.slice(0, 1))
-            : `did you mean --${near}? ${helpOf(path.slice(0, 1))}`
+          `there is no flag ${unknown.rawName}`,
+          near === undefined ? help : `did you mean --${near}? ${help}`
         )
       )
     }
@@ -172,7 +151,7 @@ export const parse = <R>(
         const others = leaves.filter(({ command }) => command.flags.some(({ name }) => name === each.name))
         return yield* Either.left(
           usage(
-            `${each.as} is no flag of \`${leaf.name}\``,
+            `${each.rawName} is no flag of \`${leaf.name}\``,
             `${others.map(({ path }) => `\`${path.join(" ")}\``).join(", ")} ${others.length === 1 ? "takes" : "take"} it; ${helpOf(path)}`
           )
         )
@@ -181,11 +160,6 @@ export const parse = <R>(
       if (why !== undefined) return yield* Either.left(usage(why, helpOf(path)))
       flags.set(flag.name, [...(flags.get(flag.name) ?? []), each.value ?? ""])
     }
-    for (const flag of globals) {
-      const value = flag.read(flags.get(flag.name) ?? [])
-      if (Either.isLeft(value)) return yield* Either.left(usage(`--${flag.name} ${value.left}`, helpOf(path)))
-    }
-
     const extra = rest[leaf.arguments.length]
     if (extra !== undefined) {
       return yield* Either.left(
@@ -199,11 +173,15 @@ export const parse = <R>(
         )
       )
     }
-    const run = yield* Either.mapLeft(leaf.bind({ flags, words: rest }), (why) => usage(why, helpOf(path)))
+    const refused = (why: string) => usage(why, helpOf(path))
+    const global = <A>(flag: Flag<A>) =>
+      Either.mapLeft(valueOf(flag, flags.get(flag.name) ?? [], environment), refused)
+    for (const flag of globals) yield* global(flag)
+    const run = yield* Either.mapLeft(leaf.bind({ environment, flags, words: rest }), refused)
     return {
       _tag: "Run",
       name: path.join(" ") || leaf.name,
       run,
-      given: (flag) => flags.get(flag) ?? []
+      global
     } as const
   })

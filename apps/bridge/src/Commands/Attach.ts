@@ -1,8 +1,6 @@
 /** `attach [SESSION]`: a session on the whole screen of the terminal, to read, to steer and to answer. */
 
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Program from "../Attach/Program.ts"
 import * as Terminal from "../Attach/Terminal.ts"
 import type * as View from "../Attach/View.tsx"
@@ -10,7 +8,7 @@ import * as Argument from "../Cli/Argument.ts"
 import * as Command from "../Cli/Command.ts"
 import { ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
-import { Output } from "../Output.ts"
+import { isColoured, Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
 import * as Session from "../Session.ts"
 
@@ -24,39 +22,30 @@ const loadView = Effect.tryPromise({
     })
 })
 
-const variable = (name: string) => Effect.orDie(Config.option(Config.string(name)))
-
-const requireTerminal = Effect.gen(function* () {
-  const output = yield* Output
-  const term = Option.getOrUndefined(yield* variable("TERM"))
-  if (!output.json && Terminal.isUsable(term)) return
-  return yield* new Failure({
-    message: output.json
-      ? "attach draws on a terminal and prints no JSON"
-      : "attach draws on a terminal, and this is none",
+const notHere = (message: string) =>
+  new Failure({
+    message,
     next: "use logs --follow: `logs SESSION --follow` watches; `send`, `approve`, `deny` and `interrupt` steer",
     exitCode: ExitCode.usage
   })
-})
 
 export const attach = Command.make(
   "attach",
   "A session on the whole screen: read, steer, answer",
-  {
-    ...Flags.remote,
-    session: Argument.optional(Session.argument)
-  },
+  { ...Flags.remote, session: Argument.optional(Session.argument) },
   ({ session, ...flags }) =>
     Effect.gen(function* () {
       const output = yield* Output
-      const found = yield* Option.match(session, {
-        onNone: () => Effect.succeedNone,
-        onSome: (reference) => Effect.asSome(Session.find(reference, { _tag: "open" }))
-      })
-      // Set and not empty: https://no-color.org
-      const noColour = yield* variable("NO_COLOR")
-      const colour = Option.getOrElse(noColour, () => "") === ""
-      const ended = yield* Program.run(yield* loadView, { colour, session: found })
+      if (output.json) return yield* notHere("attach draws on a terminal and prints no JSON")
+      if (!Terminal.isUsable(process.env["TERM"])) {
+        return yield* notHere("attach draws on a terminal, and this is none")
+      }
+      const ended = yield* Effect.gen(function* () {
+        const found = yield* Effect.transposeMapOption(session, (reference) =>
+          Session.find(reference, "open")
+        )
+        return yield* Program.run(yield* loadView, { colour: isColoured(process.stdout), session: found })
+      }).pipe(Remote.withHub(flags))
       if (ended.failure !== null) return yield* ended.failure
       if (ended.sessionId === null) return
       yield* output.line(`detached from ${ended.sessionId}; the agent goes on`)
@@ -67,5 +56,5 @@ export const attach = Command.make(
           "warn"
         )
       }
-    }).pipe(Remote.withHub(flags), (attached) => Effect.zipRight(requireTerminal, attached))
+    })
 )

@@ -16,16 +16,13 @@ import * as Agents from "../Agents.ts"
 import * as Argument from "../Cli/Argument.ts"
 import * as Command from "../Cli/Command.ts"
 import * as Flag from "../Cli/Flag.ts"
-import { ExitCode, Failure } from "../Failure.ts"
+import { asFailure, ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
-import * as PassEnv from "../PassEnv.ts"
 import { Shutdown } from "../Run.ts"
 import * as Sqlite from "../Sqlite.ts"
 import * as StandardInput from "../StandardInput.ts"
 import * as StateDirectory from "../StateDirectory.ts"
-
-const asFailure = (error: { readonly message: string }): Failure => new Failure({ message: error.message })
 
 const interrupted = (told: boolean) =>
   new Failure({ message: "the run was interrupted", exitCode: ExitCode.interrupted, told })
@@ -112,10 +109,7 @@ export const run = Command.make(
     ...Flags.agentOptions,
     allowEdits: Flag.toggle("allow-edits", "Allow edits of files without asking"),
     skipPermissions: Flag.toggle("dangerously-skip-permissions", "Allow everything"),
-    resume: Flag.text("resume", {
-      value: "RUN",
-      description: "Go on from an earlier run: its id, or latest"
-    }),
+    resume: Flag.text("resume", "RUN", "Go on from an earlier run: its id, or latest"),
     prompt: Argument.text("PROMPT", "Task; - reads standard input; -- before a dash")
   },
   (flags) =>
@@ -124,7 +118,6 @@ export const run = Command.make(
       const shutdown = yield* Shutdown
       const query = yield* StandardInput.message(flags.prompt)
       const options = yield* Options.of(flags)
-      const passEnv = yield* PassEnv.names(flags.passEnv)
       const stateDir = yield* StateDirectory.open(flags.stateDir)
       yield* Sqlite.loaded
       const record = yield* Record.open(stateDir, flags.resume)
@@ -134,7 +127,9 @@ export const run = Command.make(
         recovery: "fail",
         environment: process.env
       }).pipe(
-        Layer.provide(AgentLayer.layer({ stateDir, passEnv, standsIn })),
+        Layer.provide(
+          AgentLayer.layer({ stateDir, passEnv: Option.getOrUndefined(flags.passEnv), standsIn })
+        ),
         Layer.build,
         Effect.map(Context.get(Runner.Runner)),
         Effect.mapError(asFailure)

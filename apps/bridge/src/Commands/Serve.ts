@@ -14,10 +14,8 @@ import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Checkout from "@causeway/git/Checkout"
 import * as Git from "@causeway/git/Git"
-import type { SessionId } from "@causeway/protocol/Ids"
 import * as Engine from "@causeway/runner/Engine"
 import * as Journal from "@causeway/runner/Journal"
-import type { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -30,15 +28,13 @@ import * as Stream from "effect/Stream"
 import * as AgentLayer from "../AgentLayer.ts"
 import * as Agents from "../Agents.ts"
 import * as Command from "../Cli/Command.ts"
-import type * as Devices from "../Devices.ts"
-import { Failure } from "../Failure.ts"
+import { asFailure, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import * as HubHere from "../HubHere.ts"
 import * as Network from "../Network/Network.ts"
 import * as OpenFiles from "../OpenFiles.ts"
 import { Output, snakeCase } from "../Output.ts"
 import * as PageAddress from "../PageAddress.ts"
-import * as PassEnv from "../PassEnv.ts"
 import * as Remote from "../Remote.ts"
 import { Shutdown } from "../Run.ts"
 import * as SignIn from "../SignIn.ts"
@@ -46,21 +42,6 @@ import * as Sqlite from "../Sqlite.ts"
 import * as StateDirectory from "../StateDirectory.ts"
 
 // --- The bridge --------------------------------------------------------------
-
-interface AttachingFlags {
-  readonly dir: Option.Option<string>
-  readonly agent: Option.Option<string>
-  readonly offer: ReadonlyArray<string>
-  readonly capacity: number
-  readonly spawn: SpawnMode
-  /** Minutes; 0: never. */
-  readonly idleStop: number
-  readonly passEnv: ReadonlyArray<string>
-  readonly perpetual: boolean
-  readonly model: Option.Option<string>
-  readonly permissionMode: Option.Option<string>
-  readonly title: Option.Option<string>
-}
 
 const bridgeLayer = (
   to: { readonly url: string; readonly token: Redacted.Redacted },
@@ -92,7 +73,7 @@ const AS_INIT =
 
 /** Attaches a directory until the scope closes; it is attached when calls for its session have arrived. */
 const attach = (
-  flags: AttachingFlags,
+  flags: Flags.Attaching,
   choice: Agents.Choice,
   to: { readonly url: string; readonly token: Redacted.Redacted },
   stateDir: string
@@ -102,14 +83,13 @@ const attach = (
     const dir = yield* Agents.directory(flags.dir)
     const idleStop = flags.idleStop === 0 ? undefined : Duration.minutes(flags.idleStop)
     if (choice.guessed && !choice.standsIn) yield* output.progress("agent: claude")
-    const offered = yield* Agents.further(flags.offer)
-    yield* Effect.forEach([choice.agent, ...offered], (agent) => Agents.installed(agent, dir))
+    yield* Effect.forEach([choice.agent, ...flags.offer], (agent) => Agents.installed(agent, dir))
     const capacity = yield* OpenFiles.capacity(flags.capacity)
     // Programs read nothing before the line that says ready.
     const say = (words: string) => (output.json ? Effect.logWarning(words) : output.progress(words))
     yield* Option.match(capacity.says, { onNone: () => Effect.void, onSome: say })
     if (process.pid === 1) yield* say(AS_INIT)
-    const passEnv = yield* PassEnv.names(flags.passEnv)
+    const passEnv = Option.getOrUndefined(flags.passEnv)
     const [checkout, files] = yield* Effect.all([Checkout.read(dir), Checkout.files(dir)], {
       concurrency: 2
     }).pipe(Effect.provide(Git.layer(process.env)))
@@ -117,7 +97,7 @@ const attach = (
     const report = yield* makeReport
     const services = yield* Layer.build(
       bridgeLayer(to, stateDir, { idleStop, passEnv, standsIn: choice.standsIn })
-    ).pipe(Effect.mapError((error) => new Failure({ message: error.message })))
+    ).pipe(Effect.mapError(asFailure))
     const serve = yield* Engine.make().pipe(Effect.provide(services))
     const handle = yield* Context.get(services, Bridge.Bridge)
       .start({
@@ -132,7 +112,7 @@ const attach = (
         spawnMode: flags.spawn,
         perpetual: flags.perpetual,
         agent: choice.agent,
-        agents: offered,
+        agents: flags.offer,
         standsIn: choice.standsIn,
         files,
         model: Option.getOrUndefined(flags.model),
@@ -146,6 +126,7 @@ const attach = (
       givenUp(handle.failed)
     )
     return {
+      choice,
       dir,
       failed: handle.failed,
       sessionId: yield* handle.sessionId,
@@ -185,7 +166,7 @@ const startFailure = (error: Bridge.StartError): Failure => {
       })
     case "JournalFailed":
     case "PointerFailed":
-      return new Failure({ message: error.message })
+      return asFailure(error)
     default:
       return Remote.failure(error)
   }
@@ -200,54 +181,31 @@ const eventValue = (event: BridgeEvent.BridgeEvent) => ({
 
 // --- Until told to stop ------------------------------------------------------
 
-interface Ready {
-  readonly url: string
-  /** Where other machines reach it, where that is known. */
-  readonly others?: string | undefined
-  readonly token?: Redacted.Redacted
-  readonly code?: Devices.Code
-  readonly sessionId?: SessionId
-  readonly environmentId?: string
-  readonly choice?: Agents.Choice
-}
-
-const announce = (ready: Ready) =>
-  Effect.gen(function* () {
-    const output = yield* Output
-    yield* output.value({
-      event: "ready",
-      url: ready.url,
-      gateway_url: ready.url.replace(/^http/, "ws"),
-      ...(ready.others === undefined ? {} : { public_url: ready.others }),
-      ...(ready.token === undefined ? {} : { token: Redacted.value(ready.token) }),
-      ...(ready.code === undefined
-        ? {}
-        : {
-            code: Redacted.value(ready.code.code),
-            code_expires_at: new Date(ready.code.expiresAt).toISOString()
-          }),
-      ...(ready.sessionId === undefined ? {} : { session_id: ready.sessionId }),
-      ...(ready.environmentId === undefined ? {} : { environment_id: ready.environmentId }),
-      ...(ready.choice === undefined ? {} : { agent: ready.choice.agent, stand_in: ready.choice.standsIn }),
-      pid: process.pid
-    })
-  })
-
-/** The line that programs read first. */
-const announceHub = (
-  hub: HubHere.RunningHub,
-  more: Pick<Ready, "sessionId" | "environmentId" | "choice"> = {}
+/** The line that programs read first. `hub`: the one that was found or started here. */
+const announce = (
+  url: string,
+  hub?: HubHere.RunningHub,
+  attached?: Effect.Effect.Success<ReturnType<typeof attach>>
 ) =>
   Effect.gen(function* () {
     const output = yield* Output
-    const code = output.json ? yield* hub.code("printed at the start") : undefined
-    yield* announce({
-      url: hub.url,
-      others: Option.getOrUndefined(hub.others),
-      ...(hub.made ? { token: hub.token } : {}),
-      ...(code === undefined ? {} : { code }),
-      ...more
+    if (!output.json) return
+    const code = yield* hub === undefined ? Effect.succeed(undefined) : hub.code("printed at the start")
+    yield* output.value({
+      event: "ready",
+      url,
+      gateway_url: url.replace(/^http/, "ws"),
+      public_url: hub === undefined ? undefined : Option.getOrUndefined(hub.others),
+      token: hub?.made === true ? Redacted.value(hub.token) : undefined,
+      code: code === undefined ? undefined : Redacted.value(code.code),
+      code_expires_at: code === undefined ? undefined : new Date(code.expiresAt).toISOString(),
+      session_id: attached?.sessionId,
+      environment_id: attached?.environmentId,
+      agent: attached?.choice.agent,
+      stand_in: attached?.choice.standsIn,
+      pid: process.pid
     })
+    if (attached !== undefined) yield* attached.ready
   })
 
 /**
@@ -303,35 +261,27 @@ const untilStopped = (failed: Bridge.Handle["failed"]) =>
     yield* output.progress("shutting down (once more to end at once)")
   })
 
-const serveAll = (flags: HubHere.Flags & AttachingFlags & { readonly stateDir: Option.Option<string> }) =>
-  Effect.gen(function* () {
-    yield* detach
-    const output = yield* Output
-    const stateDir = yield* StateDirectory.open(flags.stateDir)
-    const dir = yield* Agents.directory(flags.dir)
-    const choice = yield* Agents.choose(flags.agent, Agents.attended(output))
-    const { hub, own } = yield* HubHere.findOrServe(flags, stateDir, dir)
-    const { failed, sessionId, environmentId, ready } = yield* attach(flags, choice, hub, stateDir)
-    yield* announceHub(hub, { sessionId, environmentId, choice })
-    yield* ready
-    if (choice.standsIn) yield* output.line(Agents.STANDS_IN, "warn")
-    yield* output.line(
-      own
-        ? "Causeway is ready. Open this page:"
-        : `${dir} is attached to the hub at ${hub.url}. Open this page:`
-    )
-    yield* showWaysIn(hub, stateDir)
-    yield* output.line(`  session ${sessionId}`, "dim")
-    yield* Effect.ensuring(untilStopped(failed), hub.ending)
-  }).pipe(Effect.scoped)
-
-const serveFlags = { ...Flags.common, ...Flags.serving, ...Flags.attaching }
-
 export const up = Command.make(
   "up",
   "Hub, bridge for one directory and page, in one process",
-  serveFlags,
-  serveAll
+  { ...Flags.common, ...Flags.serving, ...Flags.attaching },
+  (flags) =>
+    Effect.gen(function* () {
+      yield* detach
+      const output = yield* Output
+      const stateDir = yield* StateDirectory.open(flags.stateDir)
+      const dir = yield* Agents.directory(flags.dir)
+      const choice = yield* Agents.choose(flags.agent, Agents.attended(output))
+      const { hub, own } = yield* HubHere.findOrServe(flags, stateDir, dir)
+      const attached = yield* attach(flags, choice, hub, stateDir)
+      yield* announce(hub.url, hub, attached)
+      if (choice.standsIn) yield* output.line(Agents.STANDS_IN, "warn")
+      const what = own ? "Causeway is ready." : `${dir} is attached to the hub at ${hub.url}.`
+      yield* output.line(`${what} Open this page:`)
+      yield* showWaysIn(hub, stateDir)
+      yield* output.line(`  session ${attached.sessionId}`, "dim")
+      yield* Effect.ensuring(untilStopped(attached.failed), hub.ending)
+    }).pipe(Effect.scoped)
 )
 
 export const hub = Command.make("hub", "Run a hub alone", { ...Flags.common, ...Flags.serving }, (flags) =>
@@ -340,7 +290,7 @@ export const hub = Command.make("hub", "Run a hub alone", { ...Flags.common, ...
     const output = yield* Output
     const stateDir = yield* StateDirectory.open(flags.stateDir)
     const hub = yield* HubHere.serveAlone(flags, stateDir)
-    yield* announceHub(hub)
+    yield* announce(hub.url, hub)
     yield* output.line(`The hub listens on ${hub.url}. Open this page:`)
     yield* showWaysIn(hub, stateDir)
     yield* Effect.ensuring(untilStopped(Effect.never), hub.ending)
@@ -358,10 +308,9 @@ export const connect = Command.make(
       // Whoever talks to it sits elsewhere and would take a stand-in for the agent.
       const choice = yield* Agents.choose(flags.agent, false)
       const to = yield* Remote.address(flags)
-      const { dir, failed, sessionId, environmentId, ready } = yield* attach(flags, choice, to, to.stateDir)
-      yield* announce({ url: to.url, sessionId, environmentId, choice })
-      yield* ready
-      yield* output.line(`${dir} is attached to ${to.url} as session ${sessionId}`)
-      yield* untilStopped(failed)
+      const attached = yield* attach(flags, choice, to, to.stateDir)
+      yield* announce(to.url, undefined, attached)
+      yield* output.line(`${attached.dir} is attached to ${to.url} as session ${attached.sessionId}`)
+      yield* untilStopped(attached.failed)
     }).pipe(Effect.scoped)
 )

@@ -14,29 +14,34 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as AgentLayer from "../AgentLayer.ts"
 import * as Agents from "../Agents.ts"
-import * as Command from "../Cli/Command.ts"
 import * as Flag from "../Cli/Flag.ts"
-import { ExitCode, Failure } from "../Failure.ts"
+import { asFailure, ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
 import * as Session from "../Session.ts"
 
-const checkoutFailure = (error: Exclude<Checkout.CheckoutError, Checkout.BranchNotFound>) =>
-  new Failure({
-    message: error.message,
-    ...(error._tag === "NotACheckout" || error._tag === "WrongRepository"
-      ? {
-          next: `clone ${error.expected} and run this there, or name its directory with --dir${
-            error._tag === "WrongRepository"
-              ? "; where it is the same repository under another address: --any-repository"
-              : ""
-          }`
-        }
-      : error._tag === "TreeNotClean"
-        ? { next: "commit or stash the changes, then run this again" }
-        : {})
-  })
+/** What a person can do about a checkout that does not fit. */
+const nextOf = (error: Checkout.CheckoutError): string | undefined => {
+  switch (error._tag) {
+    case "NotACheckout":
+      return `clone ${error.expected} and run this there, or name its directory with --dir`
+    case "WrongRepository":
+      return `clone ${error.expected} and run this there, or name its directory with --dir; where it is the same repository under another address: --any-repository`
+    case "TreeNotClean":
+      return "commit or stash the changes, then run this again"
+    default:
+      return undefined
+  }
+}
+
+/** What a person is told of a checkout that was prepared. */
+const notesOf = (prepared: Checkout.Prepared): ReadonlyArray<string> => [
+  ...(prepared.fetched ? [] : [`${prepared.remote} did not answer: going on with what is here`]),
+  ...(prepared.upToDate ? [] : [`${prepared.branch} lacks commits of ${prepared.remote}`]),
+  ...(prepared.note === undefined ? [] : [prepared.note]),
+  ...(prepared.leftBehind === undefined ? [] : [Checkout.keeping(prepared.leftBehind)])
+]
 
 /** Makes `dir` show the session's branch, where the session works on a repository. */
 const checkOut = (dir: string, session: Api.Session, anyRepository: boolean) =>
@@ -45,104 +50,81 @@ const checkOut = (dir: string, session: Api.Session, anyRepository: boolean) =>
     const wanted = yield* SessionRepository.of({
       environmentId: Option.fromNullable(session.environment_id),
       raw: { ...session }
-    }).pipe(Effect.mapError(Remote.failure))
+    })
     if (Option.isNone(wanted)) {
       yield* output.progress(`the session names no repository: whether ${dir} belongs to it was not checked`)
-      return Option.none<string>()
+      return null
     }
     const prepared = yield* Checkout.prepare(dir, { ...wanted.value, anyRepository }).pipe(
-      Effect.asSome,
-      Effect.catchTag("BranchNotFound", (error) =>
-        Effect.as(
-          output.progress(`${error.message}; staying where this checkout is`),
-          Option.none<Checkout.Prepared>()
-        )
+      Effect.mapError((error) =>
+        error._tag === "BranchNotFound" ? error : new Failure({ message: error.message, next: nextOf(error) })
       ),
-      Effect.mapError(checkoutFailure)
+      Effect.catchTag("BranchNotFound", ({ message }) =>
+        Effect.as(output.progress(`${message}; staying where this checkout is`), undefined)
+      )
     )
-    if (Option.isSome(prepared) && !prepared.value.fetched) {
-      yield* output.progress(`${prepared.value.remote} did not answer: going on with what is here`)
-    }
-    if (Option.isSome(prepared) && !prepared.value.upToDate) {
-      yield* output.progress(`${prepared.value.branch} lacks commits of ${prepared.value.remote}`)
-    }
-    if (Option.isSome(prepared) && prepared.value.note !== undefined) {
-      yield* output.progress(prepared.value.note)
-    }
-    if (Option.isSome(prepared) && prepared.value.leftBehind !== undefined) {
-      yield* output.progress(Checkout.keeping(prepared.value.leftBehind))
-    }
-    return Option.map(prepared, ({ branch }) => branch)
+    if (prepared === undefined) return null
+    yield* Effect.forEach(notesOf(prepared), output.progress, { discard: true })
+    return prepared.branch
   }).pipe(Effect.provide(Git.layer(process.env)))
 
-export const teleport = Command.make(
+export const teleport = Session.command(
   "teleport",
   "Bring a session into this checkout, for its agent to resume",
+  "read",
   {
-    ...Flags.remote,
-    dir: Flag.withDefault(
-      Flag.text("dir", { value: "DIR", description: "The checkout to bring it to (default: here)" }),
-      "."
-    ),
-    agent: Flag.text("agent", {
-      value: "AGENT",
-      description: "The agent that takes it up (CAUSEWAY_AGENT)"
-    }),
-    anyRepository: Flag.toggle("any-repository", "Although its remotes name another repository"),
-    session: Session.argument
+    dir: Flag.text("dir", "DIR", "The checkout to bring it to (default: here)"),
+    agent: Flags.agent,
+    anyRepository: Flag.toggle("any-repository", "Although its remotes name another repository")
   },
-  ({ dir, agent, anyRepository, session, ...flags }) =>
+  (found, output, { agent: named, anyRepository, dir, ...flags }) =>
     Effect.gen(function* () {
-      const output = yield* Output
       const to = yield* Remote.address(flags)
-      const cwd = resolve(dir)
-      const found = yield* Session.find(session, { _tag: "read" })
-      const choice = yield* Agents.choose(agent, false)
+      const cwd = resolve(Option.getOrElse(dir, () => "."))
+      const { agent } = yield* Agents.choose(named, false)
       const branch = yield* checkOut(cwd, found, anyRepository)
       const teleporter = yield* Teleport.Teleport
       yield* output.progress("reading the transcript")
-      const transcript = yield* teleporter
-        .transcriptWithFallback(found.id)
-        .pipe(Effect.mapError(Remote.failure))
-      if (transcript.entries.length === 0) {
+      const { entries, truncated } = yield* teleporter.transcriptWithFallback(found.id)
+      if (entries.length === 0) {
         return yield* new Failure({
           message: `session ${found.id} has no transcript yet: there is nothing to bring`,
           exitCode: ExitCode.notFound
         })
       }
       const agentSessionId = randomUUID()
-      const payloads = transcript.entries.flatMap((entry) =>
-        Either.match(fromJson(entry.json, entry.text), { onLeft: () => [], onRight: (payload) => [payload] })
+      const payloads = entries.flatMap(({ json, text }) =>
+        Option.toArray(Either.getRight(fromJson(json, text)))
       )
       const adopted = yield* Effect.flatMap(AgentSessions, (agents) =>
-        agents.adopt({ agent: choice.agent, cwd, agentSessionId, env: undefined }, payloads)
+        agents.adopt({ agent, cwd, agentSessionId, env: undefined }, payloads)
       ).pipe(
         Effect.provide(AgentLayer.layer({ stateDir: to.stateDir, hubUrl: to.url })),
-        Effect.mapError((error) => new Failure({ message: error.message }))
+        Effect.mapError(asFailure)
       )
-      const repairs = Option.getOrElse(adopted, () => Repairs.none)
-      const resume = choice.agent === "claude" ? `claude --resume ${agentSessionId}` : undefined
-      yield* output.value({
-        event: "teleported",
-        session_id: found.id,
-        agent: choice.agent,
-        agent_session_id: agentSessionId,
-        directory: cwd,
-        branch: Option.getOrNull(branch),
-        entries: payloads.length,
-        unreadable: transcript.entries.length - payloads.length,
-        truncated: transcript.truncated,
-        repaired: repairs,
-        ...(resume === undefined ? {} : { resume })
-      })
-      yield* output.line(
-        `${payloads.length} entries of ${found.id} are in ${cwd}${transcript.truncated ? " (the beginning of a longer transcript)" : ""}`
+      const repaired = Option.getOrElse(adopted, () => Repairs.none)
+      const resume = agent === "claude" ? `claude --resume ${agentSessionId}` : undefined
+      yield* output.tell(
+        {
+          event: "teleported",
+          session_id: found.id,
+          agent,
+          agent_session_id: agentSessionId,
+          directory: cwd,
+          branch,
+          entries: payloads.length,
+          unreadable: entries.length - payloads.length,
+          truncated,
+          repaired,
+          resume
+        },
+        `${payloads.length} entries of ${found.id} are in ${cwd}${truncated ? " (the beginning of a longer transcript)" : ""}`
       )
-      const mended = Repairs.describe(repairs)
+      const mended = Repairs.describe(repaired)
       if (mended !== null) yield* output.line(`Mended so that a model takes it: ${mended}`, "warn")
       if (resume !== undefined) {
         yield* output.line("Take it up there with:")
         yield* output.line(`  cd ${Git.quote(cwd)} && ${resume}`, "strong")
       }
-    }).pipe(Remote.withHub(flags))
+    })
 )

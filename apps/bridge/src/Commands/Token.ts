@@ -9,9 +9,7 @@ import * as Argument from "../Cli/Argument.ts"
 import * as Command from "../Cli/Command.ts"
 import * as Flag from "../Cli/Flag.ts"
 import { ExitCode, Failure } from "../Failure.ts"
-import * as Flags from "../Flags.ts"
-import { organization, withDatabase } from "../LocalStore.ts"
-import { Output } from "../Output.ts"
+import * as LocalStore from "../LocalStore.ts"
 
 const DAY = 24 * 60 * 60 * 1000
 
@@ -23,97 +21,78 @@ const stateOf = (record: Tokens.TokenRecord, now: number): string =>
       ? "good until revoked"
       : `${record.expiresAt > now ? "good until" : "expired"} ${new Date(record.expiresAt).toISOString()}`
 
-const create = Command.make(
+const iso = (millis: number | undefined) => (millis === undefined ? null : new Date(millis).toISOString())
+
+const create = LocalStore.command(
   "create",
   "Make an access token",
   {
-    ...Flags.common,
-    name: Flag.withDefault(
-      Flag.text("name", { value: "TEXT", description: "What it is for" }),
-      "command line"
-    ),
+    name: Flag.withDefault(Flag.text("name", "TEXT", "What it is for"), "command line"),
     days: Flag.withDefault(
-      Flag.integer("days", {
-        value: "N",
-        least: 0,
-        most: 36_500,
-        description: "Days it is good for (default 0: until revoked)"
-      }),
+      Flag.integer("days", "N", [0, 36_500], "Days it is good for (default 0: until revoked)"),
       0
     )
   },
-  ({ stateDir, name, days }) =>
+  ({ name, days }, organizationId, output) =>
     Effect.gen(function* () {
-      const output = yield* Output
       const tokens = yield* Tokens.Tokens
-      const { id: organizationId } = yield* organization
       const now = yield* Clock.currentTimeMillis
-      const { token, record } = yield* tokens.create({
-        organizationId,
-        name,
-        ...(days > 0 ? { expiresAt: now + days * DAY } : {})
-      })
-      yield* output.value({
-        event: "token_created",
-        id: record.id,
-        name,
-        expires_at: record.expiresAt === undefined ? null : new Date(record.expiresAt).toISOString(),
-        token: Redacted.value(token)
-      })
-      yield* output.line(Redacted.value(token))
-      yield* output.progress(`${stateOf(record, now)}; shown this once: keep it somewhere safe`)
-    }).pipe(withDatabase(stateDir))
-)
-
-const list = Command.make("list", "Access tokens, without their secrets", Flags.common, ({ stateDir }) =>
-  Effect.gen(function* () {
-    const output = yield* Output
-    const tokens = yield* Tokens.Tokens
-    const { id } = yield* organization
-    const now = yield* Clock.currentTimeMillis
-    const iso = (millis: number | undefined) => (millis === undefined ? null : new Date(millis).toISOString())
-    for (const record of yield* tokens.list(id)) {
-      const state = stateOf(record, now)
-      yield* output.value({
-        state: state.split(" ")[0],
-        id: record.id,
-        name: record.name,
-        hint: record.hint,
-        created_at: iso(record.createdAt),
-        expires_at: iso(record.expiresAt),
-        last_used_at: iso(record.lastUsedAt),
-        revoked_at: iso(record.revokedAt)
-      })
-      yield* output.line(
-        `${record.id}  …${record.hint}  ${state.padEnd(32)} ${iso(record.createdAt) ?? ""}  ${Visible.line(record.name)}`
+      const expiry = days > 0 ? { expiresAt: now + days * DAY } : {}
+      const { token, record } = yield* tokens.create({ organizationId, name, ...expiry })
+      const { id, expiresAt } = record
+      const secret = Redacted.value(token)
+      yield* output.tell(
+        { event: "token_created", id, name, expires_at: iso(expiresAt), token: secret },
+        secret
       )
-    }
-  }).pipe(withDatabase(stateDir))
+      yield* output.progress(`${stateOf(record, now)}; shown this once: keep it somewhere safe`)
+    })
 )
 
-const revoke = Command.make(
+const list = LocalStore.command(
+  "list",
+  "Access tokens, without their secrets",
+  {},
+  (_, organizationId, output) =>
+    Effect.gen(function* () {
+      const tokens = yield* Tokens.Tokens
+      const now = yield* Clock.currentTimeMillis
+      for (const record of yield* tokens.list(organizationId)) {
+        const { id, name, hint } = record
+        const state = stateOf(record, now)
+        const made = iso(record.createdAt)
+        yield* output.tell(
+          {
+            state: state.split(" ")[0],
+            id,
+            name,
+            hint,
+            created_at: made,
+            expires_at: iso(record.expiresAt),
+            last_used_at: iso(record.lastUsedAt),
+            revoked_at: iso(record.revokedAt)
+          },
+          `${id}  …${hint}  ${state.padEnd(32)} ${made}  ${Visible.line(name)}`
+        )
+      }
+    })
+)
+
+const revoke = LocalStore.command(
   "revoke",
   "Revoke an access token",
-  { ...Flags.common, token: Argument.text("TOKEN-ID", "As `token list` shows it") },
-  ({ stateDir, token }) =>
+  { token: Argument.text("TOKEN-ID", "As `token list` shows it") },
+  ({ token: tokenId }, organizationId, output) =>
     Effect.gen(function* () {
-      const output = yield* Output
       const tokens = yield* Tokens.Tokens
-      const { id: organizationId } = yield* organization
-      yield* tokens.revoke({ organizationId, tokenId: token }).pipe(
-        Effect.catchTag(
-          "TokenUnknown",
-          (error) =>
-            new Failure({
-              message: error.message,
-              next: "`token list` shows them",
-              exitCode: ExitCode.notFound
-            })
-        )
+      yield* Effect.catchTag(
+        tokens.revoke({ organizationId, tokenId }),
+        "TokenUnknown",
+        ({ message }) =>
+          new Failure({ message, next: "`token list` shows them", exitCode: ExitCode.notFound })
       )
-      yield* output.value({ event: "token_revoked", id: token })
-      yield* output.line(`${token} opens nothing any more`)
-    }).pipe(withDatabase(stateDir))
+      yield* output.tell({ event: "token_revoked", id: tokenId }, `${tokenId} opens nothing any more`)
+    })
 )
 
 export const token = Command.group("token", "Access tokens of this machine's hub", [create, list, revoke])

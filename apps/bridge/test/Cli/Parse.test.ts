@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
+import * as LogLevel from "effect/LogLevel"
 import * as Command from "../../src/Cli/Command.ts"
 import * as Flag from "../../src/Cli/Flag.ts"
 import * as Help from "../../src/Cli/Help.ts"
@@ -73,7 +74,7 @@ describe("a command line", () => {
           const meaning = parse(...line)
           expect(meaning).toMatchObject({ right: { _tag: "Run", name: "send" } })
           if (Either.isRight(meaning) && meaning.right._tag === "Run") {
-            expect(meaning.right.given("log-level")).toEqual(["debug"])
+            expect(meaning.right.global(Flags.logLevel)).toMatchObject({ right: LogLevel.Debug })
           }
         }
       )
@@ -154,7 +155,7 @@ describe("a command line", () => {
     ] as const
     // None is forgotten.
     const numeric = all.filter(
-      (flag) => Either.isLeft(flag.read(["word"])) && Either.isRight(flag.read(["1"]))
+      (flag) => Either.isLeft(flag.read(["word"], "it")) && Either.isRight(flag.read(["1"], "it"))
     )
     expect(new Set(numeric.map(({ name }) => name))).toEqual(new Set(ranges.map(([, name]) => name)))
     for (const [command, name, least, most] of ranges) {
@@ -184,7 +185,7 @@ describe("a command line", () => {
     }
     FastCheck.assert(
       FastCheck.property(FastCheck.string(), (text) => {
-        const read = Flag.integer("n", { value: "N", least: -5, most: 5, description: "" }).read([text])
+        const read = Flag.integer("n", "N", [-5, 5], "").read([text], "--n")
         if (Either.isRight(read)) expect(read.right).toMatchObject({ value: Number(text) })
         else expect(read.left).toContain("from -5 to 5")
       })
