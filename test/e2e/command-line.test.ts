@@ -1,27 +1,21 @@
 /** What the command line says is true: its lists, its choice of a session, its help, its checks, its ready. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Directory from "../support/Directory.ts"
 import * as Program from "../support/Program.ts"
 import { call } from "./support/Call.ts"
 
-const machine = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "causeway-command-"))),
-    (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-  ),
-  (root) => ({
-    root,
-    state: join(root, "state"),
-    directory: (name: string) => {
-      const path = join(root, name)
-      mkdirSync(path, { recursive: true })
-      return path
-    }
-  })
-)
+const machine = Effect.map(Directory.temporary("command"), (root) => ({
+  root,
+  state: join(root, "state"),
+  directory: (name: string) => {
+    const path = join(root, name)
+    mkdirSync(path, { recursive: true })
+    return path
+  }
+}))
 
 const up = (state: string, cwd: string, ...more: ReadonlyArray<string>) =>
   Effect.gen(function* () {

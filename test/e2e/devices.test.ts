@@ -1,16 +1,13 @@
 /** Getting in, whole: codes that the command line makes let devices in; it approves, rejects and revokes them. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Gateway from "../../packages/hub/test/Gateway/harness.ts"
+import * as Directory from "../support/Directory.ts"
 import * as Program from "../support/Program.ts"
 
-const machine = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "causeway-devices-"))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
+const machine = Directory.temporary("devices")
 
 const hub = (state: string, ...more: ReadonlyArray<string>) =>
   Effect.gen(function* () {

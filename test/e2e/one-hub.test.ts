@@ -1,27 +1,21 @@
 /** There is one hub on a state directory and on a database, whoever starts what and when. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { existsSync, mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Directory from "../support/Directory.ts"
 import * as Program from "../support/Program.ts"
 
 /** A state directory, and directories to work in. */
-const machine = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "causeway-one-"))),
-    (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-  ),
-  (root) => ({
-    state: join(root, "state"),
-    other: join(root, "other-state"),
-    directory: (name: string) => {
-      const path = join(root, name)
-      mkdirSync(path, { recursive: true })
-      return path
-    }
-  })
-)
+const machine = Effect.map(Directory.temporary("one"), (root) => ({
+  state: join(root, "state"),
+  other: join(root, "other-state"),
+  directory: (name: string) => {
+    const path = join(root, name)
+    mkdirSync(path, { recursive: true })
+    return path
+  }
+}))
 
 const up = (state: string, cwd: string, ...more: ReadonlyArray<string>) =>
   Program.start(["up", "--agent", "scripted", "--json", "--port", "0", "--state-dir", state, ...more], {

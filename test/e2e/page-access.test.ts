@@ -3,9 +3,9 @@ import { readFile } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { expect } from "@effect/vitest"
 import type { Page } from "playwright-core"
+import { describePage } from "./support/DescribePage.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes } from "./support/Scene.ts"
 
 const axe = readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
@@ -30,17 +30,17 @@ const tabTo = async (page: Page, selector: string, key = "Tab"): Promise<void> =
   throw new Error(`no way by ${key} to ${selector}`)
 }
 
-scenes("access", (scene) => {
+describePage("access", (test) => {
   for (const colorScheme of ["light", "dark"] as const) {
-    scene(
+    test(
       `axe finds nothing, ${colorScheme}`,
       async ({ page, hub, shot, another }) => {
         const clean = async (name: string) => {
           await shot(`${name}-${colorScheme}`)
           expect([name, await violations(page)]).toEqual([name, []])
         }
-        const id = await hub.hand.session(`Everything, ${colorScheme}`)
-        const agent = await hub.hand.worker(id)
+        const id = await hub.api.session(`Everything, ${colorScheme}`)
+        const agent = await hub.api.worker(id)
         await clean("list")
         await Person.visit(page, id)
         await agent.says(
@@ -112,7 +112,7 @@ scenes("access", (scene) => {
     )
   }
 
-  scene("is given by keyboard alone: begin, write, allow, read, go back", async ({ page, hub }) => {
+  test("is given by keyboard alone: begin, write, allow, read, go back", async ({ page, hub }) => {
     await tabTo(page, "button.primary")
     await page.keyboard.press("Enter")
     await page.getByRole("dialog", { name: "New session" }).waitFor()
@@ -142,7 +142,7 @@ scenes("access", (scene) => {
     await Person.log(page).locator(".outcome").getByText("by hand").waitFor()
   })
 
-  scene(
+  test(
     "is given on a phone: nothing is wider than the screen, and all can be reached",
     async ({ page, hub, shot }) => {
       const fits = async () => expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360)
@@ -151,13 +151,13 @@ scenes("access", (scene) => {
       await shot("phone-list")
       await page.getByRole("button", { name: "New session" }).tap()
       await fits()
-      await page.getByLabel("Machine and directory").selectOption(hub.hand.environmentId)
+      await page.getByLabel("Machine and directory").selectOption(hub.api.environmentId)
       await page.getByRole("button", { name: "Start session" }).tap()
       await page.waitForURL(/#\/session\//)
       const id = /#\/session\/(.+)$/.exec(page.url())?.[1] ?? ""
       await Person.send(page, `${"a long unbroken word ".repeat(3)}${"w".repeat(200)}`)
       await page.getByText("accepted", { exact: true }).waitFor()
-      const agent = await hub.hand.worker(id)
+      const agent = await hub.api.worker(id)
       await agent.says(
         Lines.says(
           "m1",

@@ -2,17 +2,17 @@
 import { readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { expect } from "@effect/vitest"
-import type * as Hand from "./support/Hand.ts"
+import type * as Api from "./support/Api.ts"
+import { describePage, signIn } from "./support/DescribePage.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes, signIn } from "./support/Scene.ts"
 import * as Wire from "./support/Wire.ts"
 
-const answers = (requestId: string) => (event: Hand.LogEvent) =>
+const answers = (requestId: string) => (event: Api.LogEvent) =>
   event.source === "client" && JSON.stringify(event.payload).includes(`"request_id":"${requestId}"`)
 
-scenes("approvals", (scene) => {
-  scene(
+describePage("approvals", (test) => {
+  test(
     "are allowed, denied with words, and allowed for good, and the agent does so",
     async ({ page, hub }) => {
       await Person.begin(page, hub.environmentId)
@@ -46,7 +46,7 @@ scenes("approvals", (scene) => {
     { viewport: { width: 1280, height: 2000 } }
   )
 
-  scene("show what an overwrite destroys, and which file is new", async ({ page, hub, shot }) => {
+  test("show what an overwrite destroys, and which file is new", async ({ page, hub, shot }) => {
     await writeFile(join(hub.directory, "old.txt"), "one\ntwo\nthree\n")
     await writeFile(join(hub.directory, "picture.bin"), Buffer.from([1, 0, 2]))
     await Person.begin(page, hub.environmentId)
@@ -79,9 +79,9 @@ scenes("approvals", (scene) => {
     await deny()
   })
 
-  scene("carry all that was asked back to the agent, however long", async ({ page, hub }) => {
-    const id = await hub.hand.session("Long request")
-    const agent = await hub.hand.worker(id)
+  test("carry all that was asked back to the agent, however long", async ({ page, hub }) => {
+    const id = await hub.api.session("Long request")
+    const agent = await hub.api.worker(id)
     const content = "x".repeat(9000)
     await agent.says(
       Lines.asks("long-1", "t1", {
@@ -102,94 +102,97 @@ scenes("approvals", (scene) => {
     // What was typed into the other card is still there.
     await bash.getByRole("button", { name: "Deny" }).click()
     await bash.waitFor({ state: "detached" })
-    expect((await hub.hand.find(id, answers("long-1"))).payload["response"]).toMatchObject({
+    expect((await hub.api.find(id, answers("long-1"))).payload["response"]).toMatchObject({
       response: {
         behavior: "allow",
         updatedInput: { file_path: "/a", content },
         updatedPermissions: [{ type: "addRules" }]
       }
     })
-    expect((await hub.hand.find(id, answers("long-2"))).payload["response"]).toMatchObject({
+    expect((await hub.api.find(id, answers("long-2"))).payload["response"]).toMatchObject({
       response: { behavior: "deny", message: "not that folder" }
     })
   })
 
-  scene(
-    "of every session stand in one place, and are answered there by keyboard",
-    async ({ page, hub, shot }) => {
-      const [one, two] = [await hub.hand.session("First asks"), await hub.hand.session("Second asks")]
-      const content = "y".repeat(9000)
-      await (await hub.hand.worker(one)).says(
-        Lines.asks("in-1", "t1", { tool_name: "Write", input: { file_path: "/a", content } })
-      )
-      await (await hub.hand.worker(two)).says(
-        Lines.asks("in-2", "t2", { tool_name: "Bash", input: { command: "make clean" } })
-      )
-      await page.getByRole("link", { name: /Approvals/ }).click()
-      const entry = (title: string) => page.getByRole("listitem").filter({ hasText: title })
-      const write = entry("First asks").getByRole("article", { name: "The agent wants to use Write" })
-      const bash = entry("Second asks").getByRole("article", { name: "The agent wants to use Bash" })
-      await bash.getByText("make clean").waitFor()
-      await shot("inbox")
-      // What the list had cut is here whole before it can be allowed.
-      await write.locator("button:enabled", { hasText: "Allow" }).first().waitFor()
-      await write.focus()
-      await page.keyboard.press("KeyY")
-      await write.waitFor({ state: "detached" })
-      await bash.getByRole("textbox").fill("keep it")
-      await bash.focus()
-      await page.keyboard.press("KeyN")
-      await bash.waitFor({ state: "detached" })
-      expect((await hub.hand.find(one, answers("in-1"))).payload["response"]).toMatchObject({
-        response: { behavior: "allow", updatedInput: { file_path: "/a", content } }
-      })
-      expect((await hub.hand.find(two, answers("in-2"))).payload["response"]).toMatchObject({
-        response: { behavior: "deny", message: "keep it" }
-      })
-      await page.getByText("Nobody waits for you.").waitFor()
-    }
-  )
+  test("of every session stand in one place, and are answered there by keyboard", async ({
+    page,
+    hub,
+    shot
+  }) => {
+    const [one, two] = [await hub.api.session("First asks"), await hub.api.session("Second asks")]
+    const content = "y".repeat(9000)
+    await (await hub.api.worker(one)).says(
+      Lines.asks("in-1", "t1", { tool_name: "Write", input: { file_path: "/a", content } })
+    )
+    await (await hub.api.worker(two)).says(
+      Lines.asks("in-2", "t2", { tool_name: "Bash", input: { command: "make clean" } })
+    )
+    await page.getByRole("link", { name: /Approvals/ }).click()
+    const entry = (title: string) => page.getByRole("listitem").filter({ hasText: title })
+    const write = entry("First asks").getByRole("article", { name: "The agent wants to use Write" })
+    const bash = entry("Second asks").getByRole("article", { name: "The agent wants to use Bash" })
+    await bash.getByText("make clean").waitFor()
+    await shot("inbox")
+    // What the list had cut is here whole before it can be allowed.
+    await write.locator("button:enabled", { hasText: "Allow" }).first().waitFor()
+    await write.focus()
+    await page.keyboard.press("KeyY")
+    await write.waitFor({ state: "detached" })
+    await bash.getByRole("textbox").fill("keep it")
+    await bash.focus()
+    await page.keyboard.press("KeyN")
+    await bash.waitFor({ state: "detached" })
+    expect((await hub.api.find(one, answers("in-1"))).payload["response"]).toMatchObject({
+      response: { behavior: "allow", updatedInput: { file_path: "/a", content } }
+    })
+    expect((await hub.api.find(two, answers("in-2"))).payload["response"]).toMatchObject({
+      response: { behavior: "deny", message: "keep it" }
+    })
+    await page.getByText("Nobody waits for you.").waitFor()
+  })
 
-  scene(
-    "are settled by the first answer, in every tab and for every person",
-    async ({ page, hub, tab, another }) => {
-      const id = await hub.hand.session("Race")
-      const agent = await hub.hand.worker(id)
-      await Person.visit(page, id)
-      const second = await tab()
-      await Person.connected(second)
-      const { page: third } = await another()
-      await third.goto(`${hub.url}/#token=${hub.token}`)
-      await third.getByRole("button", { name: "New session" }).waitFor()
-      await third.getByRole("link", { name: /Approvals/ }).click()
-      await agent.says(Lines.asks("race-1", "t1", { tool_name: "Bash", input: { command: "ls" } }))
-      const card = (of: typeof page) => of.getByRole("article", { name: "The agent wants to use Bash" })
-      for (const each of [page, second, third]) await card(each).waitFor()
-      // Both at once: one of them is first, and the other one is told, or finds nothing to press any more.
-      const press = (button: ReturnType<typeof page.getByRole>) =>
-        button.click({ timeout: 5000 }).then(
-          () => true,
-          () => false
-        )
-      const pressed = await Promise.all([
-        press(page.getByRole("button", { name: "Allow", exact: true })),
-        press(second.getByRole("button", { name: "Deny" }))
-      ])
-      expect(pressed).toContain(true)
-      for (const each of [page, second, third]) await card(each).waitFor({ state: "detached" })
-      const given: Array<string> = []
-      await agent.says(Lines.says("m-end", "the end"))
-      await hub.hand.find(id, (event) => {
-        if (answers("race-1")(event)) given.push(event.uuid)
-        return JSON.stringify(event.payload).includes("the end")
-      })
-      expect(given.length).toBe(1)
-    }
-  )
+  test("are settled by the first answer, in every tab and for every person", async ({
+    page,
+    hub,
+    tab,
+    another
+  }) => {
+    const id = await hub.api.session("Race")
+    const agent = await hub.api.worker(id)
+    await Person.visit(page, id)
+    const second = await tab()
+    await Person.connected(second)
+    const { page: third } = await another()
+    await third.goto(`${hub.url}/#token=${hub.token}`)
+    await third.getByRole("button", { name: "New session" }).waitFor()
+    await third.getByRole("link", { name: /Approvals/ }).click()
+    await agent.says(Lines.asks("race-1", "t1", { tool_name: "Bash", input: { command: "ls" } }))
+    const card = (of: typeof page) => of.getByRole("article", { name: "The agent wants to use Bash" })
+    for (const each of [page, second, third]) await card(each).waitFor()
+    // Both at once: one of them is first, and the other one is told, or finds nothing to press any more.
+    const press = (button: ReturnType<typeof page.getByRole>) =>
+      button.click({ timeout: 5000 }).then(
+        () => true,
+        () => false
+      )
+    const pressed = await Promise.all([
+      press(page.getByRole("button", { name: "Allow", exact: true })),
+      press(second.getByRole("button", { name: "Deny" }))
+    ])
+    expect(pressed).toContain(true)
+    for (const each of [page, second, third]) await card(each).waitFor({ state: "detached" })
+    const given: Array<string> = []
+    await agent.says(Lines.says("m-end", "the end"))
+    await hub.api.find(id, (event) => {
+      if (answers("race-1")(event)) given.push(event.uuid)
+      return JSON.stringify(event.payload).includes("the end")
+    })
+    expect(given.length).toBe(1)
+  })
 
-  scene("that somebody else has answered meanwhile are not answered twice", async ({ hub, another }) => {
-    const id = await hub.hand.session("Second comes late")
-    const agent = await hub.hand.worker(id)
+  test("that somebody else has answered meanwhile are not answered twice", async ({ hub, another }) => {
+    const id = await hub.api.session("Second comes late")
+    const agent = await hub.api.worker(id)
     await agent.says(
       Lines.uses("t1", "Bash", { command: "ls" }),
       Lines.asks("late-1", "t1", { tool_name: "Bash", input: { command: "ls" } })
@@ -212,7 +215,7 @@ scenes("approvals", (scene) => {
         .waitFor()
       const given: Array<unknown> = []
       await agent.says(Lines.says("m-end", "the end"))
-      await hub.hand.find(id, (event) => {
+      await hub.api.find(id, (event) => {
         if (answers("late-1")(event)) given.push(event.payload["response"])
         return JSON.stringify(event.payload).includes("the end")
       })
@@ -222,9 +225,9 @@ scenes("approvals", (scene) => {
     }
   })
 
-  scene("that the agent withdraws go away", async ({ page, hub }) => {
-    const id = await hub.hand.session("Withdrawn")
-    const agent = await hub.hand.worker(id)
+  test("that the agent withdraws go away", async ({ page, hub }) => {
+    const id = await hub.api.session("Withdrawn")
+    const agent = await hub.api.worker(id)
     await agent.says(
       Lines.uses("t1", "Bash", { command: "ls" }),
       Lines.asks("gone-1", "t1", { tool_name: "Bash", input: { command: "ls" } })

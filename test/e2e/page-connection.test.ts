@@ -1,15 +1,15 @@
 /** That the page never lies about its connection: cuts, a killed hub, a reload, two tabs, and no network at all. */
 import { expect } from "@effect/vitest"
+import { describePage, signIn } from "./support/DescribePage.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes, signIn } from "./support/Scene.ts"
 import * as Wire from "./support/Wire.ts"
 
 // Tall, so that all of the conversation is in the document.
 const TALL = { viewport: { width: 1280, height: 4000 } }
 
-scenes("the connection", (scene) => {
-  scene("is one socket, over which everything goes", async ({ page, hub, sockets }) => {
+describePage("the connection", (test) => {
+  test("is one socket, over which everything goes", async ({ page, hub, sockets }) => {
     const id = await Person.begin(page, hub.environmentId)
     await Person.ask(page, "hello", "echo: hello")
     await page.getByRole("searchbox", { name: "Search sessions" }).fill("hello")
@@ -20,40 +20,40 @@ scenes("the connection", (scene) => {
     expect(sockets).toEqual([`${hub.url.replace(/^http/, "ws")}/gateway`])
   })
 
-  scene(
-    "says when it is cut, counts down, and then neither lost nor repeats anything",
-    async ({ hub, another }) => {
-      const id = await hub.hand.session("Cut")
-      const agent = await hub.hand.worker(id)
-      await agent.says(Lines.says("m1", "before the cut"))
-      const wire = await Wire.make(Number(hub.port))
-      try {
-        const { page } = await another({ ...TALL, hub: wire.url })
-        await signIn(page, { url: wire.url, token: hub.token })
-        await Person.visit(page, id)
-        await Person.said(page, "before the cut").waitFor()
-        wire.cut()
-        await page.getByText(/^reconnecting in \d+ s: /).waitFor()
-        await agent.says(Lines.says("m2", "during the cut"))
-        await Person.send(page, "typed during the cut")
-        await page.getByText(/^delivery unknown: /).waitFor()
-        wire.mend()
-        await Person.said(page, "during the cut").waitFor()
-        await Person.connected(page)
-        await page.getByText("accepted", { exact: true }).waitFor()
-        const all = ["before the cut", "during the cut", "typed during the cut"]
-        expect(await Person.texts(page)).toEqual(all)
-        // A page that is loaded again has nothing that it would send twice.
-        await page.reload()
-        await Person.said(page, "typed during the cut").waitFor()
-        expect(await Person.texts(page)).toEqual(all)
-      } finally {
-        await wire.close()
-      }
+  test("says when it is cut, counts down, and then neither lost nor repeats anything", async ({
+    hub,
+    another
+  }) => {
+    const id = await hub.api.session("Cut")
+    const agent = await hub.api.worker(id)
+    await agent.says(Lines.says("m1", "before the cut"))
+    const wire = await Wire.make(Number(hub.port))
+    try {
+      const { page } = await another({ ...TALL, hub: wire.url })
+      await signIn(page, { url: wire.url, token: hub.token })
+      await Person.visit(page, id)
+      await Person.said(page, "before the cut").waitFor()
+      wire.cut()
+      await page.getByText(/^reconnecting in \d+ s: /).waitFor()
+      await agent.says(Lines.says("m2", "during the cut"))
+      await Person.send(page, "typed during the cut")
+      await page.getByText(/^delivery unknown: /).waitFor()
+      wire.mend()
+      await Person.said(page, "during the cut").waitFor()
+      await Person.connected(page)
+      await page.getByText("accepted", { exact: true }).waitFor()
+      const all = ["before the cut", "during the cut", "typed during the cut"]
+      expect(await Person.texts(page)).toEqual(all)
+      // A page that is loaded again has nothing that it would send twice.
+      await page.reload()
+      await Person.said(page, "typed during the cut").waitFor()
+      expect(await Person.texts(page)).toEqual(all)
+    } finally {
+      await wire.close()
     }
-  )
+  })
 
-  scene(
+  test(
     "outlives a hub that is killed in the middle of a turn",
     async ({ page, hub, tab }) => {
       await Person.begin(page, hub.environmentId)
@@ -91,36 +91,37 @@ scenes("the connection", (scene) => {
     TALL
   )
 
-  scene(
-    "changes nothing of a stop: it is still there after a reload, and in the other tab",
-    async ({ page, hub, tab }) => {
-      const id = await hub.hand.session("Stopped")
-      const agent = await hub.hand.worker(id)
-      await agent.says(Lines.init)
-      await Person.visit(page, id)
-      const other = await tab()
-      await page.getByRole("button", { name: "Stop", exact: true }).click()
-      for (const each of [page, other]) await each.getByRole("button", { name: "Stopping…" }).waitFor()
-      await page.reload()
-      await page.getByRole("button", { name: "Stopping…" }).waitFor()
-      const request = await hub.hand.find(id, ({ payload }) => payload["type"] === "control_request")
-      expect(request.payload["request"]).toEqual({ subtype: "interrupt" })
-      await agent.says({
-        type: "result",
-        subtype: "error_during_execution",
-        is_error: true,
-        terminal_reason: "aborted_streaming"
-      })
-      for (const each of [page, other]) {
-        await Person.said(each, "Stopped").waitFor()
-        await each.getByRole("button", { name: /^Stop/ }).waitFor({ state: "detached" })
-      }
+  test("changes nothing of a stop: it is still there after a reload, and in the other tab", async ({
+    page,
+    hub,
+    tab
+  }) => {
+    const id = await hub.api.session("Stopped")
+    const agent = await hub.api.worker(id)
+    await agent.says(Lines.init)
+    await Person.visit(page, id)
+    const other = await tab()
+    await page.getByRole("button", { name: "Stop", exact: true }).click()
+    for (const each of [page, other]) await each.getByRole("button", { name: "Stopping…" }).waitFor()
+    await page.reload()
+    await page.getByRole("button", { name: "Stopping…" }).waitFor()
+    const request = await hub.api.find(id, ({ payload }) => payload["type"] === "control_request")
+    expect(request.payload["request"]).toEqual({ subtype: "interrupt" })
+    await agent.says({
+      type: "result",
+      subtype: "error_during_execution",
+      is_error: true,
+      terminal_reason: "aborted_streaming"
+    })
+    for (const each of [page, other]) {
+      await Person.said(each, "Stopped").waitFor()
+      await each.getByRole("button", { name: /^Stop/ }).waitFor({ state: "detached" })
     }
-  )
+  })
 
-  scene("of two tabs shows the same in both", async ({ page, hub, tab }) => {
-    const id = await hub.hand.session("Two tabs")
-    const agent = await hub.hand.worker(id)
+  test("of two tabs shows the same in both", async ({ page, hub, tab }) => {
+    const id = await hub.api.session("Two tabs")
+    const agent = await hub.api.worker(id)
     await Person.visit(page, id)
     const other = await tab()
     await Person.connected(other)
@@ -134,8 +135,8 @@ scenes("the connection", (scene) => {
     }
   })
 
-  scene("opens its page without a hub, and says so until there is one", async ({ hub, another }) => {
-    const id = await hub.hand.session("Away")
+  test("opens its page without a hub, and says so until there is one", async ({ hub, another }) => {
+    const id = await hub.api.session("Away")
     const wire = await Wire.make(Number(hub.port))
     try {
       const { page } = await another({ hub: wire.url })

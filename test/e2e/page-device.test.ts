@@ -4,26 +4,26 @@
  */
 import { expect } from "@effect/vitest"
 import type { Page } from "playwright-core"
+import { describePage, signIn } from "./support/DescribePage.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes, signIn } from "./support/Scene.ts"
 import * as Wire from "./support/Wire.ts"
 
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }
 
 const title = (page: Page, name: string) => page.getByRole("heading", { level: 1, name })
 
-scenes("a device", (scene) => {
-  scene("that was never here opens the session of the start, not an empty pane", async ({ page, shot }) => {
+describePage("a device", (test) => {
+  test("that was never here opens the session of the start, not an empty pane", async ({ page, shot }) => {
     await Person.box(page).waitFor()
     await Person.connected(page)
     await shot("first-open")
     await Person.ask(page, "hello", "echo: hello")
   })
 
-  scene("opens where somebody left, at its bare address and after a sign-in", async ({ page, hub }) => {
-    const id = await hub.hand.session("Left here")
-    await hub.hand.session("A newer one")
+  test("opens where somebody left, at its bare address and after a sign-in", async ({ page, hub }) => {
+    const id = await hub.api.session("Left here")
+    await hub.api.session("A newer one")
     await Person.visit(page, id)
     await page.goto("about:blank")
     await page.goto(hub.url)
@@ -39,29 +39,29 @@ scenes("a device", (scene) => {
     await title(page, "Approvals").waitFor()
   })
 
-  scene(
-    "whose browser keeps nothing opens sessions, sends, and says what is not kept",
-    async ({ hub, another }) => {
-      const { page, context } = await another()
-      await context.addInitScript(() => {
-        for (const name of ["localStorage", "sessionStorage"]) {
-          Object.defineProperty(globalThis, name, {
-            get: () => {
-              throw new DOMException("The operation is insecure.", "SecurityError")
-            }
-          })
-        }
-      })
-      await signIn(page, hub)
-      await page.getByText(/^This browser keeps nothing for this page/).waitFor()
-      await Person.begin(page, hub.environmentId)
-      await Person.ask(page, "hello", "echo: hello")
-      await page.getByRole("button", { name: "Pin" }).click()
-      await page.getByRole("heading", { name: "Pinned" }).waitFor()
-    }
-  )
+  test("whose browser keeps nothing opens sessions, sends, and says what is not kept", async ({
+    hub,
+    another
+  }) => {
+    const { page, context } = await another()
+    await context.addInitScript(() => {
+      for (const name of ["localStorage", "sessionStorage"]) {
+        Object.defineProperty(globalThis, name, {
+          get: () => {
+            throw new DOMException("The operation is insecure.", "SecurityError")
+          }
+        })
+      }
+    })
+    await signIn(page, hub)
+    await page.getByText(/^This browser keeps nothing for this page/).waitFor()
+    await Person.begin(page, hub.environmentId)
+    await Person.ask(page, "hello", "echo: hello")
+    await page.getByRole("button", { name: "Pin" }).click()
+    await page.getByRole("heading", { name: "Pinned" }).waitFor()
+  })
 
-  scene("whose storage is full sends and keeps its drafts while it is open", async ({ page, hub }) => {
+  test("whose storage is full sends and keeps its drafts while it is open", async ({ page, hub }) => {
     await page.evaluate(`(() => {
       for (let size = 1 << 20; size > 0; size >>= 1)
         for (let n = 0; ; n++) {
@@ -81,10 +81,10 @@ scenes("a device", (scene) => {
     await Person.said(page, "echo: a draft").waitFor()
   })
 
-  scene(
+  test(
     "with a keyboard on its screen shows what is written above it, in letters of 16 px",
     async ({ page, hub, shot }) => {
-      const id = await hub.hand.session("On a phone")
+      const id = await hub.api.session("On a phone")
       await Person.visit(page, id)
       // As Safari does: the page stays as large as it was, and less of it is seen.
       await page.evaluate(`(() => {
@@ -108,9 +108,9 @@ scenes("a device", (scene) => {
     PHONE
   )
 
-  scene("that wakes with dead sockets has what came meanwhile at once", async ({ hub, another }) => {
-    const id = await hub.hand.session("Asleep")
-    const agent = await hub.hand.worker(id)
+  test("that wakes with dead sockets has what came meanwhile at once", async ({ hub, another }) => {
+    const id = await hub.api.session("Asleep")
+    const agent = await hub.api.worker(id)
     await agent.says(Lines.says("m1", "before the sleep"))
     const wire = await Wire.make(Number(hub.port))
     try {

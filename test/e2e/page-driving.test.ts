@@ -1,21 +1,21 @@
 /** Driving an agent from a real browser: the composer, what is sent with words, steering, stopping, and what became of it. */
 import { expect } from "@effect/vitest"
+import { describePage } from "./support/DescribePage.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes } from "./support/Scene.ts"
 import * as Wire from "./support/Wire.ts"
 
 const PIXEL =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
-scenes("driving", (scene) => {
-  scene("shows a message on its whole way", async ({ page, hub }) => {
-    const id = await hub.hand.session("Delivered")
+describePage("driving", (test) => {
+  test("shows a message on its whole way", async ({ page, hub }) => {
+    const id = await hub.api.session("Delivered")
     await Person.visit(page, id)
     await Person.send(page, "hello there")
     await page.getByText("accepted", { exact: true }).waitFor()
-    const prompt = await hub.hand.find(id, ({ payload }) => payload["type"] === "user")
-    const agent = await hub.hand.worker(id)
+    const prompt = await hub.api.find(id, ({ payload }) => payload["type"] === "user")
+    const agent = await hub.api.worker(id)
     await agent.delivers(prompt.uuid, "received")
     await page.getByText("on the host", { exact: true }).waitFor()
     await agent.says(Lines.init)
@@ -29,37 +29,38 @@ scenes("driving", (scene) => {
     expect(await Person.said(page, "hello there").count()).toBe(1)
   })
 
-  scene(
-    "says so when it does not know, and sends again without saying it twice",
-    async ({ page, hub, another }) => {
-      const id = await hub.hand.session("Unknown")
-      const wire = await Wire.make(Number(hub.port))
-      try {
-        const { page: far } = await another({ hub: wire.url })
-        await far.goto(`${wire.url}/#token=${hub.token}`)
-        await far.getByRole("button", { name: "New session" }).waitFor()
-        await Person.visit(far, id)
-        wire.cut()
-        await far.getByText(/^reconnecting in \d+ s: /).waitFor()
-        await Person.send(far, "did it arrive?")
-        await far.getByText(/^delivery unknown: /).waitFor()
-        const again = far.getByRole("button", { name: "Send again" })
-        await again.click()
-        wire.mend()
-        await far.getByText("accepted", { exact: true }).waitFor()
-        await Person.visit(page, id)
-        await Person.said(page, "did it arrive?").waitFor()
-        expect(await Person.said(page, "did it arrive?").count()).toBe(1)
-        expect(await Person.said(far, "did it arrive?").count()).toBe(1)
-      } finally {
-        await wire.close()
-      }
+  test("says so when it does not know, and sends again without saying it twice", async ({
+    page,
+    hub,
+    another
+  }) => {
+    const id = await hub.api.session("Unknown")
+    const wire = await Wire.make(Number(hub.port))
+    try {
+      const { page: far } = await another({ hub: wire.url })
+      await far.goto(`${wire.url}/#token=${hub.token}`)
+      await far.getByRole("button", { name: "New session" }).waitFor()
+      await Person.visit(far, id)
+      wire.cut()
+      await far.getByText(/^reconnecting in \d+ s: /).waitFor()
+      await Person.send(far, "did it arrive?")
+      await far.getByText(/^delivery unknown: /).waitFor()
+      const again = far.getByRole("button", { name: "Send again" })
+      await again.click()
+      wire.mend()
+      await far.getByText("accepted", { exact: true }).waitFor()
+      await Person.visit(page, id)
+      await Person.said(page, "did it arrive?").waitFor()
+      expect(await Person.said(page, "did it arrive?").count()).toBe(1)
+      expect(await Person.said(far, "did it arrive?").count()).toBe(1)
+    } finally {
+      await wire.close()
     }
-  )
+  })
 
-  scene("keeps what was typed and not sent, over a reload, session by session", async ({ page, hub }) => {
-    const one = await hub.hand.session("One")
-    const two = await hub.hand.session("Two")
+  test("keeps what was typed and not sent, over a reload, session by session", async ({ page, hub }) => {
+    const one = await hub.api.session("One")
+    const two = await hub.api.session("Two")
     await Person.visit(page, one)
     await Person.box(page).fill("not sent yet")
     await Person.visit(page, two)
@@ -78,50 +79,50 @@ scenes("driving", (scene) => {
     expect(await Person.box(page).inputValue()).toBe("")
   })
 
-  scene(
-    "offers what was said before, the agent's commands and the files it touched",
-    async ({ page, hub }) => {
-      await Person.begin(page, hub.environmentId)
-      await Person.ask(page, "!say first", "first")
-      await Person.ask(
-        page,
-        '!tool Edit {"file_path":"src/deck.ts","old_string":"a","new_string":"b"}',
-        "done: ok"
-      )
-      const box = Person.box(page)
+  test("offers what was said before, the agent's commands and the files it touched", async ({
+    page,
+    hub
+  }) => {
+    await Person.begin(page, hub.environmentId)
+    await Person.ask(page, "!say first", "first")
+    await Person.ask(
+      page,
+      '!tool Edit {"file_path":"src/deck.ts","old_string":"a","new_string":"b"}',
+      "done: ok"
+    )
+    const box = Person.box(page)
 
-      await box.press("ArrowUp")
-      expect(await box.inputValue()).toContain("!tool Edit")
-      await box.press("ArrowUp")
-      expect(await box.inputValue()).toBe("!say first")
-      await box.press("ArrowDown")
-      await box.press("ArrowDown")
-      expect(await box.inputValue()).toBe("")
+    await box.press("ArrowUp")
+    expect(await box.inputValue()).toContain("!tool Edit")
+    await box.press("ArrowUp")
+    expect(await box.inputValue()).toBe("!say first")
+    await box.press("ArrowDown")
+    await box.press("ArrowDown")
+    expect(await box.inputValue()).toBe("")
 
-      await box.pressSequentially("/th")
-      await page.getByRole("listbox", { name: "Commands" }).getByRole("option", { name: "/think" }).waitFor()
-      await box.press("Enter")
-      expect(await box.inputValue()).toBe("/think ")
-      await box.pressSequentially("as a command")
-      await box.press("Enter")
-      await Person.said(page, "thought").waitFor()
+    await box.pressSequentially("/th")
+    await page.getByRole("listbox", { name: "Commands" }).getByRole("option", { name: "/think" }).waitFor()
+    await box.press("Enter")
+    expect(await box.inputValue()).toBe("/think ")
+    await box.pressSequentially("as a command")
+    await box.press("Enter")
+    await Person.said(page, "thought").waitFor()
 
-      await box.pressSequentially("look at @deck")
-      await page.getByRole("listbox", { name: "Files" }).getByRole("option", { name: "@src/deck.ts" }).click()
-      expect(await box.inputValue()).toBe("look at @src/deck.ts ")
-      await box.press("Enter")
-      await Person.said(page, "echo: look at @src/deck.ts").waitFor()
+    await box.pressSequentially("look at @deck")
+    await page.getByRole("listbox", { name: "Files" }).getByRole("option", { name: "@src/deck.ts" }).click()
+    expect(await box.inputValue()).toBe("look at @src/deck.ts ")
+    await box.press("Enter")
+    await Person.said(page, "echo: look at @src/deck.ts").waitFor()
 
-      // A line more, not a message.
-      await box.pressSequentially("two")
-      await box.press("Shift+Enter")
-      await box.pressSequentially("lines")
-      await box.press("Enter")
-      await Person.log(page).getByText("echo: two lines").waitFor()
-    }
-  )
+    // A line more, not a message.
+    await box.pressSequentially("two")
+    await box.press("Shift+Enter")
+    await box.pressSequentially("lines")
+    await box.press("Enter")
+    await Person.log(page).getByText("echo: two lines").waitFor()
+  })
 
-  scene("sends images and files along", async ({ page, hub, shot }) => {
+  test("sends images and files along", async ({ page, hub, shot }) => {
     const id = await Person.begin(page, hub.environmentId)
     const files = page.getByLabel("Files to attach")
     await files.setInputFiles([
@@ -142,7 +143,7 @@ scenes("driving", (scene) => {
       .getByText(/^echo: /)
       .waitFor()
     await Person.log(page).locator("img").waitFor()
-    const prompt = await hub.hand.find(id, ({ payload }) => payload["type"] === "user")
+    const prompt = await hub.api.find(id, ({ payload }) => payload["type"] === "user")
     expect(prompt.payload["message"]).toMatchObject({
       content: [
         { type: "image", source: { type: "base64", media_type: "image/png", data: PIXEL } },
@@ -165,7 +166,7 @@ scenes("driving", (scene) => {
     await page.getByText(/big.txt has .*; a message takes at most /).waitFor()
   })
 
-  scene(
+  test(
     "queues while the agent works, steers it and stops it",
     async ({ page, hub }) => {
       await Person.begin(page, hub.environmentId)
@@ -199,7 +200,7 @@ scenes("driving", (scene) => {
     { viewport: { width: 1280, height: 2000 } }
   )
 
-  scene("changes model and mode, and shows them once the agent has confirmed", async ({ page, hub }) => {
+  test("changes model and mode, and shows them once the agent has confirmed", async ({ page, hub }) => {
     const id = await Person.begin(page, hub.environmentId)
     await Person.ask(page, "hello", "echo: hello")
     const settings = page.getByRole("button", { name: "Model and permissions" })
@@ -213,7 +214,7 @@ scenes("driving", (scene) => {
       .getByText(/^done: wrote /)
       .waitFor()
     await page.getByText("scripted-7", { exact: true }).first().waitFor()
-    await hub.hand.find(
+    await hub.api.find(
       id,
       ({ payload }) => payload["subtype"] === "init" && payload["model"] === "scripted-7"
     )
@@ -221,7 +222,7 @@ scenes("driving", (scene) => {
     expect(await mode.inputValue()).toBe("acceptEdits")
   })
 
-  scene(
+  test(
     "takes a queued message back, which then never runs",
     async ({ page, hub }) => {
       await Person.begin(page, hub.environmentId)

@@ -2,10 +2,10 @@
 import { expect } from "@effect/vitest"
 import type { Page } from "playwright-core"
 import { call } from "./support/Call.ts"
+import { describePage, signIn } from "./support/DescribePage.ts"
+import type { Hub } from "./support/Fixture.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes, signIn } from "./support/Scene.ts"
-import type { Hub } from "./support/Stage.ts"
 
 const BLANK = { blank: true }
 
@@ -21,8 +21,8 @@ const link = async (hub: Hub): Promise<{ readonly url: string; readonly code: st
   return { url: String(made?.["url"]), code: String(made?.["code"]) }
 }
 
-scenes("getting in", (scene) => {
-  scene(
+describePage("getting in", (test) => {
+  test(
     "by a token uses it once: not kept, not in the address, not in the history",
     async ({ page, hub }) => {
       await signIn(page, hub)
@@ -38,7 +38,7 @@ scenes("getting in", (scene) => {
     BLANK
   )
 
-  scene(
+  test(
     "by a wrong token is refused with words, and another one may be typed",
     async ({ page, hub, shot }) => {
       await page.goto(`${hub.url}/#token=wrong`)
@@ -54,7 +54,7 @@ scenes("getting in", (scene) => {
     BLANK
   )
 
-  scene(
+  test(
     "by a one-time link works once, and says so to the next one",
     async ({ page, hub, another }) => {
       const { url, code } = await link(hub)
@@ -80,7 +80,7 @@ scenes("getting in", (scene) => {
     BLANK
   )
 
-  scene(
+  test(
     "by a link that has expired, or that no hub knows, says what to do",
     async ({ page, hub, another }) => {
       const { url } = await link(hub)
@@ -94,35 +94,37 @@ scenes("getting in", (scene) => {
     BLANK
   )
 
-  scene(
-    "is given to another device by a page that is signed in, and taken away again",
-    async ({ page, hub, another, shot }) => {
-      await page.getByRole("link", { name: "Devices" }).click()
-      await page.getByRole("button", { name: "Add a device" }).click()
-      await page.getByRole("img", { name: "QR code of this invitation" }).waitFor()
-      const address = await page.getByLabel("Address").inputValue()
-      expect(address).toMatch(new RegExp(`^${hub.url}/#code=.+`))
-      await shot("add-device")
-      await page.keyboard.press("Escape")
+  test("is given to another device by a page that is signed in, and taken away again", async ({
+    page,
+    hub,
+    another,
+    shot
+  }) => {
+    await page.getByRole("link", { name: "Devices" }).click()
+    await page.getByRole("button", { name: "Add a device" }).click()
+    await page.getByRole("img", { name: "QR code of this invitation" }).waitFor()
+    const address = await page.getByLabel("Address").inputValue()
+    expect(address).toMatch(new RegExp(`^${hub.url}/#code=.+`))
+    await shot("add-device")
+    await page.keyboard.press("Escape")
 
-      const { page: other } = await another({ userAgent: "Mozilla/5.0 (Android 14; Mobile) Firefox/999.0" })
-      await other.goto(address)
-      await isIn(other)
-      const row = page.getByRole("listitem").filter({ hasText: /Firefox on Android/ })
-      await row.getByText("connected now").waitFor()
-      await shot("devices")
-      await row.getByRole("button", { name: /^Revoke/ }).click()
-      await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click()
-      await other.getByRole("alert").getByText("This device was signed out").waitFor()
-      await other.getByLabel("Access token").waitFor()
-      await row.waitFor({ state: "detached" })
-      await other.reload()
-      await other.getByLabel("Access token").waitFor()
-      await isIn(page)
-    }
-  )
+    const { page: other } = await another({ userAgent: "Mozilla/5.0 (Android 14; Mobile) Firefox/999.0" })
+    await other.goto(address)
+    await isIn(other)
+    const row = page.getByRole("listitem").filter({ hasText: /Firefox on Android/ })
+    await row.getByText("connected now").waitFor()
+    await shot("devices")
+    await row.getByRole("button", { name: /^Revoke/ }).click()
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click()
+    await other.getByRole("alert").getByText("This device was signed out").waitFor()
+    await other.getByLabel("Access token").waitFor()
+    await row.waitFor({ state: "detached" })
+    await other.reload()
+    await other.getByLabel("Access token").waitFor()
+    await isIn(page)
+  })
 
-  scene(
+  test(
     "with more rights than before waits for somebody to approve, and then opens by itself",
     async ({ page, hub, another, shot }) => {
       const { code } = await call(hub, "device.code.create", { scopes: ["operator.read"], label: "to look" })
@@ -146,42 +148,44 @@ scenes("getting in", (scene) => {
     BLANK
   )
 
-  scene(
-    "ends where a person signs out, in every tab, and nothing is left behind",
-    async ({ page, tab, hub }) => {
-      const other = await tab()
-      await isIn(other)
-      await page.getByRole("button", { name: "Sign out" }).click()
-      const sure = page.getByRole("dialog").getByRole("button", { name: /^(Sign out|Revoke)$/ })
-      if ((await sure.count()) > 0) await sure.click()
-      for (const each of [page, other]) await each.getByLabel("Access token").waitFor()
-      await page.reload()
-      await page.getByLabel("Access token").waitFor()
-      expect(await kept(page)).not.toContain(hub.token)
-    }
-  )
+  test("ends where a person signs out, in every tab, and nothing is left behind", async ({
+    page,
+    tab,
+    hub
+  }) => {
+    const other = await tab()
+    await isIn(other)
+    await page.getByRole("button", { name: "Sign out" }).click()
+    const sure = page.getByRole("dialog").getByRole("button", { name: /^(Sign out|Revoke)$/ })
+    if ((await sure.count()) > 0) await sure.click()
+    for (const each of [page, other]) await each.getByLabel("Access token").waitFor()
+    await page.reload()
+    await page.getByLabel("Access token").waitFor()
+    expect(await kept(page)).not.toContain(hub.token)
+  })
 
-  scene(
-    "to a session that was deleted meanwhile says so, whether it is open or linked to",
-    async ({ page, hub, another }) => {
-      const id = await hub.hand.session("Soon gone")
-      const agent = await hub.hand.worker(id)
-      await agent.says(Lines.says("m1", "some words"))
-      await Person.visit(page, id)
-      await Person.said(page, "some words").waitFor()
-      await page.getByRole("toolbar", { name: "Session" }).getByRole("button", { name: "Archive" }).click()
-      await page.getByRole("dialog").getByRole("button", { name: "Archive" }).click()
-      await Person.box(page).waitFor({ state: "detached" })
-      // Retention: what is archived goes for good, see the stage's configuration.
-      await call(hub, "sessions.cleanup", { enforce: true })
-      const { page: other } = await another()
-      await signIn(other, hub)
-      await Person.go(other, `#/session/${id}`)
-      await other.getByText("This session is not there.", { exact: false }).waitFor()
-      await page.reload()
-      await page.getByText("This session is not there.", { exact: false }).waitFor()
-      await page.getByRole("link", { name: "Back to the sessions" }).click()
-      await page.getByText("Choose a session, or begin a new one.").waitFor()
-    }
-  )
+  test("to a session that was deleted meanwhile says so, whether it is open or linked to", async ({
+    page,
+    hub,
+    another
+  }) => {
+    const id = await hub.api.session("Soon gone")
+    const agent = await hub.api.worker(id)
+    await agent.says(Lines.says("m1", "some words"))
+    await Person.visit(page, id)
+    await Person.said(page, "some words").waitFor()
+    await page.getByRole("toolbar", { name: "Session" }).getByRole("button", { name: "Archive" }).click()
+    await page.getByRole("dialog").getByRole("button", { name: "Archive" }).click()
+    await Person.box(page).waitFor({ state: "detached" })
+    // Retention: what is archived goes for good, see the fixture's configuration.
+    await call(hub, "sessions.cleanup", { enforce: true })
+    const { page: other } = await another()
+    await signIn(other, hub)
+    await Person.go(other, `#/session/${id}`)
+    await other.getByText("This session is not there.", { exact: false }).waitFor()
+    await page.reload()
+    await page.getByText("This session is not there.", { exact: false }).waitFor()
+    await page.getByRole("link", { name: "Back to the sessions" }).click()
+    await page.getByText("Choose a session, or begin a new one.").waitFor()
+  })
 })

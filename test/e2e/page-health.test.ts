@@ -1,8 +1,8 @@
 /** Cost and health in a real browser: what a turn took, how full the context is, and the figures of all sessions. */
 import { expect } from "@effect/vitest"
+import { describePage } from "./support/DescribePage.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes } from "./support/Scene.ts"
 
 const usage = (id: string, input: number) =>
   Lines.says(id, `read ${input}`, {
@@ -15,10 +15,10 @@ const usage = (id: string, input: number) =>
     }
   })
 
-scenes("cost and health", (scene) => {
-  scene("tells what a turn took and what the session has cost", async ({ page, hub }) => {
-    const id = await hub.hand.session("Costs")
-    const agent = await hub.hand.worker(id)
+describePage("cost and health", (test) => {
+  test("tells what a turn took and what the session has cost", async ({ page, hub }) => {
+    const id = await hub.api.session("Costs")
+    const agent = await hub.api.worker(id)
     await Person.visit(page, id)
     await agent.says(
       Lines.init,
@@ -31,7 +31,7 @@ scenes("cost and health", (scene) => {
     await page.getByText("13 % of context", { exact: true }).waitFor()
   })
 
-  scene("warns as the context fills: at 60 % and at 90 %", async ({ page, hub, shot }) => {
+  test("warns as the context fills: at 60 % and at 90 %", async ({ page, hub, shot }) => {
     await Person.begin(page, hub.environmentId)
     await Person.ask(page, "!usage 84000", "used: 84000")
     await page.getByText("50 % of context", { exact: true }).waitFor()
@@ -43,9 +43,9 @@ scenes("cost and health", (scene) => {
     await shot("context-full")
   })
 
-  scene("draws the figures of all sessions, and leads to them", async ({ page, hub, shot }) => {
-    const id = await hub.hand.session("Dear one")
-    const agent = await hub.hand.worker(id)
+  test("draws the figures of all sessions, and leads to them", async ({ page, hub, shot }) => {
+    const id = await hub.api.session("Dear one")
+    const agent = await hub.api.worker(id)
     await agent.says(Lines.init, usage("m1", 125_000), Lines.result("p1", { total_cost_usd: 7.5 }))
     await page.getByRole("link", { name: "Cost and health" }).click()
     await page.getByRole("heading", { name: "Cost and health" }).waitFor()

@@ -1,9 +1,9 @@
 /** What people, agents and machines may write, in a real browser: nothing of it runs, loads, leads astray or breaks the page. */
 import { expect } from "@effect/vitest"
 import type { Page } from "playwright-core"
+import { describePage } from "./support/DescribePage.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes } from "./support/Scene.ts"
 
 const HOSTILE = `<img src="x" onerror="window.ran=1;alert(1)"><script>window.ran=2</script> javascript:window.ran=3`
 const TALL = { viewport: { width: 1280, height: 6000 } }
@@ -28,12 +28,12 @@ const nothingRan = async (page: Page): Promise<void> => {
   ).toBe(0)
 }
 
-scenes("hostile input", (scene) => {
-  scene(
+describePage("hostile input", (test) => {
+  test(
     "of people and agents is shown as the text it is",
     async ({ page, hub, shot }) => {
-      const id = await hub.hand.session(HOSTILE.slice(0, 150))
-      const agent = await hub.hand.worker(id)
+      const id = await hub.api.session(HOSTILE.slice(0, 150))
+      const agent = await hub.api.worker(id)
       await watch(page)
       await Person.visit(page, id)
       await Person.send(page, HOSTILE)
@@ -74,11 +74,11 @@ scenes("hostile input", (scene) => {
     TALL
   )
 
-  scene(
+  test(
     "in markdown, terminal escapes, pictures and reading order leads nowhere",
     async ({ page, hub }) => {
-      const id = await hub.hand.session("Bidi \u202etxt.exe\u202c \u001b[31mred")
-      const agent = await hub.hand.worker(id)
+      const id = await hub.api.session("Bidi \u202etxt.exe\u202c \u001b[31mred")
+      const agent = await hub.api.worker(id)
       await watch(page)
       await Person.visit(page, id)
       const svg = Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" onload="window.ran=4"/>`).toString(
@@ -137,9 +137,9 @@ scenes("hostile input", (scene) => {
     TALL
   )
 
-  scene("that is malformed or endless breaks nothing", async ({ page, hub }) => {
-    const id = await hub.hand.session("Malformed")
-    const agent = await hub.hand.worker(id)
+  test("that is malformed or endless breaks nothing", async ({ page, hub }) => {
+    const id = await hub.api.session("Malformed")
+    const agent = await hub.api.worker(id)
     await Person.visit(page, id)
     let deep: unknown = "x"
     for (let n = 0; n < 60; n++) deep = [deep]

@@ -4,10 +4,10 @@
  */
 import { expect } from "@effect/vitest"
 import type { CDPSession, Locator, Page } from "playwright-core"
-import type * as Hand from "./support/Hand.ts"
+import type * as Api from "./support/Api.ts"
+import { describePage } from "./support/DescribePage.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes } from "./support/Scene.ts"
 
 const ALT = 1
 const CONTROL = 2
@@ -35,13 +35,9 @@ const option = async (cdp: CDPSession, letter: string, code: string): Promise<vo
   await press(cdp, letter, code, { keyCode: code.charCodeAt(3), modifiers: ALT, text: letter })
 }
 
-const asking = async (
-  hub: { readonly hand: Hand.Hand },
-  title: string,
-  ...requests: ReadonlyArray<string>
-) => {
-  const id = await hub.hand.session(title)
-  const agent = await hub.hand.worker(id)
+const asking = async (hub: { readonly api: Api.Api }, title: string, ...requests: ReadonlyArray<string>) => {
+  const id = await hub.api.session(title)
+  const agent = await hub.api.worker(id)
   for (const request of requests) {
     await agent.says(
       Lines.uses(`t-${request}`, "Bash", { command: `echo ${request}` }),
@@ -58,13 +54,13 @@ const asking = async (
 let ends = 0
 /** Answers that the log holds up to now, by request. */
 const answersIn = async (
-  hub: { readonly hand: Hand.Hand },
-  { id, agent }: { readonly id: string; readonly agent: Hand.Worker }
+  hub: { readonly api: Api.Api },
+  { id, agent }: { readonly id: string; readonly agent: Api.Worker }
 ): Promise<ReadonlyArray<unknown>> => {
   const given: Array<unknown> = []
   const end = `end-${ends++}`
   await agent.says(Lines.says(end, end))
-  await hub.hand.find(id, ({ payload }) => {
+  await hub.api.find(id, ({ payload }) => {
     if (payload["type"] === "control_response") given.push(payload["response"])
     return JSON.stringify(payload).includes(end)
   })
@@ -76,8 +72,8 @@ const isFocused = async (of: Locator): Promise<boolean> =>
 
 const why = (page: Page) => page.getByRole("textbox", { name: "Words for the agent when you deny" })
 
-scenes("keys", (scene) => {
-  scene("typed as the reason of a refusal answer nothing, whatever they are", async ({ page, hub }) => {
+describePage("keys", (test) => {
+  test("typed as the reason of a refusal answer nothing, whatever they are", async ({ page, hub }) => {
     const session = await asking(hub, "Reason", "req-1")
     await Person.visit(page, session.id)
     const cdp = await page.context().newCDPSession(page)
@@ -114,7 +110,7 @@ scenes("keys", (scene) => {
     expect(await answersIn(hub, session)).toMatchObject([{ response: { behavior: "deny" } }])
   })
 
-  scene("answer where the card has the focus: by their place, alone, once", async ({ page, hub }) => {
+  test("answer where the card has the focus: by their place, alone, once", async ({ page, hub }) => {
     const session = await asking(hub, "Shortcuts", "one", "two")
     await Person.visit(page, session.id)
     const cdp = await page.context().newCDPSession(page)
@@ -148,7 +144,7 @@ scenes("keys", (scene) => {
     await card("two").waitFor({ state: "detached" })
   })
 
-  scene("of an input method send no half message, stop no agent and close nothing", async ({ page, hub }) => {
+  test("of an input method send no half message, stop no agent and close nothing", async ({ page, hub }) => {
     const { id, agent } = await asking(hub, "Composing")
     await agent.says(Lines.init)
     await Person.visit(page, id)
@@ -188,7 +184,7 @@ scenes("keys", (scene) => {
     await Person.said(page, "日本").waitFor()
     const asked: Array<unknown> = []
     await agent.says(Lines.says("m-end", "the end"))
-    await hub.hand.find(id, ({ source, payload }) => {
+    await hub.api.find(id, ({ source, payload }) => {
       if (source === "client" && payload["type"] !== "session_update") asked.push(payload["type"])
       return JSON.stringify(payload).includes("the end")
     })

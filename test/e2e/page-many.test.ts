@@ -1,35 +1,35 @@
 /** More sessions than the page loads: who waits, what all costs, what is pinned, and what a title or the archive holds. */
 import { expect } from "@effect/vitest"
+import { describePage, signIn } from "./support/DescribePage.ts"
+import type { Hub } from "./support/Fixture.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes, signIn } from "./support/Scene.ts"
-import type { Hub } from "./support/Stage.ts"
 import * as Wire from "./support/Wire.ts"
 
 /** Three old sessions that wait, one old one that cost something, an archived one, and 250 newer ones. */
-const crowd = async ({ hand, causeway }: Hub): Promise<ReadonlyArray<string>> => {
+const crowd = async ({ api, causeway }: Hub): Promise<ReadonlyArray<string>> => {
   const waiting: Array<string> = []
   for (const n of [1, 2, 3]) {
-    const id = await hand.session(`Old one that waits ${n}`)
-    const agent = await hand.worker(id)
+    const id = await api.session(`Old one that waits ${n}`)
+    const agent = await api.worker(id)
     await agent.says(
       Lines.init,
       Lines.asks(`old-${n}`, `t-${n}`, { tool_name: "Bash", input: { command: `make old-${n}` } })
     )
     waiting.push(id)
   }
-  const dear = await hand.worker(await hand.session("Dear and old"))
+  const dear = await api.worker(await api.session("Dear and old"))
   await dear.says(Lines.init, Lines.result("none", { total_cost_usd: 2.986_281_000_000_000_4 }))
-  await causeway("sessions", "archive", await hand.session("Long archived"))
+  await causeway("sessions", "archive", await api.session("Long archived"))
   for (let n = 0; n < 250; n += 25)
-    await Promise.all(Array.from({ length: 25 }, (_, m) => hand.session(`Newer ${n + m}`)))
+    await Promise.all(Array.from({ length: 25 }, (_, m) => api.session(`Newer ${n + m}`)))
   return waiting
 }
 
 const badge = (page: Parameters<typeof signIn>[0]) => page.getByRole("link", { name: /^Approvals/ })
 
-scenes("with 250 newer sessions", (scene) => {
-  scene("three old ones that wait are counted, shown and answered", async ({ hub, another, page, shot }) => {
+describePage("with 250 newer sessions", (test) => {
+  test("three old ones that wait are counted, shown and answered", async ({ hub, another, page, shot }) => {
     const [first] = await crowd(hub)
     await page.reload()
     await badge(page).getByText("3", { exact: true }).waitFor()
@@ -63,34 +63,34 @@ scenes("with 250 newer sessions", (scene) => {
     }
   })
 
-  scene(
-    "all of them are in the totals, found by their titles, pinned and archived",
-    async ({ page, shot }) => {
-      await Person.go(page, "#/metrics")
-      await page.getByText("$2.99").first().waitFor()
-      const tile = (name: string) => page.locator("dl.tiles > div").filter({ hasText: name }).locator("dd")
-      await tile("Sessions").getByText("255", { exact: true }).waitFor()
-      await page.getByRole("main").getByRole("link", { name: "Dear and old" }).first().waitFor()
-      await shot("many-figures")
-      const search = page.getByRole("searchbox", { name: "Search sessions" })
-      await search.fill("dear AND")
-      await page
-        .getByRole("navigation")
-        .getByRole("link", { name: /Dear and old/ })
-        .click()
-      await page.getByRole("heading", { level: 1, name: "Dear and old" }).waitFor()
-      await page.getByRole("button", { name: "Pin" }).click()
-      await search.fill("nothing like this")
-      await page.getByText("No session is named like this.").waitFor()
-      await search.fill("")
-      await page.reload()
-      await page
-        .locator("section")
-        .filter({ has: page.getByRole("heading", { name: "Pinned" }) })
-        .getByRole("link", { name: /Dear and old/ })
-        .waitFor()
-      await page.getByRole("button", { name: "Archived sessions" }).click()
-      await page.getByRole("link", { name: /Long archived/ }).waitFor()
-    }
-  )
+  test("all of them are in the totals, found by their titles, pinned and archived", async ({
+    page,
+    shot
+  }) => {
+    await Person.go(page, "#/metrics")
+    await page.getByText("$2.99").first().waitFor()
+    const tile = (name: string) => page.locator("dl.tiles > div").filter({ hasText: name }).locator("dd")
+    await tile("Sessions").getByText("255", { exact: true }).waitFor()
+    await page.getByRole("main").getByRole("link", { name: "Dear and old" }).first().waitFor()
+    await shot("many-figures")
+    const search = page.getByRole("searchbox", { name: "Search sessions" })
+    await search.fill("dear AND")
+    await page
+      .getByRole("navigation")
+      .getByRole("link", { name: /Dear and old/ })
+      .click()
+    await page.getByRole("heading", { level: 1, name: "Dear and old" }).waitFor()
+    await page.getByRole("button", { name: "Pin" }).click()
+    await search.fill("nothing like this")
+    await page.getByText("No session is named like this.").waitFor()
+    await search.fill("")
+    await page.reload()
+    await page
+      .locator("section")
+      .filter({ has: page.getByRole("heading", { name: "Pinned" }) })
+      .getByRole("link", { name: /Dear and old/ })
+      .waitFor()
+    await page.getByRole("button", { name: "Archived sessions" }).click()
+    await page.getByRole("link", { name: /Long archived/ }).waitFor()
+  })
 })

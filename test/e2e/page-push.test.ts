@@ -1,6 +1,6 @@
 /** Pushes, as a person sees that they fail. The browser's push service is played: headless browsers have none. */
 import { createECDH, randomBytes } from "node:crypto"
-import { scenes } from "./support/Scene.ts"
+import { describePage } from "./support/DescribePage.ts"
 
 /** A browser whose push service is Apple's: it subscribes, and what the hub sends there is refused before it is sent. */
 const ofApple = () => {
@@ -32,8 +32,8 @@ const script = `(subscription) => {
   Object.defineProperty(ServiceWorkerRegistration.prototype, "pushManager", { get: () => manager })
 }`
 
-scenes("pushes", (scene) => {
-  scene("that cannot come are said, with the reason and what to do", async ({ page, shot }) => {
+describePage("pushes", (test) => {
+  test("that cannot come are said, with the reason and what to do", async ({ page, shot }) => {
     await page.addInitScript({ content: `(${script})(${JSON.stringify(ofApple())})` })
     await page.reload()
     // The worker is there once it controls the page.

@@ -1,19 +1,19 @@
 /** Sessions in a real browser: the list, live; search, pins, the archive, machines that are away, and beginning one. */
 import { expect } from "@effect/vitest"
-import * as Hand from "./support/Hand.ts"
+import * as Api from "./support/Api.ts"
+import { describePage } from "./support/DescribePage.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes } from "./support/Scene.ts"
 
-scenes("sessions", (scene) => {
-  scene("stand under their machine, and say what they do as they do it", async ({ page, hub, shot }) => {
-    const { hand } = hub
+describePage("sessions", (test) => {
+  test("stand under their machine, and say what they do as they do it", async ({ page, hub, shot }) => {
+    const { api } = hub
     await page.getByText("/home/ada/engine").first().waitFor()
     await page.getByText(hub.directory).first().waitFor()
-    const id = await hand.session("Mend the bridge")
+    const id = await api.session("Mend the bridge")
     const row = page.getByRole("link", { name: /Mend the bridge/ })
     await row.getByText("waiting for a host").waitFor()
-    const agent = await hand.worker(id)
+    const agent = await api.worker(id)
     await agent.says(Lines.init)
     await row.getByText("working").waitFor()
     await agent.says(Lines.asks("r1", "t1", { tool_name: "Bash", input: { command: "ls" } }))
@@ -27,7 +27,7 @@ scenes("sessions", (scene) => {
     await row.getByText("ready").waitFor()
   })
 
-  scene("begin where a person wants, with the model and the mode they chose", async ({ page, hub, shot }) => {
+  test("begin where a person wants, with the model and the mode they chose", async ({ page, hub, shot }) => {
     const id = await Person.begin(page, hub.environmentId, async (dialog) => {
       await dialog.getByLabel("Title (optional)").fill("A session of my own")
       await dialog.getByLabel("Model (optional)").fill("scripted-9")
@@ -42,12 +42,12 @@ scenes("sessions", (scene) => {
     await Person.log(page)
       .getByText(/^done: wrote /)
       .waitFor()
-    const init = await hub.hand.find(id, ({ payload }) => payload["subtype"] === "init")
+    const init = await hub.api.find(id, ({ payload }) => payload["subtype"] === "init")
     expect(init.payload).toMatchObject({ model: "scripted-9", permissionMode: "acceptEdits" })
   })
 
-  scene("are renamed, everywhere at once", async ({ page, hub, tab }) => {
-    const id = await hub.hand.session("Before")
+  test("are renamed, everywhere at once", async ({ page, hub, tab }) => {
+    const id = await hub.api.session("Before")
     await Person.visit(page, id)
     const other = await tab()
     await page.getByRole("button", { name: "Rename" }).click()
@@ -59,8 +59,8 @@ scenes("sessions", (scene) => {
     }
   })
 
-  scene("that are pinned stay on top, and stay pinned over a reload", async ({ page, hub }) => {
-    const id = await hub.hand.session("Keep this one")
+  test("that are pinned stay on top, and stay pinned over a reload", async ({ page, hub }) => {
+    const id = await hub.api.session("Keep this one")
     await Person.visit(page, id)
     await page.getByRole("button", { name: "Pin" }).click()
     const pinned = page.locator("section", { has: page.getByRole("heading", { name: "Pinned" }) })
@@ -72,9 +72,9 @@ scenes("sessions", (scene) => {
     await page.getByRole("link", { name: /Keep this one/ }).waitFor()
   })
 
-  scene("that are archived leave the list, can be read, and take no more", async ({ page, hub, shot }) => {
-    const id = await hub.hand.session("Done with this")
-    const agent = await hub.hand.worker(id)
+  test("that are archived leave the list, can be read, and take no more", async ({ page, hub, shot }) => {
+    const id = await hub.api.session("Done with this")
+    const agent = await hub.api.worker(id)
     await agent.says(Lines.says("m1", "the last words"))
     await Person.visit(page, id)
     await page.getByRole("toolbar", { name: "Session" }).getByRole("button", { name: "Archive" }).click()
@@ -90,9 +90,9 @@ scenes("sessions", (scene) => {
     await Person.said(page, "the last words").waitFor()
   })
 
-  scene("are found by their titles and by words of their transcripts", async ({ page, hub, shot }) => {
-    const id = await hub.hand.session("Haystack")
-    const agent = await hub.hand.worker(id)
+  test("are found by their titles and by words of their transcripts", async ({ page, hub, shot }) => {
+    const id = await hub.api.session("Haystack")
+    const agent = await hub.api.worker(id)
     await agent.says(Lines.says("m0", "the needle of this log"))
     await agent.says(...Array.from({ length: 400 }, (_, n) => Lines.says(`m${n + 1}`, `straw ${n}`)))
     const search = page.getByRole("searchbox", { name: "Search sessions" })
@@ -114,26 +114,27 @@ scenes("sessions", (scene) => {
       .waitFor()
   })
 
-  scene(
-    "of a machine that is away stand under it, with when it was last seen",
-    async ({ page, hub, shot }) => {
-      const away = await Hand.make({ ...hub, directory: "/home/ada/attic" })
-      await away.session("Left behind")
-      const machine = page.locator("section", { has: page.getByRole("heading", { name: /attic/ }) })
-      await machine.getByText("online").waitFor()
-      hub.change(
-        "UPDATE environments SET last_seen_at = last_seen_at - 7200000 WHERE id = ?",
-        away.environmentId
-      )
-      await machine.getByText(/offline · last seen 2 h ago/).waitFor()
-      await machine.getByRole("link", { name: /Left behind/ }).waitFor()
-      await page.getByRole("button", { name: "New session" }).click()
-      const offline = page.locator("optgroup", { hasText: "attic" })
-      expect(await offline.getAttribute("label")).toBe("Offline (it waits until they are back)")
-      await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click()
-      await shot("offline-machine")
-      await away.poll()
-      await machine.getByText("online").waitFor()
-    }
-  )
+  test("of a machine that is away stand under it, with when it was last seen", async ({
+    page,
+    hub,
+    shot
+  }) => {
+    const away = await Api.make({ ...hub, directory: "/home/ada/attic" })
+    await away.session("Left behind")
+    const machine = page.locator("section", { has: page.getByRole("heading", { name: /attic/ }) })
+    await machine.getByText("online").waitFor()
+    hub.change(
+      "UPDATE environments SET last_seen_at = last_seen_at - 7200000 WHERE id = ?",
+      away.environmentId
+    )
+    await machine.getByText(/offline · last seen 2 h ago/).waitFor()
+    await machine.getByRole("link", { name: /Left behind/ }).waitFor()
+    await page.getByRole("button", { name: "New session" }).click()
+    const offline = page.locator("optgroup", { hasText: "attic" })
+    expect(await offline.getAttribute("label")).toBe("Offline (it waits until they are back)")
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click()
+    await shot("offline-machine")
+    await away.poll()
+    await machine.getByText("online").waitFor()
+  })
 })

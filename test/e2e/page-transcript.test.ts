@@ -1,19 +1,19 @@
 /** The transcript in a real browser: every kind of thing that an agent shows, long logs, jumps, links and the export. */
 import { readFile } from "node:fs/promises"
 import { expect } from "@effect/vitest"
+import { describePage } from "./support/DescribePage.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes } from "./support/Scene.ts"
 
 const lines = (count: number) =>
   Array.from({ length: count }, (_, index) => Lines.says(`m-${index}`, `line ${index}`))
 
 const TALL = { viewport: { width: 1280, height: 3000 } }
 
-scenes("the transcript", (scene) => {
-  scene("shows text as it is written, and once when it is whole", async ({ page, hub }) => {
-    const id = await hub.hand.session("Streams")
-    const agent = await hub.hand.worker(id)
+describePage("the transcript", (test) => {
+  test("shows text as it is written, and once when it is whole", async ({ page, hub }) => {
+    const id = await hub.api.session("Streams")
+    const agent = await hub.api.worker(id)
     await Person.visit(page, id)
     await agent.says(Lines.init, Lines.begins("m1"), Lines.piece("Hel"))
     await page.getByText("Hel", { exact: true }).waitFor()
@@ -25,7 +25,7 @@ scenes("the transcript", (scene) => {
     expect(await page.getByText("Hello you.").count()).toBe(1)
   })
 
-  scene(
+  test(
     "shows thinking folded, plans, images, subagents and tools of the real agent",
     async ({ page, hub, shot }) => {
       await Person.begin(page, hub.environmentId)
@@ -77,7 +77,7 @@ scenes("the transcript", (scene) => {
     TALL
   )
 
-  scene(
+  test(
     "shows changes of files as differences",
     async ({ page, hub }) => {
       await Person.begin(page, hub.environmentId)
@@ -95,11 +95,11 @@ scenes("the transcript", (scene) => {
     TALL
   )
 
-  scene(
+  test(
     "copies code to the clipboard",
     async ({ page, hub }) => {
-      const id = await hub.hand.session("Code")
-      const agent = await hub.hand.worker(id)
+      const id = await hub.api.session("Code")
+      const agent = await hub.api.worker(id)
       await agent.says(Lines.says("m1", "```ts\nconst a: string = `<b>`\n```"))
       await Person.visit(page, id)
       await page.locator(".hljs-keyword").first().waitFor()
@@ -110,9 +110,9 @@ scenes("the transcript", (scene) => {
     { permissions: ["clipboard-read", "clipboard-write"] }
   )
 
-  scene("of a long session is read from its end, and leads to what matters in it", async ({ page, hub }) => {
-    const id = await hub.hand.session("Long")
-    const agent = await hub.hand.worker(id)
+  test("of a long session is read from its end, and leads to what matters in it", async ({ page, hub }) => {
+    const id = await hub.api.session("Long")
+    const agent = await hub.api.worker(id)
     await agent.says(Lines.says("m0", "the very beginning"))
     await agent.says(
       Lines.uses("t-edit", "Edit", { file_path: "/early.ts", old_string: "a", new_string: "b" }),
@@ -146,9 +146,9 @@ scenes("the transcript", (scene) => {
     await page.getByRole("article", { name: "The agent wants to use Bash" }).getByText("paint it").waitFor()
   })
 
-  scene("has an address for each of its messages", async ({ page, hub, another }) => {
-    const id = await hub.hand.session("Linked")
-    const agent = await hub.hand.worker(id)
+  test("has an address for each of its messages", async ({ page, hub, another }) => {
+    const id = await hub.api.session("Linked")
+    const agent = await hub.api.worker(id)
     await agent.says(...lines(1000))
     await Person.visit(page, id)
     await Person.said(page, "line 999").waitFor()
@@ -165,7 +165,7 @@ scenes("the transcript", (scene) => {
     expect(await Person.said(other, "line 999").count()).toBe(0)
   })
 
-  scene("can be taken along as a file", async ({ page, hub }) => {
+  test("can be taken along as a file", async ({ page, hub }) => {
     const id = await Person.begin(page, hub.environmentId)
     await Person.ask(page, "keep this", "echo: keep this")
     await page.getByText("answered", { exact: true }).waitFor()
@@ -182,7 +182,7 @@ scenes("the transcript", (scene) => {
     expect(kept.filter((line) => line.includes("keep this")).length).toBe(2)
   })
 
-  scene("of a session that is not there says so, and leads back", async ({ page }) => {
+  test("of a session that is not there says so, and leads back", async ({ page }) => {
     await Person.go(page, `#/session/session_${"0".repeat(32)}`)
     await page.getByText("This session is not there.", { exact: false }).waitFor()
     await page.getByRole("link", { name: "Back to the sessions" }).click()

@@ -1,9 +1,9 @@
 /** The page under a browser's translation, which puts elements of its own in the place of every text, again and again. */
 import { expect } from "@effect/vitest"
 import type { Page } from "playwright-core"
+import { describePage } from "./support/DescribePage.ts"
 import * as Lines from "./support/Lines.ts"
 import * as Person from "./support/Person.ts"
-import { scenes } from "./support/Scene.ts"
 
 /** Translates what stands there now and all that comes, as browsers do: `[text]` in two `font` elements. */
 const translate = (page: Page): Promise<unknown> =>
@@ -25,10 +25,10 @@ const translate = (page: Page): Promise<unknown> =>
     new MutationObserver(turn).observe(document.body, { childList: true, subtree: true, characterData: true })
   })()`)
 
-scenes("under a translation", (scene) => {
-  scene("labels go on to say what is so, and no part of the page fails", async ({ page, hub, shot }) => {
-    const id = await hub.hand.session("Translated")
-    const agent = await hub.hand.worker(id)
+describePage("under a translation", (test) => {
+  test("labels go on to say what is so, and no part of the page fails", async ({ page, hub, shot }) => {
+    const id = await hub.api.session("Translated")
+    const agent = await hub.api.worker(id)
     await Person.visit(page, id)
     await translate(page)
     const button = (name: string) => page.getByRole("button", { name, exact: true })
@@ -59,7 +59,7 @@ scenes("under a translation", (scene) => {
     await Person.send(page, "hello")
     await page.getByText("[accepted]").waitFor()
     await agent.delivers(
-      (await hub.hand.find(id, ({ payload }) => payload["type"] === "user")).uuid,
+      (await hub.api.find(id, ({ payload }) => payload["type"] === "user")).uuid,
       "received"
     )
     await page.getByText("[on the host]").waitFor()

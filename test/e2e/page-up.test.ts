@@ -3,19 +3,16 @@
  * started again under the open page.
  */
 import { execFileSync } from "node:child_process"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Directory from "../support/Directory.ts"
 import * as Program from "../support/Program.ts"
 import * as Browser from "./support/Browser.ts"
 import * as Person from "./support/Person.ts"
 
-const place = Effect.acquireRelease(
-  Effect.promise(() => mkdtemp(join(tmpdir(), "causeway-up-"))),
-  (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
-)
+const place = Directory.temporary("up")
 
 const text = (value: unknown): string => {
   if (typeof value !== "string") throw new Error(`a string, not ${JSON.stringify(value)}`)

@@ -19,7 +19,7 @@ const place = Effect.acquireRelease(
 const BASE = "/tools/causeway"
 
 /** `up` behind a proxy that serves it under {@link BASE}. */
-const stage = (manner: Proxy.Manner) =>
+const serve = (manner: Proxy.Manner) =>
   Effect.gen(function* () {
     const directory = yield* place
     const target = { port: 0 }
@@ -54,7 +54,7 @@ describe.skipIf(Browser.path === undefined)("the page behind a proxy", () => {
   for (const [name, manner] of manners) {
     it.scopedLive(`${name} works whole: a turn, links, and once the hub is gone`, () =>
       Effect.gen(function* () {
-        const { program, ready, url } = yield* stage(manner)
+        const { program, ready, url } = yield* serve(manner)
         expect(ready["public_url"]).toBe(url)
         const browser = yield* Browser.launch
         const { context, problems, sockets } = yield* Browser.open(browser, url)
@@ -103,7 +103,7 @@ describe("commands behind a proxy", () => {
   for (const [name, manner] of manners) {
     it.scopedLive(`${name} reach the hub by its public address`, () =>
       Effect.gen(function* () {
-        const { directory, ready, url } = yield* stage(manner)
+        const { directory, ready, url } = yield* serve(manner)
         const env = {
           CAUSEWAY_TOKEN: String(ready["token"]),
           CAUSEWAY_STATE_DIR: join(directory, "elsewhere")

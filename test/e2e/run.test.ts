@@ -1,11 +1,11 @@
 /** `run`: the engine without a hub, as people and programs use it. The questions are asked in a real terminal. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import * as Directory from "../support/Directory.ts"
 import * as Program from "../support/Program.ts"
 import * as Tmux from "./support/Tmux.ts"
 
@@ -15,10 +15,7 @@ if (!Tmux.isInstalled) {
   process.stderr.write("\ntest/e2e/run.test.ts IN A TERMINAL DID NOT RUN: tmux is not installed\n\n")
 }
 
-const place = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "causeway-run-"))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
+const place = Directory.temporary("run")
 
 const flags = (directory: string) => ["--agent", "scripted", "--state-dir", join(directory, "state")]
 

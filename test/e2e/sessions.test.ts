@@ -2,18 +2,14 @@
  * What people ask of sessions over the gateway, the whole way: forks of a conversation that a new agent goes on with, and
  * sessions that name their agent and want a worktree.
  */
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Gateway from "../../packages/hub/test/Gateway/harness.ts"
+import * as Directory from "../support/Directory.ts"
 import * as Program from "../support/Program.ts"
 
-const machine = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "causeway-sessions-"))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
+const machine = Directory.temporary("sessions")
 
 /** `up` with the scripted agent, and a client of its gateway. */
 const up = Effect.gen(function* () {

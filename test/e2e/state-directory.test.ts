@@ -1,16 +1,13 @@
 /** A state directory that cannot be used ends in one sentence with the next step, whatever is wrong with it. */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
 import * as Effect from "effect/Effect"
+import * as Directory from "../support/Directory.ts"
 import * as Program from "../support/Program.ts"
 
-const machine = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "causeway-unusable-"))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
+const machine = Directory.temporary("unusable")
 
 /** What starts, and what only looks. */
 const starts = (root: string) => [

@@ -2,12 +2,12 @@
  * The terminal view as people use it: the built program in a real tmux, against a real hub, bridge and agent. Needs tmux;
  * where it is missing nothing here runs, and the run says so.
  */
-import { mkdtemp, readFile, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Directory from "../support/Directory.ts"
 import * as Program from "../support/Program.ts"
 import * as Ssh from "./support/Ssh.ts"
 import * as Tmux from "./support/Tmux.ts"
@@ -20,10 +20,7 @@ if (!Tmux.isInstalled) {
   process.stderr.write(`\ntest/e2e/terminal.test.ts OVER SSH DID NOT RUN: ${Ssh.missing}\n\n`)
 }
 
-const place = Effect.acquireRelease(
-  Effect.promise(() => mkdtemp(join(tmpdir(), "causeway-terminal-"))),
-  (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
-)
+const place = Directory.temporary("terminal")
 
 const up = (directory: string, port: string) =>
   Effect.gen(function* () {

@@ -1,7 +1,5 @@
 /** A hub, a client of it and a bridge with scripted agents, in one process: real sockets, databases and children. */
-import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Bridge from "@causeway/bridge/Bridge"
 import type { BridgeEvent } from "@causeway/bridge/BridgeEvent"
@@ -28,13 +26,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import * as Directory from "../../support/Directory.ts"
 
 export { bundle as bundleAgent } from "../../../packages/runner/test/support/Scripted.ts"
 
-export const directory = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "causeway-faults-"))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
+export const directory = Directory.temporary("faults")
 
 /** A port that is free now. */
 export const freePort = Effect.async<number>((resume) => {

@@ -3,17 +3,24 @@ import { Log } from "@causeway/store/Log"
 import { describe, expect, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Hub from "../../src/Hub.ts"
-import { type Client, connected, type Frame, init, layer, result, said, target, worker } from "./harness.ts"
+import {
+  type Client,
+  call,
+  connected,
+  type Frame,
+  init,
+  layer,
+  refusal,
+  result,
+  said,
+  target,
+  worker
+} from "./harness.ts"
 
 const config = JSON.stringify({
   agents: [{ id: "main", default: true }, { id: "ops" }],
   plugins: { sessionExtensions: [{ pluginId: "notes", namespace: "pins" }] }
 })
-
-const call = (client: Client, method: string, params?: unknown) =>
-  Effect.promise(() => client.call(method, params))
-const refusal = (client: Client, method: string, params?: unknown) =>
-  Effect.promise(() => client.refusal(method, params))
 
 const session = (client: Client, key: string, label?: string) =>
   Effect.gen(function* () {

@@ -8,8 +8,11 @@ import { Sessions } from "@causeway/store/Session"
 import { WorkQueue } from "@causeway/store/Work"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, layer as suite, it as test } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
@@ -18,22 +21,19 @@ import { Connection, type Wire } from "../../src/Gateway/Connections.ts"
 import * as Hub from "../../src/Hub.ts"
 import {
   type Client,
+  call,
   connected,
   Device,
   type Frame,
   init,
   layer,
   open,
+  refusal,
   result,
   said,
   target,
   worker
 } from "./harness.ts"
-
-const call = (client: Client, method: string, params?: unknown) =>
-  Effect.promise(() => client.call(method, params))
-const refusal = (client: Client, method: string, params?: unknown) =>
-  Effect.promise(() => client.refusal(method, params))
 
 const session = (client: Client, key: string) =>
   Effect.gen(function* () {
@@ -639,6 +639,10 @@ describe("the configuration file", () => {
     const directory = mkdtempSync(join(tmpdir(), "causeway-config-"))
     const path = join(directory, "gateway.json")
     const write = (text: string) => Effect.sync(() => writeFileSync(path, text))
+    const refused = Deferred.unsafeMake<void>(FiberId.none)
+    const logger = Logger.make(({ message }) => {
+      if (String(message).includes("does not fit")) Deferred.unsafeDone(refused, Effect.void)
+    })
     try {
       await Effect.runPromise(
         Effect.gen(function* () {
@@ -649,12 +653,14 @@ describe("the configuration file", () => {
           yield* Effect.race(next.await, Effect.forever(TestClock.adjust("2 seconds")))
           expect((yield* configuration.current).defaultAgentId).toBe("ops")
           yield* write('{"agents":7}')
-          yield* TestClock.adjust("4 seconds")
+          // It was read, and refused.
+          yield* Effect.race(Deferred.await(refused), Effect.forever(TestClock.adjust("2 seconds")))
           expect((yield* configuration.current).defaultAgentId).toBe("ops")
         }).pipe(
           Effect.scoped,
           Effect.provide(Config.layerFile(path).pipe(Layer.provide(NodeContext.layer))),
-          Effect.provide(TestContext.TestContext)
+          Effect.provide(TestContext.TestContext),
+          Effect.provide(Logger.add(logger))
         )
       )
     } finally {

@@ -3,18 +3,25 @@ import { Log } from "@causeway/store/Log"
 import { describe, expect, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Hub from "../../src/Hub.ts"
-import { type Client, connected, Device, init, layer, result, said, target, worker } from "./harness.ts"
+import {
+  type Client,
+  call,
+  connected,
+  Device,
+  init,
+  layer,
+  refusal,
+  result,
+  said,
+  target,
+  worker
+} from "./harness.ts"
 
 const config = JSON.stringify({ agents: [{ id: "main", default: true }, { id: "ops" }] })
 
 /** One pixel. */
 const PIXEL =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-
-const call = (client: Client, method: string, params?: unknown) =>
-  Effect.promise(() => client.call(method, params))
-const refusal = (client: Client, method: string, params?: unknown) =>
-  Effect.promise(() => client.refusal(method, params))
 
 /** A session with its worker. */
 const session = (client: Client, key: string) =>

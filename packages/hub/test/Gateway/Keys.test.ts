@@ -2,10 +2,7 @@
 import { randomUUID } from "node:crypto"
 import { describe, expect, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { type Client, connected, type Frame, layer, target } from "./harness.ts"
-
-const call = (client: Client, method: string, params: Frame = {}) =>
-  Effect.promise(() => client.call(method, params))
+import { type Client, call, connected, type Frame, layer, target } from "./harness.ts"
 
 const create = (client: Client) => Effect.map(call(client, "sessions.create", {}), ({ key }) => String(key))
 

@@ -3,10 +3,8 @@ import { randomUUID } from "node:crypto"
 import { describe, expect, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { call as http } from "../harness.ts"
-import { type Client, connected, type Frame, layer, target, worker } from "./harness.ts"
+import { type Client, call, connected, type Frame, layer, target, worker } from "./harness.ts"
 
-const call = (client: Client, method: string, params: Frame = {}) =>
-  Effect.promise(() => client.call(method, params))
 const refusal = (client: Client, method: string, params: Frame) =>
   Effect.map(
     Effect.promise(() => client.request(method, params)),

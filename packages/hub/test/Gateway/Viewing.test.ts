@@ -11,12 +11,8 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Hub from "../../src/Hub.ts"
 import * as NodeServer from "../../src/Server.ts"
-import { type Client, connected, type Frame, layer, said, target, worker } from "./harness.ts"
+import { type Client, call, connected, type Frame, layer, refusal, said, target, worker } from "./harness.ts"
 
-const call = (client: Client, method: string, params?: unknown) =>
-  Effect.promise(() => client.call(method, params))
-const refusal = (client: Client, method: string, params?: unknown) =>
-  Effect.promise(() => client.refusal(method, params))
 const event = (client: Client, name: string, fits?: (payload: Frame) => boolean) =>
   Effect.promise(() => client.event(name, fits))
 

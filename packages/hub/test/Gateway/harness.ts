@@ -229,6 +229,14 @@ export const connected = (at: Target, over: Frame = {}, device: Device = new Dev
     })
   )
 
+/** The payload that a call is answered with. */
+export const call = (client: Client, method: string, params?: unknown) =>
+  Effect.promise(() => client.call(method, params))
+
+/** The error that a call is refused with. */
+export const refusal = (client: Client, method: string, params?: unknown) =>
+  Effect.promise(() => client.refusal(method, params))
+
 /** Writes lines to a session's log as its worker would. */
 export const worker = (sessionId: string) =>
   Effect.gen(function* () {

@@ -3,6 +3,7 @@ import { describe, expect, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import {
   type Client,
+  call,
   connected,
   Device,
   type Frame,
@@ -14,9 +15,6 @@ import {
 import { Browser, certificate, claims, pushService, type Received } from "./service.ts"
 
 const contact = "mailto:hub@a-real-domain.org"
-
-const call = (client: Client, method: string, params: Frame = {}) =>
-  Effect.promise(() => client.call(method, params))
 
 const asks = (tool: string, id: string = randomUUID()): Frame => ({
   type: "control_request",

@@ -1,9 +1,8 @@
 /**
- * What a file of tests plays on: the built program (hub, bridge, scripted agent) in processes of its own, a second machine
+ * The fixture of a file of tests: the built program (hub, bridge, scripted agent) in processes of its own, a second machine
  * whose worker the tests play, and a browser.
  */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import Database from "better-sqlite3"
 import * as Context from "effect/Context"
@@ -12,9 +11,10 @@ import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { Browser } from "playwright-core"
+import * as Directory from "../../support/Directory.ts"
 import * as Program from "../../support/Program.ts"
+import * as Api from "./Api.ts"
 import * as Browsers from "./Browser.ts"
-import * as Hand from "./Hand.ts"
 
 const text = (value: unknown): string => {
   if (typeof value !== "string") throw new Error(`a string, not ${JSON.stringify(value)}`)
@@ -33,7 +33,7 @@ export interface Hub {
   readonly environmentId: string
   /** The session that the bridge began by itself. */
   readonly sessionId: string
-  readonly hand: Hand.Hand
+  readonly api: Api.Api
   /** Runs a command of the program on the hub's state. A failure fails the test. */
   readonly causeway: (...args: ReadonlyArray<string>) => Promise<ReadonlyArray<Program.Line>>
   /** Changes the hub's database behind its back: for what only the passing of time would do. */
@@ -44,15 +44,12 @@ export interface Hub {
   readonly restart: () => Promise<void>
 }
 
-export class Stage extends Context.Tag("@causeway/test/Stage")<
-  Stage,
+export class Fixture extends Context.Tag("@causeway/test/Fixture")<
+  Fixture,
   Hub & { readonly browser: Browser }
 >() {}
 
-const directory = Effect.acquireRelease(
-  Effect.promise(() => mkdtemp(join(tmpdir(), "causeway-page-"))),
-  (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
-)
+const directory = Directory.temporary("page")
 
 /** Retention that does nothing by itself; asked to, it removes what is archived. */
 const retention = {
@@ -88,7 +85,7 @@ export const hub: Effect.Effect<Hub, Program.EndedEarly, Scope.Scope> = Effect.g
     env
   })
   const attached = yield* bridge.line((line) => line["event"] === "ready")
-  const hand = yield* Effect.promise(() => Hand.make({ url, token, directory: "/home/ada/engine" }))
+  const api = yield* Effect.promise(() => Api.make({ url, token, directory: "/home/ada/engine" }))
   return {
     url,
     port,
@@ -97,7 +94,7 @@ export const hub: Effect.Effect<Hub, Program.EndedEarly, Scope.Scope> = Effect.g
     stateDir,
     environmentId: text(attached["environment_id"]),
     sessionId: text(attached["session_id"]),
-    hand,
+    api,
     causeway: (...args) =>
       run(
         Effect.map(Program.run([...args, "--json"], { cwd: root, env }), (ended) => {
@@ -121,8 +118,8 @@ export const hub: Effect.Effect<Hub, Program.EndedEarly, Scope.Scope> = Effect.g
   }
 })
 
-export const layer: Layer.Layer<Stage, Program.EndedEarly> = Layer.scoped(
-  Stage,
+export const layer: Layer.Layer<Fixture, Program.EndedEarly> = Layer.scoped(
+  Fixture,
   Effect.gen(function* () {
     return { ...(yield* hub), browser: yield* Browsers.launch }
   })

@@ -30,7 +30,7 @@ export interface Worker {
   readonly delivers: (uuid: string, status: "received" | "processing" | "processed") => Promise<unknown>
 }
 
-export interface Hand {
+export interface Api {
   readonly environmentId: string
   /** The machine is heard of once more. */
   readonly poll: () => Promise<unknown>
@@ -45,7 +45,7 @@ export const make = async (hub: {
   readonly url: string
   readonly token: string
   readonly directory: string
-}): Promise<Hand> => {
+}): Promise<Api> => {
   const { url, token } = hub
   const call = (method: string, path: string, bearer: string, body?: unknown): Promise<Json> =>
     fetch(`${url}${path}`, {

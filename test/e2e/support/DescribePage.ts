@@ -1,11 +1,11 @@
-/** Tests of the page as scenes: each a person with a browser of their own, signed in to the stage of its file. */
+/** Tests of the page: each is a person with a browser of their own, signed in to the fixture of its file. */
 import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type { BrowserContextOptions, Page } from "playwright-core"
 import * as Browser from "./Browser.ts"
-import { type Hub, Stage, layer as stage } from "./Stage.ts"
+import { Fixture, layer as fixture, type Hub } from "./Fixture.ts"
 
 export interface World {
   /** Where this person looks: signed in, the list shown. */
@@ -24,12 +24,12 @@ export interface World {
 }
 
 export interface Options extends BrowserContextOptions {
-  /** Leave the page blank: the scene is about getting in. */
+  /** Leave the page blank: the test is about signing in. */
   readonly blank?: boolean
 }
 
-/** Adds a scene to its file. Fails, too, at any problem that a browser of the scene told of, see `Browser.Profile`. */
-export type Scene = (name: string, play: (world: World) => Promise<void>, options?: Options) => void
+/** Adds a test to its file. Fails, too, at any problem that a browser of the test told of, see `Browser.Profile`. */
+export type PageTest = (name: string, play: (world: World) => Promise<void>, options?: Options) => void
 
 export const signIn = async (page: Page, hub: Pick<Hub, "url" | "token">): Promise<void> => {
   await page.goto(`${hub.url}/#token=${hub.token}`)
@@ -38,7 +38,7 @@ export const signIn = async (page: Page, hub: Pick<Hub, "url" | "token">): Promi
 
 const play = (act: (world: World) => Promise<void>, { blank = false, ...options }: Options) =>
   Effect.gen(function* () {
-    const hub = yield* Stage
+    const hub = yield* Fixture
     const runtime = yield* Effect.runtime<Scope.Scope>()
     const problems: Array<ReadonlyArray<string>> = []
     const open = (options: BrowserContextOptions, url: string) =>
@@ -68,12 +68,12 @@ const play = (act: (world: World) => Promise<void>, { blank = false, ...options 
     expect(problems.flat()).toEqual([])
   })
 
-/** A file of scenes, on one stage. Skipped, and said so, where there is no Chromium. */
-export const scenes = (name: string, add: (scene: Scene) => void): void => {
+/** A file of tests of the page, on one fixture. Skipped, and said so, where there is no Chromium. */
+export const describePage = (name: string, add: (test: PageTest) => void): void => {
   describe.skipIf(Browser.path === undefined)(
     `${name}${Browser.path === undefined ? " (NOT tried: no Chromium here; apt-get install chromium, or set CAUSEWAY_TEST_CHROMIUM)" : ""}`,
     () => {
-      layer(stage, { excludeTestServices: true, timeout: "120 seconds" })((it) => {
+      layer(fixture, { excludeTestServices: true, timeout: "120 seconds" })((it) => {
         add((name, act, options = {}) => it.scoped(name, () => play(act, options), 180_000))
       })
     }
