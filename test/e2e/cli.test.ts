@@ -166,7 +166,7 @@ describe("the command line", () => {
         [["up", "--agent", "nobody", "--port", "0"], 2, /no agent called/],
         [["up", "--dir", join(state, "missing"), "--port", "0"], 2, /does not exist/],
         [["up", "--dir", join(state, "token"), "--port", "0"], 2, /not a directory/],
-        [["hub", "--port", new URL(url).port], 1, /runs already: process \d+/]
+        [["hub", "--port", new URL(url).port], 1, /already running for .*: process \d+/]
       ]
       for (const [args, code, words] of cases) {
         const ended = yield* causeway(state, ...args)

@@ -66,7 +66,7 @@ describe("the command line", () => {
       const nobody = yield* causeway(state, "deny", "latest")
       expect(nobody).toMatchObject({
         code: 4,
-        stderr: expect.stringContaining("no session waits for an approval")
+        stderr: expect.stringContaining("no session is waiting for an approval")
       })
     })
   )
@@ -157,7 +157,7 @@ describe("the command line", () => {
       for (const [agent, words] of [
         ["claude", /claude is not on the path/],
         ["acp:nowhere --acp", /nowhere is not on the path/],
-        ["acp:./text", /text is no program/],
+        ["acp:./text", /text is not an executable file/],
         ["acp:'open", /never closed/]
       ] as const) {
         for (const flags of [

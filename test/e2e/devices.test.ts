@@ -172,8 +172,8 @@ describe("getting in", () => {
         [["code", "--token", "cw_wrong"], 3, /token mismatch/],
         [["list", "--hub", "http://127.0.0.1:9"], 1, /did not answer/],
         [["list", "--hub", "ftp://x"], 2, /no way to reach a hub/],
-        [["approve", "nobody"], 4, /no device waits under nobody/],
-        [["reject", "nobody"], 4, /no device waits under nobody/],
+        [["approve", "nobody"], 4, /no pairing request nobody is waiting/],
+        [["reject", "nobody"], 4, /no pairing request nobody is waiting/],
         [["revoke", "nobody"], 4, /no device nobody is known/]
       ]
       for (const [args, code, words] of cases) {

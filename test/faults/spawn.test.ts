@@ -198,11 +198,11 @@ describe("spawn modes", () => {
           const one = yield* another(handle)
           const refused = yield* talk(one, "anybody?")
           expect(refused).toMatchObject({ is_error: true })
-          expect(JSON.stringify(refused?.["errors"])).toContain("no worktree can be made")
+          expect(JSON.stringify(refused?.["errors"])).toContain("cannot create a worktree")
           expect(events).toContainEqual({
             _tag: "WorkRefused",
             sessionId: one,
-            why: expect.stringContaining("no worktree can be made")
+            why: expect.stringContaining("cannot create a worktree")
           })
           yield* checkout(dir)
           expect(yield* talk(one, "!write notes of one")).toMatchObject({ is_error: false })

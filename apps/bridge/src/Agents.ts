@@ -74,7 +74,7 @@ export const installed = (agent: string, cwd: string): Effect.Effect<void, Failu
     if (found) return
     return yield* new Failure({
       message: program.includes("/")
-        ? `the agent ${Visible.line(agent)} cannot be started: ${Visible.line(resolve(cwd, program))} is no program`
+        ? `the agent ${Visible.line(agent)} cannot be started: ${Visible.line(resolve(cwd, program))} is not an executable file`
         : `the agent ${Visible.line(agent)} cannot be started: ${Visible.line(program)} is not on the path (PATH)`,
       next: "install it, or name where it is in PATH; --agent scripted tries things out without it"
     })

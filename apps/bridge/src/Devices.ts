@@ -81,9 +81,9 @@ export interface Devices {
 const unknown = (message: string) =>
   new Failure({ message, next: "`devices list` shows them", exitCode: ExitCode.notFound })
 
-const noRequest = (requestId: string) => unknown(`no device waits under ${Visible.line(requestId)}`)
+const noRequest = (requestId: string) => unknown(`no pairing request ${Visible.line(requestId)} is waiting`)
 
-const noDevice = (deviceId: string) => unknown(`no device ${Visible.line(deviceId)} is known`)
+const noDevice = (deviceId: string) => unknown(`there is no device ${Visible.line(deviceId)}`)
 
 // --- Over the gateway --------------------------------------------------------
 
@@ -97,7 +97,7 @@ export const failure = (error: GatewayClient.GatewayError): Failure => {
   }
   if (error.words.startsWith("missing scope")) {
     return new Failure({
-      message: "from another machine, the access token alone may not manage devices",
+      message: "the access token alone may not manage devices from another machine",
       next: "do it on the hub's own machine, or under Devices on a page that is signed in",
       exitCode: ExitCode.refused
     })
@@ -263,7 +263,7 @@ export const withDevices = <A, R>(
     }
     if (error._tag === "GatewayUnreachable") return yield* here(Option.none())
     yield* output.progress(
-      `the hub does not take this over its gateway (${error.words}): done in its database; connections that a revoked device has open stay until the hub starts again`
+      `the hub's gateway refused this (${error.words}), so it was done in the database; open connections of a revoked device stay until the hub restarts`
     )
     return yield* here(Option.some(hub))
   }).pipe(Effect.scoped)

@@ -32,8 +32,8 @@ export const logLevel = Flag.map(
 /** What the program itself reads, whatever the command. */
 export const globals = [
   logLevel,
-  Flag.toggle("help", "What a command takes", "h"),
-  Flag.toggle("version", "Which version this is", "V")
+  Flag.toggle("help", "Show the help of a command", "h"),
+  Flag.toggle("version", "Show the version", "V")
 ]
 
 export const stateDir = Flag.orVariable(
@@ -41,7 +41,7 @@ export const stateDir = Flag.orVariable(
   Flag.text("state-dir", "DIR", "Where data is kept (CAUSEWAY_STATE_DIR)")
 )
 
-export const json = Flag.toggle("json", "One JSON value a line, for programs")
+export const json = Flag.toggle("json", "Print one JSON value per line, for programs")
 
 const hub = Flag.orVariable(
   "CAUSEWAY_HUB_URL",
@@ -70,7 +70,7 @@ export const serving = {
   ),
   trustedProxy: Flag.orVariable(
     "CAUSEWAY_TRUSTED_PROXY",
-    Flag.list("trusted-proxy", "ADDRESS", "A proxy, or its network, that is believed; repeated", (texts) =>
+    Flag.list("trusted-proxy", "ADDRESS", "Trust the headers of this proxy or network; repeat", (texts) =>
       Networks.parse(texts.flatMap((text) => text.split(/[\s,]+/)).filter((text) => text !== ""))
     ),
     /[\s,]+/
@@ -124,14 +124,14 @@ export const attaching = {
       "idle-stop",
       "MINUTES",
       [0, YEAR_MINUTES],
-      "End an agent idle for so long (default 30; 0: never)"
+      "Stop an agent idle this long (default 30; 0: never)"
     ),
     30
   ),
   perpetual: Flag.toggle("perpetual", "Keep the session at shutdown, for the next start"),
   passEnv: Flag.orVariable(
     "CAUSEWAY_PASS_ENV",
-    Flag.list("pass-env", "NAME", "A variable that agents get all the same; repeated", (names) => {
+    Flag.list("pass-env", "NAME", "Pass this variable to agents; can be repeated", (names) => {
       const refused = names.find((name) => ChildEnvironment.whyNotPassed(name) !== undefined)
       return refused === undefined
         ? Either.right(names)
@@ -141,8 +141,8 @@ export const attaching = {
     }),
     /\s*,\s*/
   ),
-  model: Flag.text("model", "MODEL", "Model the agent is asked to use"),
-  permissionMode: Flag.text("permission-mode", "MODE", "Mode the agent starts in"),
+  model: Flag.text("model", "MODEL", "Model for the agent"),
+  permissionMode: Flag.text("permission-mode", "MODE", "Permission mode the agent starts in"),
   title: Flag.text("title", "TITLE", "Title of the session")
 }
 
@@ -151,10 +151,10 @@ export type Attaching = Command.Values<typeof attaching>
 /** What an agent may be given beyond its model and mode. */
 export const agentOptions = {
   maxTurns: Flag.integer("max-turns", "N", [1, 1_000_000], "Most rounds with the model"),
-  systemPrompt: Flag.text("system-prompt", "TEXT", "Instead of the agent's own"),
-  appendSystemPrompt: Flag.text("append-system-prompt", "TEXT", "Added to it"),
-  mcpConfig: Flag.text("mcp-config", "FILE", "MCP servers, as JSON"),
-  addDir: Flag.repeated("add-dir", "DIR", "A further directory for the agent; repeated"),
-  allowedTools: Flag.repeated("allowed-tools", "RULE", "Allow unasked, like Bash(git log:*); repeated"),
-  disallowedTools: Flag.repeated("disallowed-tools", "RULE", "Keep from the agent; repeated")
+  systemPrompt: Flag.text("system-prompt", "TEXT", "Replace the agent's system prompt"),
+  appendSystemPrompt: Flag.text("append-system-prompt", "TEXT", "Add to the agent's system prompt"),
+  mcpConfig: Flag.text("mcp-config", "FILE", "JSON file with MCP servers"),
+  addDir: Flag.repeated("add-dir", "DIR", "Another directory for the agent; repeat"),
+  allowedTools: Flag.repeated("allowed-tools", "RULE", "Allow unasked, like Bash(git log:*); repeat"),
+  disallowedTools: Flag.repeated("disallowed-tools", "RULE", "Deny the agent this tool; can be repeated")
 }

@@ -143,7 +143,9 @@ export const open = (to: {
         }
         return yield* Schema.decodeUnknown(answer)(frame.payload).pipe(
           Effect.mapError((error) =>
-            unreachable(`its answer to ${method} is of another version: ${error.message}`)
+            unreachable(
+              `its answer to ${method} cannot be read; use the same version of Causeway on both sides: ${error.message}`
+            )
           )
         )
       })

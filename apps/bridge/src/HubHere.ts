@@ -151,7 +151,7 @@ const runningHub = (holder: Listening, stateDir: string): Effect.Effect<RunningH
     const token = yield* StateDirectory.readToken(stateDir)
     if (Option.isNone(token)) {
       return yield* new Failure({
-        message: `a hub runs here already (${FileLock.describe(holder)}), and ${StateDirectory.tokenFile(stateDir)} is missing`,
+        message: `a hub is already running here (${FileLock.describe(holder)}), and ${StateDirectory.tokenFile(stateDir)} is missing`,
         next: "`token create` makes a token; give it to `connect` with --token",
         exitCode: ExitCode.refused
       })
@@ -172,8 +172,8 @@ const runningHub = (holder: Listening, stateDir: string): Effect.Effect<RunningH
 
 const runsAlready = (stateDir: string, holder: Option.Option<FileLock.Holder>) =>
   new Failure({
-    message: `a hub of ${stateDir} runs already: ${Option.match(holder, {
-      onNone: () => "a process that has not said who it is",
+    message: `a hub is already running for ${stateDir}: ${Option.match(holder, {
+      onNone: () => "an unknown process",
       onSome: FileLock.describe
     })}`,
     next: "use that one (`up` attaches a directory to it), stop it first, or use another --state-dir"
@@ -210,11 +210,13 @@ export const findOrServe = (flags: Flags.Serving, stateDir: string, directory: s
     const hub = yield* runningHub(holder.value, stateDir)
     const output = yield* Output
     yield* output.progress(
-      `a hub runs here already (${FileLock.describe(holder.value)}): attaching ${directory} to it`
+      `a hub is already running here (${FileLock.describe(holder.value)}): attaching ${directory} to it`
     )
     const unused = named(flags)
     if (unused.length > 0) {
-      yield* output.progress(`${unused.join(", ")} not used: that hub goes on as it was started`)
+      yield* output.progress(
+        `${unused.join(", ")} ignored: the running hub keeps the settings it was started with`
+      )
     }
     return { hub, own: false }
   }).pipe(orRunsAlready(stateDir))

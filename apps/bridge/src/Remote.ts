@@ -40,14 +40,14 @@ export const address = (flags: Flags.Remote): Effect.Effect<Address, Failure> =>
     const { stateDir, url } = yield* place(flags)
     if (Option.isNone(url)) {
       return yield* new Failure({
-        message: `no hub is known: none runs on ${stateDir}`,
+        message: `no hub is running for the state directory ${stateDir}`,
         next: "start one with `node apps/bridge`, or name one with --hub or CAUSEWAY_HUB_URL"
       })
     }
     const token = Option.isSome(flags.token) ? flags.token : yield* StateDirectory.readToken(stateDir)
     if (Option.isNone(token)) {
       return yield* new Failure({
-        message: "no access token is known",
+        message: "no access token found",
         next: "give one with --token or CAUSEWAY_TOKEN, or use the --state-dir of the hub",
         exitCode: ExitCode.refused
       })
@@ -86,7 +86,7 @@ export const failure = (error: CallFailure): Failure => {
       if (error.reason === "Intermediary") {
         return new Failure({
           message: error.message,
-          next: "try again in a moment; if it stays, look at what stands between here and the hub, or name the hub's own address with --hub"
+          next: "try again in a moment; if it persists, check the proxy between here and the hub, or name the hub's own address with --hub"
         })
       }
       return new Failure({
@@ -108,7 +108,7 @@ export const failure = (error: CallFailure): Failure => {
     case "TranscriptNotFound":
       return new Failure({
         message: error.message,
-        next: "`sessions list` shows those that are there",
+        next: "`sessions list` shows them",
         exitCode: ExitCode.notFound
       })
     case "IdInvalid":

@@ -77,7 +77,7 @@ export const run = (program: Effect.Effect<number, never, Shutdown>): void => {
   let fault = false
   const onFault = (error: unknown): void => {
     const passes = detached && PASSING.has(codeOf(error))
-    const what = passes ? "an error that nobody took; it goes on" : "a defect, please report it"
+    const what = passes ? "an unhandled error; continuing" : "an unexpected error, please report it"
     process.stderr.write(`causeway: ${what}\n${error instanceof Error ? error.stack : String(error)}\n`)
     if (passes) return
     // The second one in the middle of the end: there is no order left to keep.
@@ -103,7 +103,7 @@ export const run = (program: Effect.Effect<number, never, Shutdown>): void => {
         onFailure: (cause) => {
           if (fault) return ExitCode.failed
           if (Cause.isInterruptedOnly(cause)) return unread ? 0 : ExitCode.interrupted
-          process.stderr.write(`causeway: a defect, please report it\n${Cause.pretty(cause)}\n`)
+          process.stderr.write(`causeway: an unexpected error, please report it\n${Cause.pretty(cause)}\n`)
           return ExitCode.failed
         }
       })

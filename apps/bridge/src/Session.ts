@@ -20,7 +20,7 @@ const asApi = (session: Sessions.Session): Effect.Effect<Api.Session, Failure> =
     Effect.mapError(
       (error) =>
         new Failure({
-          message: `the hub describes session ${session.id} in a way this program does not know: ${error.message}`,
+          message: `the hub describes session ${session.id} in a way that this version does not understand: ${error.message}`,
           next: "use the same version of Causeway on both sides"
         })
     )
@@ -41,7 +41,7 @@ export const list = (options: Sessions.ListOptions) =>
   ).pipe(Stream.mapError(Remote.failure))
 
 /** How a person names a session. */
-export const argument = Argument.text("SESSION", "Its id, the beginning of one, or latest")
+export const argument = Argument.text("SESSION", "Its id, the beginning of its id, or latest")
 
 /**
  * What the session is wanted for, which is what `latest` goes by. `open`: it takes something; `read`: it is looked at, and
@@ -85,8 +85,8 @@ const missing = (purpose: Purpose, toolUseId: Option.Option<string>): string => 
   switch (purpose) {
     case "waiting":
       return Option.match(toolUseId, {
-        onNone: () => "no session waits for an approval",
-        onSome: (id) => `no session waits for an approval of ${Visible.line(id)}`
+        onNone: () => "no session is waiting for an approval",
+        onSome: (id) => `no session is waiting for an approval of ${Visible.line(id)}`
       })
     case "read":
       return "there are no sessions"
@@ -95,7 +95,7 @@ const missing = (purpose: Purpose, toolUseId: Option.Option<string>): string => 
   }
 }
 
-const notFound = (message: string, next = "`sessions list` shows those that are there") =>
+const notFound = (message: string, next = "`sessions list` shows them") =>
   new Failure({ message, next, exitCode: ExitCode.notFound })
 
 /** What `latest` means, said to the person. */
@@ -109,9 +109,7 @@ const latest = (purpose: Purpose, toolUseId: Option.Option<string>) =>
     if (found === undefined) {
       return yield* notFound(
         missing(purpose, toolUseId),
-        purpose === "read"
-          ? "start one with `node apps/bridge`"
-          : "`sessions list --all` shows those that are there"
+        purpose === "read" ? "start one with `node apps/bridge`" : "`sessions list --all` shows all of them"
       )
     }
     const title = found.title === null ? "" : ` (${Visible.line(found.title)})`
@@ -119,7 +117,7 @@ const latest = (purpose: Purpose, toolUseId: Option.Option<string>) =>
     const more =
       others.length === 0
         ? ""
-        : `; ${others.length} more wait: ${named.join(", ")}${others.length > named.length ? ", …" : ""}`
+        : `; ${others.length} more are waiting: ${named.join(", ")}${others.length > named.length ? ", …" : ""}`
     yield* output.progress(`latest is ${found.id}${title}${more}`)
     return found
   })
@@ -149,7 +147,7 @@ export const find = (reference: string, purpose: Purpose, toolUseId: Option.Opti
     if (Option.isNone(id)) {
       return yield* new Failure({
         message: `${JSON.stringify(reference)} is not a session id`,
-        next: "`sessions list` shows those that are there",
+        next: "`sessions list` shows them",
         exitCode: ExitCode.usage
       })
     }
@@ -169,10 +167,10 @@ export const find = (reference: string, purpose: Purpose, toolUseId: Option.Opti
         Stream.runCollect
       )
     )
-    if (only === undefined) return yield* notFound(`no session's id begins with ${prefix}`)
+    if (only === undefined) return yield* notFound(`no session id begins with ${prefix}`)
     if (another !== undefined) {
       return yield* new Failure({
-        message: `several sessions' ids begin with ${prefix}`,
+        message: `more than one session id begins with ${prefix}`,
         next: "give more of the id",
         exitCode: ExitCode.usage
       })

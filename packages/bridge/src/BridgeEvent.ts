@@ -76,28 +76,28 @@ export const BridgeEvent = Data.taggedEnum<BridgeEvent>()
 export const describe = (event: BridgeEvent): string =>
   BridgeEvent.$match(event, {
     StateChanged: ({ state }) => Lifecycle.describe(state),
-    Registered: ({ environmentId, reused }) => `environment ${environmentId}${reused ? " (as before)" : ""}`,
+    Registered: ({ environmentId, reused }) => `environment ${environmentId}${reused ? " (reused)" : ""}`,
     StartDelayed: ({ why, retryIn }) =>
       `the hub does not answer (${why}); trying again in ${Math.ceil(Duration.toSeconds(retryIn))} s`,
-    SessionReady: ({ sessionId, reused }) => `session ${sessionId}${reused ? " (taken up again)" : ""}`,
+    SessionReady: ({ sessionId, reused }) => `session ${sessionId}${reused ? " (resumed)" : ""}`,
     AttachDelayed: ({ sessionId, why }) => `session ${sessionId} is not attached yet: ${why}; trying again`,
     SessionAttached: ({ sessionId }) => `session ${sessionId} attached`,
     SessionDetached: ({ sessionId, detail }) => `session ${sessionId} detached: ${detail}`,
     StreamHeld: ({ sessionId, held }) =>
       held
-        ? `session ${sessionId}: somebody between here and the hub holds its stream back (a proxy that buffers); messages are asked for every few seconds instead`
-        : `session ${sessionId}: its stream comes through again`,
+        ? `session ${sessionId}: a proxy between here and the hub buffers its stream; messages are polled for every few seconds instead`
+        : `session ${sessionId}: its stream works again`,
     LineStuck: ({ sessionId, words }) => `session ${sessionId}: ${words}`,
     LineWentThrough: ({ sessionId, bytes }) =>
-      `session ${sessionId}: the line of ${bytes} bytes that was stuck has reached the hub`,
+      `session ${sessionId}: the line of ${bytes} bytes that could not be sent has reached the hub`,
     SessionEnded: ({ sessionId, why, unsent }) =>
-      `session ${sessionId} ended: ${why}${unsent === 0 ? "" : `; ${unsent} lines could not be sent and are kept in the journal`}`,
+      `session ${sessionId} ended: ${why}${unsent === 0 ? "" : `; ${unsent} lines could not be sent; the journal keeps them`}`,
     SessionAsleep: ({ sessionId }) =>
-      `session ${sessionId} sleeps, to make room for another; its next message wakes it`,
+      `session ${sessionId} was put to sleep to make room for another; its next message wakes it`,
     AtCapacity: ({ sessionId, maxSessions }) =>
-      `session ${sessionId} waits: all ${maxSessions} places here are busy; --capacity makes more`,
-    WorkRefused: ({ sessionId, why }) => `session ${sessionId} cannot be worked on here: ${why}`,
-    SavedSessionDropped: ({ sessionId, why }) => `saved session ${sessionId} is not taken up again: ${why}`,
+      `session ${sessionId} waits: all ${maxSessions} places are busy; allow more with --capacity`,
+    WorkRefused: ({ sessionId, why }) => `session ${sessionId} cannot run here: ${why}`,
+    SavedSessionDropped: ({ sessionId, why }) => `saved session ${sessionId} is not resumed: ${why}`,
     Warning: ({ message }) => message,
     ShutDown: ({ unfinished }) =>
       unfinished.length === 0

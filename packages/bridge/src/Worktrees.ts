@@ -158,7 +158,7 @@ const make = (options: Options) =>
         if (!there && isWhole) {
           const { branch } = known.value
           return yield* refuse(
-            `the session's worktree ${tree} is gone; what was committed in it is on the branch ${branch}; to go on from there: git -C ${Git.quote(directory)} worktree add -f ${Git.quote(tree)} ${Git.quote(branch)}`
+            `the session's worktree ${tree} is missing; its commits are on the branch ${branch}; restore it with: git -C ${Git.quote(directory)} worktree add -f ${Git.quote(tree)} ${Git.quote(branch)}`
           )
         }
         const at = Worktree.placeOf(options.root, session)

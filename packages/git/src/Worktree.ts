@@ -17,7 +17,7 @@ export class WorkspaceUnavailable extends Schema.TaggedError<WorkspaceUnavailabl
   detail: Schema.String
 }) {
   override get message(): string {
-    return `no worktree can be made of ${this.directory}: ${this.detail}`
+    return `cannot create a worktree of ${this.directory}: ${this.detail}`
   }
 }
 
@@ -119,7 +119,7 @@ export const adopt = Effect.fn("Worktree.adopt")(function* (
 ) {
   const inTheWay = new WorkspaceUnavailable({
     directory,
-    detail: `${path} is in the way: it is no worktree that could be taken up; move it away, or remove it with: git -C ${quote(directory)} worktree remove --force ${quote(path)}`
+    detail: `${path} is in the way: it is not a worktree of this session; move it away, or remove it with: git -C ${quote(directory)} worktree remove --force ${quote(path)}`
   })
   const real = yield* io(directory, path, realpath)
   const listed = yield* Effect.mapError(

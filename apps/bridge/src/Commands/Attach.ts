@@ -31,7 +31,7 @@ const notHere = (message: string) =>
 
 export const attach = Command.make(
   "attach",
-  "A session on the whole screen: read, steer, answer",
+  "Show a session on the whole screen: read, steer, answer",
   { ...Flags.remote, session: Argument.optional(Session.argument) },
   ({ session, ...flags }) =>
     Effect.gen(function* () {

@@ -16,7 +16,7 @@ const iso = (millis: number | undefined) => (millis === undefined ? null : new D
 
 const list = Devices.command(
   "list",
-  "Devices that are approved, and those that wait",
+  "List approved devices and pairing requests",
   {},
   ({ devices }, output) =>
     Effect.gen(function* () {
@@ -61,7 +61,7 @@ const list = Devices.command(
         )
       }
       if (waiting.length + approved.length === 0) {
-        yield* output.progress(`no device is approved, and none waits; ${SignIn.HOW} lets one in`)
+        yield* output.progress(`no devices; ${SignIn.HOW} lets one in`)
       }
     })
 )
@@ -70,7 +70,7 @@ const requestId = Argument.text("REQUEST-ID", "As `devices list` shows it")
 
 const approve = Devices.command(
   "approve",
-  "Let a waiting device in",
+  "Approve a pairing request",
   { requestId },
   ({ devices }, output, { requestId }) =>
     Effect.flatMap(devices.approve(requestId), ({ deviceId, role }) =>
@@ -83,11 +83,11 @@ const approve = Devices.command(
 
 const reject = Devices.command(
   "reject",
-  "Turn a waiting device away",
+  "Reject a pairing request",
   { requestId },
   ({ devices }, output, { requestId }) =>
     Effect.flatMap(devices.reject(requestId), ({ deviceId }) =>
-      output.tell({ event: "device_rejected", device_id: deviceId }, `${deviceId} was not let in`)
+      output.tell({ event: "device_rejected", device_id: deviceId }, `${deviceId} was rejected`)
     )
 )
 
@@ -101,17 +101,17 @@ const revoking = (name: string, description: string) =>
         devices.revoke(deviceId),
         output.tell(
           { event: "device_removed", device_id: deviceId },
-          `${deviceId} is forgotten; its tokens open nothing any more`
+          `${deviceId} is removed; its tokens no longer work`
         )
       )
   )
 
 const code = Devices.command(
   "code",
-  "A one-time code that lets another device in",
+  "Make a one-time code that signs in a device",
   {
     ttl: Flag.withDefault(
-      Flag.integer("ttl", "MINUTES", [1, 24 * 60], "How long it is good (default: 10)"),
+      Flag.integer("ttl", "MINUTES", [1, 24 * 60], "How long it is valid (default: 10)"),
       10
     ),
     label: Flag.text("label", "TEXT", "What it is for")
@@ -120,7 +120,7 @@ const code = Devices.command(
     Effect.gen(function* () {
       if (Option.isNone(hub)) {
         return yield* new Failure({
-          message: "the hub does not run, so there is nothing to open",
+          message: "the hub is not running",
           next: "start it with `node apps/bridge`, or name another with --hub"
         })
       }
@@ -143,10 +143,7 @@ const code = Devices.command(
       yield* output.line(address, "strong")
       yield* output.line(`  lets one device in, once, until ${SignIn.until(expiresAt)}`, "dim")
       if (Option.isNone(others)) {
-        yield* output.line(
-          `  This hub listens for this machine alone. For a phone: ${SignIn.HOW_OTHERS}`,
-          "dim"
-        )
+        yield* output.line(`  Only this machine can reach the hub. For a phone: ${SignIn.HOW_OTHERS}`, "dim")
       }
     })
 )
@@ -155,7 +152,7 @@ export const devices = Command.group("devices", "Devices that use the hub", [
   list,
   approve,
   reject,
-  revoking("revoke", "Forget a device, end its tokens and what it has open"),
-  revoking("remove", "The same as revoke"),
+  revoking("revoke", "Remove a device, its tokens and connections"),
+  revoking("remove", "Same as revoke"),
   code
 ])

@@ -54,7 +54,7 @@ const directory = (path: string) =>
   Effect.gen(function* () {
     const { mode } = yield* Effect.try({
       try: () => statSync(path),
-      catch: (cause) => new Failure({ message: `${path} cannot be looked at: ${String(cause)}` })
+      catch: (cause) => new Failure({ message: `${path} cannot be read: ${String(cause)}` })
     })
     if (process.platform !== "win32" && (mode & 0o077) !== 0) {
       return yield* new Note({

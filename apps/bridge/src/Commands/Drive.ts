@@ -42,8 +42,8 @@ const pending = (found: Api.Session, toolUseId: Option.Option<string>) => {
   if (meant !== undefined) return Effect.succeed(meant)
   return new Failure({
     message: Option.match(toolUseId, {
-      onNone: () => `session ${found.id} waits for no approval`,
-      onSome: (id) => `session ${found.id} does not wait for an approval of ${id}`
+      onNone: () => `session ${found.id} is not waiting for an approval`,
+      onSome: (id) => `session ${found.id} is not waiting for an approval of ${id}`
     }),
     ...(open.length > 0
       ? { next: `open: ${open.map((a) => `${a.tool_use_id} (${a.tool_name})`).join(", ")}` }
@@ -90,7 +90,7 @@ export const changeOf = ({ change }: Api.PendingApproval): string => {
   if (change === undefined) return ""
   const path = Visible.line(change.path)
   return change.added === null
-    ? `: ${path}, of which nothing can be shown (${change.state.replaceAll("_", " ")})`
+    ? `: ${path}, no preview (${change.state.replaceAll("_", " ")})`
     : change.state === "missing"
       ? `: ${path}, a new file, +${change.added}`
       : `: ${path}, +${change.added} -${change.removed ?? 0}`
@@ -98,13 +98,13 @@ export const changeOf = ({ change }: Api.PendingApproval): string => {
 
 const approval = {
   session: Session.argument,
-  toolUseId: Argument.optional(Argument.text("TOOL-USE-ID", "Which one; default: the oldest that is open"))
+  toolUseId: Argument.optional(Argument.text("TOOL-USE-ID", "Which request (default: the oldest)"))
 }
 
 export const approve = Remote.command(
   "approve",
   "Allow what an agent asks to do",
-  { ...approval, always: Flag.toggle("always", "Also allow the like from now on, as it suggests") },
+  { ...approval, always: Flag.toggle("always", "Also remember the rule that the agent suggests") },
   ({ always, session, toolUseId }) =>
     Effect.gen(function* () {
       const found = yield* Session.find(session, "waiting", toolUseId)
@@ -113,7 +113,7 @@ export const approve = Remote.command(
       const rules = always ? Read.array(request["permission_suggestions"]) : []
       if (always && rules.length === 0) {
         return yield* new Failure({
-          message: `the agent suggests no rule for ${Visible.line(approval.tool_name)}`,
+          message: `the agent suggests no rule to remember for ${Visible.line(approval.tool_name)}`,
           next: "approve it without --always"
         })
       }

@@ -70,7 +70,7 @@ export const logs = Session.command(
   "logs",
   "Print a session's log",
   "read",
-  { follow: Flag.toggle("follow", "Go on with what comes, until interrupted", "f") },
+  { follow: Flag.toggle("follow", "Keep printing new events, until interrupted", "f") },
   ({ id, last_sequence_num: last = 0 }, output, { follow }) => {
     if (!follow && last === 0) return Effect.void
     const events = Stream.filterMap(watch(id, 0), (frame) =>

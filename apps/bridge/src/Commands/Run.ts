@@ -73,7 +73,7 @@ const follow = (
   Effect.gen(function* () {
     const shutdown = yield* Shutdown
     yield* shutdown.requested.pipe(
-      Effect.zipRight(transcript.note("interrupting the turn (once more ends at once)")),
+      Effect.zipRight(transcript.note("interrupting the turn (press Ctrl-C again to end at once)")),
       Effect.zipRight(runner.interrupt(id)),
       // It has ended meanwhile.
       Effect.catchTag("RunNotReady", () => Effect.void),

@@ -69,7 +69,7 @@ const bridgeLayer = (
 
 /** Node takes no notice of the end of processes that it did not start; the first process of a container inherits them. */
 const AS_INIT =
-  "this is process 1: what agents leave running is inherited and never cleared away when it ends; start the container with an init (docker run --init, or tini)"
+  "this is process 1, which does not reap the processes that agents leave behind; start the container with an init (docker run --init, or tini)"
 
 /** Attaches a directory until the scope closes; it is attached when calls for its session have arrived. */
 const attach = (
@@ -222,7 +222,7 @@ const showWaysIn = (hub: HubHere.RunningHub, stateDir: string) =>
       const { code, expiresAt } = yield* hub.code("printed at the start")
       yield* output.line(`  ${PageAddress.withCode(hub.url, code)}`, "strong")
       yield* output.line(
-        `  (lets one browser in, once, until ${SignIn.until(expiresAt)}; ${SignIn.HOW} makes another)`,
+        `  (signs in one browser, once, until ${SignIn.until(expiresAt)}; ${SignIn.HOW} makes another)`,
         "dim"
       )
     }
@@ -230,7 +230,7 @@ const showWaysIn = (hub: HubHere.RunningHub, stateDir: string) =>
     if (Option.isSome(hub.pushNotice)) yield* output.line(`  ${hub.pushNotice.value}`, "dim")
     if (Option.isNone(hub.others)) {
       yield* output.line(
-        `  this machine alone reaches it; for a phone: ${SignIn.HOW_OTHERS}, then ${SignIn.HOW}`,
+        `  only this machine can reach it; for a phone: ${SignIn.HOW_OTHERS}, then ${SignIn.HOW}`,
         "dim"
       )
     } else if (Option.isNone(output.terminal)) {
@@ -258,7 +258,7 @@ const untilStopped = (failed: Bridge.Handle["failed"]) =>
     const shutdown = yield* Shutdown
     const output = yield* Output
     yield* Effect.raceFirst(shutdown.requested, givenUp(failed))
-    yield* output.progress("shutting down (once more to end at once)")
+    yield* output.progress("shutting down (press Ctrl-C again to end at once)")
   })
 
 export const up = Command.make(

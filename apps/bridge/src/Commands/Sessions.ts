@@ -23,11 +23,11 @@ const statusOf = (found: Api.Session): string => (found.archived_at === null ? f
 
 const list = Remote.command(
   "list",
-  "Sessions, most recently used first",
+  "List sessions, most recently used first",
   {
-    all: Flag.toggle("all", "Archived ones too"),
+    all: Flag.toggle("all", "Include archived sessions"),
     limit: Flag.withDefault(
-      Flag.integer("limit", "N", [1, 1_000_000], "How many at most (default: all of them)"),
+      Flag.integer("limit", "N", [1, 1_000_000], "At most this many (default: all)"),
       Number.MAX_SAFE_INTEGER - 1
     )
   },
@@ -62,7 +62,7 @@ const list = Remote.command(
     })
 )
 
-const show = Session.command("show", "What the hub knows of a session", "read", {}, (found, output) =>
+const show = Session.command("show", "Show what the hub knows about a session", "read", {}, (found, output) =>
   Effect.gen(function* () {
     yield* output.value(found)
     const rows = Object.entries({
@@ -97,7 +97,7 @@ const rename = Session.command(
   "rename",
   "Give a session another title",
   "open",
-  { title: Argument.text("TITLE", "Its title from now on") },
+  { title: Argument.text("TITLE", "The new title") },
   ({ id }, output, { title }) =>
     Effect.gen(function* () {
       const sessions = yield* Sessions.Sessions
@@ -156,7 +156,7 @@ const exportTranscript = Session.command(
   "read",
   {
     out: Flag.text("out", "FILE", "Write here, 0600 (default: standard output)"),
-    verbatim: Flag.toggle("verbatim", "As the log has it, what no model takes included")
+    verbatim: Flag.toggle("verbatim", "As in the log, without repairs for the model")
   },
   ({ id }, output, { out, verbatim }) =>
     Effect.gen(function* () {

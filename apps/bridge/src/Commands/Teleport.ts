@@ -75,7 +75,7 @@ export const teleport = Session.command(
   {
     dir: Flag.text("dir", "DIR", "The checkout to bring it to (default: here)"),
     agent: Flags.agent,
-    anyRepository: Flag.toggle("any-repository", "Although its remotes name another repository")
+    anyRepository: Flag.toggle("any-repository", "Even if its remotes name another repository")
   },
   (found, output, { agent: named, anyRepository, dir, ...flags }) =>
     Effect.gen(function* () {

@@ -29,7 +29,7 @@ const create = LocalStore.command(
   {
     name: Flag.withDefault(Flag.text("name", "TEXT", "What it is for"), "command line"),
     days: Flag.withDefault(
-      Flag.integer("days", "N", [0, 36_500], "Days it is good for (default 0: until revoked)"),
+      Flag.integer("days", "N", [0, 36_500], "Days it is valid (default 0: until revoked)"),
       0
     )
   },
@@ -45,13 +45,13 @@ const create = LocalStore.command(
         { event: "token_created", id, name, expires_at: iso(expiresAt), token: secret },
         secret
       )
-      yield* output.progress(`${stateOf(record, now)}; shown this once: keep it somewhere safe`)
+      yield* output.progress(`${stateOf(record, now)}; shown only once; keep it somewhere safe`)
     })
 )
 
 const list = LocalStore.command(
   "list",
-  "Access tokens, without their secrets",
+  "List access tokens, without their secrets",
   {},
   (_, organizationId, output) =>
     Effect.gen(function* () {
@@ -91,7 +91,7 @@ const revoke = LocalStore.command(
         ({ message }) =>
           new Failure({ message, next: "`token list` shows them", exitCode: ExitCode.notFound })
       )
-      yield* output.tell({ event: "token_revoked", id: tokenId }, `${tokenId} opens nothing any more`)
+      yield* output.tell({ event: "token_revoked", id: tokenId }, `${tokenId} is revoked`)
     })
 )
 

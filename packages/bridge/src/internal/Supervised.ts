@@ -26,7 +26,7 @@ const brokenBy =
     if (Cause.isInterrupted(cause)) return Effect.failCause(cause)
     const defect = Cause.squash(cause)
     const detail = defect instanceof Error ? defect.message : String(defect)
-    const message = `${what} was ended by a defect of Causeway and ${next} (please report it): ${detail}`
+    const message = `${what} ended because of a bug in Causeway and ${next}; please report it: ${detail}`
     return Effect.logError("ended by a defect", cause).pipe(
       Effect.annotateLogs({ what, ...(sessionId === undefined ? {} : { session: sessionId }) }),
       Effect.zipRight(emit(BridgeEvent.Warning({ message, sessionId }))),

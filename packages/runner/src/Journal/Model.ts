@@ -12,7 +12,7 @@ export class JournalTooNew extends Schema.TaggedError<JournalTooNew>()("JournalT
   known: Schema.Int
 }) {
   override get message(): string {
-    return `${this.file} is of version ${this.found}, this program knows ${this.known}: upgrade Causeway, or use another --state-dir`
+    return `${this.file} was written by a newer version of Causeway (format ${this.found}; this one reads up to ${this.known}): upgrade it, or use another --state-dir`
   }
 }
 
@@ -21,7 +21,7 @@ export class JournalForeign extends Schema.TaggedError<JournalForeign>()("Journa
   file: Schema.String
 }) {
   override get message(): string {
-    return `${this.file} is another program's database: move it away, or use another --state-dir`
+    return `${this.file} is the database of another program: move it away, or use another --state-dir`
   }
 }
 
@@ -41,7 +41,7 @@ export class DirectoryInUse extends Schema.TaggedError<DirectoryInUse>()("Direct
   pid: Schema.Int
 }) {
   override get message(): string {
-    return `a bridge for ${this.directory} is running already (process ${this.pid}): stop it first, or use another directory or --state-dir`
+    return `a bridge is already running for ${this.directory} (process ${this.pid}): stop it first, or use another directory or --state-dir`
   }
 }
 
