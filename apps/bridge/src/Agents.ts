@@ -7,7 +7,7 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import { ExitCode, Failure } from "./Failure.ts"
+import { Failure } from "./Failure.ts"
 import type { Output } from "./Output.ts"
 
 const isExecutable = (path: string): boolean => {
@@ -61,23 +61,22 @@ export const installed = (agent: string, cwd: string): Effect.Effect<void, Failu
     if (agent === "scripted") return
     const command = agent.startsWith("acp:") ? AcpCommand.parse(agent.slice("acp:".length)) : undefined
     if (command !== undefined && Either.isLeft(command)) {
-      return yield* new Failure({
-        message: `the agent ${JSON.stringify(agent)} is ${command.left.message}`,
-        next: "name one like acp:COMMAND, with its arguments",
-        exitCode: ExitCode.usage
-      })
+      return yield* Failure.usage(
+        `the agent ${JSON.stringify(agent)} is ${command.left.message}`,
+        "name one like acp:COMMAND, with its arguments"
+      )
     }
     const program = command === undefined ? agent : command.right.program
     const found = program.includes("/")
       ? isExecutable(resolve(cwd, program))
       : Option.isSome(yield* onPath(program))
     if (found) return
-    return yield* new Failure({
-      message: program.includes("/")
+    return yield* Failure.failed(
+      program.includes("/")
         ? `the agent ${Visible.line(agent)} cannot be started: ${Visible.line(resolve(cwd, program))} is not an executable file`
         : `the agent ${Visible.line(agent)} cannot be started: ${Visible.line(program)} is not on the path (PATH)`,
-      next: "install it, or name where it is in PATH; --agent scripted tries things out without it"
-    })
+      "install it, or name where it is in PATH; --agent scripted tries things out without it"
+    )
   })
 
 /**
@@ -92,10 +91,10 @@ export const choose = (named: Option.Option<string>, attended: boolean): Effect.
     }
     if (Option.isSome(yield* onPath("claude"))) return { agent: "claude", guessed: true, standsIn: false }
     if (attended) return { agent: "scripted", guessed: true, standsIn: true }
-    return yield* new Failure({
-      message: "no agent is installed here: claude is not on the path (PATH), and none was named",
-      next: "set PATH for what starts it, or name an agent: --agent claude, acp:COMMAND, or scripted to try things out"
-    })
+    return yield* Failure.failed(
+      "no agent is installed here: claude is not on the path (PATH), and none was named",
+      "set PATH for what starts it, or name an agent: --agent claude, acp:COMMAND, or scripted to try things out"
+    )
   })
 
 /** The directory that an agent is to work in; the current one where none is named. */
@@ -104,11 +103,10 @@ export const directory = (dir: Option.Option<string>): Effect.Effect<string, Fai
     const path = resolve(Option.getOrElse(dir, () => "."))
     const found = statSync(path, { throwIfNoEntry: false })
     if (found?.isDirectory()) return Effect.succeed(path)
-    return new Failure({
-      message: found === undefined ? `${path} does not exist` : `${path} is not a directory`,
-      next: "name the directory that the agent shall work in with --dir",
-      exitCode: ExitCode.usage
-    })
+    return Failure.usage(
+      found === undefined ? `${path} does not exist` : `${path} is not a directory`,
+      "name the directory that the agent shall work in with --dir"
+    )
   })
 
 /** Whether a person reads what is printed and may answer: none does of a service, of cron or of a script. */

@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Command from "./Cli/Command.ts"
-import { ExitCode, Failure } from "./Failure.ts"
+import { Failure } from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import * as GatewayClient from "./GatewayClient.ts"
 import { organization, withDatabase } from "./LocalStore.ts"
@@ -78,8 +78,7 @@ export interface Devices {
   }) => Effect.Effect<Code, Failure>
 }
 
-const unknown = (message: string) =>
-  new Failure({ message, next: "`devices list` shows them", exitCode: ExitCode.notFound })
+const unknown = (message: string) => Failure.notFound(message, "`devices list` shows them")
 
 const noRequest = (requestId: string) => unknown(`no pairing request ${Visible.line(requestId)} is waiting`)
 
@@ -90,26 +89,24 @@ const noDevice = (deviceId: string) => unknown(`there is no device ${Visible.lin
 /** What the gateway's refusals mean to a person. */
 export const failure = (error: GatewayClient.GatewayError): Failure => {
   if (error._tag === "GatewayUnreachable") {
-    return new Failure({
-      message: error.message,
-      next: "is the hub running? start it with `node apps/bridge`, or name another with --hub"
-    })
+    return Failure.failed(
+      error.message,
+      "is the hub running? start it with `node apps/bridge`, or name another with --hub"
+    )
   }
   if (error.words.startsWith("missing scope")) {
-    return new Failure({
-      message: "the access token alone may not manage devices from another machine",
-      next: "do it on the hub's own machine, or under Devices on a page that is signed in",
-      exitCode: ExitCode.refused
-    })
+    return Failure.refused(
+      "the access token alone may not manage devices from another machine",
+      "do it on the hub's own machine, or under Devices on a page that is signed in"
+    )
   }
   if (error.method === "connect" && error.code !== "UNAVAILABLE") {
-    return new Failure({
-      message: error.message,
-      next: "give a valid token with --token or CAUSEWAY_TOKEN (`token create` on the hub's machine makes one)",
-      exitCode: ExitCode.refused
-    })
+    return Failure.refused(
+      error.message,
+      "give a valid token with --token or CAUSEWAY_TOKEN (`token create` on the hub's machine makes one)"
+    )
   }
-  return new Failure({ message: error.message })
+  return Failure.failed(error.message)
 }
 
 const List = Schema.Struct({ pending: Schema.Array(Waiting), paired: Schema.Array(Paired) })
@@ -171,7 +168,7 @@ const inDatabase = Effect.gen(function* () {
   const devices = yield* DeviceStore.Devices
   const { id } = yield* organization
   const stored = <A>(effect: Effect.Effect<A, { readonly message: string }>): Effect.Effect<A, Failure> =>
-    Effect.mapError(effect, ({ message }) => new Failure({ message }))
+    Effect.mapError(effect, ({ message }) => Failure.failed(message))
   const take = (requestId: string) =>
     Effect.flatMap(stored(devices.takeRequest(id, requestId)), (request) =>
       request === undefined ? noRequest(requestId) : Effect.succeed(request)

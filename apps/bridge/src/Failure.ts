@@ -11,7 +11,15 @@ export class Failure extends Schema.TaggedError<Failure>()("Failure", {
   /** The person or program has been told already: only the exit code is left. */
   told: Schema.optional(Schema.Boolean),
   exitCode: Schema.optionalWith(Schema.Int, { default: () => ExitCode.failed })
-}) {}
+}) {
+  static readonly failed = (message: string, next?: string) => new Failure({ message, next })
+  static readonly usage = (message: string, next?: string) =>
+    new Failure({ message, next, exitCode: ExitCode.usage })
+  static readonly refused = (message: string, next?: string) =>
+    new Failure({ message, next, exitCode: ExitCode.refused })
+  static readonly notFound = (message: string, next?: string) =>
+    new Failure({ message, next, exitCode: ExitCode.notFound })
+}
 
 /** An error whose own words are all that there is to say. */
-export const asFailure = ({ message }: { readonly message: string }): Failure => new Failure({ message })
+export const asFailure = ({ message }: { readonly message: string }): Failure => Failure.failed(message)

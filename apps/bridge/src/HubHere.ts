@@ -16,7 +16,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Struct from "effect/Struct"
 import * as Devices from "./Devices.ts"
-import { asFailure, ExitCode, Failure } from "./Failure.ts"
+import { asFailure, Failure } from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import * as Network from "./Network/Network.ts"
 import { Output } from "./Output.ts"
@@ -35,18 +35,17 @@ const DEFAULTS = { host: "127.0.0.1", port: 4750 } as const
 const hubFailure = (error: Hub.HubError): Failure => {
   switch (error._tag) {
     case "ListenFailed":
-      return new Failure({
-        message: error.message,
-        next:
-          error.code === "EADDRINUSE"
-            ? `if that is a Causeway of another state directory, \`connect --hub http://${error.host}:${error.port} --token TOKEN\` attaches this directory to it; else choose another port with --port, or any free one with --port 0`
-            : `choose another address with --host (it was ${error.host})`
-      })
+      return Failure.failed(
+        error.message,
+        error.code === "EADDRINUSE"
+          ? `if that is a Causeway of another state directory, \`connect --hub http://${error.host}:${error.port} --token TOKEN\` attaches this directory to it; else choose another port with --port, or any free one with --port 0`
+          : `choose another address with --host (it was ${error.host})`
+      )
     case "DatabaseInUse":
-      return new Failure({
-        message: error.message,
-        next: "stop it first, or attach to it with `connect --hub`; a hub of its own needs another --database-url"
-      })
+      return Failure.failed(
+        error.message,
+        "stop it first, or attach to it with `connect --hub`; a hub of its own needs another --database-url"
+      )
     default:
       return asFailure(error)
   }
@@ -150,11 +149,10 @@ const runningHub = (holder: Listening, stateDir: string): Effect.Effect<RunningH
     const { url } = holder
     const token = yield* StateDirectory.readToken(stateDir)
     if (Option.isNone(token)) {
-      return yield* new Failure({
-        message: `a hub is already running here (${FileLock.describe(holder)}), and ${StateDirectory.tokenFile(stateDir)} is missing`,
-        next: "`token create` makes a token; give it to `connect` with --token",
-        exitCode: ExitCode.refused
-      })
+      return yield* Failure.refused(
+        `a hub is already running here (${FileLock.describe(holder)}), and ${StateDirectory.tokenFile(stateDir)} is missing`,
+        "`token create` makes a token; give it to `connect` with --token"
+      )
     }
     const flags = { stateDir: Option.some(stateDir), hub: Option.some(url), token }
     return {
@@ -171,13 +169,13 @@ const runningHub = (holder: Listening, stateDir: string): Effect.Effect<RunningH
   })
 
 const runsAlready = (stateDir: string, holder: Option.Option<FileLock.Holder>) =>
-  new Failure({
-    message: `a hub is already running for ${stateDir}: ${Option.match(holder, {
+  Failure.failed(
+    `a hub is already running for ${stateDir}: ${Option.match(holder, {
       onNone: () => "an unknown process",
       onSome: FileLock.describe
     })}`,
-    next: "use that one (`up` attaches a directory to it), stop it first, or use another --state-dir"
-  })
+    "use that one (`up` attaches a directory to it), stop it first, or use another --state-dir"
+  )
 
 /** The flags of a hub's start that were given, by name. */
 const named = (flags: Flags.Serving): ReadonlyArray<string> =>

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Command from "./Cli/Command.ts"
-import { ExitCode, Failure } from "./Failure.ts"
+import { Failure } from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import { Output } from "./Output.ts"
 import * as Sqlite from "./Sqlite.ts"
@@ -32,7 +32,7 @@ export const withDatabase =
       Effect.mapError((error) =>
         error instanceof Failure
           ? error
-          : new Failure({ message: error instanceof Error ? error.message : String(error) })
+          : Failure.failed(error instanceof Error ? error.message : String(error))
       )
     )
 
@@ -42,11 +42,10 @@ export const organization = Effect.gen(function* () {
   const all = yield* organizations.list
   const first = all[0]
   if (first === undefined) {
-    return yield* new Failure({
-      message: "this state directory has no organisation yet",
-      next: "start the hub once: `node apps/bridge hub`",
-      exitCode: ExitCode.notFound
-    })
+    return yield* Failure.notFound(
+      "this state directory has no organisation yet",
+      "start the hub once: `node apps/bridge hub`"
+    )
   }
   return first
 })

@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Command from "./Cli/Command.ts"
-import { ExitCode, Failure } from "./Failure.ts"
+import { Failure } from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import * as Network from "./Network/Network.ts"
 import { Output } from "./Output.ts"
@@ -39,18 +39,17 @@ export const address = (flags: Flags.Remote): Effect.Effect<Address, Failure> =>
   Effect.gen(function* () {
     const { stateDir, url } = yield* place(flags)
     if (Option.isNone(url)) {
-      return yield* new Failure({
-        message: `no hub is running for the state directory ${stateDir}`,
-        next: "start one with `node apps/bridge`, or name one with --hub or CAUSEWAY_HUB_URL"
-      })
+      return yield* Failure.failed(
+        `no hub is running for the state directory ${stateDir}`,
+        "start one with `node apps/bridge`, or name one with --hub or CAUSEWAY_HUB_URL"
+      )
     }
     const token = Option.isSome(flags.token) ? flags.token : yield* StateDirectory.readToken(stateDir)
     if (Option.isNone(token)) {
-      return yield* new Failure({
-        message: "no access token found",
-        next: "give one with --token or CAUSEWAY_TOKEN, or use the --state-dir of the hub",
-        exitCode: ExitCode.refused
-      })
+      return yield* Failure.refused(
+        "no access token found",
+        "give one with --token or CAUSEWAY_TOKEN, or use the --state-dir of the hub"
+      )
     }
     return { url: url.value, token: token.value, stateDir }
   })
@@ -84,10 +83,10 @@ export const failure = (error: CallFailure): Failure => {
       return error
     case "HubUnreachable":
       if (error.reason === "Intermediary") {
-        return new Failure({
-          message: error.message,
-          next: "try again in a moment; if it persists, check the proxy between here and the hub, or name the hub's own address with --hub"
-        })
+        return Failure.failed(
+          error.message,
+          "try again in a moment; if it persists, check the proxy between here and the hub, or name the hub's own address with --hub"
+        )
       }
       return new Failure({
         message: error.message,
@@ -99,22 +98,17 @@ export const failure = (error: CallFailure): Failure => {
     case "OrganizationMissing":
     case "Unauthorized":
     case "SessionExpired":
-      return new Failure({
-        message: error.message,
-        next: "give a valid token with --token or CAUSEWAY_TOKEN (`token create` on the hub's machine makes one)",
-        exitCode: ExitCode.refused
-      })
+      return Failure.refused(
+        error.message,
+        "give a valid token with --token or CAUSEWAY_TOKEN (`token create` on the hub's machine makes one)"
+      )
     case "SessionNotFound":
     case "TranscriptNotFound":
-      return new Failure({
-        message: error.message,
-        next: "`sessions list` shows them",
-        exitCode: ExitCode.notFound
-      })
+      return Failure.notFound(error.message, "`sessions list` shows them")
     case "IdInvalid":
-      return new Failure({ message: error.message, exitCode: ExitCode.usage })
+      return Failure.usage(error.message)
     default:
-      return new Failure({ message: error.message })
+      return Failure.failed(error.message)
   }
 }
 

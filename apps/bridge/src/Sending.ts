@@ -28,7 +28,7 @@ export const post = (sessionId: SessionId, payload: JsonObject & { readonly uuid
     )
     const event = sent.events[0]
     if (event === undefined) {
-      return yield* new Failure({ message: "the hub did not confirm the message; send it again" })
+      return yield* Failure.failed("the hub did not confirm the message; send it again")
     }
     return { sequenceNum: event.sequence_num, waitingFor: sent.waiting_for ?? undefined }
   })

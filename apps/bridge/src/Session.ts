@@ -10,19 +10,18 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Argument from "./Cli/Argument.ts"
 import * as Command from "./Cli/Command.ts"
-import { ExitCode, Failure } from "./Failure.ts"
+import { Failure } from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import { Output } from "./Output.ts"
 import * as Remote from "./Remote.ts"
 
 const asApi = (session: Sessions.Session): Effect.Effect<Api.Session, Failure> =>
   Schema.decodeUnknown(Api.Session)(session.raw).pipe(
-    Effect.mapError(
-      (error) =>
-        new Failure({
-          message: `the hub describes session ${session.id} in a way that this version does not understand: ${error.message}`,
-          next: "use the same version of Causeway on both sides"
-        })
+    Effect.mapError((error) =>
+      Failure.failed(
+        `the hub describes session ${session.id} in a way that this version does not understand: ${error.message}`,
+        "use the same version of Causeway on both sides"
+      )
     )
   )
 
@@ -95,8 +94,7 @@ const missing = (purpose: Purpose, toolUseId: Option.Option<string>): string => 
   }
 }
 
-const notFound = (message: string, next = "`sessions list` shows them") =>
-  new Failure({ message, next, exitCode: ExitCode.notFound })
+const notFound = (message: string, next = "`sessions list` shows them") => Failure.notFound(message, next)
 
 /** What `latest` means, said to the person. */
 const latest = (purpose: Purpose, toolUseId: Option.Option<string>) =>
@@ -145,11 +143,10 @@ export const find = (reference: string, purpose: Purpose, toolUseId: Option.Opti
     if (reference === "latest") return yield* latest(purpose, toolUseId)
     const id = idOf(reference)
     if (Option.isNone(id)) {
-      return yield* new Failure({
-        message: `${JSON.stringify(reference)} is not a session id`,
-        next: "`sessions list` shows them",
-        exitCode: ExitCode.usage
-      })
+      return yield* Failure.usage(
+        `${JSON.stringify(reference)} is not a session id`,
+        "`sessions list` shows them"
+      )
     }
     const prefix = sessionBody(id.value)
     const whole = yield* sessions.get(id.value).pipe(
@@ -169,11 +166,7 @@ export const find = (reference: string, purpose: Purpose, toolUseId: Option.Opti
     )
     if (only === undefined) return yield* notFound(`no session id begins with ${prefix}`)
     if (another !== undefined) {
-      return yield* new Failure({
-        message: `more than one session id begins with ${prefix}`,
-        next: "give more of the id",
-        exitCode: ExitCode.usage
-      })
+      return yield* Failure.usage(`more than one session id begins with ${prefix}`, "give more of the id")
     }
     return only
   }).pipe(Effect.mapError(Remote.failure))

@@ -3,7 +3,7 @@ import { createInterface } from "node:readline"
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
-import { ExitCode, Failure } from "./Failure.ts"
+import { Failure } from "./Failure.ts"
 
 const all = Effect.tryPromise({
   try: async () => {
@@ -11,7 +11,7 @@ const all = Effect.tryPromise({
     for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk))
     return Buffer.concat(chunks).toString("utf8")
   },
-  catch: (cause) => new Failure({ message: `standard input cannot be read: ${String(cause)}` })
+  catch: (cause) => Failure.failed(`standard input cannot be read: ${String(cause)}`)
 })
 
 /** The message that an argument gives; `-` reads it from standard input. Refused where it is empty. */
@@ -19,7 +19,7 @@ export const message = (argument: string): Effect.Effect<string, Failure> =>
   Effect.filterOrFail(
     argument === "-" ? all : Effect.succeed(argument),
     (text) => text.trim() !== "",
-    () => new Failure({ message: "the message is empty", exitCode: ExitCode.usage })
+    () => Failure.usage("the message is empty")
   )
 
 /** Lines that were typed and not read yet; older ones give way. */

@@ -64,17 +64,16 @@ export const open = (named: Option.Option<string>): Effect.Effect<string, Failur
         })
       },
       catch: (cause) =>
-        new Failure({
-          message: `the state directory ${path} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
-          next: "name another one with --state-dir or CAUSEWAY_STATE_DIR"
-        })
+        Failure.failed(
+          `the state directory ${path} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
+          "name another one with --state-dir or CAUSEWAY_STATE_DIR"
+        )
     })
     return path
   })
 
 /** A file of the state directory that cannot be used, in words that say what to do. */
-const unusable = (path: string) => (cause: unknown) =>
-  new Failure({ message: FileFailure.describe(path, cause) })
+const unusable = (path: string) => (cause: unknown) => Failure.failed(FileFailure.describe(path, cause))
 
 /** A file's text; none where it is not there. */
 export const read = (path: string): Effect.Effect<Option.Option<string>, Failure> =>
@@ -134,7 +133,7 @@ export const becomeHub = (
   about: FileLock.About
 ): Effect.Effect<FileLock.Held, FileLock.LockHeld | Failure, Scope.Scope> =>
   FileLock.hold(hubLock(stateDir), about).pipe(
-    Effect.catchTag("LockFailed", ({ message }) => new Failure({ message }))
+    Effect.catchTag("LockFailed", ({ message }) => Failure.failed(message))
   )
 
 export const databaseFile = (stateDir: string): string => join(stateDir, "hub.db")

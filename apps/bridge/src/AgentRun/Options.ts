@@ -6,7 +6,7 @@ import { AgentOptions } from "@causeway/runner/AgentOptions"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { ExitCode, Failure } from "../Failure.ts"
+import { Failure } from "../Failure.ts"
 
 export interface Flags {
   readonly model: Option.Option<string>
@@ -25,11 +25,7 @@ const Servers = Schema.parseJson(Schema.Struct({ mcpServers: AgentOptions.fields
 /** The servers of an MCP configuration as Claude Code and others write it: `{"mcpServers":{NAME:{…}}}`. */
 const mcpServers = (file: string) => {
   const unusable = (message: string) =>
-    new Failure({
-      message,
-      next: '--mcp-config takes a file like {"mcpServers":{"NAME":{"command":"…","args":[]}}}',
-      exitCode: ExitCode.usage
-    })
+    Failure.usage(message, '--mcp-config takes a file like {"mcpServers":{"NAME":{"command":"…","args":[]}}}')
   return Effect.tryPromise({
     try: () => readFile(file, "utf8"),
     catch: (cause) => unusable(FileFailure.describe(file, cause))

@@ -11,7 +11,7 @@ import * as FileLock from "@causeway/store/FileLock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { ExitCode, Failure } from "../Failure.ts"
+import { Failure } from "../Failure.ts"
 import * as StateDirectory from "../StateDirectory.ts"
 
 export interface Record {
@@ -27,7 +27,7 @@ const PREFIX = "session_"
 const tried = <A>(path: string, run: () => Promise<A>): Effect.Effect<A, Failure> =>
   Effect.tryPromise({
     try: run,
-    catch: (cause) => new Failure({ message: FileFailure.describe(path, cause) })
+    catch: (cause) => Failure.failed(FileFailure.describe(path, cause))
   })
 
 /** The run that was started last. */
@@ -48,14 +48,12 @@ const find = (directory: string, reference: string) =>
         ? Option.none<string>()
         : yield* StateDirectory.read(join(directory, id))
     if (id === undefined || Option.isNone(record)) {
-      return yield* new Failure({
-        message:
-          id === undefined
-            ? "there is no run to resume yet"
-            : `there is no run ${JSON.stringify(reference)} here`,
-        next: "--resume takes the id that `run` prints at its end, or latest; runs are kept by state directory",
-        exitCode: ExitCode.notFound
-      })
+      return yield* Failure.notFound(
+        id === undefined
+          ? "there is no run to resume yet"
+          : `there is no run ${JSON.stringify(reference)} here`,
+        "--resume takes the id that `run` prints at its end, or latest; runs are kept by state directory"
+      )
     }
     return { id: SessionId.make(id), record: record.value.trim() }
   })
@@ -78,11 +76,11 @@ export const open = (
     ).pipe(
       Effect.mapError((error) =>
         error._tag === "LockFailed"
-          ? new Failure({ message: error.message })
-          : new Failure({
-              message: `this conversation is going on elsewhere: ${error.message}`,
-              next: "wait for its end, or interrupt it there"
-            })
+          ? Failure.failed(error.message)
+          : Failure.failed(
+              `this conversation is going on elsewhere: ${error.message}`,
+              "wait for its end, or interrupt it there"
+            )
       )
     )
     return {

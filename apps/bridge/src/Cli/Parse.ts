@@ -6,7 +6,7 @@
 import { parseArgs } from "node:util"
 import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { ExitCode, Failure } from "../Failure.ts"
+import { Failure } from "../Failure.ts"
 import * as Command from "./Command.ts"
 import { type Flag, valueOf } from "./Flag.ts"
 import { nearest } from "./Nearest.ts"
@@ -23,7 +23,7 @@ export type Meaning<R> =
   | { readonly _tag: "Help"; readonly command: Command.Command<R>; readonly path: ReadonlyArray<string> }
   | { readonly _tag: "Version" }
 
-const usage = (message: string, next: string) => new Failure({ message, next, exitCode: ExitCode.usage })
+const usage = (message: string, next: string) => Failure.usage(message, next)
 
 /** How a person asks for the help of a command. */
 const helpOf = (path: ReadonlyArray<string>): string =>

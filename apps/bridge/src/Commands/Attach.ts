@@ -6,7 +6,7 @@ import * as Terminal from "../Attach/Terminal.ts"
 import type * as View from "../Attach/View.tsx"
 import * as Argument from "../Cli/Argument.ts"
 import * as Command from "../Cli/Command.ts"
-import { ExitCode, Failure } from "../Failure.ts"
+import { Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { isColoured, Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
@@ -16,18 +16,17 @@ import * as Session from "../Session.ts"
 const loadView = Effect.tryPromise({
   try: (): Promise<typeof View> => import(new URL("./attach.js", import.meta.url).href),
   catch: (cause) =>
-    new Failure({
-      message: `the view cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
-      next: "is the program built? `npm run build`"
-    })
+    Failure.failed(
+      `the view cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
+      "is the program built? `npm run build`"
+    )
 })
 
 const notHere = (message: string) =>
-  new Failure({
+  Failure.usage(
     message,
-    next: "use logs --follow: `logs SESSION --follow` watches; `send`, `approve`, `deny` and `interrupt` steer",
-    exitCode: ExitCode.usage
-  })
+    "use logs --follow: `logs SESSION --follow` watches; `send`, `approve`, `deny` and `interrupt` steer"
+  )
 
 export const attach = Command.make(
   "attach",

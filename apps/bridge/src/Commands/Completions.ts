@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Argument from "../Cli/Argument.ts"
 import * as Command from "../Cli/Command.ts"
 import * as Completions from "../Cli/Completions.ts"
-import { ExitCode, Failure } from "../Failure.ts"
+import { Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
 
@@ -17,11 +17,10 @@ export const completions = <R>(program: string, root: () => Command.Command<R>) 
       Effect.gen(function* () {
         const known = Completions.SHELLS.find((each) => each === shell)
         if (known === undefined) {
-          return yield* new Failure({
-            message: `there are completions for ${Completions.SHELLS.join(", ")}, not for ${JSON.stringify(shell)}`,
-            next: `in ~/.bashrc, for example: eval "$(${program} completions bash)"`,
-            exitCode: ExitCode.usage
-          })
+          return yield* Failure.usage(
+            `there are completions for ${Completions.SHELLS.join(", ")}, not for ${JSON.stringify(shell)}`,
+            `in ~/.bashrc, for example: eval "$(${program} completions bash)"`
+          )
         }
         const output = yield* Output
         yield* output.output(`${Completions.render(known, program, Flags.globals, root())}\n`)

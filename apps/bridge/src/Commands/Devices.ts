@@ -119,10 +119,10 @@ const code = Devices.command(
   ({ devices, hub }, output, { label, ttl }) =>
     Effect.gen(function* () {
       if (Option.isNone(hub)) {
-        return yield* new Failure({
-          message: "the hub is not running",
-          next: "start it with `node apps/bridge`, or name another with --hub"
-        })
+        return yield* Failure.failed(
+          "the hub is not running",
+          "start it with `node apps/bridge`, or name another with --hub"
+        )
       }
       const { url, others } = hub.value
       const { code, expiresAt } = yield* devices.code({

@@ -47,14 +47,14 @@ const node = Effect.suspend(() => {
   const { node } = process.versions
   return Number(node.split(".")[0]) >= 20
     ? Effect.succeed(node)
-    : new Failure({ message: node, next: "install Node 20 or later" })
+    : Failure.failed(node, "install Node 20 or later")
 })
 
 const directory = (path: string) =>
   Effect.gen(function* () {
     const { mode } = yield* Effect.try({
       try: () => statSync(path),
-      catch: (cause) => new Failure({ message: `${path} cannot be read: ${String(cause)}` })
+      catch: (cause) => Failure.failed(`${path} cannot be read: ${String(cause)}`)
     })
     if (process.platform !== "win32" && (mode & 0o077) !== 0) {
       return yield* new Note({
@@ -124,7 +124,7 @@ export const doctor = Command.make(
       }
       const failed = findings.filter(({ state }) => state === "bad")
       if (failed.length > 0) {
-        return yield* new Failure({ message: `${failed.length} of ${findings.length} checks failed` })
+        return yield* Failure.failed(`${failed.length} of ${findings.length} checks failed`)
       }
     })
 )

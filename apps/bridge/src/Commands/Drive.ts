@@ -112,10 +112,10 @@ export const approve = Remote.command(
       const request = yield* requestOf(found, approval)
       const rules = always ? Read.array(request["permission_suggestions"]) : []
       if (always && rules.length === 0) {
-        return yield* new Failure({
-          message: `the agent suggests no rule to remember for ${Visible.line(approval.tool_name)}`,
-          next: "approve it without --always"
-        })
+        return yield* Failure.failed(
+          `the agent suggests no rule to remember for ${Visible.line(approval.tool_name)}`,
+          "approve it without --always"
+        )
       }
       const input = request["input"] ?? approval.input
       const { request_id: requestId, tool_use_id: asked } = approval

@@ -37,11 +37,10 @@ const agentOf = (
     if (Option.isSome(parent)) {
       const { agent, directory } = parent.value
       if (Option.isSome(flags.agent) || Option.isSome(flags.dir)) {
-        return yield* new Failure({
-          message: `run ${parent.value.id} goes on with its own agent (${agent}) in ${directory}`,
-          next: "leave --agent and --dir out, or start a run of its own without --resume",
-          exitCode: ExitCode.usage
-        })
+        return yield* Failure.usage(
+          `run ${parent.value.id} goes on with its own agent (${agent}) in ${directory}`,
+          "leave --agent and --dir out, or start a run of its own without --resume"
+        )
       }
       return { agent, directory: yield* Agents.directory(Option.some(directory)), standsIn: false }
     }

@@ -72,7 +72,7 @@ const answer = (sessionId: SessionId, uuid: EventUuid, from: number) =>
     Stream.runHead,
     Effect.flatMap(
       Option.match({
-        onNone: () => new Failure({ message: "the stream ended before the answer" }),
+        onNone: () => Failure.failed("the stream ended before the answer"),
         onSome: Effect.succeed
       })
     )
@@ -117,10 +117,10 @@ export const send = Remote.command(
       } = { reason: "", ...(yield* answer(id, uuid, sequenceNum - 1)) }
       yield* output.tell({ event: "answered", uuid, sequence_num: seq, text: said, result }, said)
       if (_tag === "failed") {
-        return yield* new Failure({
-          message: reason === "failed" ? "the turn failed" : `the turn was ${reason}`,
-          next: `logs ${id} shows what happened`
-        })
+        return yield* Failure.failed(
+          reason === "failed" ? "the turn failed" : `the turn was ${reason}`,
+          `logs ${id} shows what happened`
+        )
       }
     })
 )

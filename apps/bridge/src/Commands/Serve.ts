@@ -160,10 +160,10 @@ const makeReport = Effect.gen(function* () {
 const startFailure = (error: Bridge.StartError): Failure => {
   switch (error._tag) {
     case "DirectoryInUse":
-      return new Failure({
-        message: error.message,
-        next: `what runs there: ${SignIn.HOW} opens its page, \`attach latest\` shows it in the terminal`
-      })
+      return Failure.failed(
+        error.message,
+        `what runs there: ${SignIn.HOW} opens its page, \`attach latest\` shows it in the terminal`
+      )
     case "JournalFailed":
     case "PointerFailed":
       return asFailure(error)
@@ -250,7 +250,7 @@ const detach = Effect.flatMap(Shutdown, (shutdown) => shutdown.detach)
 
 /** Fails when the bridge gives up. */
 const givenUp = (failed: Bridge.Handle["failed"]): Effect.Effect<never, Failure> =>
-  Effect.flatMap(failed, ({ detail, nextStep }) => new Failure({ message: detail, next: nextStep }))
+  Effect.flatMap(failed, ({ detail, nextStep }) => Failure.failed(detail, nextStep))
 
 /** Waits for a signal, or for the bridge to give up. */
 const untilStopped = (failed: Bridge.Handle["failed"]) =>

@@ -148,7 +148,7 @@ const writeLines = (file: string, lines: Stream.Stream<string>) =>
       Stream.run(files.sink(file, { flag: "w", mode: 0o600 }))
     )
     return count
-  }).pipe(Effect.mapError(({ message }) => new Failure({ message: `${file} cannot be written: ${message}` })))
+  }).pipe(Effect.mapError(({ message }) => Failure.failed(`${file} cannot be written: ${message}`)))
 
 const exportTranscript = Session.command(
   "export",

@@ -15,7 +15,7 @@ import * as Option from "effect/Option"
 import * as AgentLayer from "../AgentLayer.ts"
 import * as Agents from "../Agents.ts"
 import * as Flag from "../Cli/Flag.ts"
-import { asFailure, ExitCode, Failure } from "../Failure.ts"
+import { asFailure, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
 import * as Remote from "../Remote.ts"
@@ -57,7 +57,7 @@ const checkOut = (dir: string, session: Api.Session, anyRepository: boolean) =>
     }
     const prepared = yield* Checkout.prepare(dir, { ...wanted.value, anyRepository }).pipe(
       Effect.mapError((error) =>
-        error._tag === "BranchNotFound" ? error : new Failure({ message: error.message, next: nextOf(error) })
+        error._tag === "BranchNotFound" ? error : Failure.failed(error.message, nextOf(error))
       ),
       Effect.catchTag("BranchNotFound", ({ message }) =>
         Effect.as(output.progress(`${message}; staying where this checkout is`), undefined)
@@ -87,10 +87,7 @@ export const teleport = Session.command(
       yield* output.progress("reading the transcript")
       const { entries, truncated } = yield* teleporter.transcriptWithFallback(found.id)
       if (entries.length === 0) {
-        return yield* new Failure({
-          message: `session ${found.id} has no transcript yet: there is nothing to bring`,
-          exitCode: ExitCode.notFound
-        })
+        return yield* Failure.notFound(`session ${found.id} has no transcript yet: there is nothing to bring`)
       }
       const agentSessionId = randomUUID()
       const payloads = entries.flatMap(({ json, text }) =>

@@ -8,7 +8,7 @@ import * as Redacted from "effect/Redacted"
 import * as Argument from "../Cli/Argument.ts"
 import * as Command from "../Cli/Command.ts"
 import * as Flag from "../Cli/Flag.ts"
-import { ExitCode, Failure } from "../Failure.ts"
+import { Failure } from "../Failure.ts"
 import * as LocalStore from "../LocalStore.ts"
 
 const DAY = 24 * 60 * 60 * 1000
@@ -85,11 +85,8 @@ const revoke = LocalStore.command(
   ({ token: tokenId }, organizationId, output) =>
     Effect.gen(function* () {
       const tokens = yield* Tokens.Tokens
-      yield* Effect.catchTag(
-        tokens.revoke({ organizationId, tokenId }),
-        "TokenUnknown",
-        ({ message }) =>
-          new Failure({ message, next: "`token list` shows them", exitCode: ExitCode.notFound })
+      yield* Effect.catchTag(tokens.revoke({ organizationId, tokenId }), "TokenUnknown", ({ message }) =>
+        Failure.notFound(message, "`token list` shows them")
       )
       yield* output.tell({ event: "token_revoked", id: tokenId }, `${tokenId} is revoked`)
     })

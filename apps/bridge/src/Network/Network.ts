@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import { HttpsProxyAgent } from "https-proxy-agent"
 import { Agent, Dispatcher, ProxyAgent } from "undici"
 import { WebSocket } from "ws"
-import { ExitCode, Failure } from "../Failure.ts"
+import { Failure } from "../Failure.ts"
 import * as Proxy from "./Proxy.ts"
 
 /** The proxy of an address, by this process's environment. */
@@ -23,12 +23,7 @@ const routes: Layer.Layer<Routes, Failure> = Layer.effect(
   Routes,
   Effect.suspend(() =>
     Either.match(Proxy.route(process.env), {
-      onLeft: (why) =>
-        new Failure({
-          message: why,
-          next: "correct it, or take it out of the environment",
-          exitCode: ExitCode.usage
-        }),
+      onLeft: (why) => Failure.usage(why, "correct it, or take it out of the environment"),
       onRight: Effect.succeed
     })
   )
