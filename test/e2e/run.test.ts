@@ -61,7 +61,9 @@ describe("run, for programs and scripts", () => {
       const denied = yield* run(directory, [...flags(directory), "!write kept.txt words"])
       expect(denied.code).toBe(0)
       expect(denied.stderr).toMatch(/^Write: kept\.txt$/m)
-      expect(denied.stderr).toMatch(/^Write: denied, as standard input is no terminal .*--allow-edits/m)
+      expect(denied.stderr).toMatch(
+        /^Write: denied, as nobody can be asked on standard input .*--allow-edits/m
+      )
       expect(denied.stdout).toContain("denied: Denied: this command runs where nobody")
       expect(existsSync(kept)).toBe(false)
 

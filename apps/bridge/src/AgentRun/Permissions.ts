@@ -35,7 +35,7 @@ const NOBODY = "Denied: this command runs where nobody can be asked for permissi
 
 /** What the person is told, once. */
 const WHY_NOBODY =
-  ", as standard input is no terminal where somebody could be asked; --allow-edits allows edits, --dangerously-skip-permissions everything"
+  ", as nobody can be asked on standard input (it is no terminal, or holds the prompt); allow edits with --allow-edits, everything with --dangerously-skip-permissions"
 
 const NO_FORMS = "Denied: this command shows no forms."
 

@@ -144,7 +144,7 @@ export const run = Command.make(
       const permissions = yield* Permissions.make({
         transcript,
         settings: { auto_accept_edits: autoAcceptEdits, skip_permissions: skipPermissions },
-        canAsk: Permissions.canAsk(output.json)
+        canAsk: flags.prompt !== "-" && Permissions.canAsk(output.json)
       })
       yield* Effect.forkScoped(Stream.runForEach(runner.partials, transcript.partial))
       const spec = {
