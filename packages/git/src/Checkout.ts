@@ -16,7 +16,7 @@ export class NotACheckout extends Schema.TaggedError<NotACheckout>()("NotAChecko
   expected: Schema.String
 }) {
   override get message(): string {
-    return `${this.directory} is not a git checkout; the session works on ${this.expected}: go to a checkout of it`
+    return `${this.directory} is not a git checkout; the session works on ${this.expected}`
   }
 }
 
@@ -29,7 +29,7 @@ export class WrongRepository extends Schema.TaggedError<WrongRepository>()("Wron
 }) {
   override get message(): string {
     const found = this.found.length === 0 ? "a repository without remotes" : this.found.join(", ")
-    return `${this.directory} is a checkout of ${found}; the session works on ${this.expected}: go to a checkout of it`
+    return `${this.directory} is a checkout of ${found}; the session works on ${this.expected}`
   }
 }
 
@@ -55,7 +55,7 @@ export class BranchNotFound extends Schema.TaggedError<BranchNotFound>()("Branch
 }) {
   override get message(): string {
     return this.branches.length === 0
-      ? "the session names no branch (it may work on a commit that is on none)"
+      ? "the session names no branch (it may work on a detached commit)"
       : `none of the session's branches exists here or on the remote: ${this.branches.join(", ")}`
   }
 }
@@ -351,4 +351,4 @@ export const prepare = Effect.fn("Checkout.prepare")(function* (directory: strin
 
 /** How a commit that was left behind is kept, as words for a person. */
 export const keeping = (commit: string): string =>
-  `the commit ${commit.slice(0, 12)} that was checked out is on no branch; to keep it: git branch ${quote(`kept-${commit.slice(0, 12)}`)} ${commit}`
+  `the commit ${commit.slice(0, 12)} that was checked out is on no branch; keep it with: git branch ${quote(`kept-${commit.slice(0, 12)}`)} ${commit}`

@@ -24,7 +24,11 @@ class GaveUp extends Data.TaggedError("GaveUp")<{
 }> {}
 
 const outage = (detail: string) =>
-  new GaveUp({ reason: "gave_up", detail, nextStep: "start again when the hub is back; the session is kept" })
+  new GaveUp({
+    reason: "gave_up",
+    detail,
+    nextStep: "start again when the hub is reachable; the session is kept"
+  })
 
 const pollOnce = ({ attached, config, connectivity, emit, environment, poller }: Running) =>
   Effect.flatMap(Ref.get(environment), (environmentId) =>
@@ -59,7 +63,11 @@ const moveTo = (running: Running, environmentId: EnvironmentId) =>
       yield* sessions
         .archive(sessionId)
         .pipe(AttachedSessions.complain(attached, "session not archived", sessionId))
-      yield* AttachedSessions.finish(attached, old, "its environment is gone; another session replaces it")
+      yield* AttachedSessions.finish(
+        attached,
+        old,
+        "its environment no longer exists; a new session replaces it"
+      )
     }
     for (const { link } of attached.attached.values()) {
       yield* attached.journal.moved(link.sessionId, environmentId)
@@ -90,13 +98,13 @@ const registerAgain = (running: Running) =>
           return new GaveUp({
             reason: "credentials_rejected",
             detail: error.message,
-            nextStep: "sign in again and start again"
+            nextStep: "give a valid token with --token or CAUSEWAY_TOKEN, then start again"
           })
         default:
           return new GaveUp({
             reason: "protocol",
             detail: error.message,
-            nextStep: "see the log, then start again"
+            nextStep: "look at the log (--log-level debug), then start again"
           })
       }
     })
@@ -113,7 +121,7 @@ const untilUnregistered = (running: Running, registeredAt: number) =>
           return yield* new GaveUp({
             reason: "protocol",
             detail: message,
-            nextStep: "check the hub's version"
+            nextStep: "use the same version of Causeway on both sides"
           })
         }
         yield* running.connectivity.saw({ polls: false }, message)
@@ -122,7 +130,7 @@ const untilUnregistered = (running: Running, registeredAt: number) =>
           return yield* new GaveUp({
             reason: "credentials_rejected",
             detail: message,
-            nextStep: "is another bridge registered for this directory? stop it, or sign in again"
+            nextStep: "stop any other bridge of this directory, or give a valid token with --token"
           })
         }
       })

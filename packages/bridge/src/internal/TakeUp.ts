@@ -43,7 +43,7 @@ export const home = (
     const removePointer = pointers.remove(config.dir)
     if (!environmentKept) {
       yield* removePointer
-      const message = `the environment of session ${sessionId} is gone; a new session is made`
+      const message = `the environment of session ${sessionId} no longer exists; a new session was created`
       yield* emit(BridgeEvent.Warning({ message, sessionId }))
       return Option.none<SessionId>()
     }

@@ -77,7 +77,7 @@ export const accept = (state: State, work: Poller.Work): Effect.Effect<void> =>
     const known = find(state, work.sessionId)
     const home = yield* Ref.get(state.home)
     if (config.spawnMode === "session" && !(home !== undefined && sameSession(home, sessionId))) {
-      const why = "this bridge works on its own session alone"
+      const why = "this bridge runs only its own session (--spawn session)"
       return yield* emit(BridgeEvent.WorkRefused({ sessionId, why }))
     }
     if (known === undefined && !(yield* roomForOffer(state))) {

@@ -102,9 +102,7 @@ const leaseOf = (
 ): Effect.Effect<never, Link.Detached> =>
   poller.hold(attachment, config.lease === undefined ? {} : { ttl: config.lease }).pipe(
     Effect.mapError(({ message }) => new Link.Detached({ reason: "lease_lost", detail: message })),
-    Effect.zipRight(
-      new Link.Detached({ reason: "lease_ended", detail: "the hub asked for the end of the work" })
-    )
+    Effect.zipRight(new Link.Detached({ reason: "lease_ended", detail: "the hub ended the work" }))
   )
 
 /** Works under an attachment until it ends, then does what its end asks for. */
