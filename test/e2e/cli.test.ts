@@ -161,7 +161,7 @@ describe("the command line", () => {
         [["send", session, "x", "--token", "cw_wrong"], 3, /not known here/],
         [["send", session, "x", "--hub", "http://127.0.0.1:9"], 1, /did not answer[\s\S]*is the hub running/],
         [["send", session, "x", "--hub", "ftp://x"], 2, /no way to reach a hub/],
-        [["approve", session], 4, /waits for no approval/],
+        [["approve", session], 4, /is not waiting for an approval/],
         [["nonsense"], 2, /no command "nonsense"/],
         [["up", "--agent", "nobody", "--port", "0"], 2, /no agent called/],
         [["up", "--dir", join(state, "missing"), "--port", "0"], 2, /does not exist/],

@@ -155,7 +155,10 @@ describe("getting in", () => {
         const code = yield* devices(state, "code")
         expect({ code: code.code, said: one(code) }).toEqual({
           code: 1,
-          said: expect.objectContaining({ event: "error", message: expect.stringContaining("does not run") })
+          said: expect.objectContaining({
+            event: "error",
+            message: expect.stringContaining("the hub is not running")
+          })
         })
         expect((yield* devices(state, "revoke", device.id)).code).toBe(0)
         expect(Program.jsonLines(yield* devices(state, "list"))).toEqual([])
@@ -174,7 +177,7 @@ describe("getting in", () => {
         [["list", "--hub", "ftp://x"], 2, /no way to reach a hub/],
         [["approve", "nobody"], 4, /no pairing request nobody is waiting/],
         [["reject", "nobody"], 4, /no pairing request nobody is waiting/],
-        [["revoke", "nobody"], 4, /no device nobody is known/]
+        [["revoke", "nobody"], 4, /there is no device nobody/]
       ]
       for (const [args, code, words] of cases) {
         const ended = yield* devices(state, ...args)

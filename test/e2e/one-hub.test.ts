@@ -144,7 +144,7 @@ describe("one hub on a state directory", () => {
         yield* program.ended
         const alone = yield* Program.run(["sessions", "list", "--state-dir", state])
         expect(alone.code).toBe(1)
-        expect(alone.stderr).toContain(`none runs on ${state}`)
+        expect(alone.stderr).toContain(`no hub is running for the state directory ${state}`)
       }
     })
   )
