@@ -32,7 +32,7 @@ export interface Ephemeral {
   readonly payload: string
 }
 
-/** What happened on a topic since the last one was taken. */
+/** Changes of a topic since the last one was taken. */
 export interface Signal {
   /** Read the database again. */
   readonly changed: boolean
@@ -73,11 +73,13 @@ export class Bus extends Context.Tag("@causeway/store/Bus")<
   }
 >() {}
 
-/** What happened since the last take, by topic. */
+/** Changes of all topics since the last take. */
 export interface SubscriptionToAll {
   /** Waits until something happened on any topic. One taker at a time. */
   readonly take: Effect.Effect<ReadonlyMap<Topic, Signal>>
 }
+
+const NOTHING: Signal = { changed: false, ephemerals: [], lost: 0 }
 
 /** Where signals arrive. */
 interface Listener {
@@ -105,7 +107,7 @@ const taker = <A>(has: () => boolean, drain: () => A) => {
   }
 }
 
-/** What waits of one topic. */
+/** Changes of one topic that wait to be taken. */
 class Pending {
   private dirty = false
   private ephemerals: Array<Ephemeral> = []
@@ -129,40 +131,13 @@ class Pending {
     }
   }
 
-  get isEmpty(): boolean {
-    return !this.dirty && this.ephemerals.length === 0
-  }
-
   drain(): Signal {
-    const signal = { changed: this.dirty, ephemerals: this.ephemerals, lost: this.lost }
-    this.dirty = false
-    this.ephemerals = []
-    this.units = 0
-    this.lost = 0
-    return signal
+    return { changed: this.dirty, ephemerals: this.ephemerals, lost: this.lost }
   }
 }
 
-const toOne = () => {
-  const pending = new Pending()
-  const { take, wake } = taker(
-    () => !pending.isEmpty,
-    () => pending.drain()
-  )
-  const listener: Listener = {
-    changed: () => {
-      pending.changed()
-      wake()
-    },
-    ephemeral: (_, message) => {
-      pending.offer(message)
-      wake()
-    }
-  }
-  return { listener, subscription: { take } }
-}
-
-const toAll = () => {
+/** Gathers what happens, by topic, until it is taken. */
+const gather = (ephemerals: boolean) => {
   const topics = new Map<Topic, Pending>()
   const { take, wake } = taker(
     () => topics.size > 0,
@@ -172,65 +147,51 @@ const toAll = () => {
       return signals
     }
   )
-  const of = (topic: Topic): Pending => {
+  const pendingOf = (topic: Topic): Pending => {
     const pending = topics.get(topic) ?? new Pending()
     topics.set(topic, pending)
     return pending
   }
   const listener: Listener = {
     changed: (topic) => {
-      of(topic).changed()
+      pendingOf(topic).changed()
       wake()
     },
     ephemeral: (topic, message) => {
-      of(topic).offer(message)
+      if (!ephemerals) return
+      pendingOf(topic).offer(message)
       wake()
     }
   }
-  return { listener, subscription: { take } }
+  return { listener, take }
 }
-
-const toChanges = () => {
-  let topics = new Set<Topic>()
-  const { take, wake } = taker(
-    () => topics.size > 0,
-    (): ReadonlySet<Topic> => {
-      const changed = topics
-      topics = new Set()
-      return changed
-    }
-  )
-  const listener: Listener = {
-    changed: (topic) => {
-      topics.add(topic)
-      wake()
-    },
-    ephemeral: () => {}
-  }
-  return { listener, subscription: { take } }
-}
-
-/** Listens until the scope closes. */
-const subscribed = <S>(
-  make: () => { readonly listener: Listener; readonly subscription: S },
-  add: (listener: Listener) => void,
-  remove: (listener: Listener) => void
-): Effect.Effect<S, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const made = make()
-      add(made.listener)
-      return made
-    }),
-    ({ listener }) => Effect.sync(() => remove(listener))
-  ).pipe(Effect.map(({ subscription }) => subscription))
 
 /** A bus inside one process. */
 export const make = Effect.sync(() => {
   const topics = new Map<Topic, Set<Listener>>()
   const all = new Set<Listener>()
-  const add = (listener: Listener) => all.add(listener)
-  const remove = (listener: Listener) => all.delete(listener)
+
+  /** Listens until the scope closes. */
+  const listen = (
+    ephemerals: boolean,
+    add: (listener: Listener) => void,
+    remove: (listener: Listener) => void
+  ) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const gathered = gather(ephemerals)
+        add(gathered.listener)
+        return gathered
+      }),
+      ({ listener }) => Effect.sync(() => remove(listener))
+    )
+  const listenToAll = (ephemerals: boolean) =>
+    listen(
+      ephemerals,
+      (listener) => all.add(listener),
+      (listener) => all.delete(listener)
+    )
+
   return Bus.of({
     changed: (topic) => {
       for (const listener of topics.get(topic) ?? []) listener.changed(topic)
@@ -242,17 +203,22 @@ export const make = Effect.sync(() => {
       for (const listener of all) listener.ephemeral(topic, message)
     },
     subscribe: (topic) =>
-      subscribed(
-        toOne,
-        (listener) => topics.set(topic, (topics.get(topic) ?? new Set()).add(listener)),
-        (listener) => {
-          const present = topics.get(topic)
-          present?.delete(listener)
-          if (present?.size === 0) topics.delete(topic)
-        }
+      Effect.map(
+        listen(
+          true,
+          (listener) => topics.set(topic, (topics.get(topic) ?? new Set()).add(listener)),
+          (listener) => {
+            const present = topics.get(topic)
+            present?.delete(listener)
+            if (present?.size === 0) topics.delete(topic)
+          }
+        ),
+        ({ take }): Subscription => ({ take: Effect.map(take, (signals) => signals.get(topic) ?? NOTHING) })
       ),
-    subscribeAll: subscribed(toAll, add, remove),
-    subscribeChanges: subscribed(toChanges, add, remove)
+    subscribeAll: Effect.map(listenToAll(true), ({ take }) => ({ take })),
+    subscribeChanges: Effect.map(listenToAll(false), ({ take }) => ({
+      take: Effect.map(take, (signals) => new Set(signals.keys()))
+    }))
   })
 })
 

@@ -1,4 +1,4 @@
-/** Frames of the event streams, for every door to write in its own way. Source: spec 5 §1. */
+/** Frames of the event streams, written by each kind of route in its own way. Source: spec 5 §1. */
 import { type DeliveryState, type DeliveryUpdate, deliveryStatus } from "@causeway/protocol/Event"
 import { EventUuid } from "@causeway/protocol/Ids"
 import type { Ephemeral } from "@causeway/store/Bus"
@@ -40,8 +40,8 @@ export const delivery = (uuid: string, status: DeliveryState, at: number, own: b
 /** Only where the reader is now: an event that it is not sent stands there. */
 export const position = (seq: number): Frame => ({ event: "", id: seq, data: "" })
 
-/** What follows does not go on where the reader stood: the log's beginning was cut off (a compaction by lines). */
+/** The next event does not go on where the reader stood: the log's beginning was cut off (a compaction by lines). */
 export const truncated: Frame = { event: "catch_up_truncated", data: "{}" }
 
-/** A frame as JSON text, for doors that are no event streams. */
+/** A frame as JSON text, for where there is no event stream. */
 export const toJson = ({ event, data }: Frame): string => `{"event":"${event}","data":${data}}`

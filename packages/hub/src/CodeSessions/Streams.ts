@@ -2,7 +2,7 @@
  * The event streams of a session: the worker's and the viewers'.
  *
  * Both read the log by cursor at the pace of their reader and wait on the bus in between (a viewer's way of reading is
- * that of every door, see `Viewing.ts`): a reconnect goes on after the last event that was read, without a gap and without a
+ * that of every route, see `Viewing.ts`): a reconnect goes on after the last event that was read, without a gap and without a
  * repetition, and a slow reader costs no memory. Source: spec 5 §1.
  */
 

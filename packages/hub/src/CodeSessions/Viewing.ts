@@ -1,5 +1,5 @@
 /**
- * How a viewer reads a session, whatever door it came by: the log by cursor at its own pace, then what comes, with the
+ * A viewer of a session, whatever route it came by: the log by cursor at its own pace, then what comes, with the
  * delivery states of people's messages and what is not stored in between.
  *
  * Nothing waits here for a viewer but one page of the log: a slow one costs no memory, and one that comes back goes on
@@ -25,11 +25,11 @@ export interface Viewer {
   readonly after: number
   /** Ends with this event. Default: never. */
   readonly until?: number | undefined
-  /** Whether it ends with the last event of a session that is archived. */
+  /** Ends with the last event of a session that is archived. */
   readonly untilArchived: boolean
   /** Wants `session_update` events; of those that it does not want, only the position is told. Default: yes. */
   readonly updates?: boolean
-  /** Whether it wants what is not stored as well. Default: yes. */
+  /** Wants progress as well, which is not stored. Default: yes. */
   readonly progress?: boolean
   /** Takes frames in order; completes when the viewer can take more. Never called with none. */
   readonly write: (frames: ReadonlyArray<Frame>) => Effect.Effect<void>

@@ -1,5 +1,5 @@
 /**
- * What a method of the gateway is. The table of all of them is `Methods.ts`: adding one is one entry and one handler.
+ * A method of the gateway. The table of all of them is `Methods.ts`: adding one is one entry and one handler.
  */
 import * as Validation from "@causeway/protocol/Gateway/Validation"
 import type { OrganizationId } from "@causeway/protocol/Ids"

@@ -1,5 +1,5 @@
 /**
- * What people do to sessions: find, make, send, stop. Methods of both vocabularies (`sessions.*`, `chat.*`) stand on it.
+ * Commands of people on sessions: find, make, send, stop. Methods of both vocabularies (`sessions.*`, `chat.*`) stand on it.
  *
  * Everything a person does to a running agent is an event of the log (a user message, an interrupt); the bridge that holds
  * the session takes it from there. Source: spec 2 (preface, §2, §6).

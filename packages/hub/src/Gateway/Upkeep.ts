@@ -1,4 +1,4 @@
-/** What the gateway does by the clock: waiting sessions get their environments, and runs that were lost are ended. */
+/** Work by the clock: waiting sessions get their environments, and runs that were lost are ended. */
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import { Sessions } from "@causeway/store/Session"
 import * as Clock from "effect/Clock"

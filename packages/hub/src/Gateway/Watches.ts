@@ -20,7 +20,7 @@ export const MAX_WATCHES = 16
 /** Text of frames that goes out in one event, in UTF-16 units; a larger frame goes alone. */
 const EVENT_UNITS = 256 * 1024
 
-/** What a watch is asked to show: everything after `after`, and no more than up to `until`. */
+/** The part of a log that a watch shows: everything after `after`, and no more than up to `until`. */
 export interface Watched {
   readonly key: SessionKey
   readonly after: number
@@ -61,7 +61,7 @@ const endedBy = (error: SessionUnknown | StoreUnavailable): Effect.Effect<Ended>
         { reason: "failed", message: error.message }
       )
 
-/** What watches stand on. */
+/** Services that watches stand on. */
 export interface Sources {
   readonly bus: Bus["Type"]
   readonly follow: Effect.Effect.Success<typeof Viewing.make>["follow"]

@@ -21,7 +21,7 @@ export interface Cursor {
   readonly delivery: number
 }
 
-/** What follows a cursor. A change comes with its event or after it, never before. */
+/** The events and changes after a cursor. A change comes with its event or after it, never before. */
 export interface Page {
   readonly after: Cursor
   readonly events: ReadonlyArray<StoredEvent>
@@ -71,7 +71,7 @@ export const catchUp = <E, R>(
     return cursor
   })
 
-/** What a look at the session says before its log is read. */
+/** A look at the session before its log is read. */
 export interface Look<A, E> {
   /** Ends before anything more is passed on. */
   readonly ended?: A | undefined

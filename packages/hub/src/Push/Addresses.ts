@@ -39,7 +39,7 @@ for (const [network, prefix] of [
   special.addSubnet(network, prefix, "ipv6")
 }
 
-/** Whether this IP address is one of the public internet's. What is none is not. */
+/** True for an IP address of the public internet; false for any other, and for what is no address. */
 export const isPublic = (address: string): boolean => {
   switch (isIP(address)) {
     case 4:

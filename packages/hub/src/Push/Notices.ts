@@ -1,5 +1,5 @@
 /**
- * What people are told of when they are not looking: a session that waits for an approval, a turn that ended, one that
+ * News for people who are not looking: a session that waits for an approval, a turn that ended, one that
  * failed. A push carries the session's title and the tool's name, and nothing else of the conversation.
  *
  * One fiber reads; the log never waits for it. What happened while the hub was away is told by nobody.
@@ -28,7 +28,7 @@ export const SHORT_TURN_MILLIS = 10_000
 const BACKLOG = 500
 /** Events that are read at a time. */
 const PAGE = 100
-/** What is older when a session is seen for the first time is no news: 60 s. */
+/** Events older than this, when a session is seen for the first time, are no news: 60 s. */
 const LATE_MILLIS = 60_000
 /** Sessions whose positions are kept; the oldest give way. */
 const POSITIONS_MAX = 10_000
@@ -44,7 +44,7 @@ export const plain = (text: string, max: number): string => {
   return Visible.clip(line, max)
 }
 
-/** What an event of a session's log is worth telling; undefined for most. */
+/** The news of an event of a session's log; undefined for most. */
 export const noticeOf = (
   row: SessionRow.SessionRow,
   session: SessionBody,

@@ -47,7 +47,7 @@ export const retrySchedule = Schedule.identity<PushFailure>().pipe(
   )
 )
 
-/** What a browser shows. It travels as JSON `{title, body, tag, url}`. */
+/** As a browser shows it. It travels as JSON `{title, body, tag, url}`. */
 export interface Notification {
   readonly title: string
   readonly body: string
@@ -65,7 +65,7 @@ export class SubscriptionRefused extends Data.TaggedError("SubscriptionRefused")
   readonly message: string
 }> {}
 
-/** What became of the last push to a browser. */
+/** How the last push to a browser ended. */
 export interface Outcome {
   /** Milliseconds since the epoch. */
   readonly at: number
@@ -88,34 +88,10 @@ export interface Subscriber {
   readonly endpoint: string
 }
 
-export class Push extends Context.Tag("@causeway/hub/Push")<
-  Push,
-  {
-    /** The key that browsers subscribe with (VAPID `applicationServerKey`), base64url. */
-    readonly publicKey: string
-    readonly subscribe: (
-      subscription: PushSubscription
-    ) => Effect.Effect<void, SubscriptionRefused | StoreUnavailable>
-    readonly unsubscribe: (deviceId: string, endpoint: string) => Effect.Effect<void, StoreUnavailable>
-    readonly status: (subscriber: Subscriber) => Effect.Effect<PushStatus, StoreUnavailable>
-    /** Sends one push at once, one attempt, and waits for what the push service says. */
-    readonly test: (subscriber: Subscriber) => Effect.Effect<PushStatus, StoreUnavailable>
-    /** Since when anyone of this organisation may want pushes, in milliseconds since the epoch. Costs nothing. */
-    readonly wantedSince: (organizationId: OrganizationId) => number | undefined
-    /** Whether any organisation wants pushes. */
-    readonly isWanted: () => boolean
-    /** Begins to send to every browser of the organisation, and does not wait. */
-    readonly notify: (
-      organizationId: OrganizationId,
-      notification: Notification
-    ) => Effect.Effect<void, StoreUnavailable>
-  }
->() {}
-
 /** Browsers whose last outcome is kept; the oldest give way. */
 const OUTCOMES_MAX = 10_000
 
-/** What a person sees who tries it. */
+/** The push of somebody who tries it. */
 const TEST: Notification = {
   title: "Causeway",
   body: "Notifications reach this device.",
@@ -234,58 +210,71 @@ export const make = (options: Options) =>
         last: Option.fromNullable(outcomes.get(subscriber.endpoint))
       }))
 
-    return Push.of({
-      publicKey: subscriptions.vapidKey.publicKey,
-      subscribe: (subscription) =>
-        Effect.gen(function* () {
-          const message = sender.refusal(subscription)
-          if (message !== undefined) return yield* new SubscriptionRefused({ reason: "Invalid", message })
-          if (!(yield* subscriptions.add(subscription))) {
-            return yield* new SubscriptionRefused({
-              reason: "DeviceUnknown",
-              message: "only a device that is paired takes pushes"
-            })
-          }
-          const now = yield* Clock.currentTimeMillis
-          const since = wanted.get(subscription.organizationId)?.since ?? now
-          wanted.set(subscription.organizationId, { since })
-        }),
-      unsubscribe: (deviceId, endpoint) =>
-        Effect.zipRight(
-          Effect.sync(() => outcomes.delete(endpoint)),
-          subscriptions.remove(deviceId, endpoint)
-        ),
-      status,
-      test: (subscriber) =>
-        Effect.zipRight(
-          Effect.flatMap(
-            find(subscriber),
-            Option.match({
-              onNone: () => Effect.void,
-              // How it ended is in the status.
-              onSome: (subscription) => Effect.ignore(attempt(subscription, TEST))
-            })
-          ),
-          status(subscriber)
-        ),
-      wantedSince: (organizationId) => wanted.get(organizationId)?.since,
-      isWanted: () => wanted.size > 0,
-      notify: (organizationId, notification) =>
-        Effect.gen(function* () {
-          const before = wanted.get(organizationId)
-          if (before === undefined) return
-          const all = yield* subscriptions.list(organizationId)
-          // Unless somebody has subscribed while this was read.
-          if (all.length === 0 && wanted.get(organizationId) === before) wanted.delete(organizationId)
-          for (const subscription of all) {
-            const name = `${notification.tag}\n${subscription.endpoint}`
-            const known = yield* FiberMap.has(underWay, name)
-            if (!known && (yield* FiberMap.size(underWay)) >= UNDER_WAY_MAX) yield* Metrics.pushed("dropped")
-            else yield* FiberMap.run(underWay, name, deliver(subscription, notification))
-          }
+    const subscribe = Effect.fn("Push.subscribe")(function* (subscription: PushSubscription) {
+      const message = sender.refusal(subscription)
+      if (message !== undefined) return yield* new SubscriptionRefused({ reason: "Invalid", message })
+      if (!(yield* subscriptions.add(subscription))) {
+        return yield* new SubscriptionRefused({
+          reason: "DeviceUnknown",
+          message: "only a device that is paired takes pushes"
         })
+      }
+      const now = yield* Clock.currentTimeMillis
+      const since = wanted.get(subscription.organizationId)?.since ?? now
+      wanted.set(subscription.organizationId, { since })
     })
+
+    const unsubscribe = (deviceId: string, endpoint: string) =>
+      Effect.zipRight(
+        Effect.sync(() => outcomes.delete(endpoint)),
+        subscriptions.remove(deviceId, endpoint)
+      )
+
+    /** Sends one push at once, one attempt, and waits for what the push service says. */
+    const test = Effect.fn("Push.test")(function* (subscriber: Subscriber) {
+      const subscription = yield* find(subscriber)
+      // How it ended is in the status.
+      if (Option.isSome(subscription)) yield* Effect.ignore(attempt(subscription.value, TEST))
+      return yield* status(subscriber)
+    })
+
+    /** Begins to send to every browser of the organisation, and does not wait. */
+    const notify = Effect.fn("Push.notify")(function* (
+      organizationId: OrganizationId,
+      notification: Notification
+    ) {
+      const before = wanted.get(organizationId)
+      if (before === undefined) return
+      const all = yield* subscriptions.list(organizationId)
+      // Unless somebody has subscribed while this was read.
+      if (all.length === 0 && wanted.get(organizationId) === before) wanted.delete(organizationId)
+      for (const subscription of all) {
+        const name = `${notification.tag}\n${subscription.endpoint}`
+        const known = yield* FiberMap.has(underWay, name)
+        if (!known && (yield* FiberMap.size(underWay)) >= UNDER_WAY_MAX) yield* Metrics.pushed("dropped")
+        else yield* FiberMap.run(underWay, name, deliver(subscription, notification))
+      }
+    })
+
+    return {
+      /** The key that browsers subscribe with (VAPID `applicationServerKey`), base64url. */
+      publicKey: subscriptions.vapidKey.publicKey,
+      subscribe,
+      unsubscribe,
+      status,
+      test,
+      notify,
+      /** Since when anyone of this organisation may want pushes, in milliseconds since the epoch. Costs nothing. */
+      wantedSince: (organizationId: OrganizationId) => wanted.get(organizationId)?.since,
+      /** True where any organisation wants pushes. */
+      isWanted: () => wanted.size > 0
+    }
   })
+
+export class Push extends Context.Tag("@causeway/hub/Push")<
+  Push,
+  Effect.Effect.Success<ReturnType<typeof make>>
+>() {}
 
 export const layer = (
   options: Options = {}

@@ -40,7 +40,7 @@ export class PushRefused extends Data.TaggedError("PushRefused")<{
 /** Worth sending again. */
 export class PushUnavailable extends Data.TaggedError("PushUnavailable")<{
   readonly detail: string
-  /** What the push service asked for (`Retry-After`), in milliseconds. */
+  /** The push service's `Retry-After`, in milliseconds. */
   readonly retryAfterMillis: number | undefined
 }> {}
 

@@ -1,4 +1,4 @@
-/** What all doors do with sessions: make one, find and show them, change one, send to one. */
+/** Sessions for all routes and methods: make one, find and show them, change one, send to one. */
 
 import { SequenceNum } from "@causeway/protocol/Event"
 import type { SentEvents, Session, SessionPage } from "@causeway/protocol/http/Sessions"
@@ -190,7 +190,6 @@ export const make = Effect.gen(function* () {
   return { create, get, page, rename, archive, send, show, showAll, changed }
 })
 
-/** What all routes and methods do with sessions. */
 export class SessionsApi extends Context.Tag("@causeway/hub/SessionsApi")<
   SessionsApi,
   Effect.Effect.Success<typeof make>

@@ -9,7 +9,7 @@ import { isoOrNull } from "../internal/iso.ts"
 /** A worker that was not seen for this long is not shown as connected. */
 const CONNECTED_MILLIS = 90_000
 
-/** Whether a worker holds the session, as far as the hub knows. */
+/** `connected` where a worker holds the session, as far as the hub knows. */
 export const connectionStatus = (record: Record, now: number): "connected" | "disconnected" =>
   record.connectionStatus === "connected" &&
   record.workerSeenAt !== undefined &&

@@ -37,7 +37,7 @@ export const frame = ({ event, data, id }: Frame): string =>
 
 const COMMENT = ":\n\n"
 
-/** What comes within this after the first frames is in the same answer. */
+/** Frames that come within this after the first are in the same answer. */
 const LINGER = Duration.millis(50)
 
 const write = (response: ServerResponse, text: string): Effect.Effect<void> =>

@@ -1,5 +1,4 @@
-/** What waits for a person's answer, and the answer. */
-
+/** Requests that wait for a person's answer, and the answer. */
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { sessionUuid } from "@causeway/protocol/Ids"

@@ -1,4 +1,4 @@
-/** What compactions leave behind, and sessions that start from there. Source: spec 2 §2. */
+/** Checkpoints that compactions leave behind, and sessions that start from there. Source: spec 2 §2. */
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { type OrganizationId, sessionUuid } from "@causeway/protocol/Ids"

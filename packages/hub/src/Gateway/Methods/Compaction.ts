@@ -28,7 +28,7 @@ const WRITER_MILLIS = 90_000
 /** How long an agent may take to compact: looked at every 250 ms for 5 min. */
 export const compactWait = Schedule.spaced("250 millis").pipe(Schedule.upTo("5 minutes"))
 
-/** What it answers at last, asked until it fits or the schedule gives up. */
+/** The last answer, asked for until it fits or the schedule gives up. */
 const waitFor = <A, E, R>(
   ask: Effect.Effect<A, E, R>,
   schedule: Schedule.Schedule<unknown>,

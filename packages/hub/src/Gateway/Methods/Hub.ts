@@ -1,4 +1,4 @@
-/** How the hub is: its metrics, and the access tokens that open it. */
+/** The hub's state: its metrics, and the access tokens that open it. */
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { Tokens } from "@causeway/store/Tokens"
 import * as Effect from "effect/Effect"
@@ -6,7 +6,7 @@ import * as Metric from "effect/Metric"
 import * as Prometheus from "../../Ops/Prometheus.ts"
 import { admin, answer, read } from "../Method.ts"
 
-/** What `/metrics` tells. JSON has no infinity: it leaves out what is no number, and bounds are labels. */
+/** The figures of `/metrics`. JSON has no infinity: it leaves out what is no number, and bounds are labels. */
 const metrics = read("causeway.metrics", Params.Empty, () =>
   Effect.map(Metric.snapshot, (pairs) =>
     answer({

@@ -38,7 +38,7 @@ const unsubscribe = read(
   }
 )
 
-/** What became of the last push to a browser of the caller's. */
+/** Answers with how the last push to a browser of the caller's ended. */
 const told = (name: string, ask: "status" | "test") =>
   read(name, Params.PushEndpoint, function* ({ endpoint }, { connection, organizationId }) {
     const push = yield* Push

@@ -35,7 +35,7 @@ const replay = read("causeway.events.replay", Params.EventsReplay, function* (pa
     ...(reason === undefined ? {} : { reason }),
     oldestSeq: oldest?.seq ?? null,
     lastSeq: record.lastSeq,
-    /** Whether these reach the end of the log as it stood. */
+    // These reach the end of the log as it stood.
     complete: last >= record.lastSeq || events.length < limit,
     events: events.map((event) => ({
       seq: event.seq,

@@ -1,4 +1,4 @@
-/** What people set of sessions. Source: spec 2 §2 (`sessions.patch`, `sessions.pluginPatch`). */
+/** Settings of sessions. Source: spec 2 §2 (`sessions.patch`, `sessions.pluginPatch`). */
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { rowOf, Sessions } from "@causeway/store/Session"
 import { object } from "@causeway/transcript/Read"
@@ -20,7 +20,7 @@ const MAX_MEMBERS = 512
 const MAX_STRING = 65_536
 const MAX_BYTES = 256 * 1024
 
-/** Whether a value is JSON within the bounds. */
+/** True for JSON within the bounds. */
 export const isBoundedJson = (value: unknown): boolean => {
   let nodes = 0
   const walk = (at: unknown, depth: number): boolean => {

@@ -1,5 +1,4 @@
-/** What was said, whole, in short, or cut for a chat. Source: spec 2 §2 (get, preview) and §6 (`chat.history`). */
-
+/** Messages of a session: whole, in short, or cut for a chat. Source: spec 2 §2 (get, preview) and §6 (`chat.history`). */
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { sessionUuid } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"

@@ -10,7 +10,7 @@ import { invalid, unavailable } from "../Failure.ts"
 
 export type Line = JsonObject & { readonly type: string }
 
-/** What became of a person's event. */
+/** A person's event as it was stored. */
 export interface Written {
   readonly uuid: string
   readonly duplicate: boolean

@@ -24,7 +24,7 @@ export interface NewSession {
   readonly copied?: boolean
 }
 
-/** What a new session asks of its agent from the start: its entry's settings, else its agent's configuration. */
+/** Requests to a new session's agent from the start: its entry's settings, else its agent's configuration. */
 const startingWith = (
   config: GatewayConfig,
   agentId: string | undefined,

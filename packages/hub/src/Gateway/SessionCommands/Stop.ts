@@ -61,7 +61,7 @@ const runsOf = Effect.fnUntraced(function* (record: Session) {
 })
 
 /**
- * What stops these runs of all that a session has: all of them by one interrupt, which takes back what waits; some of
+ * Events that stop these runs of all that a session has: all of them by one interrupt, which takes back what waits; some of
  * them by taking each back, and by an interrupt where one may have begun.
  */
 const stopping = Effect.fnUntraced(function* (
