@@ -4,18 +4,8 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { StoreUnavailable } from "./Errors.ts"
 import { unavailable } from "./internal/unavailable.ts"
-import { type Session, select } from "./Session/Record.ts"
-
-/** Totals over all sessions. Cost in US dollars; of sessions that told none, nothing is added. */
-export interface Totals {
-  /** Sessions that are not archived, by status. */
-  readonly open: { readonly [status: string]: number }
-  readonly archived: number
-  readonly costUsd: number
-  readonly turns: number
-}
+import { select } from "./Session/Record.ts"
 
 /** What is looked for: by a part of the title, whatever its case, or by name. */
 export interface Wanted {
@@ -27,41 +17,6 @@ export interface Wanted {
   readonly limit: number
 }
 
-export class Overview extends Context.Tag("@causeway/store/Overview")<
-  Overview,
-  {
-    /** Sessions that wait for a person, the one that waits longest first, and how many there are in all. */
-    readonly waiting: (options: {
-      readonly organizationId: OrganizationId
-      readonly limit: number
-    }) => Effect.Effect<
-      { readonly sessions: ReadonlyArray<Session>; readonly total: number },
-      StoreUnavailable
-    >
-    readonly totals: (organizationId: OrganizationId) => Effect.Effect<Totals, StoreUnavailable>
-    /** The sessions that have cost most, dearest first. */
-    readonly dearest: (
-      organizationId: OrganizationId,
-      limit: number
-    ) => Effect.Effect<ReadonlyArray<Session>, StoreUnavailable>
-    /** The sessions not archived with most tokens in their context. */
-    readonly fullest: (
-      organizationId: OrganizationId,
-      limit: number
-    ) => Effect.Effect<ReadonlyArray<Session>, StoreUnavailable>
-    /** How many work items each environment holds, and how many wait for it. */
-    readonly heldWork: (
-      organizationId: OrganizationId,
-      nowMillis: number
-    ) => Effect.Effect<
-      ReadonlyMap<string, { readonly held: number; readonly queued: number }>,
-      StoreUnavailable
-    >
-    /** Most recently updated first. */
-    readonly find: (wanted: Wanted) => Effect.Effect<ReadonlyArray<Session>, StoreUnavailable>
-  }
->() {}
-
 /** `INDEXED BY`: the planner does not see that an index over computed columns holds all that is asked for. */
 export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -69,6 +24,7 @@ export const make = Effect.gen(function* () {
   const records = (where: string, values: ReadonlyArray<string | number>) =>
     Effect.provideService(select(where, values), SqlClient.SqlClient, sql)
 
+  /** Sessions that wait for a person, the one that waits longest first, and how many there are in all. */
   const waiting = Effect.fn("Overview.waiting")(function* (options: {
     readonly organizationId: OrganizationId
     readonly limit: number
@@ -86,6 +42,7 @@ export const make = Effect.gen(function* () {
     return { sessions, total: row?.total ?? sessions.length }
   }, unavailable)
 
+  /** Totals over all sessions. Cost in US dollars; of sessions that told none, nothing is added. */
   const totals = Effect.fn("Overview.totals")(function* (organizationId: OrganizationId) {
     const rows = yield* sql<{
       readonly archived: number
@@ -118,6 +75,7 @@ export const make = Effect.gen(function* () {
       )
     }, unavailable)
 
+  /** How many work items each environment holds, and how many wait for it. */
   const heldWork = Effect.fn("Overview.heldWork")(function* (
     organizationId: OrganizationId,
     nowMillis: number
@@ -130,6 +88,7 @@ export const make = Effect.gen(function* () {
     return new Map(rows.map(({ id, ...counts }) => [id, counts]))
   }, unavailable)
 
+  /** Most recently updated first. */
   const find = Effect.fn("Overview.find")(function* (wanted: Wanted) {
     const { organizationId, archived, limit } = wanted
     const state = archived === undefined ? "" : `AND archived_at IS ${archived ? "NOT" : ""} NULL`
@@ -158,14 +117,21 @@ export const make = Effect.gen(function* () {
         ])
   }, unavailable)
 
-  return Overview.of({
+  return {
     waiting,
     totals,
+    /** The sessions that have cost most, dearest first. */
     dearest: best("cost_usd", ""),
+    /** The sessions not archived with most tokens in their context. */
     fullest: best("context_tokens", "AND archived_at IS NULL"),
     heldWork,
     find
-  })
+  }
 })
+
+export class Overview extends Context.Tag("@causeway/store/Overview")<
+  Overview,
+  Effect.Effect.Success<typeof make>
+>() {}
 
 export const layer: Layer.Layer<Overview, never, SqlClient.SqlClient> = Layer.effect(Overview, make)

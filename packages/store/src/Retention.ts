@@ -40,33 +40,10 @@ export interface Trim {
   readonly archivedAt: number
 }
 
-export class Retention extends Context.Tag("@causeway/store/Retention")<
-  Retention,
-  {
-    /**
-     * Copies the transcript entries of one log before a position into another, with their uuids, sources and times. Nothing
-     * of it is delivered again. Answers with their number.
-     */
-    readonly copyTranscript: (copy: Copy) => Effect.Effect<number, StoreUnavailable>
-    /**
-     * Keeps the last transcript entries of a log, and everything since the first of them; the whole log is copied into the
-     * archive first, which becomes an archived session of the same key.
-     */
-    readonly trim: (trim: Trim) => Effect.Effect<void, StoreUnavailable>
-    /** Removes sessions for good, with their logs and work. */
-    readonly remove: (sids: ReadonlyArray<number>) => Effect.Effect<void, StoreUnavailable>
-    /** Archived sessions of an agent, oldest archived first. */
-    readonly archived: (
-      organizationId: OrganizationId,
-      agentId: string
-    ) => Effect.Effect<ReadonlyArray<Archive>, StoreUnavailable>
-    /** Bytes of logs by sid. */
-    readonly sizes: (
-      sids: ReadonlyArray<number>
-    ) => Effect.Effect<ReadonlyMap<number, number>, StoreUnavailable>
-  }
->() {}
-
+/**
+ * Copies the transcript entries of one log before a position into another, with their uuids, sources and times. Nothing of
+ * it is delivered again. Answers with their number.
+ */
 const copyTranscript = ({ from, to, beforeSeq }: Copy) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
@@ -114,6 +91,10 @@ const cut = (sid: number, seq: number) =>
     yield* sql`UPDATE sessions SET search_seq = 0 WHERE sid = ${sid}`
   })
 
+/**
+ * Keeps the last transcript entries of a log, and everything since the first of them; the whole log is copied into the
+ * archive first, which becomes an archived session of the same key.
+ */
 const trim = ({ sid, archive, keep, archivedAt }: Trim) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
@@ -158,22 +139,25 @@ export const make = Effect.gen(function* () {
   const transact = <A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient>) =>
     unavailable(Effect.provideService(sql.withTransaction(effect), SqlClient.SqlClient, sql))
 
-  return Retention.of({
-    copyTranscript: (copy) => transact(copyTranscript(copy)),
-    trim: (given) => transact(trim(given)),
-    remove: (sids) =>
+  return {
+    copyTranscript: (copy: Copy) => transact(copyTranscript(copy)),
+    trim: (given: Trim) => transact(trim(given)),
+    /** Removes sessions for good, with their logs and work. */
+    remove: (sids: ReadonlyArray<number>) =>
       Effect.map(transact(Effect.forEach(sids, remove)), (bodies) => {
         // Whoever watches one of them sees that it is gone.
         for (const body of bodies) if (body !== undefined) bus.changed(`session:${body}`)
       }),
-    archived: (organizationId, agentId) =>
+    /** Archived sessions of an agent, oldest archived first. */
+    archived: (organizationId: OrganizationId, agentId: string) =>
       unavailable(
         sql<Archive>`SELECT s.sid, s.archived_at AS archivedAt,
             (SELECT coalesce(sum(length(CAST(e.payload AS BLOB))), 0) FROM events e WHERE e.sid = s.sid) AS bytes
           FROM sessions s WHERE s.organization_id = ${organizationId} AND s.agent_id = ${agentId}
             AND s.archived_at IS NOT NULL ORDER BY s.archived_at, s.sid`
       ),
-    sizes: (sids) =>
+    /** Bytes of logs by sid. */
+    sizes: (sids: ReadonlyArray<number>): Effect.Effect<ReadonlyMap<number, number>, StoreUnavailable> =>
       Effect.map(
         unavailable(
           sql<{ readonly sid: number; readonly bytes: number }>`
@@ -182,7 +166,12 @@ export const make = Effect.gen(function* () {
         ),
         (rows) => new Map(rows.map((row) => [row.sid, row.bytes]))
       )
-  })
+  }
 })
+
+export class Retention extends Context.Tag("@causeway/store/Retention")<
+  Retention,
+  Effect.Effect.Success<typeof make>
+>() {}
 
 export const layer: Layer.Layer<Retention, never, SqlClient.SqlClient | Bus> = Layer.effect(Retention, make)

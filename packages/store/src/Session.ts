@@ -9,13 +9,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Bus } from "./Bus.ts"
-import type {
-  EnvironmentUnknown,
-  SessionArchived,
-  SessionUnknown,
-  StoreUnavailable,
-  WorkerSuperseded
-} from "./Errors.ts"
 import { unavailable } from "./internal/unavailable.ts"
 import type { Applied } from "./Log/Apply.ts"
 import type { SessionKey } from "./Log/Request.ts"
@@ -27,72 +20,6 @@ import * as Work from "./Work.ts"
 
 export { type CreateSession, sessionUpdate } from "./Session/Change.ts"
 export { rowOf, type Session } from "./Session/Record.ts"
-
-export class Sessions extends Context.Tag("@causeway/store/Sessions")<
-  Sessions,
-  {
-    /** Makes a session with its first events and, where it has an environment, queues its work: one transaction. */
-    readonly create: (
-      request: Change.CreateSession
-    ) => Effect.Effect<Session, EnvironmentUnknown | StoreUnavailable>
-    readonly get: (key: SessionKey) => Effect.Effect<Session, SessionUnknown | StoreUnavailable>
-    readonly list: (filter: Filter.Filter) => Effect.Effect<ReadonlyArray<Session>, StoreUnavailable>
-    /** The first of the list. */
-    readonly find: (filter: Filter.Filter) => Effect.Effect<Session | undefined, StoreUnavailable>
-    readonly count: (filter: Filter.Filter) => Effect.Effect<number, StoreUnavailable>
-    /** Changes attributes, as an event of source client; undefined where the session is gone. */
-    readonly change: (
-      key: SessionKey,
-      attributes: Attributes.Change
-    ) => Effect.Effect<Session | undefined, StoreUnavailable>
-    /** Stores the new title as an event of source client; the label of a session that has one goes with it. */
-    readonly rename: (
-      key: SessionKey,
-      title: string
-    ) => Effect.Effect<Session, SessionUnknown | StoreUnavailable>
-    /**
-     * Stores the archiving as an event, with what else changes by it, and stops the session's work. `SessionArchived`: it was
-     * before.
-     */
-    readonly archive: (
-      key: SessionKey,
-      attributes?: Attributes.Change
-    ) => Effect.Effect<Session, SessionUnknown | SessionArchived | StoreUnavailable>
-    /** Gives a session without one an environment, and queues its work where somebody's message waits. */
-    readonly assignEnvironment: (
-      sid: number,
-      environmentId: string,
-      queue: boolean
-    ) => Effect.Effect<void, StoreUnavailable>
-    /** What keeps sessions' messages from their workers, in words for people, by sid; none of those whom nothing keeps. */
-    readonly waitingFor: (
-      sids: ReadonlyArray<number>
-    ) => Effect.Effect<ReadonlyMap<number, string>, StoreUnavailable>
-    /** The agent that names the keys of sessions which are made without one. */
-    readonly setDefaultAgent: (agentId: string) => Effect.Effect<void, StoreUnavailable>
-    /**
-     * A new epoch, for the worker and, with `token`, for the tokens: older tokens are refused from then on. Runs in its
-     * own transaction, or inside the caller's.
-     */
-    readonly nextEpoch: (
-      key: SessionKey,
-      options: { readonly token: boolean }
-    ) => Effect.Effect<number, SessionUnknown | StoreUnavailable>
-    /** Refuses an epoch that a newer one has replaced. */
-    readonly checkEpoch: (
-      key: Worker.WorkerKey
-    ) => Effect.Effect<void, SessionUnknown | WorkerSuperseded | StoreUnavailable>
-    /** The same, and notes that the worker was seen, at most every {@link Worker.SEEN_MILLIS}. Wakes nobody. */
-    readonly seen: (
-      key: Worker.WorkerKey
-    ) => Effect.Effect<void, SessionUnknown | WorkerSuperseded | StoreUnavailable>
-    /** Replaces what is given of the worker's state and notes that it was seen. */
-    readonly updateWorker: (
-      key: Worker.WorkerKey,
-      state: Worker.WorkerState
-    ) => Effect.Effect<Session, SessionUnknown | WorkerSuperseded | StoreUnavailable>
-  }
->() {}
 
 export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -124,12 +51,14 @@ export const make = Effect.gen(function* () {
     return on(select(`${text} ${Filter.order(filter)}`, [...values, filter.limit ?? -1]))
   }
 
-  return Sessions.of({
-    create: (request) => stored(Change.create(request)),
-    get: (key) => on(Worker.find(key)),
+  return {
+    /** Makes a session with its first events and, where it has an environment, queues its work: one transaction. */
+    create: (request: Change.CreateSession) => stored(Change.create(request)),
+    get: (key: SessionKey) => on(Worker.find(key)),
     list,
-    find: (filter) => Effect.map(list({ ...filter, limit: 1 }), ([session]) => session),
-    count: (filter) => {
+    /** The first of the list. */
+    find: (filter: Filter.Filter) => Effect.map(list({ ...filter, limit: 1 }), ([session]) => session),
+    count: (filter: Filter.Filter) => {
       const { text, values } = Filter.condition(filter)
       return Effect.map(
         unavailable(
@@ -138,30 +67,44 @@ export const make = Effect.gen(function* () {
         ([row]) => row?.n ?? 0
       )
     },
-    change: (key, attributes) =>
+    /** Changes attributes, as an event of source client; undefined where the session is gone. */
+    change: (key: SessionKey, attributes: Attributes.Change) =>
       Effect.catchTag(stored(Change.update(key, { attributes })), "SessionUnknown", () =>
         Effect.succeed(undefined)
       ),
-    rename: (key, title) => stored(Change.rename(key, title)),
-    archive: (key, attributes) => stored(Change.archive(key, attributes)),
-    assignEnvironment: (sid, environmentId, queue) =>
+    /** Stores the new title as an event of source client; the label of a session that has one goes with it. */
+    rename: (key: SessionKey, title: string) => stored(Change.rename(key, title)),
+    /** Stores the archiving, with what else changes by it, as an event, and stops the session's work. */
+    archive: (key: SessionKey, attributes?: Attributes.Change) => stored(Change.archive(key, attributes)),
+    /** Gives a session without one an environment, and queues its work where somebody's message waits. */
+    assignEnvironment: (sid: number, environmentId: string, queue: boolean) =>
       Effect.map(transact(Change.assignEnvironment(sid, environmentId, queue)), (environments) =>
         signal({ sessions: [], environments })
       ),
-    waitingFor: (sids) => on(Effect.flatMap(Clock.currentTimeMillis, (now) => Work.waitingFor(sids, now))),
-    setDefaultAgent: (agentId) =>
+    /** What keeps sessions' messages from their workers, in words for people, by sid; none of those whom nothing keeps. */
+    waitingFor: (sids: ReadonlyArray<number>) =>
+      on(Effect.flatMap(Clock.currentTimeMillis, (now) => Work.waitingFor(sids, now))),
+    /** The agent that names the keys of sessions which are made without one. */
+    setDefaultAgent: (agentId: string) =>
       Effect.asVoid(
         unavailable(sql`INSERT INTO gateway_settings (name, value) VALUES ('default_agent', ${agentId})
           ON CONFLICT (name) DO UPDATE SET value = excluded.value`)
       ),
-    nextEpoch: (key, options) =>
+    /**
+     * A new epoch, for the worker and, with `token`, for the tokens: older tokens are refused from then on. Runs in its
+     * own transaction, or inside the caller's.
+     */
+    nextEpoch: (key: SessionKey, options: { readonly token: boolean }) =>
       // The streams of those who were replaced end.
       Effect.tap(on(Worker.nextEpoch(key, options)), () =>
         Effect.sync(() => signal({ sessions: [key.session], environments: [] }))
       ),
-    checkEpoch: (key) => Effect.asVoid(on(Worker.current(key))),
-    seen: (key) => on(Worker.seen(key)),
-    updateWorker: (key, state) =>
+    /** Refuses an epoch that a newer one has replaced. */
+    checkEpoch: (key: Worker.WorkerKey) => Effect.asVoid(on(Worker.current(key))),
+    /** The same, and notes that the worker was seen, at most every {@link Worker.SEEN_MILLIS}. Wakes nobody. */
+    seen: (key: Worker.WorkerKey) => on(Worker.seen(key)),
+    /** Replaces what is given of the worker's state and notes that it was seen. */
+    updateWorker: (key: Worker.WorkerKey, state: Worker.WorkerState) =>
       Effect.tap(transact(Worker.update(key, state)), ({ environmentId, workerStatus }) =>
         Effect.sync(() =>
           signal({
@@ -174,7 +117,12 @@ export const make = Effect.gen(function* () {
           })
         )
       )
-  })
+  }
 })
+
+export class Sessions extends Context.Tag("@causeway/store/Sessions")<
+  Sessions,
+  Effect.Effect.Success<typeof make>
+>() {}
 
 export const layer: Layer.Layer<Sessions, never, SqlClient.SqlClient | Bus> = Layer.effect(Sessions, make)
