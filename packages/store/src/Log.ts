@@ -11,13 +11,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Bus } from "./Bus.ts"
-import type { SessionUnknown, StoreUnavailable, WorkerSuperseded } from "./Errors.ts"
 import { unavailable } from "./internal/unavailable.ts"
 import * as Commit from "./Log/Commit.ts"
 import * as Delivery from "./Log/Delivery.ts"
-import type { StoredEvent } from "./Log/Event.ts"
 import * as Read from "./Log/Read.ts"
-import type { AppendError, Appended, AppendRequest, SessionKey } from "./Log/Request.ts"
+import type { SessionKey } from "./Log/Request.ts"
 
 export type { DeliveryChange } from "./Log/Delivery.ts"
 export type { StoredEvent } from "./Log/Event.ts"
@@ -28,51 +26,6 @@ export interface ReadOptions extends SessionKey, Read.EventQuery {
   readonly limit: number
 }
 
-export class Log extends Context.Tag("@causeway/store/Log")<
-  Log,
-  {
-    /**
-     * Stores, durably, and wakes `session:<body>` (and the environment that the session's work was queued for). One
-     * answer a payload, in order. People's events to a session that has an environment and no unfinished work item
-     * queue one, in the same transaction.
-     */
-    readonly append: (request: AppendRequest) => Effect.Effect<ReadonlyArray<Appended>, AppendError>
-    /** In the order of the log; fewer than `limit` only where there are no more now. */
-    readonly read: (
-      options: ReadOptions
-    ) => Effect.Effect<ReadonlyArray<StoredEvent>, SessionUnknown | StoreUnavailable>
-    /** Transcript entries from the last compaction boundary on (that one included); all, where there is none. */
-    readonly afterLastCompaction: (
-      key: SessionKey
-    ) => Effect.Effect<ReadonlyArray<StoredEvent>, SessionUnknown | StoreUnavailable>
-    /** Events of a session that the caller has found, oldest first; none where it is gone. */
-    readonly events: (
-      sid: number,
-      query: Read.EventQuery
-    ) => Effect.Effect<ReadonlyArray<StoredEvent>, StoreUnavailable>
-    readonly count: (
-      sid: number,
-      query: Omit<Read.EventQuery, "limit" | "last">
-    ) => Effect.Effect<number, StoreUnavailable>
-    /**
-     * Records how far client events have come. A state never goes back (`received` → `processing` → `processed`); unknown
-     * uuids are ignored. What was taken back stays so, but where the agent had begun it before it heard of that: then it
-     * says so (`processing`). Wakes the session.
-     */
-    readonly deliver: (
-      request: Delivery.DeliveryReport
-    ) => Effect.Effect<void, SessionUnknown | WorkerSuperseded | StoreUnavailable>
-    /** `no` of the last delivery change before this time (milliseconds since the epoch); 0 where there is none. */
-    readonly deliveriesBefore: (
-      key: SessionKey & { readonly at: number }
-    ) => Effect.Effect<number, SessionUnknown | StoreUnavailable>
-    /** Delivery changes after `no`, oldest first. */
-    readonly deliveries: (
-      key: SessionKey & { readonly after: number; readonly limit: number }
-    ) => Effect.Effect<ReadonlyArray<Delivery.DeliveryChange>, SessionUnknown | StoreUnavailable>
-  }
->() {}
-
 export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const bus = yield* Bus
@@ -82,19 +35,39 @@ export const make = Effect.gen(function* () {
   const on = <A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient>) =>
     unavailable(Effect.provideService(effect, SqlClient.SqlClient, sql))
 
-  return Log.of({
+  return {
+    /**
+     * Stores, durably, and wakes `session:<body>` (and the environment that the session's work was queued for). One answer a
+     * payload, in order. People's events to a session that has an environment and no unfinished work item queue one, in the
+     * same transaction.
+     */
     append,
-    read: (options) => on(Effect.flatMap(Read.sidOf(options), (sid) => Read.events(sid, options))),
-    afterLastCompaction: (key) => on(Effect.flatMap(Read.sidOf(key), Read.afterLastCompaction)),
-    events: (sid, query) => on(Read.events(sid, query)),
-    count: (sid, query) => on(Read.count(sid, query)),
-    deliver: (request) =>
+    /** In the order of the log; fewer than `limit` only where there are no more now. */
+    read: (options: ReadOptions) =>
+      on(Effect.flatMap(Read.sidOf(options), (sid) => Read.events(sid, options))),
+    /** Transcript entries from the last compaction boundary on (that one included); all, where there is none. */
+    afterLastCompaction: (key: SessionKey) => on(Effect.flatMap(Read.sidOf(key), Read.afterLastCompaction)),
+    /** Events of a session that the caller has found, oldest first; none where it is gone. */
+    events: (sid: number, query: Read.EventQuery) => on(Read.events(sid, query)),
+    count: (sid: number, query: Omit<Read.EventQuery, "limit" | "last">) => on(Read.count(sid, query)),
+    /**
+     * Records how far client events have come. A state never goes back (`received` → `processing` → `processed`); unknown
+     * uuids are ignored. What was taken back stays so, but where the agent had begun it before it heard of that: then it
+     * says so (`processing`). Wakes the session.
+     */
+    deliver: (request: Delivery.DeliveryReport) =>
       Effect.map(on(sql.withTransaction(Delivery.report(request))), (changes) => {
         if (changes > 0) bus.changed(`session:${request.session}`)
       }),
-    deliveries: (key) => on(Effect.flatMap(Read.sidOf(key), (sid) => Delivery.changes(sid, key))),
-    deliveriesBefore: (key) => on(Effect.flatMap(Read.sidOf(key), (sid) => Delivery.lastBefore(sid, key.at)))
-  })
+    /** Delivery changes after `no`, oldest first. */
+    deliveries: (key: SessionKey & { readonly after: number; readonly limit: number }) =>
+      on(Effect.flatMap(Read.sidOf(key), (sid) => Delivery.changes(sid, key))),
+    /** `no` of the last delivery change before this time (milliseconds since the epoch); 0 where there is none. */
+    deliveriesBefore: (key: SessionKey & { readonly at: number }) =>
+      on(Effect.flatMap(Read.sidOf(key), (sid) => Delivery.lastBefore(sid, key.at)))
+  }
 })
+
+export class Log extends Context.Tag("@causeway/store/Log")<Log, Effect.Effect.Success<typeof make>>() {}
 
 export const layer: Layer.Layer<Log, never, SqlClient.SqlClient | Bus> = Layer.scoped(Log, make)
