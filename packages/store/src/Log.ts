@@ -19,7 +19,7 @@ import type { SessionKey } from "./Log/Request.ts"
 
 export type { DeliveryChange } from "./Log/Delivery.ts"
 export type { StoredEvent } from "./Log/Event.ts"
-export type { AppendError, Appended, AppendRequest, SessionKey } from "./Log/Request.ts"
+export type { SessionKey } from "./Log/Request.ts"
 
 export interface ReadOptions extends SessionKey, Read.EventQuery {
   readonly after: number
