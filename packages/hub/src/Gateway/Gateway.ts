@@ -3,16 +3,8 @@
  *
  * Shutdown order: new connections are refused, everyone is told (`shutdown`), sockets are closed 1012, fibers end.
  */
-import {
-  CloseCode,
-  type HelloOk,
-  MAX_PAYLOAD_BYTES,
-  MAX_PREAUTH_CONNECTIONS,
-  PROTOCOL_VERSION,
-  TICK_INTERVAL_MILLIS
-} from "@causeway/protocol/Gateway/Frames"
+import { CloseCode, TICK_INTERVAL_MILLIS } from "@causeway/protocol/Gateway/Frames"
 import type { OrganizationId } from "@causeway/protocol/Ids"
-import * as WireError from "@causeway/protocol/WireError"
 import { Bus } from "@causeway/store/Bus"
 import { Devices } from "@causeway/store/Devices"
 import { Sessions } from "@causeway/store/Session"
@@ -22,25 +14,23 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Redacted from "effect/Redacted"
-import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { WebSocketServer } from "ws"
 import * as Viewing from "../CodeSessions/Viewing.ts"
 import { TrustedProxies } from "../Forwarded.ts"
-import * as OwnEnvelope from "../OwnEnvelope.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 import { NodeServer } from "../Server.ts"
 import { SessionsApi } from "../Sessions/Sessions.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
-import { eventNames, GatewayConnections } from "./Connections.ts"
+import { GatewayConnections } from "./Connections.ts"
 import { originOf } from "./Handshake/Origin.ts"
 import { Handshake } from "./Handshake.ts"
 import { health } from "./Health.ts"
-import * as Keys from "./Keys.ts"
+import { type Host, hello } from "./Hello.ts"
 import { GatewayMethods } from "./Methods.ts"
-import { holds } from "./Scopes.ts"
-import { type Served, serve } from "./Socket.ts"
+import { announce, type Versions } from "./Presence.ts"
+import type { Served } from "./Socket.ts"
+import * as Upgrades from "./Upgrades.ts"
 
 /** Paths that are upgraded. Clients are given the hub's bare address. */
 export const PATHS = ["/", "/gateway"] as const
@@ -88,36 +78,16 @@ export const make = (options: GatewayOptions) =>
     const { changed } = yield* SessionsApi
     const startedAt = yield* Clock.currentTimeMillis
     let stopping = false
-    let presenceVersion = 0
-    let healthVersion = 0
-
-    const stateVersion = () => ({ presence: presenceVersion, health: healthVersion })
-
-    const presence = (organizationId: string) =>
-      [...connections.all]
-        .filter((each) => each.info.organizationId === organizationId)
-        .map(({ info }) => ({
-          host: info.client.displayName ?? info.client.id,
-          version: info.client.version,
-          platform: info.client.platform,
-          mode: info.client.mode,
-          roles: [info.role],
-          scopes: info.scopes,
-          ...(info.deviceId === undefined ? {} : { deviceId: info.deviceId }),
-          reason: "connect",
-          ts: info.connectedAt,
-          text: `${info.client.id} · ${info.client.mode}`
-        }))
-
-    const announce = (organizationId: Parameters<typeof health>[2]) =>
-      Effect.sync(() => {
-        presenceVersion += 1
-        connections.broadcast(
-          "presence",
-          { presence: presence(organizationId) },
-          { organizationId, dropIfSlow: true, stateVersion: stateVersion() }
-        )
-      })
+    const versions: Versions = { presence: 0, health: 0 }
+    const host: Host = {
+      ...options,
+      startedAt,
+      methods: [...methods.byName.keys()],
+      connections,
+      configuration,
+      sessions,
+      versions
+    }
 
     const origins = originOf({
       publicOrigin: PublicUrl.originOf(yield* PublicUrl.PublicUrl),
@@ -132,7 +102,7 @@ export const make = (options: GatewayOptions) =>
       methods: methods.byName,
       sources: { bus, follow: viewing.follow, rows: changed },
       stopping: () => stopping,
-      joined: (connection) => announce(connection.info.organizationId),
+      joined: ({ info }) => announce(connections, versions, info.organizationId),
       left: ({ info }) =>
         Effect.zipRight(
           info.deviceId === undefined
@@ -140,123 +110,12 @@ export const make = (options: GatewayOptions) =>
             : Effect.catchAll(devices.seen(info.deviceId), (error) =>
                 Effect.logWarning("when a device was last seen is not stored", error)
               ),
-          announce(info.organizationId)
+          announce(connections, versions, info.organizationId)
         ),
-      hello: (admitted, connection) =>
-        Effect.gen(function* () {
-          const config = yield* configuration.current
-          const now = yield* Clock.currentTimeMillis
-          healthVersion += 1
-          const snapshot = yield* Effect.catchAll(health(sessions, config, admitted.organizationId), () =>
-            Effect.succeed({ ok: false, ts: now })
-          )
-          const isAdmin = holds(admitted.scopes, "operator.admin")
-          return {
-            type: "hello-ok",
-            protocol: PROTOCOL_VERSION,
-            server: { version: options.version, connId: connection.info.id },
-            features: { methods: [...methods.byName.keys()], events: eventNames },
-            snapshot: {
-              presence: presence(admitted.organizationId),
-              health: snapshot,
-              stateVersion: stateVersion(),
-              uptimeMs: now - startedAt,
-              sessionDefaults: {
-                defaultAgentId: config.defaultAgentId,
-                mainKey: config.mainKey,
-                mainSessionKey: Keys.mainSessionKey(config),
-                scope: config.scope
-              },
-              ...(isAdmin
-                ? {
-                    ...(configuration.path === undefined ? {} : { configPath: configuration.path }),
-                    ...(options.stateDir === undefined ? {} : { stateDir: options.stateDir }),
-                    authMode: config.auth.mode
-                  }
-                : {})
-            },
-            auth: {
-              role: admitted.role,
-              // What a device's token is good for; a connection without a device has what it was given.
-              scopes: admitted.device?.approved[admitted.role] ?? admitted.scopes,
-              ...(admitted.deviceToken === undefined || admitted.device === undefined
-                ? {}
-                : {
-                    deviceToken: Redacted.value(admitted.deviceToken),
-                    issuedAtMs: admitted.device.approvedAt
-                  })
-            },
-            policy: {
-              maxPayload: MAX_PAYLOAD_BYTES,
-              maxBufferedBytes: connections.maxBufferedBytes,
-              tickIntervalMs: TICK_INTERVAL_MILLIS
-            }
-          } satisfies HelloOk
-        })
+      hello: (admitted, connection) => hello(host, admitted, connection)
     }
 
-    // --- Upgrades ---
-
-    const sockets = new WebSocketServer({
-      noServer: true,
-      maxPayload: MAX_PAYLOAD_BYTES,
-      perMessageDeflate: false,
-      clientTracking: false
-    })
-    sockets.on("headers", (headers) => headers.push(OwnEnvelope.headLine))
-    sockets.on("wsClientError", (error, socket, request) =>
-      OwnEnvelope.refuse(socket, WireError.BadRequest.of(`this is no WebSocket upgrade: ${error.message}`), {
-        ...(request.method === "GET" ? {} : { status: 405 }),
-        headers: request.method === "GET" ? ["sec-websocket-version: 13, 8"] : ["allow: GET"]
-      })
-    )
-    const fibers = yield* FiberSet.make<void>()
-    const runtime = yield* Effect.runtime<never>()
-    const fork = Runtime.runFork(runtime)
-    const unauthenticated = new Map<string, number>()
-
-    const onUpgrade: Parameters<NodeServer["Type"]["onUpgrade"]>[1] = (request, socket, head) => {
-      const address = origins(request).remoteAddress ?? ""
-      const pending = unauthenticated.get(address) ?? 0
-      if (pending >= MAX_PREAUTH_CONNECTIONS) {
-        OwnEnvelope.refuse(
-          socket,
-          WireError.Unavailable.of(
-            `${pending} connections of this address wait to sign in; close some, or try again in a moment`
-          ),
-          { headers: ["retry-after: 1"] }
-        )
-        return
-      }
-      unauthenticated.set(address, pending + 1)
-      let counted = true
-      const settle = () => {
-        if (!counted) return
-        counted = false
-        const left = (unauthenticated.get(address) ?? 1) - 1
-        if (left <= 0) unauthenticated.delete(address)
-        else unauthenticated.set(address, left)
-      }
-      socket.once("close", settle)
-      sockets.handleUpgrade(request, socket, head, (ws) => {
-        const connection = Effect.scoped(
-          serve(ws, request, {
-            ...served,
-            joined: (each) => Effect.zipRight(Effect.sync(settle), served.joined(each))
-          })
-        ).pipe(
-          Effect.catchAllCause((cause) =>
-            Effect.zipRight(
-              Effect.logError("a gateway connection failed", cause),
-              Effect.sync(() => ws.terminate())
-            )
-          ),
-          Effect.ensuring(Effect.sync(settle))
-        )
-        // The edge between the socket library's callback and Effect.
-        fork(FiberSet.run(fibers, connection))
-      })
-    }
+    const onUpgrade = yield* Upgrades.make(served)
     for (const path of PATHS) yield* server.onUpgrade(path, onUpgrade)
 
     yield* Effect.forkScoped(
@@ -290,11 +149,11 @@ export const make = (options: GatewayOptions) =>
           const config = yield* configuration.current
           for (const id of new Set([...connections.all].map((each) => each.info.organizationId))) {
             yield* closeRevoked(id)
-            healthVersion += 1
+            versions.health += 1
             connections.broadcast("health", yield* health(sessions, config, id), {
               organizationId: id,
               dropIfSlow: true,
-              stateVersion: stateVersion()
+              stateVersion: { ...versions }
             })
           }
         }).pipe(
