@@ -37,6 +37,8 @@ export const make = (gateway: Pick<Gateway.Gateway, "call">, own: () => string) 
     reject: (requestId: string) => call("device.pair.reject", { requestId }, done),
     remove: (deviceId: string) => call("device.pair.remove", { deviceId }, done),
     createCode: () =>
-      call("device.code.create", {}, (json) => ("code" in json ? (json as unknown as Code) : undefined))
+      call("causeway.device.code.create", {}, (json) =>
+        "code" in json ? (json as unknown as Code) : undefined
+      )
   }
 }

@@ -4,6 +4,7 @@
  * stand. Source: spec 2 §1, §2, §6.
  */
 import { amount, array, type JsonObject, object, string } from "@causeway/transcript/Read"
+import * as Backoff from "./Backoff.ts"
 import type { Credentials, Ticket } from "./Credentials.ts"
 
 /** What a call brought. `UNREACHABLE`: no answer came; the other codes are the gateway's. */
@@ -99,9 +100,10 @@ const SCOPES = ["operator.admin", "operator.read", "operator.write", "operator.a
 const PROTOCOL = 3
 const CLIENT = { id: "openclaw-control-ui", mode: "ui", version: "1", platform: "web" } as const
 
+const doubled = Backoff.doubling(500, 15_000)
 /** 0.5 s doubling to 15 s, each shortened by up to a half. */
 export const backoffMillis = (failures: number, random: number): number =>
-  Math.min(15_000, 500 * 2 ** Math.min(failures, 10)) * (1 - random / 2)
+  doubled(failures) * (1 - random / 2)
 /** A connection that lasted this long starts the delays anew: a hub that accepts and drops is not asked twice a second. */
 const STABLE_MILLIS = 10_000
 /** Between two attempts of a device that waits for approval. */

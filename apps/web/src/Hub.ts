@@ -82,22 +82,22 @@ export const make = ({ call: ask }: Pick<Gateway.Gateway, "call">) => {
       call("causeway.sessions.find", { ...wanted }, ({ data }) => list<Session>(data)),
     sessions: (cursor: string | null, archived: boolean) =>
       call(
-        "sessions.page",
+        "causeway.sessions.page",
         known({ limit: 100, archived: String(archived), cursor }),
         ({ data, next_cursor }): Page<Session> => ({
           data: list<Session>(data),
           nextCursor: string(next_cursor)
         })
       ),
-    session: (id: string) => call("sessions.show", { sessionId: id }, one),
+    session: (id: string) => call("causeway.sessions.show", { sessionId: id }, one),
     environments: () =>
-      call("environments.list", {}, ({ environments }) => list<Answers.Environment>(environments)),
+      call("causeway.environments.list", {}, ({ environments }) => list<Answers.Environment>(environments)),
     /** Files of its directory, as far as its machine told them. */
     files: (environmentId: string) =>
       call("causeway.environments.files", { environmentId }, ({ files }) => list<string>(files)),
     createSession: ({ environmentId, title, permissionMode, model, agent, worktree }: Beginning) =>
       call(
-        "sessions.begin",
+        "causeway.sessions.begin",
         known({
           environmentId,
           title,
@@ -106,23 +106,23 @@ export const make = ({ call: ask }: Pick<Gateway.Gateway, "call">) => {
         }),
         one
       ),
-    rename: (id: string, title: string) => call("sessions.rename", { sessionId: id, title }, one),
-    archive: (id: string) => call("sessions.archive", { sessionId: id }, one),
+    rename: (id: string, title: string) => call("causeway.sessions.rename", { sessionId: id, title }, one),
+    archive: (id: string) => call("causeway.sessions.archive", { sessionId: id }, one),
     /** Appends payloads; answers what they wait for, where no worker is there to take them. */
     send: (id: string, payloads: ReadonlyArray<JsonObject>) =>
-      call("sessions.append", { sessionId: id, events: payloads }, ({ waiting_for }) => ({
+      call("causeway.sessions.append", { sessionId: id, events: payloads }, ({ waiting_for }) => ({
         waitingFor: string(waiting_for)
       })),
     search: (query: string) =>
-      call("sessions.search", { query, limit: 30 }, ({ hits }) =>
+      call("causeway.search", { query, limit: 30 }, ({ hits }) =>
         list<Answers.Hit>(hits).map((hit) => ({ ...hit, sessionId: toSessionId(hit.sessionId) }))
       ),
     models: () =>
       call("models.list", {}, ({ models }) => [
         ...new Set(array(models).flatMap((one) => string(object(one)["id"]) ?? []))
       ]),
-    metrics: () => call("hub.metrics", {}, ({ metrics }) => list<Answers.Metric>(metrics)),
-    tokens: () => call("tokens.list", {}, ({ tokens }) => list<Answers.Token>(tokens)),
+    metrics: () => call("causeway.metrics", {}, ({ metrics }) => list<Answers.Metric>(metrics)),
+    tokens: () => call("causeway.tokens.list", {}, ({ tokens }) => list<Answers.Token>(tokens)),
     /** The whole transcript as JSON lines; null where not all of it can be read. */
     exportLog: async (id: string): Promise<string | null> => {
       const key = await call("sessions.resolve", { sessionId: fromSessionId(id) }, (json) =>
@@ -132,7 +132,7 @@ export const make = ({ call: ask }: Pick<Gateway.Gateway, "call">) => {
       const lines: Array<string> = []
       let afterSeq: unknown = 0
       while (typeof afterSeq === "number") {
-        const page = await ask("sessions.export", { key: key.value, afterSeq, limit: EXPORT_LINES })
+        const page = await ask("causeway.export", { key: key.value, afterSeq, limit: EXPORT_LINES })
         if (!page.ok) return null
         lines.push(...list<string>(page.value["lines"]))
         afterSeq = page.value["nextAfterSeq"]

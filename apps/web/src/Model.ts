@@ -1,4 +1,5 @@
 /** The page's model: wires its parts to the connection, and holds what people do. Nothing of it touches a document. */
+import type { Session } from "@causeway/protocol/http/Sessions"
 import { array, type JsonObject } from "@causeway/transcript/Read"
 import { events } from "@causeway/transcript/View/Frame"
 import * as Requests from "@causeway/transcript/View/Requests"
@@ -116,10 +117,7 @@ export const make = (world: World) => {
     load: world.outbox.load,
     sleep: (millis) => new Promise((resolve) => world.gateway.after(millis, resolve)),
     onChange: (entries) => set({ outbox: entries }),
-    onStored: (entry, waitingFor) => {
-      setOpen(entry.session, { notice: waitingFor })
-      list.soon()
-    }
+    onStored: (entry, waitingFor) => setOpen(entry.session, { notice: waitingFor })
   })
   set({ outbox: outbox.entries() })
 
@@ -160,8 +158,7 @@ export const make = (world: World) => {
     gateway.stop()
   }
   const connected = (): void => {
-    void gateway.call("sessions.subscribe", {}).then(list.soon)
-    void list.refresh()
+    void gateway.call("causeway.sessions.subscribe", {}).then(list.refresh)
     void hub.models().then((models) => {
       if (models.ok) set({ models: models.value })
     })
@@ -186,10 +183,9 @@ export const make = (world: World) => {
       if (connection._tag === "connected") connected()
       opened.onConnection(connection)
     },
-    event: (event) => {
-      if (event === "sessions.changed" || event === "session.message" || event === "session.approval") {
-        list.soon()
-      } else if (
+    event: (event, payload) => {
+      if (event === "causeway.sessions.changed") list.apply(Hub.list(payload["sessions"]))
+      else if (
         event.startsWith("device.pair.") ||
         (event === "presence" && state().route._tag === "Devices")
       ) {
@@ -210,10 +206,11 @@ export const make = (world: World) => {
   const setAnswering = (requestId: string, now: State.Answering): void =>
     set({ answering: new Map(state().answering).set(requestId, now) })
   /** The problem with a change of a session, null where there is none. */
-  const changing = async (change: Promise<Hub.Result<unknown>>): Promise<string | null> => {
+  const changing = async (change: Promise<Hub.Result<Session>>): Promise<string | null> => {
     const result = await change
-    list.soon()
-    return result.ok ? null : result.message
+    if (!result.ok) return result.message
+    list.apply([result.value])
+    return null
   }
   const thenReadDevices = async <A>(result: Promise<A>): Promise<A> => {
     const settled = await result
@@ -248,9 +245,8 @@ export const make = (world: World) => {
       const result = await hub.createSession(beginning)
       if (!result.ok) return result.message
       const session = result.value
-      set({ sessions: [session, ...state().sessions.filter(({ id }) => id !== session.id)] })
+      list.apply([session])
       world.navigate({ _tag: "Session", id: session.id, seq: null })
-      list.soon()
       return null
     },
     send: (text: string, attachments: ReadonlyArray<JsonObject>, steer: boolean): void => {
@@ -280,12 +276,11 @@ export const make = (world: World) => {
       setAnswering(requestId, { sending: true, problem: null })
       void hub.send(session, [{ ...payload, uuid: world.uuid() }]).then((result) => {
         // The card goes when the log tells that it is settled, here or elsewhere.
-        if (result.ok) list.soon()
-        else if (result.code === "CONFLICT") {
+        if (result.ok) return
+        if (result.code === "CONFLICT") {
           const problem = "Somebody else has answered first."
           setOpen(session, { notice: problem })
           setAnswering(requestId, { sending: false, problem })
-          list.soon()
         } else setAnswering(requestId, { sending: false, problem: result.message })
       })
     },

@@ -62,7 +62,7 @@ export const make = ({ call, store, open }: World): Notifications => {
   const subscribe = async (): Promise<true | string> => {
     const registration = await worker()
     if (registration === undefined || !("pushManager" in registration)) return NO_PUSH
-    const answer = await call("push.key", {})
+    const answer = await call("causeway.push.key", {})
     if (!answer.ok) return `the hub offers no push now: ${answer.message}`
     const key = Device.fromBase64url(name(answer.value["publicKey"]) ?? "")
     if (key === undefined) return "the hub's push key cannot be read"
@@ -85,7 +85,7 @@ export const make = ({ call, store, open }: World): Notifications => {
     }
     const { endpoint, keys } = subscription.toJSON()
     const { p256dh, auth } = object(keys)
-    const told = await call("push.subscribe", { subscription: { endpoint, keys: { p256dh, auth } } })
+    const told = await call("causeway.push.subscribe", { subscription: { endpoint, keys: { p256dh, auth } } })
     return told.ok ? true : `the hub cannot push: ${told.message}`
   }
 
@@ -129,7 +129,7 @@ export const make = ({ call, store, open }: World): Notifications => {
       const registration = await worker()
       const subscription = await registration?.pushManager?.getSubscription()
       if (subscription !== null && subscription !== undefined) {
-        await call("push.unsubscribe", { endpoint: subscription.endpoint })
+        await call("causeway.push.unsubscribe", { endpoint: subscription.endpoint })
         await subscription.unsubscribe()
       }
       return state(subscribed)

@@ -3,6 +3,7 @@
  * under it until the hub answers, in the order in which it was typed, and outlives a reload of the page.
  */
 import { array, type JsonObject, name, object, string } from "@causeway/transcript/Read"
+import * as Backoff from "./Backoff.ts"
 
 export interface Entry {
   readonly uuid: string
@@ -33,7 +34,7 @@ export interface World {
 }
 
 /** 1 s doubling to 15 s. */
-export const delayMillis = (failures: number): number => Math.min(15_000, 1000 * 2 ** Math.min(failures, 10))
+export const delayMillis = Backoff.doubling(1000, 15_000)
 
 const restore = (text: string | null): ReadonlyArray<Entry> => {
   if (text === null) return []

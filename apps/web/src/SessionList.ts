@@ -3,12 +3,14 @@ import type { Session } from "@causeway/protocol/http/Sessions"
 import type * as Gateway from "./Gateway.ts"
 import type * as Hub from "./Hub.ts"
 import * as Notice from "./Notice.ts"
-import type { Store } from "./State.ts"
+import { type Store, waitingAfter } from "./State.ts"
 import * as Watcher from "./Watcher.ts"
 
-/** How often the list is read beside what the hub tells: machines come and go without a word. */
-const LIST_MILLIS = 5000
-/** Between a change and the reading of it: changes that come in a row are read once, at most once a second. */
+/** How often machines are looked for, which come and go without a word. */
+const LOOK_MILLIS = 5000
+/** How often all of the list is read: an agent's side that falls silent is no change that the hub tells. */
+const LIST_MILLIS = 30_000
+/** Between what makes the list out of date and the reading of it; at most once a second. */
 const SOON_MILLIS = 120
 const READ_MILLIS = 1000
 /** Sessions that are asked for by name at most. */
@@ -104,6 +106,25 @@ export const make = (world: World, gateway: Gateway.Gateway, hub: Hub.Hub, store
     if (wasLoaded) for (const session of sessions) tellOf(before.get(session.id), session)
   }
 
+  /** Rows of sessions that something has happened to. */
+  const apply = (rows: ReadonlyArray<Session>): void => {
+    const before = new Map<string, Session>(state().sessions.map((session) => [session.id, session]))
+    const { loaded, route, waiting } = state()
+    const waitingNow = waiting === null ? null : waitingAfter(waiting, rows)
+    if (route._tag === "Metrics" || waitingNow === null) soon()
+    const changed = new Map<string, Session>(rows.map((row) => [row.id, row]))
+    set({
+      sessions: [
+        ...rows.filter(({ id }) => !before.has(id)),
+        ...state().sessions.map((session) => changed.get(session.id) ?? session)
+      ],
+      ...(waitingNow === null ? {} : { waiting: waitingNow })
+    })
+    if (!loaded) return
+    world.onRead()
+    for (const row of rows) tellOf(before.get(row.id), row)
+  }
+
   let reading = false
   let again = false
   const refresh = async (): Promise<void> => {
@@ -136,14 +157,19 @@ export const make = (world: World, gateway: Gateway.Gateway, hub: Hub.Hub, store
       void refresh()
     })
   }
-  const tick = (): void => {
-    world.gateway.after(LIST_MILLIS, () => {
+  const look = async (): Promise<void> => {
+    const places = await hub.environments()
+    if (places.ok && !stopped) set({ environments: places.value })
+  }
+  const every = (millis: number, then: () => Promise<void>): void => {
+    world.gateway.after(millis, () => {
       if (stopped) return
-      if (world.visible()) void refresh()
-      tick()
+      if (world.visible() && isConnected()) void then()
+      every(millis, then)
     })
   }
-  tick()
+  every(LOOK_MILLIS, look)
+  every(LIST_MILLIS, refresh)
 
   const search = async (query: string, archived: boolean): Promise<void> => {
     const mine = ++searches
@@ -172,6 +198,7 @@ export const make = (world: World, gateway: Gateway.Gateway, hub: Hub.Hub, store
 
   return {
     refresh,
+    apply,
     /** Reads it soon. */
     soon,
     more: (): void => {

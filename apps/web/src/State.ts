@@ -138,3 +138,14 @@ export const approvals = (
 /** How many wait for a person: each approval of the sessions that were told of, each session of the others. */
 export const waitingCount = ({ data, total }: Waiting): number =>
   data.reduce((sum, session) => sum + Math.max(1, pending(session).length), 0) + total - data.length
+
+/** Who waits after these rows have changed; null where it has to be asked for, as more wait than were told of. */
+export const waitingAfter = (waiting: Waiting, rows: ReadonlyArray<Session>): Waiting | null => {
+  if (waiting.total > waiting.data.length) return null
+  const data = new Map<string, Session>(waiting.data.map((session) => [session.id, session]))
+  for (const row of rows) {
+    if (row.archived_at == null && pending(row).length > 0) data.set(row.id, row)
+    else data.delete(row.id)
+  }
+  return { total: data.size, data: [...data.values()] }
+}

@@ -49,11 +49,4 @@ export const tokens = (count: number): string =>
       ? `${(count / 1000).toFixed(1)}k`
       : `${(count / 1e6).toFixed(2)}M`
 
-/** JSON for people; a value nested deeper than the stack is nothing that a person could read. */
-export const json = (value: unknown): string => {
-  try {
-    return JSON.stringify(value, null, 2) ?? ""
-  } catch {
-    return "[too deep to show]"
-  }
-}
+export { json } from "@causeway/transcript/Preview"

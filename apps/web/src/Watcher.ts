@@ -65,9 +65,9 @@ const attempt = (
     }
   })
   const unwatch = (): void => {
-    if (watch !== null) void gateway.call("sessions.unwatch", { watch })
+    if (watch !== null) void gateway.call("causeway.sessions.unwatch", { watch })
   }
-  void gateway.call("sessions.watch", params).then((answer) => {
+  void gateway.call("causeway.sessions.watch", params).then((answer) => {
     watch = answer.ok ? string(answer.value["watch"]) : null
     if (over) {
       unwatch()

@@ -30,17 +30,17 @@ const run = (ticket: Ticket | null = { _tag: "Token", token: "secret" }) => {
       switch (request["method"]) {
         case "connect":
           return line.answer(request, Wire.hello())
-        case "sessions.page":
+        case "causeway.sessions.page":
           return line.answer(request, { data: [session], next_cursor: null })
         case "causeway.sessions.waiting": {
           const waits = [session].filter((each) => [each["pending_approvals"]].flat().length > 0)
           return line.answer(request, { total: waits.length, data: waits })
         }
-        case "sessions.show":
+        case "causeway.sessions.show":
           return line.answer(request, { session })
-        case "sessions.watch":
+        case "causeway.sessions.watch":
           return line.answer(request, { watch: "w", lastSeq: 0 })
-        case "sessions.append": {
+        case "causeway.sessions.append": {
           const refusal = refusals.shift()
           if (refusal !== undefined) return line.refuse(request, refusal)
           appended.push(...[params["events"]].flat().map((each): Wire.Json => Object(each)))
@@ -95,7 +95,11 @@ const run = (ticket: Ticket | null = { _tag: "Token", token: "secret" }) => {
     },
     change: (more: Wire.Json) => {
       session = sessionOf(more)
-      at.lines.at(-1)?.tell({ type: "event", event: "sessions.changed", payload: {} })
+      at.lines.at(-1)?.tell({
+        type: "event",
+        event: "causeway.sessions.changed",
+        payload: { sessions: [session] }
+      })
     }
   }
 }
@@ -130,7 +134,7 @@ describe("Model", () => {
       at.setAway(false)
       await at.pass(5000)
       expect(at.model.state().open?.connection._tag).toBe("connected")
-      expect(at.asked("sessions.watch")).toHaveLength(1)
+      expect(at.asked("causeway.sessions.watch")).toHaveLength(1)
       at.model.close()
     })
   )
@@ -203,7 +207,25 @@ describe("Model", () => {
       at.change({ status: "idle" })
       await at.pass(2000)
       // The end of the log is read for what the turn came to; this hub's never comes.
-      expect(Wire.params(at.asked("sessions.watch")[0])).toMatchObject({ untilSeq: 0 })
+      expect(Wire.params(at.asked("causeway.sessions.watch")[0])).toMatchObject({ untilSeq: 0 })
+      at.model.close()
+    })
+  )
+
+  it.effect("applies the rows that it is told, and lists nothing again for them", () =>
+    Effect.promise(async () => {
+      const at = run()
+      await Wire.settle()
+      const listed = at.asked("causeway.sessions.page").length
+      at.change({ title: "Renamed", pending_approvals: [{ request_id: "r1", created_at: "" }] })
+      await at.pass(2000)
+      expect(at.model.state().sessions.map(({ title }) => title)).toEqual(["Renamed"])
+      expect(at.model.state().waiting).toMatchObject({ total: 1, data: [{ id: ID }] })
+      at.change({ id: "session_00000000000000000000000000000002", title: "Another" })
+      await at.pass(2000)
+      expect(at.model.state().sessions.map(({ title }) => title)).toEqual(["Another", "Renamed"])
+      expect(at.model.state().waiting?.total).toBe(1)
+      expect(at.asked("causeway.sessions.page")).toHaveLength(listed)
       at.model.close()
     })
   )

@@ -58,7 +58,7 @@ const run = (scripts: ReadonlyArray<Partial<Script>>, how: { readonly notFound?:
       if (method === "connect") line.answer(request, Wire.hello())
       else if (method === "health") {
         if (script(n).end !== "silence") line.answer(request, {})
-      } else if (method === "sessions.watch") {
+      } else if (method === "causeway.sessions.watch") {
         // A connection that is asked again after a failure has done its part of the script.
         const now = n < used ? serves : script(n)
         used = n + 1
@@ -192,7 +192,7 @@ describe("Watcher", () => {
       const at = run([{ send: 2 }])
       await Wire.settle()
       at.watcher.stop()
-      expect(Wire.params(at.asked("sessions.unwatch")[0])).toEqual({ watch: "w1" })
+      expect(Wire.params(at.asked("causeway.sessions.unwatch")[0])).toEqual({ watch: "w1" })
       const payload = { watch: "w1", frames: [eventOf(3)] }
       at.lines[0]?.tell({ type: "event", event: "session.frames", payload })
       expect(at.seqs).toEqual([1, 2])

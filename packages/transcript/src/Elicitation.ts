@@ -3,7 +3,7 @@
  * the form's content. Source: spec 4 §1 (control requests), the Model Context Protocol (elicitation).
  */
 import * as Either from "effect/Either"
-import type { Question } from "./Approvals.ts"
+import { type Question, respond } from "./Answers.ts"
 import { array, type JsonObject, name, object } from "./Read.ts"
 
 /** One field of a form. */
@@ -119,11 +119,6 @@ export const valueOf = (field: Field, answer: Answer): Either.Either<unknown, st
       return Either.left("choose one of the options")
   }
 }
-
-const respond = (requestId: string, response: JsonObject): JsonObject & { readonly type: string } => ({
-  type: "control_response",
-  response: { subtype: "success", request_id: requestId, response }
-})
 
 /** The payload that sends the form in. */
 export const accept = (requestId: string, content: JsonObject) =>

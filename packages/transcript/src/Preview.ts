@@ -32,3 +32,12 @@ export const toolInput = (input: unknown, max = 120): string => {
   }
   return ""
 }
+
+/** JSON for people; a value nested deeper than the stack is nothing that a person could read. */
+export const json = (value: unknown, indent = 2): string => {
+  try {
+    return JSON.stringify(value, null, indent) ?? ""
+  } catch {
+    return "[too deep to show]"
+  }
+}

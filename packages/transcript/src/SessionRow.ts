@@ -5,7 +5,7 @@
  * transaction that stores an event and keeps the row beside the log. Source: spec 3 (preface, §1, §2), spec 4 §1.
  */
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
-import type { PendingApproval, Session, SessionStatus } from "@causeway/protocol/http/Sessions"
+import type { SessionStatus } from "@causeway/protocol/http/Sessions"
 import * as SessionAttributes from "@causeway/protocol/SessionAttributes"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as Approvals from "./Approvals.ts"
@@ -24,9 +24,13 @@ import {
   timeOf
 } from "./Read.ts"
 import { ERROR_MAX, errorText, isFailure, wasStopped } from "./Result.ts"
+import { type Activity, initial, type SessionRow, type TitleOrigin } from "./SessionRow/Row.ts"
 import * as Title from "./Title.ts"
 import { promptOf, promptsOf } from "./Turns.ts"
 import * as Usage from "./Usage.ts"
+
+export { fromJson, ofSession, pendingApprovals, toJson, toSession } from "./SessionRow/Faces.ts"
+export { initial, type SessionRow } from "./SessionRow/Row.ts"
 
 /** Longest texts that a row keeps, in UTF-16 units. */
 export const LAST_MESSAGE_MAX = 240
@@ -36,119 +40,8 @@ const OPEN_MAX = 128
 /** Requests to set something whose answer is awaited. */
 const SETTINGS_MAX = 8
 
-/** Bumped when rows of older versions cannot be read any more; the store then replays the log. */
-const VERSION = 1
-
-/** Where a title comes from; a stronger origin is not replaced by a weaker one. */
-export type TitleOrigin = "none" | "derived" | "suggested" | "given"
+/** A stronger origin of a title is not replaced by a weaker one. */
 const strength: { readonly [O in TitleOrigin]: number } = { none: 0, derived: 1, suggested: 2, given: 3 }
-
-/** What the agent itself is doing, approvals aside. */
-type Activity = "pending" | "idle" | "running" | "requires_action"
-
-/** A session's row. Times are in milliseconds since the epoch; what is not known is null. */
-export interface SessionRow {
-  readonly version: typeof VERSION
-  /** Position of the last event that the row has seen; 0 for an empty log. */
-  readonly lastSeq: number
-  readonly createdAt: number
-  readonly updatedAt: number
-  readonly title: string | null
-  readonly titleOrigin: TitleOrigin
-  readonly status: SessionStatus
-  /** The status without open approvals; `pending` until a worker has written anything. */
-  readonly activity: Activity
-  /** Whether people's messages wait for a first worker. */
-  readonly prompted: boolean
-  /** Whether the agent works on a turn, as far as it has said. */
-  readonly begun: boolean
-  /** People's messages that no result has answered and nobody has taken back, oldest first. */
-  readonly open: ReadonlyArray<string>
-  /** Whether the agent says of results which prompts they answer. */
-  readonly names: boolean
-  readonly archivedAt: number | null
-  readonly model: string | null
-  readonly permissionMode: string | null
-  /** What was set of the agent, which every start of it is given; `model` and `permissionMode` are what it tells. */
-  readonly chosen: AgentSettings.AgentSettings
-  /** Kept beside the row, see {@link toJson}. */
-  readonly attributes: SessionAttributes.Attributes
-  /** The agent's own id of the conversation, by which it resumes. */
-  readonly agentSessionId: string | null
-  readonly workingDirectory: string | null
-  /** Of the latest message of the main context. */
-  readonly usage: Usage.Usage | null
-  /** Tokens in the main context: input, output, cache reads and writes of `usage`. */
-  readonly contextTokens: number | null
-  /** US dollars: the agent's running total, the latest one told; never a sum. */
-  readonly totalCostUsd: number | null
-  /** Turns that ended with a result. */
-  readonly numTurns: number
-  /** The latest turn that the agent has begun; `endedAt` is null while it lasts. */
-  readonly turn: {
-    readonly startedAt: number
-    readonly endedAt: number | null
-    /** People stopped it. */
-    readonly stopped: boolean
-  } | null
-  readonly firstPrompt: string | null
-  readonly lastMessage: {
-    readonly role: "user" | "assistant"
-    readonly text: string
-    readonly at: number
-  } | null
-  /** Of the latest turn, or of the bridge since; null after a turn that went well. */
-  readonly lastError: { readonly text: string; readonly at: number } | null
-  readonly approvals: Approvals.Approvals
-  readonly settings: ReadonlyArray<{
-    readonly requestId: string
-    readonly change: AgentSettings.AgentSettings
-  }>
-  readonly counts: {
-    readonly events: number
-    readonly prompts: number
-    readonly answers: number
-    readonly toolCalls: number
-    readonly compactions: number
-  }
-  /** `message.id` of the latest answer, so that its other blocks are not counted again. */
-  readonly answerId: string | null
-}
-
-/** The row of an empty log. */
-export const initial: SessionRow = {
-  version: VERSION,
-  lastSeq: 0,
-  createdAt: 0,
-  updatedAt: 0,
-  title: null,
-  titleOrigin: "none",
-  status: "pending",
-  activity: "pending",
-  prompted: false,
-  begun: false,
-  open: [],
-  names: false,
-  archivedAt: null,
-  model: null,
-  permissionMode: null,
-  chosen: AgentSettings.none,
-  attributes: SessionAttributes.none,
-  agentSessionId: null,
-  workingDirectory: null,
-  usage: null,
-  contextTokens: null,
-  totalCostUsd: null,
-  numTurns: 0,
-  turn: null,
-  firstPrompt: null,
-  lastMessage: null,
-  lastError: null,
-  approvals: Approvals.empty,
-  settings: [],
-  counts: { events: 0, prompts: 0, answers: 0, toolCalls: 0, compactions: 0 },
-  answerId: null
-}
 
 type Draft = { -readonly [K in keyof SessionRow]: SessionRow[K] }
 
@@ -428,135 +321,3 @@ export const replay = (events: Iterable<ReadableEvent>, row: SessionRow = initia
   for (const event of events) at = step(at, event)
   return at
 }
-
-// --- Faces ---
-
-/** The row as JSON text, for the store; without the attributes, which may be large and seldom change. */
-export const toJson = ({ attributes: _, ...row }: SessionRow): string => JSON.stringify(row)
-
-/**
- * The row that {@link toJson} wrote. Undefined where the text is no row of this version: the log must then be replayed.
- */
-export const fromJson = (
-  text: string,
-  attributes: SessionAttributes.Attributes = SessionAttributes.none
-): SessionRow | undefined => {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  const stored = object(json)
-  if (stored["version"] !== VERSION) return undefined
-  // Rows from before settings were kept whole: those that were awaited then are told by the log no more.
-  const older = {
-    ...("chosen" in stored ? {} : { chosen: AgentSettings.none, settings: [] }),
-    ...("turn" in stored ? {} : { turn: null })
-  }
-  const row: JsonObject = { ...stored, ...older, attributes }
-  // A row of this version was written by `toJson`; the shape is checked so far that `step` can rely on it.
-  const approvals = object(row["approvals"])
-  const counts = object(row["counts"])
-  const whole =
-    Object.keys(initial).every((key) => key in row) &&
-    Array.isArray(approvals["pending"]) &&
-    Array.isArray(approvals["settled"]) &&
-    Array.isArray(row["settings"]) &&
-    Object.keys(initial.counts).every((key) => amount(counts[key]) !== null)
-  return whole ? (row as unknown as SessionRow) : undefined
-}
-
-const millis = (text: string | null | undefined): number => {
-  const at = Date.parse(text ?? "")
-  return Number.isFinite(at) ? at : 0
-}
-
-/** A row to begin with where a log is read in part, from what the hub says; the events after it make it exact. */
-export const ofSession = (session: Session): SessionRow => {
-  const usage = Usage.read(session.usage)
-  // The approvals that it waits for are in the log.
-  const activity = session.status === "requires_action" ? "running" : session.status
-  return {
-    ...initial,
-    lastSeq: session.last_sequence_num ?? 0,
-    createdAt: millis(session.created_at),
-    updatedAt: millis(session.updated_at),
-    title: session.title,
-    titleOrigin: session.title === null ? "none" : "given",
-    status: session.status,
-    activity,
-    begun: activity === "running",
-    archivedAt: session.archived_at === null ? null : millis(session.archived_at),
-    model: session.model ?? null,
-    permissionMode: session.permission_mode ?? null,
-    usage,
-    contextTokens: usage === null ? null : Usage.contextTokens(usage),
-    totalCostUsd: session.total_cost_usd ?? null,
-    numTurns: session.num_turns ?? 0
-  }
-}
-
-const iso = (at: number): string => new Date(Math.min(at, 8.64e15)).toISOString()
-
-/** The open approvals as the Sessions API shows them, oldest first. */
-export const pendingApprovals = (row: SessionRow): ReadonlyArray<PendingApproval> =>
-  row.approvals.pending.map((p) => ({
-    tool_use_id: p.toolUseId,
-    request_id: p.requestId,
-    tool_name: p.toolName,
-    input: p.input,
-    ...(p.change === undefined
-      ? {}
-      : {
-          change: {
-            path: p.change.path,
-            state: p.change.state,
-            added: p.change.counts?.added ?? null,
-            removed: p.change.counts?.removed ?? null
-          }
-        }),
-    sequence_num: p.seq,
-    created_at: iso(p.createdAt)
-  }))
-
-/** The members of the Sessions API's `Session` that come from the log. */
-export const toSession = (
-  row: SessionRow
-): Pick<
-  Session,
-  | "title"
-  | "status"
-  | "archived_at"
-  | "last_sequence_num"
-  | "last_message"
-  | "model"
-  | "permission_mode"
-  | "agent_settings"
-  | "usage"
-  | "total_cost_usd"
-  | "num_turns"
-  | "pending_approvals"
-> => ({
-  title: row.title,
-  status: row.status,
-  archived_at: row.archivedAt === null ? null : iso(row.archivedAt),
-  last_sequence_num: row.lastSeq,
-  last_message: row.lastMessage === null ? null : row.lastMessage.text,
-  model: row.model,
-  permission_mode: row.permissionMode,
-  agent_settings: { ...row.chosen },
-  ...(row.usage === null
-    ? {}
-    : {
-        usage: {
-          input_tokens: row.usage.inputTokens,
-          output_tokens: row.usage.outputTokens,
-          cache_read_input_tokens: row.usage.cacheReadTokens,
-          cache_creation_input_tokens: row.usage.cacheCreationTokens
-        }
-      }),
-  total_cost_usd: row.totalCostUsd,
-  num_turns: row.numTurns,
-  pending_approvals: pendingApprovals(row)
-})

@@ -20,10 +20,9 @@ export const HISTORY_MAX = 200
 /** Characters that a message may have. */
 export const TEXT_MAX = 1_048_576
 
-const place = (composer: Composer, text: string, cursor: number): Composer => ({
+const moveTo = (composer: Composer, cursor: number): Composer => ({
   ...composer,
-  text,
-  cursor: boundary(text, cursor)
+  cursor: boundary(composer.text, cursor)
 })
 
 const splice = (composer: Composer, from: number, to: number, text: string): Composer => {
@@ -48,9 +47,8 @@ export const deleteForward = (composer: Composer): Composer =>
 // --- Moving ---
 
 export const left = (composer: Composer): Composer =>
-  place(composer, composer.text, previous(composer.text, composer.cursor))
-export const right = (composer: Composer): Composer =>
-  place(composer, composer.text, next(composer.text, composer.cursor))
+  moveTo(composer, previous(composer.text, composer.cursor))
+export const right = (composer: Composer): Composer => moveTo(composer, next(composer.text, composer.cursor))
 
 const lineStart = (text: string, at: number): number => text.slice(0, at).lastIndexOf("\n") + 1
 const lineEnd = (text: string, at: number): number => {
@@ -59,9 +57,8 @@ const lineEnd = (text: string, at: number): number => {
 }
 
 export const home = (composer: Composer): Composer =>
-  place(composer, composer.text, lineStart(composer.text, composer.cursor))
-export const end = (composer: Composer): Composer =>
-  place(composer, composer.text, lineEnd(composer.text, composer.cursor))
+  moveTo(composer, lineStart(composer.text, composer.cursor))
+export const end = (composer: Composer): Composer => moveTo(composer, lineEnd(composer.text, composer.cursor))
 
 const wordStart = (text: string, at: number): number => {
   const head = text.slice(0, at)
@@ -77,9 +74,9 @@ const wordEnd = (text: string, at: number): number => {
 }
 
 export const wordLeft = (composer: Composer): Composer =>
-  place(composer, composer.text, wordStart(composer.text, composer.cursor))
+  moveTo(composer, wordStart(composer.text, composer.cursor))
 export const wordRight = (composer: Composer): Composer =>
-  place(composer, composer.text, wordEnd(composer.text, composer.cursor))
+  moveTo(composer, wordEnd(composer.text, composer.cursor))
 
 export const deleteWord = (composer: Composer): Composer =>
   splice(composer, boundary(composer.text, wordStart(composer.text, composer.cursor)), composer.cursor, "")
@@ -101,18 +98,14 @@ export const up = (composer: Composer): Composer => {
   const start = lineStart(composer.text, composer.cursor)
   if (start === 0) return recall(composer, -1)
   const above = lineStart(composer.text, start - 1)
-  return place(composer, composer.text, Math.min(above + (composer.cursor - start), start - 1))
+  return moveTo(composer, Math.min(above + (composer.cursor - start), start - 1))
 }
 
 export const down = (composer: Composer): Composer => {
   const stop = lineEnd(composer.text, composer.cursor)
   if (stop === composer.text.length) return recall(composer, 1)
   const start = lineStart(composer.text, composer.cursor)
-  return place(
-    composer,
-    composer.text,
-    Math.min(stop + 1 + (composer.cursor - start), lineEnd(composer.text, stop + 1))
-  )
+  return moveTo(composer, Math.min(stop + 1 + (composer.cursor - start), lineEnd(composer.text, stop + 1)))
 }
 
 // --- History ---

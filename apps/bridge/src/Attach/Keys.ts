@@ -78,65 +78,46 @@ const ofCode = (code: number, modifiers: number): Key | undefined => {
   return { _tag: "Text", text }
 }
 
-const ofAlt = (text: string): Key | undefined => {
-  switch (text) {
-    case "\r":
-    case "\n":
-      return named("newline")
-    case "b":
-      return named("word-left")
-    case "f":
-      return named("word-right")
-    case "\u007f":
-    case "\b":
-      return named("delete-word")
-    default:
-      return undefined
+const of =
+  (table: { readonly [key: string]: Name }) =>
+  (key: string): Key | undefined => {
+    const name = Object.hasOwn(table, key) ? table[key] : undefined
+    return name === undefined ? undefined : named(name)
   }
-}
 
-/** Cursor keys by their final letter, with modifiers. */
-const ofArrow = (letter: string, modifiers: number): Key | undefined => {
-  const far = (modifiers & (alt | ctrl)) !== 0
-  switch (letter) {
-    case "A":
-      return named(modifiers === 0 ? "up" : "line-up")
-    case "B":
-      return named(modifiers === 0 ? "down" : "line-down")
-    case "C":
-      return named(far ? "word-right" : "right")
-    case "D":
-      return named(far ? "word-left" : "left")
-    case "H":
-      return named(far ? "top" : "home")
-    case "F":
-      return named(far ? "bottom" : "end")
-    case "Z":
-      return named("tab")
-    default:
-      return undefined
-  }
-}
+const ofAlt = of({
+  "\r": "newline",
+  "\n": "newline",
+  b: "word-left",
+  f: "word-right",
+  "\u007f": "delete-word",
+  "\b": "delete-word"
+})
 
-const ofTilde = (code: number, modifiers: number): Key | undefined => {
-  const far = (modifiers & (alt | ctrl)) !== 0
-  switch (code) {
-    case 1:
-    case 7:
-      return named(far ? "top" : "home")
-    case 4:
-    case 8:
-      return named(far ? "bottom" : "end")
-    case 3:
-      return named("delete")
-    case 5:
-      return named("page-up")
-    case 6:
-      return named("page-down")
-    default:
-      return undefined
-  }
-}
+/** Cursor keys by their final letter: alone, with any modifier, and with Alt or Ctrl. */
+const plainArrows = of({ A: "up", B: "down", C: "right", D: "left", H: "home", F: "end", Z: "tab" })
+const shiftedArrows = of({ A: "line-up", B: "line-down" })
+const farArrows = of({ C: "word-right", D: "word-left", H: "top", F: "bottom" })
+
+const ofArrow = (letter: string, modifiers: number): Key | undefined =>
+  (modifiers === 0 ? undefined : shiftedArrows(letter)) ??
+  ((modifiers & (alt | ctrl)) === 0 ? undefined : farArrows(letter)) ??
+  plainArrows(letter)
+
+/** Keys that end in a tilde, by their number. */
+const plainTildes = of({
+  1: "home",
+  7: "home",
+  4: "end",
+  8: "end",
+  3: "delete",
+  5: "page-up",
+  6: "page-down"
+})
+const farTildes = of({ 1: "top", 7: "top", 4: "bottom", 8: "bottom" })
+
+const ofTilde = (code: string, modifiers: number): Key | undefined =>
+  ((modifiers & (alt | ctrl)) === 0 ? undefined : farTildes(code)) ?? plainTildes(code)
 
 /** The modifiers' parameter is one more than their bits; kitty adds `:event` to it. */
 const bits = (parameter: string | undefined): number => {
@@ -154,27 +135,24 @@ const ofSequence = (parameters: string, final: string): Key | undefined => {
     // `CSI 27 ; modifiers ; code ~`: xterm's modifyOtherKeys.
     return parts[0] === "27" && parts.length === 3
       ? ofCode(Number(parts[2]), bits(parts[1]))
-      : ofTilde(Number(parts[0]), bits(parts[1]))
+      : ofTilde(String(Number(parts[0])), bits(parts[1]))
   }
   return ofArrow(final, bits(parts[1]))
 }
 
+const controls = of({
+  "\r": "enter",
+  "\n": "newline",
+  "\t": "tab",
+  "\u007f": "backspace",
+  "\b": "backspace"
+})
+
 const ofControl = (c: string): Key | undefined => {
-  switch (c) {
-    case "\r":
-      return named("enter")
-    case "\n":
-      return named("newline")
-    case "\t":
-      return named("tab")
-    case "\u007f":
-    case "\b":
-      return named("backspace")
-    default: {
-      const code = c.charCodeAt(0)
-      return code >= 1 && code <= 26 ? named(`ctrl-${String.fromCharCode(code + 96)}`) : undefined
-    }
-  }
+  const code = c.charCodeAt(0)
+  return (
+    controls(c) ?? (code >= 1 && code <= 26 ? named(`ctrl-${String.fromCharCode(code + 96)}`) : undefined)
+  )
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are keys

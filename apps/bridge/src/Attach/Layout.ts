@@ -5,6 +5,7 @@ import type * as Conversation from "@causeway/transcript/Conversation"
 import * as FileChange from "@causeway/transcript/FileChange"
 import * as LineDiff from "@causeway/transcript/LineDiff"
 import type * as Live from "@causeway/transcript/Live"
+import * as Preview from "@causeway/transcript/Preview"
 import { object, string } from "@causeway/transcript/Read"
 import * as Deliveries from "@causeway/transcript/View/Deliveries"
 import * as Row from "./Row.ts"
@@ -86,16 +87,7 @@ export const gist = (input: unknown): string => {
     const value = string(members[key])
     if (value !== null) return cleanLine(value.slice(0, 400))
   }
-  return cleanLine(json(input, 0).slice(0, 400))
-}
-
-const json = (value: unknown, indent: number): string => {
-  try {
-    return JSON.stringify(value, null, indent) ?? ""
-  } catch {
-    // Nested deeper than the stack: nothing that a person could read.
-    return "[too deep to show]"
-  }
+  return cleanLine(Preview.json(input, 0).slice(0, 400))
 }
 
 /** Unchanged lines that are shown around a change. */
@@ -151,8 +143,8 @@ export const inputRows = (
   const rest = Object.entries(members).filter(
     ([key, value]) => !formed.has(key) || (typeof value !== "string" && key !== "edits")
   )
-  if (rest.length > 0) lines.push(["dim", clean(json(Object.fromEntries(rest), 2))])
-  if (lines.length === 0) lines.push(["dim", clean(json(input, 2))])
+  if (rest.length > 0) lines.push(["dim", clean(Preview.json(Object.fromEntries(rest), 2))])
+  if (lines.length === 0) lines.push(["dim", clean(Preview.json(input, 2))])
   return lines.flatMap(([tone, text]) => wrap(clipped(text), columns).map((line) => Row.row(line, tone)))
 }
 

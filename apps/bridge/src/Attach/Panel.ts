@@ -60,6 +60,14 @@ const wordsOf = (question: Approvals.Question, answer: Elicitation.Answer | unde
       ? answer.text
       : answer.options.flatMap((n) => question.options[n]?.label ?? []).join(", ")
 
+/** The person has decided. Sent or not, the panel begins anew: an answer that does not arrive can be given again. */
+const decide = (requestId: string, answer: JsonObject): Outcome => ({
+  panel: open(requestId),
+  answer,
+  hint: null,
+  taken: true
+})
+
 const stay = (panel: Panel, hint: string | null = null): Outcome => ({
   panel,
   answer: null,
@@ -89,28 +97,17 @@ const answered = (
       const value = given === undefined ? Either.right(undefined) : Elicitation.valueOf(each, given)
       return Either.isRight(value) && value.right !== undefined ? [[each.key, value.right] as const] : []
     })
-    return {
-      panel: open(requestId),
-      answer: Elicitation.accept(requestId, Object.fromEntries(content)),
-      hint: null,
-      taken: true
-    }
+    return decide(requestId, Elicitation.accept(requestId, Object.fromEntries(content)))
   }
   const input = Approvals.withAnswers(
     request.input,
     Object.fromEntries(questions.map((question, n) => [question.question, wordsOf(question, answers[n])]))
   )
-  // Sent or not, the panel begins anew: an answer that does not arrive can be given again.
-  return {
-    panel: open(requestId),
-    answer: Approvals.allow({ requestId, toolUseId, input }),
-    hint: null,
-    taken: true
-  }
+  return decide(requestId, Approvals.allow({ requestId, toolUseId, input }))
 }
 
-/** Keys that edit the words. */
-const edit = (composer: Composer.Composer, key: Key): Composer.Composer => {
+/** The words after a key that edits them. */
+export const edit = (composer: Composer.Composer, key: Key): Composer.Composer => {
   if (key._tag !== "Named") return Composer.insert(composer, key.text)
   const change = edits[key.name]
   return change === undefined ? composer : change(composer)
@@ -138,8 +135,6 @@ const edits: { readonly [name: string]: (composer: Composer.Composer) => Compose
   down: Composer.down
 }
 
-export { edit }
-
 /** A key in the panel. `request` is unknown until the whole of what was asked has been read. */
 export const press = (
   panel: Panel,
@@ -159,12 +154,10 @@ export const press = (
     }
     const words = composer.text.trim()
     if (as === "deny") {
-      return {
-        panel: open(requestId),
-        answer: Approvals.deny({ requestId, toolUseId, message: words === "" ? Approvals.DENIED : words }),
-        hint: null,
-        taken: true
-      }
+      return decide(
+        requestId,
+        Approvals.deny({ requestId, toolUseId, message: words === "" ? Approvals.DENIED : words })
+      )
     }
     const optional = formOf(approval, request)?.fields[panel.answers.length]?.isRequired === false
     if ((words === "" && !optional) || request === undefined) return stay(panel, "type an answer, or Esc")
@@ -177,7 +170,7 @@ export const press = (
   if (name === "down") return stay({ ...panel, scroll: panel.scroll + 1 })
   const form = formOf(approval, request)
   if (letter === "d" && form !== null) {
-    return { panel: open(requestId), answer: Elicitation.decline(requestId), hint: null, taken: true }
+    return decide(requestId, Elicitation.decline(requestId))
   }
   if (letter === "d") return stay({ ...panel, words: { as: "deny", composer: Composer.empty } })
 
@@ -211,19 +204,17 @@ export const press = (
       return stay(panel, "the agent suggests no rule to allow this always; a allows it once")
     }
     if (form !== null) {
-      return { panel: open(requestId), answer: Elicitation.accept(requestId, {}), hint: null, taken: true }
+      return decide(requestId, Elicitation.accept(requestId, {}))
     }
-    return {
-      panel: open(requestId),
-      answer: Approvals.allow({
+    return decide(
+      requestId,
+      Approvals.allow({
         requestId,
         toolUseId,
         input: request.input,
         rules: letter === "A" ? request.suggestions : []
-      }),
-      hint: null,
-      taken: true
-    }
+      })
+    )
   }
   return { panel, answer: null, hint: null, taken: false }
 }
