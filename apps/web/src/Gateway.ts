@@ -84,16 +84,6 @@ export interface Listener {
   readonly event?: (event: string, payload: JsonObject) => void
 }
 
-export interface Gateway {
-  readonly connection: () => Connection
-  /** Fails at once while there is no connection, and with `UNREACHABLE` when it goes before the answer. */
-  readonly call: (method: string, params: JsonObject) => Promise<Result<JsonObject>>
-  readonly listen: (listener: Listener) => () => void
-  /** Tries at once instead of waiting, or makes sure that the other side still answers. */
-  readonly hurry: () => void
-  readonly stop: () => void
-}
-
 /** What the page asks to be allowed, where it was not given less. */
 const SCOPES = ["operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing"]
 /** The one version of the protocol that is spoken. */
@@ -147,7 +137,7 @@ const refusalOf = ({ details }: Failure): Refusal => {
   return /^AUTH_(TOKEN|PASSWORD)_/.test(code) ? "token" : "other"
 }
 
-export const open = (world: World, { credentials, displayName, ...options }: Options): Gateway => {
+export const open = (world: World, { credentials, displayName, ...options }: Options) => {
   const listeners = new Set<Listener>()
   const waiting = new Map<string, (result: Result<JsonObject>) => void>()
   let connection: Connection = { _tag: "connecting" }
@@ -383,19 +373,21 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
 
   return {
     connection: () => connection,
-    call: (method, params) =>
+    /** Fails at once while there is no connection, and with `UNREACHABLE` when it goes before the answer. */
+    call: (method: string, params: JsonObject): Promise<Result<JsonObject>> =>
       connection._tag === "connected" && !stopped ? request(method, params) : Promise.resolve(unreachable()),
-    listen: (listener) => {
+    listen: (listener: Listener): (() => void) => {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    hurry: () => {
+    /** Tries at once instead of waiting, or makes sure that the other side still answers. */
+    hurry: (): void => {
       if (connection._tag === "reconnecting" || connection._tag === "offline") {
         failures = 0
         dial()
       } else wake()
     },
-    stop: () => {
+    stop: (): void => {
       stopped = true
       cancelRetry()
       drop()
@@ -403,3 +395,5 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
     }
   }
 }
+
+export type Gateway = ReturnType<typeof open>

@@ -20,20 +20,6 @@ export type State =
   /** `push`: whether they come without an open page, too; else why not. */
   | { readonly _tag: "on"; readonly push: true | string }
 
-export interface Notifications {
-  readonly state: () => Promise<State>
-  readonly turnOn: () => Promise<State>
-  readonly turnOff: () => Promise<State>
-  /** Has the hub push to this browser now, and tells how that went. */
-  readonly test: () => Promise<State>
-  /** Shows one, where they are wanted and allowed. */
-  readonly show: (notice: Notice) => void
-  /** Takes back what was shown under a tag, by this page or by a push. */
-  readonly withdraw: (tag: string) => void
-  /** After the hub was reached: a push service may have given this browser another address meanwhile. */
-  readonly renew: () => Promise<void>
-}
-
 export interface World {
   readonly call: Gateway.Gateway["call"]
   readonly store: {
@@ -55,7 +41,7 @@ const worker = async (): Promise<ServiceWorkerRegistration | undefined> => {
 const words = (cause: unknown): string =>
   cause instanceof Error && cause.message !== "" ? `${NO_PUSH} (${cause.message})` : NO_PUSH
 
-export const make = ({ call, store, open }: World): Notifications => {
+export const make = ({ call, store, open }: World) => {
   const wanted = (): boolean => store.get(WISH) === "on"
 
   /** Subscribes at the browser's push service, then at the hub. Answers true, or why not. */
@@ -118,13 +104,13 @@ export const make = ({ call, store, open }: World): Notifications => {
   }
 
   return {
-    state: () => state(subscribed),
-    turnOn: async () => {
+    state: (): Promise<State> => state(subscribed),
+    turnOn: async (): Promise<State> => {
       if ("Notification" in window && isSecureContext) await Notification.requestPermission()
       store.set(WISH, "on")
       return state(subscribe)
     },
-    turnOff: async () => {
+    turnOff: async (): Promise<State> => {
       store.set(WISH, "off")
       const registration = await worker()
       const subscription = await registration?.pushManager?.getSubscription()
@@ -134,8 +120,10 @@ export const make = ({ call, store, open }: World): Notifications => {
       }
       return state(subscribed)
     },
-    test: () => state(() => ask("causeway.push.test")),
-    show: (notice) => {
+    /** Has the hub push to this browser now, and tells how that went. */
+    test: (): Promise<State> => state(() => ask("causeway.push.test")),
+    /** Shows one, where they are wanted and allowed. */
+    show: (notice: Notice): void => {
       if (!("Notification" in window) || Notification.permission !== "granted" || !wanted()) return
       const { title, body, tag, url } = notice
       void worker().then((registration) => {
@@ -151,13 +139,17 @@ export const make = ({ call, store, open }: World): Notifications => {
         return undefined
       })
     },
-    withdraw: (tag) => {
+    /** Takes back what was shown under a tag, by this page or by a push. */
+    withdraw: (tag: string): void => {
       void worker().then(async (registration) => {
         for (const shown of (await registration?.getNotifications({ tag })) ?? []) shown.close()
       })
     },
-    renew: async () => {
+    /** After the hub was reached: a push service may have given this browser another address meanwhile. */
+    renew: async (): Promise<void> => {
       if ((await state(async () => true))._tag === "on") await subscribe()
     }
   }
 }
+
+export type Notifications = ReturnType<typeof make>
