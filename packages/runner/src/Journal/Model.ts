@@ -12,7 +12,7 @@ export class JournalTooNew extends Schema.TaggedError<JournalTooNew>()("JournalT
   known: Schema.Int
 }) {
   override get message(): string {
-    return `${this.file} was written by a newer version of Causeway (format ${this.found}; this one reads up to ${this.known}): upgrade it, or use another --state-dir`
+    return `${this.file} was written by a newer version (format ${this.found}; this one reads up to ${this.known}): upgrade Causeway, or use another --state-dir`
   }
 }
 
