@@ -56,31 +56,42 @@ export const expiry = (nowMillis: number, timeoutMillis: number | undefined): nu
     Math.max(MIN_LIFE_MILLIS, (timeoutMillis || DEFAULT_TIMEOUT_MILLIS) + GRACE_MILLIS)
   )
 
-/** The run of a message that did not come by this gateway, or came before a restart: nobody owns it. */
-export const unowned = (
-  record: Pick<Run, "organizationId" | "key" | "session" | "sid">,
-  prompt: { readonly uuid: string; readonly seq: number; readonly createdAt: number },
-  at: { readonly now: number; readonly startedAt: number | undefined }
+/** A run of which nothing has been said yet. */
+export const newRun = (
+  { key, organizationId, session, sid }: Pick<Run, "organizationId" | "key" | "session" | "sid">,
+  known: Pick<Run, "id" | "promptUuid" | "createdAt" | "expiresAt"> & Partial<Run>
 ): Run => ({
-  id: prompt.uuid,
-  organizationId: record.organizationId,
-  key: record.key,
-  session: record.session,
-  sid: record.sid,
-  promptUuid: prompt.uuid,
+  organizationId,
+  key,
+  session,
+  sid,
   ownerConnectionId: undefined,
   ownerDeviceId: undefined,
-  createdAt: prompt.createdAt,
-  expiresAt: expiry(at.now, undefined),
   answered: undefined,
   stored: undefined,
-  promptSeq: prompt.seq,
-  startedAt: at.startedAt,
+  promptSeq: undefined,
+  startedAt: undefined,
   text: "",
   lastDeltaAt: 0,
   pendingDelta: false,
-  seq: 0
+  seq: 0,
+  ...known
 })
+
+/** The run of a message that did not come by this gateway, or came before a restart: nobody owns it. */
+export const unowned = (
+  record: Parameters<typeof newRun>[0],
+  prompt: { readonly uuid: string; readonly seq: number; readonly createdAt: number },
+  at: { readonly now: number; readonly startedAt: number | undefined }
+): Run =>
+  newRun(record, {
+    id: prompt.uuid,
+    promptUuid: prompt.uuid,
+    promptSeq: prompt.seq,
+    createdAt: prompt.createdAt,
+    expiresAt: expiry(at.now, undefined),
+    startedAt: at.startedAt
+  })
 
 /** Ended runs whose messages are remembered. */
 const ENDED_MAX = 10_000
@@ -125,7 +136,7 @@ export class Runs {
     return runs.find((run) => run.startedAt !== undefined) ?? runs[0]
   }
 
-  /** Whether the run of a message has ended, as this process has told it. */
+  /** True where this process has told that the run of a message ended. */
   hasEnded(session: string, uuid: string): boolean {
     return this.ended.has(place(session, uuid))
   }

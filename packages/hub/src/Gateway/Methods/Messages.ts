@@ -31,17 +31,7 @@ const sendTo = (
     const interrupted = steer ? yield* SessionCommands.interrupt(record, connection) : false
     const seq = (yield* log.count(record.sid, { select: "visible" })) + 1
     const runId = params.idempotencyKey?.trim() || randomUUID()
-    const sent = yield* SessionCommands.send(
-      record,
-      {
-        message: params.message,
-        thinking: params.thinking,
-        attachments: params.attachments,
-        timeoutMs: params.timeoutMs,
-        runId
-      },
-      connection
-    )
+    const sent = yield* SessionCommands.send(record, { ...params, runId }, connection)
     return answer(
       {
         ...sent.payload,
@@ -103,17 +93,7 @@ const chatSend = write("chat.send", Params.ChatSend, function* (params, { connec
     yield* Either.mapLeft(Prompt.of(params.message, params.attachments ?? []), (problem) => invalid(problem))
   }
   const record = known ?? (yield* patching.upsert(organizationId, key, {}))
-  const sent = yield* SessionCommands.send(
-    record,
-    {
-      message: params.message,
-      thinking: params.thinking,
-      attachments: params.attachments,
-      timeoutMs: params.timeoutMs,
-      runId: params.idempotencyKey
-    },
-    connection
-  )
+  const sent = yield* SessionCommands.send(record, { ...params, runId: params.idempotencyKey }, connection)
   return answer(sent.payload, sent.release)
 })
 

@@ -2,12 +2,12 @@
 
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
-import { sessionUuid } from "@causeway/protocol/Ids"
+import { type OrganizationId, sessionUuid } from "@causeway/protocol/Ids"
 import { Log } from "@causeway/store/Log"
 import { type Session, Sessions } from "@causeway/store/Session"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { currentConfig } from "../Config.ts"
+import { currentConfig, type GatewayConfig } from "../Config.ts"
 import { invalid, toShape } from "../Failure.ts"
 import * as Keys from "../Keys.ts"
 import { answer, read, requireKey, write } from "../Method.ts"
@@ -16,22 +16,34 @@ import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
-const list = read("sessions.list", Params.SessionsList, function* (params, { organizationId }) {
-  const sessions = yield* Sessions
-  const notifier = yield* Notifier
-  const config = yield* currentConfig
-  const now = yield* Clock.currentTimeMillis
+/** Conditions that all listings share. */
+const filterOf = (
+  organizationId: OrganizationId,
+  config: GatewayConfig,
+  params: Pick<Params.SessionsList, "agentId" | "spawnedBy" | "includeGlobal" | "includeUnknown">
+) => {
   const agentId = params.agentId === undefined ? undefined : Keys.normalizeAgentId(params.agentId)
-  const spawner = params.spawnedBy === undefined ? undefined : Keys.canonical(params.spawnedBy, config)
-  const records = yield* sessions.list({
+  return {
     organizationId,
     withoutKeys: Keys.unlisted({
       global: params.includeGlobal === true && agentId === undefined,
       unknown: params.includeUnknown === true && agentId === undefined
     }),
     ...(agentId === undefined ? {} : { agentId }),
+    ...(params.spawnedBy === undefined ? {} : { linkedTo: [Keys.canonical(params.spawnedBy, config)] })
+  }
+}
+
+const list = read("sessions.list", Params.SessionsList, function* (params, { organizationId }) {
+  const sessions = yield* Sessions
+  const notifier = yield* Notifier
+  const config = yield* currentConfig
+  const now = yield* Clock.currentTimeMillis
+  const filter = filterOf(organizationId, config, params)
+  const { agentId } = filter
+  const records = yield* sessions.list({
+    ...filter,
     ...(params.label === undefined ? {} : { label: params.label }),
-    ...(spawner === undefined ? {} : { linkedTo: [spawner] }),
     ...(params.search === undefined ? {} : { search: params.search.trim().toLowerCase() }),
     ...(params.activeMinutes === undefined ? {} : { updatedAfter: now - params.activeMinutes * 60_000 }),
     ...(params.limit === undefined ? {} : { limit: params.limit })
@@ -91,15 +103,8 @@ const resolve = read("sessions.resolve", Params.SessionsResolve, function* (para
     return record === undefined || !linked ? yield* invalid(`No session found: ${key}`) : yield* found(record)
   }
 
-  const agentId = params.agentId === undefined ? undefined : Keys.normalizeAgentId(params.agentId)
   const candidates = yield* sessions.list({
-    organizationId,
-    withoutKeys: Keys.unlisted({
-      global: params.includeGlobal === true && agentId === undefined,
-      unknown: params.includeUnknown === true && agentId === undefined
-    }),
-    ...(agentId === undefined ? {} : { agentId }),
-    ...(spawner === undefined ? {} : { linkedTo: [spawner] }),
+    ...filterOf(organizationId, config, params),
     ...(label === "" ? { search: sessionId.toLowerCase() } : { label })
   })
   if (label !== "") {

@@ -16,7 +16,7 @@ import { invalid } from "../Failure.ts"
 import { GatewayOutcomes } from "../Idempotency.ts"
 import * as Prompt from "../Prompt.ts"
 import * as Rows from "../Rows.ts"
-import { expiry, GatewayRuns, type Run } from "../Runs.ts"
+import { expiry, GatewayRuns, newRun } from "../Runs.ts"
 import * as Thinking from "../Thinking.ts"
 import { appendAll } from "./Append.ts"
 import { settle } from "./Create.ts"
@@ -78,7 +78,7 @@ const policyAllows = (config: GatewayConfig, record: Session): boolean => {
 export const promptUuid = (session: string, runId: string): string =>
   isUuid(runId) ? uuidOf(runId) : uuidOf(`${session}\n${runId}`)
 
-/** What a request asks to be sent, or why it cannot be. */
+/** The message and settings of a request; fails where it cannot be sent. */
 const checked = Effect.fnUntraced(function* (record: Session, request: SendRequest) {
   const config = yield* currentConfig
   const prompt = yield* Either.mapLeft(Prompt.of(request.message, request.attachments ?? []), (problem) =>
@@ -119,29 +119,6 @@ const before = Effect.fnUntraced(function* (record: Session, runId: string) {
   return Either.left<JsonObject>({ runId, status })
 })
 
-const tracked = (
-  record: Session,
-  { runId, timeoutMs }: SendRequest,
-  connection: Connection,
-  at: Pick<Run, "promptUuid" | "createdAt" | "answered" | "stored">
-): Run => ({
-  id: runId,
-  organizationId: record.organizationId,
-  key: record.key,
-  session: record.session,
-  sid: record.sid,
-  ownerConnectionId: connection.info.id,
-  ownerDeviceId: connection.info.deviceId,
-  expiresAt: expiry(at.createdAt, timeoutMs),
-  ...at,
-  promptSeq: undefined,
-  startedAt: undefined,
-  text: "",
-  lastDeltaAt: 0,
-  pendingDelta: false,
-  seq: 0
-})
-
 export const send = Effect.fn("SessionCommands.send")(function* (
   record: Session,
   request: SendRequest,
@@ -166,7 +143,16 @@ export const send = Effect.fn("SessionCommands.send")(function* (
   const answered = yield* Deferred.make<void>()
   const stored = yield* Deferred.make<boolean>()
   const release = Effect.asVoid(Deferred.succeed(answered, undefined))
-  const run = tracked(record, request, connection, { promptUuid: uuid, createdAt: now, answered, stored })
+  const run = newRun(record, {
+    id: runId,
+    promptUuid: uuid,
+    ownerConnectionId: connection.info.id,
+    ownerDeviceId: connection.info.deviceId,
+    createdAt: now,
+    expiresAt: expiry(now, request.timeoutMs),
+    answered,
+    stored
+  })
   runs.add(run)
   return yield* Effect.gen(function* () {
     const setting = {
