@@ -13,7 +13,9 @@ import type { StoreUnavailable } from "@causeway/store/Errors"
 import * as FileLock from "@causeway/store/FileLock"
 import * as Log from "@causeway/store/Log"
 import * as Organizations from "@causeway/store/Organizations"
+import * as Overview from "@causeway/store/Overview"
 import * as Readiness from "@causeway/store/Readiness"
+import * as Retention from "@causeway/store/Retention"
 import * as Sessions from "@causeway/store/Session"
 import * as Tokens from "@causeway/store/Tokens"
 import * as Work from "@causeway/store/Work"
@@ -86,7 +88,9 @@ export type Services =
   | Environments.Environments
   | Log.Log
   | Organizations.Organizations
+  | Overview.Overview
   | Readiness.Readiness
+  | Retention.Retention
   | Sessions.Sessions
   | SqlClient
   | Tokens.Tokens
@@ -106,7 +110,9 @@ export const layerStore = (options: {
         Environments.layer,
         Log.layer,
         Organizations.layer,
+        Overview.layer,
         Readiness.layer,
+        Retention.layer,
         Sessions.layer,
         Tokens.layer,
         Work.layer

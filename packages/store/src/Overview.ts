@@ -89,6 +89,24 @@ export const make = Effect.gen(function* () {
   }, unavailable)
 
   /** Most recently updated first. */
+  /** Directories that sessions worked in, the latest used first. Times in milliseconds since the epoch. */
+  const directories = Effect.fn("Overview.directories")(function* (
+    organizationId: OrganizationId,
+    limit: number
+  ) {
+    return yield* sql<{
+      readonly path: string
+      readonly machineName: string
+      readonly environmentId: string
+      readonly lastUsed: number
+      readonly sessions: number
+    }>`SELECT e.directory AS path, e.machine_name AS machineName, e.id AS environmentId,
+        max(s.updated_at) AS lastUsed, count(*) AS sessions
+      FROM sessions s JOIN environments e ON e.id = s.environment_id
+      WHERE s.organization_id = ${organizationId} GROUP BY e.directory, e.machine_name
+      ORDER BY lastUsed DESC LIMIT ${limit}`
+  }, unavailable)
+
   const find = Effect.fn("Overview.find")(function* (wanted: Wanted) {
     const { organizationId, archived, limit } = wanted
     const state = archived === undefined ? "" : `AND archived_at IS ${archived ? "NOT" : ""} NULL`
@@ -125,6 +143,7 @@ export const make = Effect.gen(function* () {
     /** The sessions not archived with most tokens in their context. */
     fullest: best("context_tokens", "AND archived_at IS NULL"),
     heldWork,
+    directories,
     find
   }
 })

@@ -115,6 +115,11 @@ const onPrompt = (row: Draft, json: JsonObject): void => {
   else row.activity = "running"
 }
 
+const onInterrupt = (row: Draft, json: JsonObject): void => {
+  if (object(json["request"])["subtype"] !== "interrupt" || row.turn?.endedAt !== null) return
+  row.turn = { ...row.turn, interrupting: true }
+}
+
 /** Messages that were taken back before the agent began a turn leave it with nothing to do. */
 const onWithdrawal = (row: Draft, json: JsonObject): void => {
   const withdrawal = Withdrawal.of({ type: "control_request", json })
@@ -298,6 +303,7 @@ export const step = (row: SessionRow, event: ReadableEvent): SessionRow => {
     case "control_request":
       if (!fromWorker) {
         onSettingRequested(next, json)
+        onInterrupt(next, json)
         onWithdrawal(next, json)
       }
       break

@@ -6,9 +6,9 @@ import type { Environments } from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import type { Log } from "@causeway/store/Log"
 import type { Organizations } from "@causeway/store/Organizations"
-import * as Overview from "@causeway/store/Overview"
+import type { Overview } from "@causeway/store/Overview"
 import * as PushSubscriptions from "@causeway/store/PushSubscriptions"
-import * as Retention from "@causeway/store/Retention"
+import type { Retention } from "@causeway/store/Retention"
 import * as Search from "@causeway/store/Search"
 import type { Sessions } from "@causeway/store/Session"
 import type { Tokens } from "@causeway/store/Tokens"
@@ -20,6 +20,7 @@ import * as Notices from "../Push/Notices.ts"
 import * as Push from "../Push/Push.ts"
 import * as Sender from "../Push/Sender.ts"
 import type { NodeServer } from "../Server.ts"
+import * as Manager from "../Sessions/Manager.ts"
 import * as ApiSessions from "../Sessions/Sessions.ts"
 import type { GatewayConfiguration } from "./Config.ts"
 import * as Connections from "./Connections.ts"
@@ -56,6 +57,8 @@ export const layer = (
   | Log
   | NodeServer
   | Organizations
+  | Overview
+  | Retention
   | Sessions
   | SqlClient
   | Tokens
@@ -72,12 +75,11 @@ export const layer = (
         Idempotency.layer,
         Runs.layer,
         ApiSessions.layer,
+        Manager.layer,
         Push.layer(options.push).pipe(
           Layer.provide(Layer.merge(Sender.layer(options.push), PushSubscriptions.layer))
         ),
-        Retention.layer,
         Search.layer,
-        Overview.layer,
         Devices.layer
       )
     )

@@ -20,6 +20,7 @@ import * as Push from "./Methods/Push.ts"
 import * as Removal from "./Methods/Removal.ts"
 import * as Replay from "./Methods/Replay.ts"
 import * as Search from "./Methods/Search.ts"
+import * as SessionManager from "./Methods/SessionManager.ts"
 import * as Sessions from "./Methods/Sessions.ts"
 import * as SessionsApi from "./Methods/SessionsApi.ts"
 import * as Settings from "./Methods/Settings.ts"
@@ -51,6 +52,7 @@ const own = [
   ...Export.methods,
   ...Pairing.own,
   ...Push.methods,
+  ...SessionManager.methods,
   ...Hub.methods
 ]
 

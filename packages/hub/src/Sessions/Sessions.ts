@@ -49,6 +49,8 @@ export interface Page {
   /** Default `all`. */
   readonly archived: "all" | "true" | "false" | undefined
   readonly environmentId: string | undefined
+  /** Those that none goes on from. */
+  readonly leaves?: boolean
   /** `next_cursor` of the page before. */
   readonly cursor: string | undefined
 }
@@ -120,6 +122,7 @@ export const make = Effect.gen(function* () {
           organizationId: request.organizationId,
           limit: limit + 1,
           archived: request.archived ?? "all",
+          ...(request.leaves === true ? { leaves: true as const } : {}),
           ...(request.environmentId === undefined ? {} : { environmentId: request.environmentId }),
           ...(request.cursor === undefined ? {} : { after: yield* decodeCursor(request.cursor) })
         })

@@ -259,6 +259,26 @@ export const SessionsBegin = Schema.Struct({
   context: opt(Schema.Record({ key: Schema.String, value: Schema.Unknown }))
 })
 
+const Json = Schema.Record({ key: Schema.String, value: Schema.Unknown })
+
+/** `settings` as the Sessions API's `agent_settings`. */
+export const SessionsSettings = Schema.Struct({ sessionId: NonEmpty, settings: Json })
+
+/** What is left out is inherited. `context` and `settings` as the Sessions API has them. */
+export const SessionsContinue = Schema.Struct({
+  sessionId: NonEmpty,
+  message: NonEmpty,
+  title: opt(Title),
+  environmentId: opt(NonEmpty),
+  permissionMode: opt(NonEmpty),
+  context: opt(Json),
+  settings: opt(Json)
+})
+
+export const SessionsStopAll = Schema.Struct({ environmentId: opt(NonEmpty), withinMs: opt(Schema.Int) })
+
+export const DirectoriesRecent = Schema.Struct({ limit: opt(Schema.Int.pipe(Schema.between(1, 100))) })
+
 export const SessionsRename = Schema.Struct({ sessionId: NonEmpty, title: Title })
 
 /** Events for a session's log, each a payload (`{"type":"user","uuid":…}`). One that is in the log already is left. */

@@ -8,41 +8,14 @@ import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
 import { SequenceNum } from "../Event.ts"
 import { EventUuid, SessionId } from "../Ids.ts"
-import { LaunchOptions } from "../LaunchOptions.ts"
 import * as WireError from "../WireError.ts"
 import { Access } from "./Authorization.ts"
 import { Hot } from "./Endpoint.ts"
-import { JsonObject, nullish, open, page } from "./Schemas.ts"
+import { JsonObject, nullish, open, page, QueryInt } from "./Schemas.ts"
+import { SessionContext } from "./SessionContext.ts"
+import * as Manager from "./SessionManager.ts"
 
-/** Where a session's code comes from. */
-export const GitSource = open({
-  type: Schema.Literal("git_repository"),
-  url: Schema.String,
-  revision: nullish(Schema.String)
-})
-/** Where a session's work goes. */
-export const GitOutcome = open({
-  type: Schema.Literal("git_repository"),
-  git_info: open({
-    type: Schema.String,
-    repo: Schema.String,
-    branches: Schema.Array(Schema.String)
-  })
-})
-/** The context of a session. Sources and outcomes of kinds unknown here are kept as they are. */
-export const SessionContext = open({
-  sources: nullish(Schema.Array(Schema.Union(GitSource, JsonObject))),
-  outcomes: nullish(Schema.Array(Schema.Union(GitOutcome, JsonObject))),
-  model: nullish(Schema.String),
-  cwd: nullish(Schema.String),
-  /** Which of the environment's agents works on it; default: the first. See Offers. */
-  agent: nullish(Schema.String),
-  /** How its agent is started. */
-  options: Schema.optional(Schema.NullOr(LaunchOptions)),
-  /** True, or a string: it works in a git worktree of its own. */
-  worktree: nullish(Schema.Union(Schema.Boolean, Schema.String))
-})
-export type SessionContext = typeof SessionContext.Type
+export { GitOutcome, GitSource, SessionContext } from "./SessionContext.ts"
 
 /** One event to append, as the Sessions API wraps it. */
 export const EventInput = open({ type: Schema.Literal("event"), data: JsonObject })
@@ -62,6 +35,18 @@ export const CreateSession = open({
  */
 export const SessionStatus = Schema.Literal("pending", "idle", "running", "requires_action")
 export type SessionStatus = typeof SessionStatus.Type
+
+/** States of a session's latest turn. Source: spec 3 §1. */
+export const RunStatus = Schema.Literal(
+  "starting",
+  "running",
+  "waiting_input",
+  "interrupting",
+  "completed",
+  "failed",
+  "interrupted"
+)
+export type RunStatus = typeof RunStatus.Type
 
 /** An approval that is open, as the session row shows it. */
 export const PendingApproval = Schema.Struct({
@@ -104,6 +89,10 @@ export const Session = open({
   last_sequence_num: Schema.optional(Schema.Int),
   last_message: nullish(Schema.String),
   model: nullish(Schema.String),
+  /** Of the latest turn, in the words of spec 3 §1; null before the first. */
+  run_status: nullish(RunStatus),
+  /** Key of the session that this one goes on from. */
+  parent_key: nullish(Schema.String),
   /** What was set of its agent, which every start of it is given. See AgentSettings. */
   agent_settings: Schema.optional(JsonObject),
   usage: Schema.optional(
@@ -159,24 +148,54 @@ export const list = HttpApiEndpoint.get("list")`/v1/sessions`
     Schema.Struct({
       ...page,
       archived: Schema.optional(Schema.Literal("true", "false", "all")),
+      /** Those that none goes on from. */
+      leaves: Schema.optional(Schema.Literal("true", "false")),
       environment_id: Schema.optional(Schema.String)
     })
   )
   .addSuccess(SessionPage)
 export const get = HttpApiEndpoint.get("get")`/v1/sessions/${id}`.addSuccess(Session)
 export const update = HttpApiEndpoint.patch("update")`/v1/sessions/${id}`
-  .setPayload(open({ title: Schema.String.pipe(Schema.maxLength(512)) }))
+  .setPayload(
+    open({
+      title: Schema.optional(Schema.String.pipe(Schema.maxLength(512))),
+      agent_settings: Schema.optional(Manager.SettingsChange)
+    })
+  )
   .addSuccess(Session)
+  .addError(WireError.Conflict)
+  .addError(WireError.TooManyRequests)
 export const archive = HttpApiEndpoint.post("archive")`/v1/sessions/${id}/archive`
   .setPayload(JsonObject)
   .addSuccess(Session)
   .addError(WireError.Conflict)
+
+export const goOn = HttpApiEndpoint.post("continue")`/v1/sessions/${id}/continue`
+  .setPayload(Manager.ContinueSession)
+  .addSuccess(Session, { status: 201 })
+  .addError(WireError.Conflict)
+  .addError(WireError.TooManyRequests)
+export const snapshots = HttpApiEndpoint.get("snapshots")`/v1/sessions/${id}/snapshots`.addSuccess(
+  Manager.FileSnapshots
+)
+export const stopAll = HttpApiEndpoint.post("stopAll")`/v1/sessions/stop`
+  .setPayload(Manager.StopAll)
+  .addSuccess(Manager.StoppedAll)
+  .addError(WireError.Conflict)
+  .addError(WireError.TooManyRequests)
+export const directories = HttpApiEndpoint.get("directories")`/v1/directories`
+  .setUrlParams(Schema.Struct({ limit: Schema.optional(QueryInt(1, 100)) }))
+  .addSuccess(Manager.RecentDirectories)
 
 export class ColdSessionsApi extends HttpApiGroup.make("sessions")
   .add(list)
   .add(get)
   .add(update)
   .add(archive)
+  .add(goOn)
+  .add(snapshots)
+  .add(stopAll)
+  .add(directories)
   .addError(WireError.BadRequest)
   .addError(WireError.NotFound)
   .addError(WireError.Unavailable)

@@ -14,6 +14,8 @@ export interface Filter {
   readonly label?: string
   /** Sessions whose parent or spawner is one of these keys. */
   readonly linkedTo?: ReadonlyArray<string>
+  /** Sessions that none goes on from. */
+  readonly leaves?: true
   /** Null: sessions without one. */
   readonly environmentId?: string | null
   /** Sessions in whose log stands more than changes of the session itself. */
@@ -66,6 +68,10 @@ export const condition = (filter: Filter): { readonly text: string; readonly val
     const keys = JSON.stringify(filter.linkedTo)
     const listed = "(SELECT value FROM json_each(?))"
     add(`(parent_key IN ${listed} OR spawned_by IN ${listed})`, keys, keys)
+  }
+  if (filter.leaves === true) {
+    add(`NOT EXISTS (SELECT 1 FROM sessions child WHERE child.organization_id = sessions.organization_id
+      AND child.parent_key = sessions.session_key)`)
   }
   if (filter.environmentId === null) add("environment_id IS NULL")
   else if (filter.environmentId !== undefined) add("environment_id = ?", filter.environmentId)

@@ -1,6 +1,6 @@
 /** A session's row for the store, and as the Sessions API shows it. */
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
-import type { PendingApproval, Session } from "@causeway/protocol/http/Sessions"
+import type { PendingApproval, RunStatus, Session } from "@causeway/protocol/http/Sessions"
 import * as SessionAttributes from "@causeway/protocol/SessionAttributes"
 import { amount, type JsonObject, object } from "../Read.ts"
 import * as Usage from "../Usage.ts"
@@ -72,6 +72,17 @@ export const ofSession = (session: Session): SessionRow => {
   }
 }
 
+/** The state of the latest turn; null before the first. */
+const runStatus = (row: SessionRow): RunStatus | null => {
+  const { activity, approvals, lastError, prompted, turn } = row
+  if (activity === "pending") return prompted ? "starting" : null
+  if (turn?.endedAt === null && turn.interrupting === true) return "interrupting"
+  if (approvals.pending.length > 0) return "waiting_input"
+  if (activity === "running" || activity === "requires_action") return "running"
+  if (turn?.stopped === true) return "interrupted"
+  return lastError === null ? (turn === null ? null : "completed") : "failed"
+}
+
 const iso = (at: number): string => new Date(Math.min(at, 8.64e15)).toISOString()
 
 /** The open approvals as the Sessions API shows them, oldest first. */
@@ -108,6 +119,8 @@ export const toSession = (
   | "model"
   | "permission_mode"
   | "agent_settings"
+  | "run_status"
+  | "parent_key"
   | "usage"
   | "total_cost_usd"
   | "num_turns"
@@ -120,6 +133,8 @@ export const toSession = (
   last_message: row.lastMessage === null ? null : row.lastMessage.text,
   model: row.model,
   permission_mode: row.permissionMode,
+  run_status: runStatus(row),
+  parent_key: row.attributes.parentKey ?? null,
   agent_settings: { ...row.chosen },
   ...(row.usage === null
     ? {}

@@ -57,6 +57,8 @@ export interface SessionRow {
     readonly endedAt: number | null
     /** People stopped it. */
     readonly stopped: boolean
+    /** People want it to stop. */
+    readonly interrupting?: boolean
   } | null
   readonly firstPrompt: string | null
   readonly lastMessage: {
