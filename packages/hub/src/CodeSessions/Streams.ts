@@ -110,13 +110,14 @@ export const routes = Effect.gen(function* () {
   const toWorker = (
     key: Caller.Caller,
     from: number | undefined,
+    updates: boolean,
     subscription: Subscription,
     writer: EventStream.Writer
   ) => {
     const write = (events: ReadonlyArray<StoredEvent>) =>
       writer.write(events.map((event) => EventStream.frame(Frames.stored(event))).join(""))
     let told = false
-    // What people change of a session is not the worker's business, but for its end: nothing comes after it.
+    // A worker that does not want changes of the session is told of its end all the same: nothing comes after it.
     const farewell = (after: number) =>
       Effect.gen(function* () {
         told = true
@@ -126,7 +127,14 @@ export const routes = Effect.gen(function* () {
     return Follow.follow<true, SessionUnknown | StoreUnavailable>(log, {
       key,
       // A worker that names no position gets what no worker has answered yet; nothing is done twice.
-      select: from === undefined ? "unprocessed" : "worker",
+      select:
+        from === undefined
+          ? updates
+            ? "unprocessedUpdates"
+            : "unprocessed"
+          : updates
+            ? "workerUpdates"
+            : "worker",
       limit: Viewing.PAGE,
       from: { seq: from ?? 0, delivery: 0 },
       wakes: subscription,
@@ -156,7 +164,8 @@ export const routes = Effect.gen(function* () {
         comment: config.streamComment,
         until: stopping,
         block,
-        produce: (writer) => Effect.raceFirst(toWorker(key, from, subscription, writer), keepSeen(key))
+        produce: (writer) =>
+          Effect.raceFirst(toWorker(key, from, wantsUpdates(request), subscription, writer), keepSeen(key))
       })
     }).pipe(Effect.scoped, mapStoreErrors)
   )

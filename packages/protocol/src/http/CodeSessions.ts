@@ -115,7 +115,7 @@ export const BLOCK_PARAMETER = "block_ms"
 export const BLOCK_MAX_MILLIS = 25_000
 
 /**
- * Query of the viewer's stream: `true` asks for the hub's own `session_update` events too. Viewers made by others do not know
+ * Query of the event streams: `true` asks for the hub's own `session_update` events too. Programs of others do not know
  * them, and are not sent any.
  */
 export const SESSION_UPDATES_PARAMETER = "session_updates"

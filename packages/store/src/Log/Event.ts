@@ -49,8 +49,9 @@ export const toEvent = (row: EventColumns): StoredEvent => ({
 /** It was not taken back before an agent had it. */
 export const NOT_WITHDRAWN = "(delivery IS NULL OR delivery <> 'withdrawn')"
 
-const FOR_WORKER = `source = 'client' AND type IN (${Payload.workerTypes.map((type) => `'${type}'`).join(", ")})
-  AND ${NOT_WITHDRAWN}`
+const listed = (types: ReadonlyArray<string>): string => types.map((type) => `'${type}'`).join(", ")
+
+const FOR_WORKER = `source = 'client' AND type IN (${listed(Payload.workerTypes)}) AND ${NOT_WITHDRAWN}`
 const UNPROCESSED = "(delivery IS NULL OR delivery <> 'processed')"
 const PROMPT = "source = 'client' AND type = 'user'"
 
@@ -59,8 +60,12 @@ export const selections = {
   all: "1",
   /** People's events to the worker (`user` and `control_*`) that were not taken back. */
   worker: FOR_WORKER,
-  /** Of those, the ones that no worker has reported as processed. */
+  /** The same, and what people change of the session: settings of its agent, say. */
+  workerUpdates: `source = 'client' AND type IN (${listed([...Payload.workerTypes, "session_update"])}) AND ${NOT_WITHDRAWN}`,
+  /** Of the worker's events, the ones that no worker has reported as processed. */
   unprocessed: `${FOR_WORKER} AND ${UNPROCESSED}`,
+  /** The same, and all that people changed of the session. */
+  unprocessedUpdates: `source = 'client' AND (type = 'session_update' OR ${FOR_WORKER} AND ${UNPROCESSED})`,
   /** See `Payload.isTranscript`; what was taken back was never part of the conversation. */
   transcript: `transcript = 1 AND ${NOT_WITHDRAWN}`,
   /** Transcript entries, those that were taken back included. */
