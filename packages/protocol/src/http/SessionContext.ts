@@ -4,13 +4,13 @@ import { LaunchOptions } from "../LaunchOptions.ts"
 import { JsonObject, nullish, open } from "./Schemas.ts"
 
 /** Where a session's code comes from. */
-export const GitSource = open({
+const GitSource = open({
   type: Schema.Literal("git_repository"),
   url: Schema.String,
   revision: nullish(Schema.String)
 })
 /** Where a session's work goes. */
-export const GitOutcome = open({
+const GitOutcome = open({
   type: Schema.Literal("git_repository"),
   git_info: open({
     type: Schema.String,

@@ -15,7 +15,7 @@ import { JsonObject, nullish, open, page, QueryInt } from "./Schemas.ts"
 import { SessionContext } from "./SessionContext.ts"
 import * as Manager from "./SessionManager.ts"
 
-export { GitOutcome, GitSource, SessionContext } from "./SessionContext.ts"
+export { SessionContext } from "./SessionContext.ts"
 
 /** One event to append, as the Sessions API wraps it. */
 export const EventInput = open({ type: Schema.Literal("event"), data: JsonObject })
