@@ -192,9 +192,10 @@ export const Transcript = ({ open, seq }: { readonly open: State.Open; readonly 
         onPointerDown={onHand}
         onKeyDown={(event) => {
           if (/^(?:PageUp|Home|ArrowUp)$/.test(event.key)) onHand()
-          // Far enough to leave the end, whatever is drawn before the scrolling is told of.
+          // Far enough to leave the end, whatever is drawn before the scrolling is told of; where all is in sight, nothing is left.
           if (/^(?:PageUp|Home)$/.test(event.key) && !Keys.isTextField(event.target)) {
-            stick.current = (scroller.current?.scrollTop ?? 0) === 0
+            const element = scroller.current
+            stick.current = element === null || element.scrollHeight <= element.clientHeight
           }
           // The browser's own end is where the document ended before what is there was drawn.
           if (Keys.isEnd(event.nativeEvent)) {
