@@ -1,12 +1,12 @@
 /**
- * The bridge's journal: what this host has taken responsibility for, in one SQLite file a state directory.
+ * The journal: what this host has taken responsibility for, in one SQLite file a state directory.
  *
  * - **Outbox.** An agent's line is here before the first attempt to send it and leaves when the hub has confirmed.
  * - **Inbox.** A client event is here before the agent gets it; its uuid is accepted once. `cursor` is the sequence
  *   number up to which a session's events were journalled.
  * - **Sessions.** What it takes to resume each session unattended.
  *
- * Nothing here is a secret except the conversation itself: no tokens are kept. The file is 0600, in WAL mode with
+ * The conversation, and secrets of MCP servers among the options, are here; no tokens are. The file is 0600, in WAL mode with
  * `synchronous = FULL`. Lines and deliveries of all sessions that wait at the same moment are committed as one
  * transaction. Source: ARCHITECTURE.md ("Up", "Down").
  */
