@@ -3,6 +3,7 @@
  * and sent. Signs the device in, tries again with growing delays, notices silence, and says at any moment how things
  * stand. Source: spec 2 §1, §2, §6.
  */
+import { isTransient } from "@causeway/protocol/ErrorTable"
 import { amount, array, type JsonObject, object, string } from "@causeway/transcript/Read"
 import * as Backoff from "./Backoff.ts"
 import type { Credentials, Ticket } from "./Credentials.ts"
@@ -119,10 +120,6 @@ const failure = (code: string, message: string, details: JsonObject = {}): Failu
 })
 export const unreachable = (message = "the hub cannot be reached"): Failure => failure("UNREACHABLE", message)
 
-/** Whether the same call may succeed later. */
-export const mayPass = ({ code }: Failure): boolean =>
-  code === "UNREACHABLE" || code === "UNAVAILABLE" || code === "AGENT_TIMEOUT"
-
 const codeRefusals: ReadonlyMap<string | null, Refusal> = new Map([
   ["used", "code-used"],
   ["expired", "code-expired"]
@@ -211,7 +208,7 @@ export const open = (world: World, { credentials, displayName, ...options }: Opt
 
   /** What a refused handshake leads to; undefined where the closing of the socket says enough. */
   const refused = (result: Failure): (() => void) | undefined => {
-    if (mayPass(result)) return undefined
+    if (isTransient(result.code)) return undefined
     if (result.code === "NOT_PAIRED") {
       const requestId = string(result.details["requestId"])
       if (requestId !== null) {

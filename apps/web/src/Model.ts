@@ -1,4 +1,5 @@
 /** The page's model: wires its parts to the connection, and holds what people do. Nothing of it touches a document. */
+import { isTransient } from "@causeway/protocol/ErrorTable"
 import type { Session } from "@causeway/protocol/http/Sessions"
 import { array, type JsonObject } from "@causeway/transcript/Read"
 import { events } from "@causeway/transcript/View/Frame"
@@ -111,7 +112,7 @@ export const make = (world: World) => {
     send: async (entry) => {
       const result = await hub.send(entry.session, [messageOf(entry)])
       if (result.ok) return { _tag: "stored", waitingFor: result.value.waitingFor }
-      return { _tag: Gateway.mayPass(result) ? "unreachable" : "refused", reason: result.message }
+      return { _tag: isTransient(result.code) ? "unreachable" : "refused", reason: result.message }
     },
     save: world.outbox.save,
     load: world.outbox.load,
@@ -146,7 +147,7 @@ export const make = (world: World) => {
   const readDevices = async (): Promise<void> => {
     const listing = await devices.list()
     if (listing.ok) set({ devices: listing.value })
-    else if (!Gateway.mayPass(listing)) set({ devices: null })
+    else if (!isTransient(listing.code)) set({ devices: null })
   }
 
   // --- The connection ---

@@ -2,6 +2,7 @@
  * Everything that can go wrong in a call, one class a decision of the caller. No message, field or cause ever holds
  * a token: what a peer or a transport says is scrubbed before it gets here. Source: spec 1 §1 to §5.
  */
+import * as ErrorTable from "@causeway/protocol/ErrorTable"
 import * as Schema from "effect/Schema"
 
 const Millis = Schema.Number.pipe(Schema.nonNegative())
@@ -317,10 +318,7 @@ export const isTransient = (error: {
     case "InvalidResponse":
       return error.own !== true
     case "RequestFailed":
-      return (
-        typeof error.status === "number" &&
-        (error.status === 408 || error.status === 425 || error.status === 429 || error.status >= 500)
-      )
+      return typeof error.status === "number" && ErrorTable.isTransient(error.status)
     default:
       return false
   }

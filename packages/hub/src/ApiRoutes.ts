@@ -2,6 +2,7 @@
  * Everything that is not hot, through HttpApi. Its endpoints stand in the same table as the hot routes, so
  * that addresses, methods and path parameters are judged once; its errors have the same shape.
  */
+import { errorTable } from "@causeway/protocol/ErrorTable"
 import { ColdApi } from "@causeway/protocol/http/Api"
 import * as WireError from "@causeway/protocol/WireError"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -43,7 +44,7 @@ const api = HttpApiBuilder.api(ColdApi).pipe(Layer.provide(groups), Layer.provid
 const isWireError = (error: unknown): error is WireError.WireError =>
   Predicate.hasProperty(error, "_tag") &&
   typeof error._tag === "string" &&
-  error._tag in WireError.statusOf &&
+  error._tag in errorTable &&
   Predicate.hasProperty(error, "error")
 
 const toWire = (error: unknown): WireError.WireError | undefined => {
@@ -67,10 +68,9 @@ const toWire = (error: unknown): WireError.WireError | undefined => {
   return undefined
 }
 
-const internal = {
-  type: "error",
-  error: { type: "api_error", message: "the hub failed to answer; its log says why" },
-  _tag: "InternalError"
+const answer = (error: WireError.WireError) => {
+  const { headers, status } = HotRoutes.failure(error)
+  return HttpServerResponse.unsafeJson(WireError.bodyOf(error), { status, headers })
 }
 
 /** Answers every failure as the hot routes do. */
@@ -80,16 +80,10 @@ const respond = (cause: Cause.Cause<unknown>) => {
   if (error === undefined) {
     return Effect.zipRight(
       Effect.logError("a request failed", cause).pipe(Effect.annotateLogs({ module: "ApiRoutes" })),
-      HttpServerResponse.unsafeJson(internal, { status: 500 })
+      answer(WireError.internalError)
     )
   }
-  const status = WireError.statusOf[error._tag]
-  return Effect.succeed(
-    HttpServerResponse.unsafeJson(HotRoutes.envelope(error), {
-      status,
-      headers: status === 429 || status === 503 ? { "retry-after": "1" } : {}
-    })
-  )
+  return answer(error)
 }
 
 // --- Routes ---

@@ -6,6 +6,7 @@
  * handler is an `Effect` without requirements: a module builds its routes in an `Effect` that takes its services once.
  */
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http"
+import { rowOf } from "@causeway/protocol/ErrorTable"
 import type { Endpoint } from "@causeway/protocol/http/Endpoint"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
@@ -110,16 +111,24 @@ export const text = (status: number, body: string, headers?: OutgoingHttpHeaders
   ...(headers === undefined ? {} : { headers })
 })
 
-/** The body of an error answer. */
-export const envelope = (error: WireError.WireError): object => ({
-  type: error.type,
-  error: error.error,
-  _tag: error._tag
-})
-
-/** An error answer with headers of its own. */
-export const failure = (error: WireError.WireError, headers: OutgoingHttpHeaders): Reply =>
-  json(WireError.statusOf[error._tag], envelope(error), headers)
+/** An error answer; says when to come again where that may help. */
+export const failure = (
+  error: WireError.WireError,
+  headers: { readonly [name: string]: string } = {}
+): Reply & { readonly headers: { readonly [name: string]: string } } => {
+  const { retryAfterMillis, status } = rowOf(error)
+  return {
+    status,
+    body: JSON.stringify(WireError.bodyOf(error)),
+    headers: {
+      "content-type": "application/json",
+      ...(retryAfterMillis === undefined
+        ? {}
+        : { "retry-after": String(Math.ceil(retryAfterMillis / 1000)) }),
+      ...headers
+    }
+  }
+}
 
 /** The value of a header; the first where it was sent several times. */
 export const header = ({ headers }: Pick<HotRequest, "headers">, name: string): string | undefined => {

@@ -21,42 +21,40 @@ export class HubResponse<Request extends IncomingMessage = IncomingMessage> exte
 /** The mark as a line of a head that is written by hand. */
 export const headLine = `${HUB_HEADER}: ${HUB_HEADER_VALUE}`
 
-/** Answers on a bare socket and closes it. `status` where the error's own does not say it. */
+/** Answers on a bare socket and closes it. */
 export const refuse = (
   socket: Duplex,
   error: WireError.WireError,
-  options: { readonly status?: number; readonly headers?: ReadonlyArray<string> } = {}
+  headers: { readonly [name: string]: string } = {}
 ): void => {
   if (!socket.writable) {
     socket.destroy()
     return
   }
-  const status = options.status ?? WireError.statusOf[error._tag]
-  const body = JSON.stringify(HotRoutes.envelope(error))
+  const reply = HotRoutes.failure(error, { connection: "close", ...headers })
   const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
+    `HTTP/1.1 ${reply.status} ${STATUS_CODES[reply.status] ?? ""}`,
     headLine,
-    "content-type: application/json",
-    `content-length: ${Buffer.byteLength(body)}`,
-    "connection: close",
-    ...(options.headers ?? [])
+    `content-length: ${Buffer.byteLength(reply.body)}`,
+    ...Object.entries(reply.headers).map(([name, value]) => `${name}: ${value}`)
   ]
-  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`)
+  socket.end(`${head.join("\r\n")}\r\n\r\n${reply.body}`)
 }
 
-/** Requests that `node:http` cannot read, by its codes; every other one is 400. */
-const unreadable: { readonly [code: string]: { readonly status: number; readonly words: string } } = {
-  HPE_HEADER_OVERFLOW: { status: 431, words: "the headers are too large; send fewer or shorter ones" },
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: { status: 413, words: "the chunk extensions are too large" },
-  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, words: "the request did not arrive in time; send it again" }
+/** Requests that `node:http` cannot read, by its codes. */
+const unreadable = (code: string | undefined): WireError.WireError => {
+  switch (code) {
+    case "HPE_HEADER_OVERFLOW":
+      return WireError.HeadersTooLarge.of("the headers are too large; send fewer or shorter ones")
+    case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
+      return WireError.PayloadTooLarge.of("the chunk extensions are too large")
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return WireError.RequestTimeout.of("the request did not arrive in time; send it again")
+    default:
+      return WireError.BadRequest.of("this is not an HTTP request that the hub can read")
+  }
 }
 
 /** Handler of the server's `clientError`. */
-export const onClientError = (error: NodeJS.ErrnoException, socket: Duplex): void => {
-  const known = unreadable[error.code ?? ""]
-  refuse(
-    socket,
-    WireError.BadRequest.of(known?.words ?? "this is no HTTP request that the hub can read"),
-    known === undefined ? {} : { status: known.status }
-  )
-}
+export const onClientError = (error: NodeJS.ErrnoException, socket: Duplex): void =>
+  refuse(socket, unreadable(error.code))

@@ -132,20 +132,11 @@ export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
 
 // --- Requests ---
 
-const internal = {
-  type: "error",
-  error: { type: "api_error", message: "the hub failed to answer; its log says why" },
-  _tag: "InternalError"
-}
-
 /**
  * Rest of a refused body that is still read, and thrown away: a caller whose connection is closed while it sends may never
  * see the answer. What says that it is larger is cut off.
  */
 const DRAIN_BYTES = 64 * 1024 * 1024
-
-/** Seconds that a caller is asked to wait where it should come again. */
-const RETRY_AFTER = "1"
 
 const send = (response: ServerResponse, reply: HotRoutes.Reply): void => {
   if (response.headersSent || response.destroyed) return
@@ -159,15 +150,8 @@ const send = (response: ServerResponse, reply: HotRoutes.Reply): void => {
 }
 
 const sendError = (request: IncomingMessage, response: ServerResponse, error: WireError.WireError): void => {
-  const status = WireError.statusOf[error._tag]
-  send(response, {
-    status,
-    body: JSON.stringify(HotRoutes.envelope(error)),
-    headers: {
-      ...(status === 429 || status === 503 ? { "retry-after": RETRY_AFTER } : {}),
-      ...(Number(request.headers["content-length"] ?? 0) > DRAIN_BYTES ? { connection: "close" } : {})
-    }
-  })
+  const isLarge = Number(request.headers["content-length"] ?? 0) > DRAIN_BYTES
+  send(response, HotRoutes.failure(error, isLarge ? { connection: "close" } : {}))
 }
 
 /** Answers what no route takes. */
@@ -189,15 +173,8 @@ const refuse = (
       break
     case "OtherMethod": {
       const allow = match.allow.join(", ")
-      send(response, {
-        status: 405,
-        body: JSON.stringify({
-          type: "error",
-          error: { type: "invalid_request_error", message: `this address takes ${allow}` },
-          _tag: "MethodNotAllowed"
-        }),
-        headers: { allow }
-      })
+      const error = WireError.MethodNotAllowed.of(`method not allowed; use ${allow}`)
+      send(response, HotRoutes.failure(error, { allow }))
     }
   }
 }
@@ -280,7 +257,7 @@ const handler =
               Effect.logError("a request failed", cause).pipe(
                 Effect.annotateLogs({ module: "Server", method: route.method, route: route.path })
               ),
-              Effect.sync(() => send(response, { status: 500, body: JSON.stringify(internal) }))
+              Effect.sync(() => send(response, HotRoutes.failure(WireError.internalError)))
             )
           }
         }

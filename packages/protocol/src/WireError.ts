@@ -2,148 +2,181 @@
  * Errors as they cross the wire.
  *
  * Every error body is `{ "type": "error", "error": { "type", "message", "details"? }, "_tag" }`: `error.message` is for
- * people, `error.type` for foreign programs, `_tag` for ours. Statuses stand beside each class and are attached to the
- * API definitions by annotation. Source: spec 1 §1 (`extractErrorDetail`), spec 5 §1 to §3.
+ * people, `error.type` for foreign programs, `_tag` for ours. Status and type of each stand in {@link errorTable}.
+ * Source: spec 1 §1 (`extractErrorDetail`), spec 5 §1 to §3.
  */
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
+import { type ErrorTag, errorTable } from "./ErrorTable.ts"
 
-/** What `error` holds. */
-const Detail = Schema.Struct({
-  type: Schema.String,
-  message: Schema.String,
-  details: Schema.optional(Schema.Unknown)
-})
+const fields = {
+  type: Schema.Literal("error"),
+  error: Schema.Struct({
+    type: Schema.String,
+    message: Schema.String,
+    details: Schema.optional(Schema.Unknown)
+  })
+}
 
-const fields = { type: Schema.Literal("error"), error: Detail }
+const status = <A>(tag: ErrorTag): Schema.Annotations.Schema<A> =>
+  HttpApiSchema.annotations({ status: errorTable[tag].status })
 
-const body = (type: string) => (message: string, details?: unknown) => ({
+const body = (tag: ErrorTag, message: string, details?: unknown) => ({
   type: "error" as const,
-  error: { type, message, ...(details === undefined ? {} : { details }) }
+  error: { type: errorTable[tag].type, message, ...(details === undefined ? {} : { details }) }
 })
 
-/** 400: can never be accepted as it is. Says where and why. */
-export class BadRequest extends Schema.TaggedError<BadRequest>()(
-  "BadRequest",
-  fields,
-  HttpApiSchema.annotations({ status: 400 })
-) {
-  static of = (message: string, details?: unknown) =>
-    new BadRequest(body("invalid_request_error")(message, details))
+/** Can never be accepted as it is. Says where and why. */
+export class BadRequest extends Schema.TaggedError<BadRequest>()("BadRequest", fields, status("BadRequest")) {
+  static of = (message: string, details?: unknown) => new BadRequest(body("BadRequest", message, details))
   override get message(): string {
     return this.error.message
   }
 }
 
-/** 401: no token, or one that is unknown, expired, revoked or superseded. */
+/** No token, or one that is unknown, expired, revoked or superseded. */
 export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()(
   "Unauthenticated",
   fields,
-  HttpApiSchema.annotations({ status: 401 })
+  status("Unauthenticated")
 ) {
   static of = (message: string, details?: unknown) =>
-    new Unauthenticated(body("authentication_error")(message, details))
+    new Unauthenticated(body("Unauthenticated", message, details))
   override get message(): string {
     return this.error.message
   }
 }
 
-/** 403: the token is good, but not for this. */
-export class Forbidden extends Schema.TaggedError<Forbidden>()(
-  "Forbidden",
+/** The token is good, but not for this. */
+export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", fields, status("Forbidden")) {
+  static of = (message: string, details?: unknown) => new Forbidden(body("Forbidden", message, details))
+  override get message(): string {
+    return this.error.message
+  }
+}
+
+/** No such thing in the caller's organisation. */
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", fields, status("NotFound")) {
+  static of = (message: string, details?: unknown) => new NotFound(body("NotFound", message, details))
+  override get message(): string {
+    return this.error.message
+  }
+}
+
+/** The address is there, but not for this method. */
+export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()(
+  "MethodNotAllowed",
   fields,
-  HttpApiSchema.annotations({ status: 403 })
+  status("MethodNotAllowed")
 ) {
   static of = (message: string, details?: unknown) =>
-    new Forbidden(body("permission_error")(message, details))
+    new MethodNotAllowed(body("MethodNotAllowed", message, details))
   override get message(): string {
     return this.error.message
   }
 }
 
-/** 404: no such thing in the caller's organisation. */
-export class NotFound extends Schema.TaggedError<NotFound>()(
-  "NotFound",
+/** The request did not arrive in time. */
+export class RequestTimeout extends Schema.TaggedError<RequestTimeout>()(
+  "RequestTimeout",
   fields,
-  HttpApiSchema.annotations({ status: 404 })
+  status("RequestTimeout")
 ) {
-  static of = (message: string, details?: unknown) => new NotFound(body("not_found_error")(message, details))
+  static of = (message: string, details?: unknown) =>
+    new RequestTimeout(body("RequestTimeout", message, details))
   override get message(): string {
     return this.error.message
   }
 }
 
-/** 409: refused by the state of the thing: a moved head, an old epoch, already archived, stopped or answered. */
-export class Conflict extends Schema.TaggedError<Conflict>()(
-  "Conflict",
-  fields,
-  HttpApiSchema.annotations({ status: 409 })
-) {
-  static of = (message: string, details?: unknown) => new Conflict(body("conflict_error")(message, details))
+/** Refused by the state of the thing: a moved head, an old epoch, already archived, stopped or answered. */
+export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", fields, status("Conflict")) {
+  static of = (message: string, details?: unknown) => new Conflict(body("Conflict", message, details))
   override get message(): string {
     return this.error.message
   }
 }
 
-/** 410: was there and is gone for good. */
-export class Gone extends Schema.TaggedError<Gone>()(
-  "Gone",
-  fields,
-  HttpApiSchema.annotations({ status: 410 })
-) {
-  static of = (message: string, details?: unknown) => new Gone(body("gone_error")(message, details))
+/** Was there and is gone for good. */
+export class Gone extends Schema.TaggedError<Gone>()("Gone", fields, status("Gone")) {
+  static of = (message: string, details?: unknown) => new Gone(body("Gone", message, details))
   override get message(): string {
     return this.error.message
   }
 }
 
-/** 412: the lease moved; `error.details.current_state` is the work item's state. */
+/** The lease moved; `error.details.current_state` is the work item's state. */
 export class PreconditionFailed extends Schema.TaggedError<PreconditionFailed>()(
   "PreconditionFailed",
   fields,
-  HttpApiSchema.annotations({ status: 412 })
+  status("PreconditionFailed")
 ) {
   static of = (message: string, details?: unknown) =>
-    new PreconditionFailed(body("precondition_failed_error")(message, details))
+    new PreconditionFailed(body("PreconditionFailed", message, details))
   override get message(): string {
     return this.error.message
   }
 }
 
-/** 413: larger than this hub accepts. */
+/** Larger than this hub accepts. */
 export class PayloadTooLarge extends Schema.TaggedError<PayloadTooLarge>()(
   "PayloadTooLarge",
   fields,
-  HttpApiSchema.annotations({ status: 413 })
+  status("PayloadTooLarge")
 ) {
   static of = (message: string, details?: unknown) =>
-    new PayloadTooLarge(body("request_too_large")(message, details))
+    new PayloadTooLarge(body("PayloadTooLarge", message, details))
   override get message(): string {
     return this.error.message
   }
 }
 
-/** 429: too much at once; try again after `Retry-After`. */
+/** Too much at once; try again after `Retry-After`. */
 export class TooManyRequests extends Schema.TaggedError<TooManyRequests>()(
   "TooManyRequests",
   fields,
-  HttpApiSchema.annotations({ status: 429 })
+  status("TooManyRequests")
 ) {
   static of = (message: string, details?: unknown) =>
-    new TooManyRequests(body("rate_limit_error")(message, details))
+    new TooManyRequests(body("TooManyRequests", message, details))
   override get message(): string {
     return this.error.message
   }
 }
 
-/** 503: the hub cannot answer now (starting, shutting down, database out of reach). */
+/** More headers than this hub reads. */
+export class HeadersTooLarge extends Schema.TaggedError<HeadersTooLarge>()(
+  "HeadersTooLarge",
+  fields,
+  status("HeadersTooLarge")
+) {
+  static of = (message: string, details?: unknown) =>
+    new HeadersTooLarge(body("HeadersTooLarge", message, details))
+  override get message(): string {
+    return this.error.message
+  }
+}
+
+/** A fault of the hub; its log says more. */
+export class InternalError extends Schema.TaggedError<InternalError>()(
+  "InternalError",
+  fields,
+  status("InternalError")
+) {
+  static of = (message: string, details?: unknown) =>
+    new InternalError(body("InternalError", message, details))
+  override get message(): string {
+    return this.error.message
+  }
+}
+
+/** The hub cannot answer now (starting, shutting down, database out of reach). */
 export class Unavailable extends Schema.TaggedError<Unavailable>()(
   "Unavailable",
   fields,
-  HttpApiSchema.annotations({ status: 503 })
+  status("Unavailable")
 ) {
-  static of = (message: string, details?: unknown) =>
-    new Unavailable(body("overloaded_error")(message, details))
+  static of = (message: string, details?: unknown) => new Unavailable(body("Unavailable", message, details))
   override get message(): string {
     return this.error.message
   }
@@ -155,26 +188,22 @@ export type WireError =
   | Unauthenticated
   | Forbidden
   | NotFound
+  | MethodNotAllowed
+  | RequestTimeout
   | Conflict
   | Gone
   | PreconditionFailed
   | PayloadTooLarge
   | TooManyRequests
+  | HeadersTooLarge
+  | InternalError
   | Unavailable
 
-/** The status of each error, for the routes that answer without HttpApi. */
-export const statusOf: { readonly [T in WireError["_tag"]]: number } = {
-  BadRequest: 400,
-  Unauthenticated: 401,
-  Forbidden: 403,
-  NotFound: 404,
-  Conflict: 409,
-  Gone: 410,
-  PreconditionFailed: 412,
-  PayloadTooLarge: 413,
-  TooManyRequests: 429,
-  Unavailable: 503
-}
+/** What a fault of the hub is answered with: nothing of it is told to a caller. */
+export const internalError: InternalError = InternalError.of("the hub failed to answer; its log says why")
+
+/** The body of an error answer. */
+export const bodyOf = ({ _tag, error, type }: WireError): object => ({ type, error, _tag })
 
 /** The first of `message`, `error.message` of a decoded error body that is a string. Source: spec 1 §1. */
 export const extractErrorDetail = (body: unknown): string | undefined => {

@@ -2,8 +2,9 @@
  * A method of the gateway. The table of all of them is `Methods.ts`: adding one is one entry and one handler.
  */
 import * as Validation from "@causeway/protocol/Gateway/Validation"
-import type { OrganizationId } from "@causeway/protocol/Ids"
+import { anySessionBody, type OrganizationId } from "@causeway/protocol/Ids"
 import type { StoreUnavailable } from "@causeway/store/Errors"
+import type { SessionKey } from "@causeway/store/Log"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type * as Utils from "effect/Utils"
@@ -106,6 +107,12 @@ export const webchatGuard = (
         invalid(`webchat clients cannot ${verb} sessions; use chat.send for session-scoped updates`)
       )
     : Effect.void
+
+/** Any spelling of a session's id: `session_…`, `cse_…`, a uuid with or without dashes. */
+export const keyOf = (organizationId: OrganizationId, sessionId: string): SessionKey => ({
+  organizationId,
+  session: anySessionBody(sessionId)
+})
 
 /** A key as parameters carry it: text or a number, trimmed; nothing left is refused. */
 export const requireKey = (value: unknown): Effect.Effect<string, Refused> => {

@@ -37,10 +37,13 @@ const webSocketServer = (): WebSocketServer => {
   })
   sockets.on("headers", (headers) => headers.push(OwnEnvelope.headLine))
   sockets.on("wsClientError", (error, socket, request) =>
-    OwnEnvelope.refuse(socket, WireError.BadRequest.of(`this is no WebSocket upgrade: ${error.message}`), {
-      ...(request.method === "GET" ? {} : { status: 405 }),
-      headers: request.method === "GET" ? ["sec-websocket-version: 13, 8"] : ["allow: GET"]
-    })
+    request.method === "GET"
+      ? OwnEnvelope.refuse(socket, WireError.BadRequest.of(`not a WebSocket upgrade: ${error.message}`), {
+          "sec-websocket-version": "13, 8"
+        })
+      : OwnEnvelope.refuse(socket, WireError.MethodNotAllowed.of("method not allowed; use GET"), {
+          allow: "GET"
+        })
   )
   return sockets
 }
@@ -61,8 +64,7 @@ export const make = (served: Served): Effect.Effect<OnUpgrade, never, Scope.Scop
           socket,
           WireError.Unavailable.of(
             `${pending} connections of this address wait to sign in; close some, or try again in a moment`
-          ),
-          { headers: ["retry-after: 1"] }
+          )
         )
         return
       }

@@ -1,4 +1,5 @@
 /** Over all sessions at once: who waits for a person, what all of it costs, and where a session is by its title. */
+
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { anySessionBody } from "@causeway/protocol/Ids"
 import { Overview } from "@causeway/store/Overview"
@@ -6,8 +7,8 @@ import * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import { SessionsApi } from "../../Sessions/Sessions.ts"
 import * as View from "../../Sessions/View.ts"
+import { answered } from "../Failure.ts"
 import { answer, read } from "../Method.ts"
-import { answered } from "./Refusals.ts"
 
 /** Sessions of an answer where no limit is given. */
 const FOUND = 50

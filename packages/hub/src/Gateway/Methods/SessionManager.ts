@@ -1,12 +1,13 @@
 /** The session manager: settings, going on from a session, stopping all, files that agents read, directories. Source: spec 3 §4. */
+
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { ContinueSession, SettingsChange, StopAll } from "@causeway/protocol/http/SessionManager"
 import * as Effect from "effect/Effect"
 import * as Body from "../../Http/Body.ts"
 import { SessionManager } from "../../Sessions/Manager.ts"
 import { SessionsApi } from "../../Sessions/Sessions.ts"
-import { answer, read, write } from "../Method.ts"
-import { answered, keyOf, ofSession } from "./Refusals.ts"
+import { answered, ofSession } from "../Failure.ts"
+import { answer, keyOf, read, write } from "../Method.ts"
 
 const decodeSettings = Body.decoder(SettingsChange)
 const decodeContinue = Body.decoder(ContinueSession)

@@ -1,4 +1,5 @@
 /** Sessions as the Sessions API shows and changes them, with HTTP's limits and words: what a page needs to live on one socket. */
+
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { SessionContext } from "@causeway/protocol/http/Sessions"
 import * as RawJson from "@causeway/protocol/RawJson"
@@ -8,8 +9,8 @@ import * as Schema from "effect/Schema"
 import { Config } from "../../Config.ts"
 import * as Body from "../../Http/Body.ts"
 import { SessionsApi } from "../../Sessions/Sessions.ts"
-import { answer, read, write } from "../Method.ts"
-import { answered, keyOf, ofSession } from "./Refusals.ts"
+import { answered, ofSession } from "../Failure.ts"
+import { answer, keyOf, read, write } from "../Method.ts"
 
 const decodeContext = Body.decoder(Schema.Struct({ context: Schema.optional(SessionContext) }))
 

@@ -4,10 +4,9 @@ import * as Params from "@causeway/protocol/Gateway/Params"
 import { Sessions } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
 import { mapStoreErrors } from "../../Failure.ts"
-import { invalid } from "../Failure.ts"
-import { answer, read } from "../Method.ts"
+import { invalid, ofSession } from "../Failure.ts"
+import { answer, keyOf, read } from "../Method.ts"
 import { MAX_WATCHES } from "../Watches.ts"
-import { keyOf, ofSession } from "./Refusals.ts"
 
 const watch = read(
   "causeway.sessions.watch",
