@@ -1,6 +1,8 @@
 /** What of a conversation people get to see, and in what order. */
+
+import type { Stage } from "@causeway/protocol/Delivery"
 import type { Item } from "@causeway/transcript/Conversation"
-import type { Deliveries, Stage } from "@causeway/transcript/View/Deliveries"
+import type { Deliveries } from "@causeway/transcript/View/Deliveries"
 import * as SessionView from "@causeway/transcript/View/SessionView"
 import * as Edit from "./Edit.ts"
 

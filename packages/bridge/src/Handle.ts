@@ -1,10 +1,10 @@
 /** The handle of a bridge that has started: its home session for a program of its own, and its end. */
 import { randomUUID } from "node:crypto"
+import type * as Delivery from "@causeway/protocol/Delivery"
 import type { EnvironmentId, SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import type { AgentOutput } from "@causeway/runner/Agent"
 import type { Serve } from "@causeway/runner/Engine"
-import type * as Journal from "@causeway/runner/Journal"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
@@ -77,7 +77,7 @@ export const serve =
       )
     })
 
-const delivered = ({ uuid }: Payload.Payload, state: Journal.Delivery): ReadonlyArray<AgentOutput> =>
+const delivered = ({ uuid }: Payload.Payload, state: Delivery.Report): ReadonlyArray<AgentOutput> =>
   uuid === undefined ? [] : [{ _tag: "Delivery", uuid, state }]
 
 export const make = (

@@ -1,8 +1,9 @@
 /** The worker's side of a code session. Source: spec 5 §1. */
 
-import { ClientEvent, type WorkerDeliveryStatus } from "@causeway/protocol/Event"
+import type * as Delivery from "@causeway/protocol/Delivery"
+import { ClientEvent } from "@causeway/protocol/Event"
 import * as Api from "@causeway/protocol/http/CodeSessions"
-import { type EventUuid, type SessionId, toInfra } from "@causeway/protocol/Ids"
+import { type SessionId, toInfra } from "@causeway/protocol/Ids"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
 import type * as HttpClient from "@effect/platform/HttpClient"
@@ -67,11 +68,6 @@ export interface Upload {
   readonly ephemeral?: boolean
 }
 
-export interface Delivery {
-  readonly eventId: EventUuid
-  readonly status: WorkerDeliveryStatus
-}
-
 /** An event of the stream; `payloadText` is its payload as it stood on the wire. */
 export interface Received extends ClientEvent {
   readonly payloadText: string
@@ -116,7 +112,7 @@ export class CodeSession extends Context.Tag("@causeway/client/CodeSession")<
     readonly postDelivery: (
       target: Target,
       epoch: number,
-      updates: ReadonlyArray<Delivery>
+      updates: ReadonlyArray<Delivery.Update>
     ) => Effect.Effect<void, WorkerError>
     /** Answers when the next one is due: 20 s where the hub does not say, never under 10 s. */
     readonly heartbeat: (target: Target, epoch: number) => Effect.Effect<Duration.Duration, WorkerError>
@@ -311,7 +307,7 @@ export const make = Effect.gen(function* () {
   const postDelivery = Effect.fn("CodeSession.postDelivery")(function* (
     target: Target,
     epoch: number,
-    updates: ReadonlyArray<Delivery>
+    updates: ReadonlyArray<Delivery.Update>
   ) {
     if (updates.length === 0) return
     yield* worker(target, "postDelivery", "POST", "/events/delivery", {

@@ -4,6 +4,7 @@
  * Source: spec 5 §1 (frames) and §3.1 (one log per session).
  */
 import * as Schema from "effect/Schema"
+import * as Delivery from "./Delivery.ts"
 import { EventUuid } from "./Ids.ts"
 import type { Payload } from "./Payload.ts"
 
@@ -24,28 +25,6 @@ export interface LogEvent {
   readonly payload: Payload
 }
 
-/** How far a client event has come, as the worker reports it. */
-export const WorkerDeliveryStatus = Schema.Literal("received", "processing", "processed")
-export type WorkerDeliveryStatus = typeof WorkerDeliveryStatus.Type
-
-/** How far a client event has come: what its worker reports, or that it was taken back before the agent began it. */
-export const DeliveryState = Schema.Literal(...WorkerDeliveryStatus.literals, "withdrawn")
-export type DeliveryState = typeof DeliveryState.Type
-
-/** The same as viewers are told. */
-export const DeliveryStatus = Schema.Literal(
-  "DELIVERY_STATUS_RECEIVED",
-  "DELIVERY_STATUS_PROCESSING",
-  "DELIVERY_STATUS_PROCESSED",
-  /** Ours: only viewers that ask for it are told so. */
-  "DELIVERY_STATUS_WITHDRAWN"
-)
-export type DeliveryStatus = typeof DeliveryStatus.Type
-
-/** `received` → `DELIVERY_STATUS_RECEIVED`, and so on. */
-export const deliveryStatus = (status: DeliveryState): DeliveryStatus =>
-  `DELIVERY_STATUS_${status.toUpperCase() as Uppercase<DeliveryState>}`
-
 /** One event as `client_event` frames and `logs --json` show it. Times are ISO 8601. */
 export const ClientEvent = Schema.Struct({
   event_id: EventUuid,
@@ -57,10 +36,10 @@ export const ClientEvent = Schema.Struct({
 })
 export type ClientEvent = typeof ClientEvent.Type
 
-/** `delivery_update` frames of the viewer's stream. */
+/** `delivery_update` frames of the viewer's stream. `withdrawn` is ours: only viewers that ask for it are told so. */
 export const DeliveryUpdate = Schema.Struct({
   event_id: EventUuid,
-  status: DeliveryStatus,
+  status: Schema.Literal(...Delivery.states.map(Delivery.toWire)),
   timestamp: Schema.String
 })
 export type DeliveryUpdate = typeof DeliveryUpdate.Type

@@ -1,6 +1,7 @@
 export * as AgentSettings from "./AgentSettings.ts"
 export * as Ansi from "./Ansi.ts"
 export * as ChildEnvironment from "./ChildEnvironment.ts"
+export * as Delivery from "./Delivery.ts"
 export * as Elapsed from "./Elapsed.ts"
 export * as EnvironmentFiles from "./EnvironmentFiles.ts"
 export * as ErrorTable from "./ErrorTable.ts"

@@ -5,6 +5,7 @@
  */
 
 import type { AgentSettings } from "@causeway/protocol/AgentSettings"
+import type * as Delivery from "@causeway/protocol/Delivery"
 import type { EventUuid, SessionId } from "@causeway/protocol/Ids"
 import type { Payload } from "@causeway/protocol/Payload"
 import type { Repairs } from "@causeway/transcript/Repairs"
@@ -66,17 +67,12 @@ export interface AgentSessionSpec {
   readonly unanswered?: ReadonlyArray<Payload> | undefined
 }
 
-/**
- * How far a client payload has come: `received` (in this process), `processing` (the agent has taken it),
- * `processed` (answered, or there is nothing to answer).
- */
-export type DeliveryState = "received" | "processing" | "processed"
-
 /** Output of an agent session, in order. */
 export type AgentOutput =
   /** One line of the agent. Always has a uuid unless it is ephemeral. */
   | { readonly _tag: "Line"; readonly payload: Payload }
-  | { readonly _tag: "Delivery"; readonly uuid: EventUuid; readonly state: DeliveryState }
+  /** How far a client payload has come: `received` is in this process; `processed` also where there is nothing to answer. */
+  | { readonly _tag: "Delivery"; readonly uuid: EventUuid; readonly state: Delivery.Report }
 
 export type AgentStatus =
   | "starting"

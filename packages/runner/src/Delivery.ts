@@ -7,11 +7,12 @@
  * itself (a background task has ended): of one that names its prompts, a result without a name answers none.
  */
 
+import type { Report } from "@causeway/protocol/Delivery"
 import { EventUuid } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import { uuid5 } from "@causeway/protocol/Uuid5"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
-import type { AgentOutput, AgentStatus, DeliveryState } from "./Agent.ts"
+import type { AgentOutput, AgentStatus } from "./Agent.ts"
 import * as Tasks from "./Tasks.ts"
 
 /** How many uuids of the past are remembered, each way. */
@@ -51,7 +52,7 @@ interface Entry {
   readonly payload: Payload.Payload
   readonly uuid: EventUuid
   readonly kind: "prompt" | "request" | "answer" | "note"
-  state: DeliveryState
+  state: Report
   /** How many processes have ended while this prompt's turn ran in them. */
   attempts: number
   /** Given to an earlier process already. */
@@ -131,7 +132,7 @@ export const make = (agentSessionId: string, runId: () => string): Delivery => {
   let turns = 0
   let position = 0
 
-  const deliver = (entry: Entry, state: DeliveryState): ReadonlyArray<AgentOutput> => {
+  const deliver = (entry: Entry, state: Report): ReadonlyArray<AgentOutput> => {
     if (entry.state === state || entry.state === "processed") return []
     entry.state = state
     if (state === "processed") open.delete(entry.uuid)

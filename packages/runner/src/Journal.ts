@@ -13,6 +13,7 @@
 
 import { join } from "node:path"
 import type * as AgentSettings from "@causeway/protocol/AgentSettings"
+import type * as Delivery from "@causeway/protocol/Delivery"
 import type { EnvironmentId, EventUuid, SessionId } from "@causeway/protocol/Ids"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -34,7 +35,6 @@ import {
   type NewSession,
   type OutboxEntry,
   type Outgoing,
-  type Report,
   type SessionRecord
 } from "./Journal/Model.ts"
 import * as Outbox from "./Journal/Outbox.ts"
@@ -119,9 +119,15 @@ export class Journal extends Context.Tag("@causeway/runner/Journal")<
     /** Client events that were journalled and not answered, oldest first. */
     readonly unanswered: (id: SessionId) => Effect.Effect<ReadonlyArray<Identified>, JournalFailed>
     /** Deliveries that the hub has not been told, oldest event first; of each event only the furthest. */
-    readonly reports: (id: SessionId, limit: number) => Effect.Effect<ReadonlyArray<Report>, JournalFailed>
+    readonly reports: (
+      id: SessionId,
+      limit: number
+    ) => Effect.Effect<ReadonlyArray<Delivery.Update>, JournalFailed>
     /** The hub has been told. Processed events that it knows of are pruned to {@link REMEMBERED_EVENTS} uuids. */
-    readonly reported: (id: SessionId, reports: ReadonlyArray<Report>) => Effect.Effect<void, JournalFailed>
+    readonly reported: (
+      id: SessionId,
+      reports: ReadonlyArray<Delivery.Update>
+    ) => Effect.Effect<void, JournalFailed>
   }
 >() {}
 

@@ -1,6 +1,6 @@
 /** Frames of the viewer's stream as the view takes them. */
 import type * as Viewer from "@causeway/client/Viewer"
-import * as Deliveries from "@causeway/transcript/View/Deliveries"
+import * as Delivery from "@causeway/protocol/Delivery"
 import type { Frame } from "@causeway/transcript/View/Frame"
 
 /** None for a frame of a kind unknown here. */
@@ -25,7 +25,7 @@ export const ofViewer = (frame: Viewer.Frame): ReadonlyArray<Frame> => {
     case "Ephemeral":
       return [frame]
     case "Delivery": {
-      const status = Deliveries.ofStatus(frame.update.status)
+      const status = Delivery.fromWire(frame.update.status)
       return status === undefined ? [] : [{ _tag: "Delivery", uuid: frame.update.event_id, status }]
     }
     case "CatchUpTruncated":

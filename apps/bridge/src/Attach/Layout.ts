@@ -1,5 +1,6 @@
 /** Items of a conversation as rows. Pure; what was laid out once is kept for as long as the item is. */
 import * as Ansi from "@causeway/protocol/Ansi"
+import * as Delivery from "@causeway/protocol/Delivery"
 import * as Approvals from "@causeway/transcript/Approvals"
 import type * as Conversation from "@causeway/transcript/Conversation"
 import * as FileChange from "@causeway/transcript/FileChange"
@@ -7,7 +8,6 @@ import * as LineDiff from "@causeway/transcript/LineDiff"
 import type * as Live from "@causeway/transcript/Live"
 import * as Preview from "@causeway/transcript/Preview"
 import { object, string } from "@causeway/transcript/Read"
-import * as Deliveries from "@causeway/transcript/View/Deliveries"
 import * as Row from "./Row.ts"
 import { clean, cleanLine, wrap } from "./Text.ts"
 
@@ -21,7 +21,7 @@ export interface Folded {
 export interface Waiting {
   readonly uuid: string
   readonly text: string
-  readonly stage: Deliveries.Stage
+  readonly stage: Delivery.Stage
   readonly reason: string | null
 }
 
@@ -247,15 +247,15 @@ const callRows = (call: Conversation.ToolCall, folded: Folded, columns: number):
 
 const rule = (words: string, tone: Row.Tone): Row.Row => [Row.segment(`-- ${words}`, tone)]
 
-const deliveryRow = (stage: Deliveries.Stage, reason: string | null): Row.Row =>
+const deliveryRow = (stage: Delivery.Stage, reason: string | null): Row.Row =>
   Row.row(
-    `  ${Deliveries.words[stage]}${stage === "unknown" ? ": Ctrl-R sends it again" : ""}${reason === null ? "" : `: ${cleanLine(reason)}`}`,
+    `  ${Delivery.words[stage]}${stage === "unknown" ? ": Ctrl-R sends it again" : ""}${reason === null ? "" : `: ${cleanLine(reason)}`}`,
     stage === "refused" ? "bad" : stage === "unknown" ? "warn" : "dim"
   )
 
 const message = (
   item: Conversation.Message,
-  stage: Deliveries.Stage | undefined,
+  stage: Delivery.Stage | undefined,
   columns: number
 ): Array<Row.Row> => {
   const attachments = item.attachments.map(({ type }) => Row.row(`  [${cleanLine(String(type))}]`, "dim"))
@@ -291,7 +291,7 @@ const turn = (item: Conversation.Turn): Row.Row => {
 const itemRows = (
   item: Conversation.Item,
   folded: Folded,
-  stage: Deliveries.Stage | undefined,
+  stage: Delivery.Stage | undefined,
   columns: number
 ): Array<Row.Row> => {
   switch (item.kind) {
@@ -345,7 +345,7 @@ const laidOut = new WeakMap<
   { readonly key: string; readonly rows: ReadonlyArray<Row.Row> }
 >()
 
-export const item = (of: Conversation.Item, folded: Folded, stage: Deliveries.Stage | undefined): Block => ({
+export const item = (of: Conversation.Item, folded: Folded, stage: Delivery.Stage | undefined): Block => ({
   id: of.id,
   rows: (columns) => {
     if (of.superseded) return []

@@ -1,10 +1,10 @@
 /** Everything the terminal's view knows, what happens to it, and what is to be done. Pure; `Update` steps it. */
 import type * as Viewer from "@causeway/client/Viewer"
+import * as Delivery from "@causeway/protocol/Delivery"
 import type * as Api from "@causeway/protocol/http/Sessions"
 import type { SessionId } from "@causeway/protocol/Ids"
 import type * as Approvals from "@causeway/transcript/Approvals"
 import type { JsonObject } from "@causeway/transcript/Read"
-import * as Deliveries from "@causeway/transcript/View/Deliveries"
 import type { Frame } from "@causeway/transcript/View/Frame"
 import * as SessionView from "@causeway/transcript/View/SessionView"
 import * as Composer from "./Composer.ts"
@@ -35,7 +35,7 @@ export type Connection =
 export interface Sent {
   readonly uuid: string
   readonly text: string
-  readonly stage: Deliveries.Stage
+  readonly stage: Delivery.Stage
   readonly reason: string | null
 }
 
@@ -193,7 +193,7 @@ export const blocks = ({ folded, sent, view }: Model): ReadonlyArray<Layout.Bloc
     ...sent.map((each) =>
       Layout.waiting({
         ...each,
-        stage: Deliveries.advance(each.stage, view.deliveries.get(each.uuid) ?? each.stage)
+        stage: Delivery.advance(each.stage, view.deliveries.get(each.uuid) ?? each.stage)
       })
     )
   ]

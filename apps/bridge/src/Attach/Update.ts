@@ -2,8 +2,9 @@
  * How the terminal's view changes: a pure function from what happens (keys, frames of the stream, answers of the hub, time)
  * to the next state and to what is to be done. It never throws, whatever comes in whatever order.
  */
+
+import * as Delivery from "@causeway/protocol/Delivery"
 import { object, textOf } from "@causeway/transcript/Read"
-import * as Deliveries from "@causeway/transcript/View/Deliveries"
 import { events, type Frame } from "@causeway/transcript/View/Frame"
 import * as SessionView from "@causeway/transcript/View/SessionView"
 import * as Composer from "./Composer.ts"
@@ -18,13 +19,13 @@ import { cleanLine } from "./Text.ts"
 const advance = (
   model: Model.Model,
   uuid: string,
-  to: Deliveries.Stage,
+  to: Delivery.Stage,
   reason: string | null = null
 ): Model.Model => ({
   ...model,
   sent: model.sent.map((each) => {
     if (each.uuid !== uuid) return each
-    const stage = Deliveries.advance(each.stage, to)
+    const stage = Delivery.advance(each.stage, to)
     return { ...each, stage, reason: stage === to ? reason : each.reason }
   })
 })

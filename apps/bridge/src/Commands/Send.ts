@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto"
 import type { Received } from "@causeway/client/CodeSession"
 import type { Frame } from "@causeway/client/Viewer"
+import * as Delivery from "@causeway/protocol/Delivery"
 import { EventUuid, type SessionId } from "@causeway/protocol/Ids"
 import * as Visible from "@causeway/protocol/Visible"
 import * as Approvals from "@causeway/transcript/Approvals"
@@ -18,13 +19,6 @@ import { post, watch } from "../Sending.ts"
 import * as Session from "../Session.ts"
 import * as StandardInput from "../StandardInput.ts"
 
-const deliveryWords: { readonly [status: string]: string } = {
-  DELIVERY_STATUS_RECEIVED: "on the host",
-  DELIVERY_STATUS_PROCESSING: "taken by the agent",
-  DELIVERY_STATUS_PROCESSED: "answered",
-  DELIVERY_STATUS_WITHDRAWN: "withdrawn"
-}
-
 const readable = (event: Received) => ({
   seq: event.sequence_num,
   uuid: event.event_id,
@@ -40,7 +34,8 @@ const tell = (sessionId: SessionId, uuid: EventUuid, frame: Frame) =>
     if (frame._tag === "Delivery" && frame.update.event_id === uuid) {
       const { status } = frame.update
       yield* output.value({ event: "delivery", uuid, status })
-      yield* output.progress(deliveryWords[status] ?? status)
+      const state = Delivery.fromWire(status)
+      yield* output.progress(state === undefined ? status : Delivery.words[state])
     }
     const request = frame._tag === "Event" ? Approvals.requestOf(readable(frame.event)) : null
     if (request === null) return
@@ -59,7 +54,7 @@ const answer = (sessionId: SessionId, uuid: EventUuid, from: number) =>
       const isWithdrawn =
         frame._tag === "Delivery" &&
         frame.update.event_id === uuid &&
-        frame.update.status === "DELIVERY_STATUS_WITHDRAWN"
+        Delivery.fromWire(frame.update.status) === "withdrawn"
       const next =
         frame._tag === "Event"
           ? Turns.step(state, readable(frame.event))

@@ -1,7 +1,7 @@
 import type * as Viewer from "@causeway/client/Viewer"
+import * as Delivery from "@causeway/protocol/Delivery"
 import * as Api from "@causeway/protocol/http/Sessions"
 import * as Ids from "@causeway/protocol/Ids"
-import * as Deliveries from "@causeway/transcript/View/Deliveries"
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
@@ -623,7 +623,7 @@ describe("whatever happens in whatever order", () => {
         ;[model] = Update.update(model, each, model.now + 250)
         for (const sent of before) {
           const after = model.sent.find((one) => one.uuid === sent.uuid)
-          if (after !== undefined) expect(Deliveries.isForward(sent.stage, after.stage)).toBe(true)
+          if (after !== undefined) expect(Delivery.isForward(sent.stage, after.stage)).toBe(true)
         }
       }
     }

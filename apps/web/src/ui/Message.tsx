@@ -1,6 +1,7 @@
 /** Words of a person or of the agent. */
+
+import { type Stage, words } from "@causeway/protocol/Delivery"
 import type { Message as Item } from "@causeway/transcript/Conversation"
-import { type Stage, words } from "@causeway/transcript/View/Deliveries"
 import { Check, CheckCheck, Link2 } from "lucide-react"
 import * as Route from "../Route.ts"
 import * as Text from "../Text.ts"

@@ -6,7 +6,7 @@ import * as ClientError from "@causeway/client/ClientError"
 import * as CodeSession from "@causeway/client/CodeSession"
 import * as Credentials from "@causeway/client/Credentials"
 import * as Ingress from "@causeway/client/Ingress"
-import type { WorkerDeliveryStatus } from "@causeway/protocol/Event"
+import type * as Delivery from "@causeway/protocol/Delivery"
 import { EventUuid, type SessionId } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as Duration from "effect/Duration"
@@ -24,7 +24,7 @@ export interface ModelHub {
   readonly log: Array<string>
   readonly texts: Array<string>
   readonly ephemeral: Array<string>
-  readonly deliveries: Map<string, WorkerDeliveryStatus>
+  readonly deliveries: Map<string, Delivery.Report>
   readonly statuses: Array<string>
   /** Faults of the calls to come, first in first out; `ok` after the last. */
   readonly faults: Array<Fault>

@@ -1,5 +1,6 @@
 /** Frames of the event streams, written by each kind of route in its own way. Source: spec 5 §1. */
-import { type DeliveryState, type DeliveryUpdate, deliveryStatus } from "@causeway/protocol/Event"
+import * as Delivery from "@causeway/protocol/Delivery"
+import type { DeliveryUpdate } from "@causeway/protocol/Event"
 import { EventUuid } from "@causeway/protocol/Ids"
 import type { Ephemeral } from "@causeway/store/Bus"
 import type { StoredEvent } from "@causeway/store/Log"
@@ -28,10 +29,10 @@ export const ephemeral = (message: Ephemeral): Frame => ({
 })
 
 /** How far a client event has come. `own`: for a viewer that knows our words; to others what was taken back is done with. */
-export const delivery = (uuid: string, status: DeliveryState, at: number, own: boolean): Frame => {
+export const delivery = (uuid: string, status: Delivery.State, at: number, own: boolean): Frame => {
   const update: DeliveryUpdate = {
     event_id: EventUuid.make(uuid),
-    status: deliveryStatus(status === "withdrawn" && !own ? "processed" : status),
+    status: Delivery.toWire(status === "withdrawn" && !own ? "processed" : status),
     timestamp: iso(at)
   }
   return { event: "delivery_update", data: JSON.stringify(update) }

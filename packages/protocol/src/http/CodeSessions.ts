@@ -6,7 +6,7 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
-import { WorkerDeliveryStatus } from "../Event.ts"
+import * as Delivery from "../Delivery.ts"
 import { EventUuid, SessionId } from "../Ids.ts"
 import * as WireError from "../WireError.ts"
 import { Access, IngressAccess } from "./Authorization.ts"
@@ -77,7 +77,7 @@ export const WorkerEvents = open({
 
 export const DeliveryInput = open({
   worker_epoch: WorkerEpoch,
-  updates: Schema.Array(open({ event_id: EventUuid, status: WorkerDeliveryStatus }))
+  updates: Schema.Array(open({ event_id: EventUuid, status: Schema.Literal(...Delivery.reports) }))
 })
 
 export const WorkerHeartbeatInput = open({

@@ -1,17 +1,19 @@
 /** The inbox: client events, here before the agent gets them; each uuid is accepted once. */
+import * as Delivery from "@causeway/protocol/Delivery"
 import { EventUuid, type SessionId, sessionBody } from "@causeway/protocol/Ids"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as Effect from "effect/Effect"
 import type { Database } from "./Database.ts"
-import type { Delivery, Identified, Incoming, Report } from "./Model.ts"
+import type { Identified, Incoming } from "./Model.ts"
 import { readPayload, withUuid } from "./Payloads.ts"
 import { set, settingsIn } from "./Sessions.ts"
 
 /** How many processed client events a session keeps, as uuids only, to know them when they come again. */
 export const REMEMBERED_EVENTS = 2_000
 
-export const rank: { readonly [D in Delivery]: number } = { received: 1, processing: 2, processed: 3 }
-const byRank: ReadonlyArray<Delivery> = ["received", "received", "processing", "processed", "processed"]
+/** A state as the column `state` holds it, from 1. 4 is taken back, which the hub is told as `processed`. */
+export const numberOf = (state: Delivery.Report): number => Delivery.reports.indexOf(state) + 1
+const reportOf = (state: number): Delivery.Report => Delivery.reports[state - 1] ?? "processed"
 
 export const make = (database: Database) => {
   const { atomically, run, sql } = database
@@ -74,18 +76,18 @@ export const make = (database: Database) => {
       Effect.map((rows) =>
         rows.map(({ event_id, state }) => ({
           eventId: EventUuid.make(event_id),
-          status: byRank[state] ?? "received"
+          status: reportOf(state)
         }))
       ),
       run("reports")
     )
-  const reported = (id: SessionId, told: ReadonlyArray<Report>) =>
+  const reported = (id: SessionId, told: ReadonlyArray<Delivery.Update>) =>
     Effect.gen(function* () {
       const session = sessionBody(id)
       for (const { eventId, status } of told) {
-        yield* sql`UPDATE inbox SET reported = CASE WHEN ${rank[status]} = 3 THEN max(reported, state, 3)
-              ELSE max(reported, ${rank[status]}) END,
-            payload = CASE WHEN state >= 3 AND ${rank[status]} = 3 THEN '' ELSE payload END
+        yield* sql`UPDATE inbox SET reported = CASE WHEN ${numberOf(status)} = 3 THEN max(reported, state, 3)
+              ELSE max(reported, ${numberOf(status)}) END,
+            payload = CASE WHEN state >= 3 AND ${numberOf(status)} = 3 THEN '' ELSE payload END
           WHERE session = ${session} AND event_id = ${eventId}`
       }
       yield* sql`DELETE FROM inbox WHERE session = ${session} AND state >= 3 AND reported >= 3 AND seq <= (

@@ -1,5 +1,6 @@
 /** Records of the journal, and how it fails. */
 import type * as AgentSettings from "@causeway/protocol/AgentSettings"
+import type * as Delivery from "@causeway/protocol/Delivery"
 import type { EnvironmentId, EventUuid, SessionId } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as Schema from "effect/Schema"
@@ -92,14 +93,11 @@ export type NewSession = Pick<
 > &
   Partial<Pick<SessionRecord, "model" | "permissionMode" | "cursor" | "launch">>
 
-/** How far a client event has come on this host. */
-export type Delivery = "received" | "processing" | "processed"
-
 /** What an agent session hands over for good, in its order. */
 export type Outgoing =
   /** `original`: the line that the payload stands for, because it can never be sent; it is kept. */
   | { readonly _tag: "Line"; readonly payload: Identified; readonly original?: Kept }
-  | { readonly _tag: "Delivery"; readonly uuid: EventUuid; readonly state: Delivery }
+  | { readonly _tag: "Delivery"; readonly uuid: EventUuid; readonly state: Delivery.Report }
 
 /** A line that the hub will never store, kept on this machine. */
 export interface Kept {
@@ -121,12 +119,6 @@ export interface Incoming {
   readonly eventId: EventUuid
   readonly sequenceNum: number
   readonly payload: Payload.Payload
-}
-
-/** A delivery that the hub has not been told. */
-export interface Report {
-  readonly eventId: EventUuid
-  readonly status: Delivery
 }
 
 /** The name of the journal's file in the state directory. */

@@ -8,7 +8,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Database } from "./Database.ts"
-import { rank } from "./Inbox.ts"
+import { numberOf } from "./Inbox.ts"
 import { type Identified, JournalFailed, type Outgoing } from "./Model.ts"
 import { readPayload } from "./Payloads.ts"
 import { countOutbox, set, settingsIn } from "./Sessions.ts"
@@ -53,9 +53,9 @@ export const make = Effect.fnUntraced(function* (database: Database) {
           }
           // What the agent had begun before it heard of the withdrawal was not taken back, and the hub is told so.
           yield* sql`UPDATE inbox SET
-              reported = CASE WHEN state = 4 AND ${rank[output.state]} = 2 THEN 1 ELSE reported END,
-              state = CASE WHEN state = 4 AND ${rank[output.state]} = 2 THEN 2
-                ELSE max(state, ${rank[output.state]}) END
+              reported = CASE WHEN state = 4 AND ${numberOf(output.state)} = 2 THEN 1 ELSE reported END,
+              state = CASE WHEN state = 4 AND ${numberOf(output.state)} = 2 THEN 2
+                ELSE max(state, ${numberOf(output.state)}) END
             WHERE session = ${session} AND uuid = ${output.uuid}`
         }
       }

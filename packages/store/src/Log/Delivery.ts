@@ -1,5 +1,5 @@
 /** How far people's events have come on their way to the agent. */
-import type { DeliveryState, WorkerDeliveryStatus } from "@causeway/protocol/Event"
+import * as Delivery from "@causeway/protocol/Delivery"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
@@ -12,17 +12,15 @@ export interface DeliveryChange {
   readonly no: number
   readonly seq: number
   readonly uuid: string
-  readonly delivery: DeliveryState
+  readonly delivery: Delivery.State
   readonly deliveredAt: number
 }
 
 /** Of a worker of this epoch. */
 export interface DeliveryReport extends SessionKey {
   readonly workerEpoch: number
-  readonly updates: ReadonlyArray<{ readonly uuid: string; readonly status: WorkerDeliveryStatus }>
+  readonly updates: ReadonlyArray<{ readonly uuid: string; readonly status: Delivery.Report }>
 }
-
-const ranks: { readonly [S in WorkerDeliveryStatus]: number } = { received: 1, processing: 2, processed: 3 }
 
 /** Answers with the number of changes. To be run inside a transaction. */
 export const report = (request: DeliveryReport) =>
@@ -43,9 +41,8 @@ export const report = (request: DeliveryReport) =>
     for (const { uuid, status } of request.updates) {
       const changed = yield* sql<{ readonly seq: number }>`UPDATE events
         SET delivery = ${status}, delivered_at = ${now}, delivery_no = ${no + 1}
-        WHERE sid = ${row.sid} AND uuid = ${uuid} AND source = 'client' AND ${ranks[status]} >
-          CASE delivery WHEN 'received' THEN 1 WHEN 'processing' THEN 2 WHEN 'processed' THEN 3
-            WHEN 'withdrawn' THEN ${status === "processing" ? 1 : 3} ELSE 0 END
+        WHERE sid = ${row.sid} AND uuid = ${uuid} AND source = 'client'
+          AND (delivery IS NULL OR ${sql.in("delivery", Delivery.before(status))})
         RETURNING seq`
       no += changed.length
     }

@@ -1,5 +1,6 @@
 /** An event as it stands in the log, and the conditions by which events are chosen. */
-import type { DeliveryState, Source } from "@causeway/protocol/Event"
+import type * as Delivery from "@causeway/protocol/Delivery"
+import type { Source } from "@causeway/protocol/Event"
 import * as Payload from "@causeway/protocol/Payload"
 
 /** Times are milliseconds since the epoch. */
@@ -11,7 +12,7 @@ export interface StoredEvent {
   readonly transcript: boolean
   readonly compaction: boolean
   readonly createdAt: number
-  readonly delivery: DeliveryState | undefined
+  readonly delivery: Delivery.State | undefined
   readonly deliveredAt: number | undefined
   /** The JSON text as it arrived. */
   readonly payload: string
@@ -25,7 +26,7 @@ export interface EventColumns {
   readonly transcript: number
   readonly compaction: number
   readonly created_at: number
-  readonly delivery: DeliveryState | null
+  readonly delivery: Delivery.State | null
   readonly delivered_at: number | null
   readonly payload: string
 }

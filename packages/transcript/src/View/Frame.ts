@@ -1,14 +1,13 @@
 /** Frames of a session's log, and of what travels beside it. Source: spec 5 §1 (Viewer). */
-import type { DeliveryState } from "@causeway/protocol/Event"
+import * as Delivery from "@causeway/protocol/Delivery"
 import { amount, name, object, string } from "../Read.ts"
-import * as Deliveries from "./Deliveries.ts"
 import type { Entry } from "./Window.ts"
 
 export type Frame =
   | { readonly _tag: "Event"; readonly event: Entry }
   /** Partial text and progress; never stored. */
   | { readonly _tag: "Ephemeral"; readonly payload: { readonly [key: string]: unknown } }
-  | { readonly _tag: "Delivery"; readonly uuid: string; readonly status: DeliveryState }
+  | { readonly _tag: "Delivery"; readonly uuid: string; readonly status: Delivery.State }
   /** The hub no longer has all that is missing here. */
   | { readonly _tag: "Truncated" }
 
@@ -19,7 +18,7 @@ export const read = (value: unknown): Frame | undefined => {
   const data = object(frame["data"])
   const uuid = name(data["event_id"])
   if (frame["event"] === "delivery_update") {
-    const status = Deliveries.ofStatus(data["status"])
+    const status = Delivery.fromWire(data["status"])
     return uuid === null || status === undefined ? undefined : { _tag: "Delivery", uuid, status }
   }
   const payload = data["payload"]

@@ -2,6 +2,7 @@
  * A session as people see it, in the page and in the terminal: what its log says, and what travels beside the log. Pure: a
  * view becomes the next one by the frames that come, and by pages of the log that are read because somebody looks back.
  */
+import type * as Delivery from "@causeway/protocol/Delivery"
 import type { Session } from "@causeway/protocol/http/Sessions"
 import * as Approvals from "../Approvals.ts"
 import type { Item } from "../Conversation.ts"
@@ -80,7 +81,7 @@ export const told = (view: SessionView, session: Session): SessionView => {
 export const interrupted = (view: SessionView): SessionView => ({ ...view, live: Live.empty })
 
 /** How far a person's message has come; undefined for all else. */
-export const stageOf = (view: Pick<SessionView, "deliveries">, item: Item): Deliveries.Stage | undefined =>
+export const stageOf = (view: Pick<SessionView, "deliveries">, item: Item): Delivery.Stage | undefined =>
   item.kind === "message" && item.role === "user" && item.source === "client"
     ? (view.deliveries.get(item.uuid) ?? "accepted")
     : undefined
@@ -91,7 +92,7 @@ export const isRunning = ({ row }: SessionView): boolean =>
 /** What frames tell of deliveries. */
 const news = (frames: ReadonlyArray<Frame>) =>
   frames.flatMap(
-    (frame): ReadonlyArray<readonly [string, Deliveries.Stage]> =>
+    (frame): ReadonlyArray<readonly [string, Delivery.Stage]> =>
       frame._tag === "Delivery"
         ? [[frame.uuid, frame.status]]
         : frame._tag === "Event"
