@@ -10,8 +10,8 @@ import * as Environments from "@causeway/client/Environments"
 import type * as Ingress from "@causeway/client/Ingress"
 import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
+import type * as EnvironmentCapabilities from "@causeway/protocol/EnvironmentCapabilities"
 import { sameSession } from "@causeway/protocol/Ids"
-import type * as Offers from "@causeway/protocol/Offers"
 import * as Journal from "@causeway/runner/Journal"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -83,13 +83,13 @@ const register = (
     const worktrees = yield* Worktrees.Worktrees
     const offered = AgentChoice.offer([config.agent, ...(config.agents ?? [])])
     const furtherSessions = config.spawnMode !== "session"
-    const offers: Offers.Offers = {
+    const capabilities: EnvironmentCapabilities.EnvironmentCapabilities = {
       agents: offered.map(({ name }) => name),
       worktrees: furtherSessions && (yield* worktrees.canBeMadeOf(config.dir)),
       sessions: furtherSessions,
       standIn: config.standsIn === true
     }
-    const registrar = yield* Registrar.make(config, offers, emit)
+    const registrar = yield* Registrar.make(config, capabilities, emit)
     return { offered, registrar, registered: yield* registrar.register(reuse) }
   })
 

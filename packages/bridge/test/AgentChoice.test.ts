@@ -1,4 +1,4 @@
-import * as Offers from "@causeway/protocol/Offers"
+import * as EnvironmentCapabilities from "@causeway/protocol/EnvironmentCapabilities"
 import { describe, expect, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
@@ -19,8 +19,10 @@ describe("the agents that a bridge offers", () => {
       expect(offered.map((each) => each.agent)).toEqual([...new Set(agents)])
       expect(new Set(names).size).toBe(names.length)
       expect(names.join()).not.toContain("s3cret")
-      const offers = { agents: names, worktrees: true, sessions: false, standIn: true }
-      expect(Offers.fromMetadata(Offers.toMetadata(offers))).toEqual(offers)
+      const capabilities = { agents: names, worktrees: true, sessions: false, standIn: true }
+      expect(EnvironmentCapabilities.fromMetadata(EnvironmentCapabilities.toMetadata(capabilities))).toEqual(
+        capabilities
+      )
       for (const { name, agent } of offered) {
         expect(AgentChoice.chosen(offered, AgentChoice.entered(offered, name))).toEqual(Either.right(agent))
       }
@@ -39,7 +41,7 @@ describe("the agents that a bridge offers", () => {
   )
 
   it("metadata of others names none", () => {
-    expect(Offers.fromMetadata({ worker_type: "x", agents: 7, worktrees: true })).toEqual({
+    expect(EnvironmentCapabilities.fromMetadata({ worker_type: "x", agents: 7, worktrees: true })).toEqual({
       agents: [],
       worktrees: false,
       sessions: true,

@@ -3,8 +3,8 @@ import * as ClientError from "@causeway/client/ClientError"
 import * as Environments from "@causeway/client/Environments"
 import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
+import * as EnvironmentCapabilities from "@causeway/protocol/EnvironmentCapabilities"
 import { EnvironmentId, SessionId, sessionBody, WorkId } from "@causeway/protocol/Ids"
-import * as Offers from "@causeway/protocol/Offers"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Payload from "@causeway/protocol/Payload"
 import * as Journal from "@causeway/runner/Journal"
@@ -420,7 +420,7 @@ describe("Bridge", () => {
               Effect.never
             )
         })
-        expect(fakes.metadata.map((each) => Offers.fromMetadata(each ?? {}))).toEqual([
+        expect(fakes.metadata.map((each) => EnvironmentCapabilities.fromMetadata(each ?? {}))).toEqual([
           { agents: ["model", "acp:gemini", "claude"], worktrees: false, sessions: true, standIn: false }
         ])
         const wishes = { none: undefined, own: "model", known: "claude", command: "acp:gemini" }

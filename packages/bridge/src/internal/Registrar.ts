@@ -3,9 +3,9 @@ import * as Backoff from "@causeway/client/Backoff"
 import * as ClientError from "@causeway/client/ClientError"
 import * as Environments from "@causeway/client/Environments"
 import * as Sessions from "@causeway/client/Sessions"
+import * as EnvironmentCapabilities from "@causeway/protocol/EnvironmentCapabilities"
 import * as EnvironmentFiles from "@causeway/protocol/EnvironmentFiles"
 import { type EnvironmentId, type SessionId, toCompat } from "@causeway/protocol/Ids"
-import * as Offers from "@causeway/protocol/Offers"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
@@ -51,7 +51,7 @@ export interface Registrar {
 
 export const make = (
   config: Config,
-  offers: Offers.Offers,
+  capabilities: EnvironmentCapabilities.EnvironmentCapabilities,
   emit: (event: BridgeEvent) => Effect.Effect<void>
 ): Effect.Effect<Registrar, never, Environments.Environments | Sessions.Sessions> =>
   Effect.gen(function* () {
@@ -76,7 +76,10 @@ export const make = (
             gitRepoUrl: config.gitRepoUrl,
             maxSessions: config.maxSessions,
             workerType: config.workerType,
-            metadata: { ...Offers.toMetadata(offers), ...EnvironmentFiles.toMetadata(config.files ?? []) },
+            metadata: {
+              ...EnvironmentCapabilities.toMetadata(capabilities),
+              ...EnvironmentFiles.toMetadata(config.files ?? [])
+            },
             reuseEnvironmentId
           })
           .pipe(Effect.tapError(delayed), untilGivenUp)

@@ -1,7 +1,7 @@
 /** Answers of our own gateway methods, as they stand on the wire. Times are in milliseconds since the epoch, costs in US dollars. */
 
+import type { EnvironmentCapabilities } from "../EnvironmentCapabilities.ts"
 import type { Session } from "../http/Sessions.ts"
-import type { Offers } from "../Offers.ts"
 
 /** An environment of `environments.list`. */
 export interface Environment {
@@ -12,7 +12,7 @@ export interface Environment {
   readonly branch: string | null
   readonly online: boolean
   readonly lastSeenAt: number | null
-  readonly offers: Offers
+  readonly offers: EnvironmentCapabilities
 }
 
 /** One figure of `hub.metrics`. */

@@ -24,7 +24,7 @@ export const SessionContext = open({
   outcomes: nullish(Schema.Array(Schema.Union(GitOutcome, JsonObject))),
   model: nullish(Schema.String),
   cwd: nullish(Schema.String),
-  /** Which of the environment's agents works on it; default: the first. See Offers. */
+  /** Which of the environment's agents works on it; default: the first. See EnvironmentCapabilities. */
   agent: nullish(Schema.String),
   /** How its agent is started. */
   options: Schema.optional(Schema.NullOr(LaunchOptions)),

@@ -1,6 +1,7 @@
 /** A session's row, as it is read. */
+
+import * as EnvironmentCapabilities from "@causeway/protocol/EnvironmentCapabilities"
 import { OrganizationId, SessionBody } from "@causeway/protocol/Ids"
-import * as Offers from "@causeway/protocol/Offers"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import type { Attributes } from "@causeway/protocol/SessionAttributes"
 import * as SessionRow from "@causeway/transcript/SessionRow"
@@ -82,7 +83,7 @@ const toSession = ({ environment_agents: agents, ...columns }: Columns): Session
     ...row,
     session: SessionBody.make(row.session),
     organizationId: OrganizationId.make(row.organizationId),
-    environmentAgent: Offers.fromMetadata({ agents }).agents[0],
+    environmentAgent: EnvironmentCapabilities.fromMetadata({ agents }).agents[0],
     attributes,
     ...{ agentId, context, entry, key, label, parentKey, spawnedBy }
   }

@@ -1,8 +1,9 @@
 /** Where sessions may run. */
+
+import * as EnvironmentCapabilities from "@causeway/protocol/EnvironmentCapabilities"
 import * as EnvironmentFiles from "@causeway/protocol/EnvironmentFiles"
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { EnvironmentId } from "@causeway/protocol/Ids"
-import * as Offers from "@causeway/protocol/Offers"
 import * as Environments from "@causeway/store/Environments"
 import { Overview } from "@causeway/store/Overview"
 import { object } from "@causeway/transcript/Read"
@@ -49,7 +50,7 @@ const environmentsList = read(
         capacity: { max: each.maxSessions, used: held.get(each.id)?.held ?? 0 },
         queued: held.get(each.id)?.queued ?? 0,
         // The store keeps the JSON text of an object.
-        offers: Offers.fromMetadata(object(JSON.parse(each.metadata))),
+        offers: EnvironmentCapabilities.fromMetadata(object(JSON.parse(each.metadata))),
         archived: each.archivedAt !== undefined
       }))
     })
