@@ -3,6 +3,16 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
 
+/** The most connections that may be open at a time: streams, long polls and sockets. */
+export interface ConnectionLimits {
+  /** Of one device. Default 16. */
+  readonly device: number
+  /** With one credential: an access token, a session's ingress token, an environment's secret. Default 256. */
+  readonly credential: number
+  /** From one address. Default 512. Workers, and callers on this machine with no proxy in between, are not counted. */
+  readonly address: number
+}
+
 export interface HubConfig {
   /** Interface to listen on. Default `127.0.0.1`: this machine alone. */
   readonly host: string
@@ -21,6 +31,7 @@ export interface HubConfig {
   readonly workerHeartbeat: Duration.Duration
   /** How long requests under way may take at shutdown; then their connections are closed. Default 1 s. */
   readonly shutdown: Duration.Duration
+  readonly connections: ConnectionLimits
 }
 
 export const defaults: HubConfig = {
@@ -30,7 +41,8 @@ export const defaults: HubConfig = {
   bodyLimitBytes: 16 * 1024 * 1024,
   streamComment: Duration.seconds(15),
   workerHeartbeat: Duration.seconds(20),
-  shutdown: Duration.seconds(1)
+  shutdown: Duration.seconds(1),
+  connections: { device: 16, credential: 256, address: 512 }
 }
 
 export class Config extends Context.Tag("@causeway/hub/Config")<Config, HubConfig>() {}

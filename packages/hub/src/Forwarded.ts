@@ -131,6 +131,12 @@ const farEnd = (
   return at
 }
 
+/** The address whose connections are counted; undefined for this machine itself, with no proxy in between. */
+export const counted = (arrived: Arrived, trusted: Networks.Networks): string | undefined => {
+  const { address, proxied } = read(arrived, trusted)
+  return proxied || !Networks.isLoopback(address) ? address : undefined
+}
+
 /**
  * Reads a request. The scheme and the host are those of the proxy that the caller speaks to, the first in its list. The two
  * kinds of headers name one caller or none: a proxy that sets one kind passes on what a caller put into the other.

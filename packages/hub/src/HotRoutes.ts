@@ -116,15 +116,13 @@ export const failure = (
   error: WireError.WireError,
   headers: { readonly [name: string]: string } = {}
 ): Reply & { readonly headers: { readonly [name: string]: string } } => {
-  const { retryAfterMillis, status } = rowOf(error)
+  const millis = WireError.retryAfterMillis(error)
   return {
-    status,
+    status: rowOf(error).status,
     body: JSON.stringify(WireError.bodyOf(error)),
     headers: {
       "content-type": "application/json",
-      ...(retryAfterMillis === undefined
-        ? {}
-        : { "retry-after": String(Math.ceil(retryAfterMillis / 1000)) }),
+      ...(millis === undefined ? {} : { "retry-after": String(Math.ceil(millis / 1000)) }),
       ...headers
     }
   }

@@ -17,6 +17,7 @@ import * as Overview from "@causeway/store/Overview"
 import * as Readiness from "@causeway/store/Readiness"
 import * as Retention from "@causeway/store/Retention"
 import * as Sessions from "@causeway/store/Session"
+import * as Standing from "@causeway/store/Standing"
 import * as Tokens from "@causeway/store/Tokens"
 import * as Work from "@causeway/store/Work"
 import type { PlatformError } from "@effect/platform/Error"
@@ -34,6 +35,7 @@ import * as Auth from "./Auth/Auth.ts"
 import * as CodeSessionRoutes from "./CodeSessions/Routes.ts"
 import * as Streams from "./CodeSessions/Streams.ts"
 import * as Config from "./Config.ts"
+import * as Connected from "./Connected.ts"
 import { TrustedProxies } from "./Forwarded.ts"
 import * as GatewayConfig from "./Gateway/Config.ts"
 import type { Gateway } from "./Gateway/Gateway.ts"
@@ -93,6 +95,7 @@ export type Services =
   | Retention.Retention
   | Sessions.Sessions
   | SqlClient
+  | Standing.Standing
   | Tokens.Tokens
   | Work.WorkQueue
 
@@ -114,6 +117,7 @@ export const layerStore = (options: {
         Readiness.layer,
         Retention.layer,
         Sessions.layer,
+        Standing.layer,
         Tokens.layer,
         Work.layer
       )
@@ -213,10 +217,10 @@ const gateway = (options: GatewayOptions = {}) =>
 /** A hub that serves until its scope closes. */
 export const layer = (
   options: Options
-): Layer.Layer<Hub | Gateway | Server.NodeServer | Auth.Auth | Services, HubError> =>
+): Layer.Layer<Hub | Gateway | Server.NodeServer | Auth.Auth | Connected.Connected | Services, HubError> =>
   serving.pipe(
     Layer.provideMerge(gateway(options.gateway)),
-    Layer.provideMerge(Layer.merge(Auth.layer, Server.layer)),
+    Layer.provideMerge(Layer.mergeAll(Auth.layer, Connected.layer, Server.layer)),
     Layer.provideMerge(layerStore(options)),
     Layer.provide(onlyHub(options.filename)),
     Layer.provide(Config.layer(options)),

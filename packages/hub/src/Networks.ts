@@ -44,6 +44,15 @@ const of = (networks: ReadonlyArray<Network>): Networks => {
 
 export const none: Networks = of([])
 
+/** This machine as it calls itself. */
+const loopback: Networks = of([
+  { address: "127.0.0.0", bits: 8, family: "ipv4" },
+  { address: "::1", bits: 128, family: "ipv6" }
+])
+
+/** An address of loopback, in either family's spelling. A name is none, whatever it begins with. */
+export const isLoopback = (address: string | undefined): boolean => loopback.has(address)
+
 /** Reads all entries; the left side says which one is none. */
 export const parse = (entries: ReadonlyArray<string>): Either.Either<Networks, string> => {
   const networks: Array<Network> = []

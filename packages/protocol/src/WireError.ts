@@ -6,8 +6,9 @@
  * Source: spec 1 §1 (`extractErrorDetail`), spec 5 §1 to §3.
  */
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { type ErrorTag, errorTable } from "./ErrorTable.ts"
+import { type ErrorTag, errorTable, rowOf } from "./ErrorTable.ts"
 
 const fields = {
   type: Schema.Literal("error"),
@@ -201,6 +202,17 @@ export type WireError =
 
 /** What a fault of the hub is answered with: nothing of it is told to a caller. */
 export const internalError: InternalError = InternalError.of("the hub failed to answer; its log says why")
+
+/**
+ * Milliseconds after which the same call may come again: those that the refusal names (`error.details.retry_after_ms`), else
+ * those of its kind; undefined where waiting does not help.
+ */
+export const retryAfterMillis = (refused: WireError): number | undefined => {
+  const details: unknown = refused.error.details
+  return Predicate.hasProperty(details, "retry_after_ms") && typeof details.retry_after_ms === "number"
+    ? details.retry_after_ms
+    : rowOf(refused).retryAfterMillis
+}
 
 /** The body of an error answer. */
 export const bodyOf = ({ _tag, error, type }: WireError): object => ({ type, error, _tag })

@@ -160,15 +160,13 @@ const make = Effect.gen(function* () {
 
   // A worker sends the same token with every append, and a signature does not turn bad: only its expiry is looked at
   // again.
-  const verified = new BoundedMap<string, { readonly grant: IngressGrant; readonly expiresAt: number }>(
-    VERIFIED_MAX
-  )
+  const verified = new BoundedMap<string, IngressGrant>(VERIFIED_MAX)
 
   const verifyIngress = (token: Redacted.Redacted) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const known = verified.get(Redacted.value(token))
       return known !== undefined && now < known.expiresAt
-        ? Effect.succeed(known.grant)
+        ? Effect.succeed(known)
         : verifySignature(token, now)
     })
 
@@ -187,9 +185,10 @@ const make = Effect.gen(function* () {
     const grant: IngressGrant = {
       organizationId: claims.organization,
       session: claims.session,
-      epoch: claims.epoch
+      epoch: claims.epoch,
+      expiresAt: (payload.exp ?? 0) * 1000
     }
-    verified.set(Redacted.value(token), { grant, expiresAt: (payload.exp ?? 0) * 1000 })
+    verified.set(Redacted.value(token), grant)
     return grant
   })
 

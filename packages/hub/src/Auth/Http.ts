@@ -7,6 +7,7 @@ import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { Connected } from "../Connected.ts"
 import { mapStoreErrors } from "../Failure.ts"
 import { isoOrNull } from "../internal/iso.ts"
 
@@ -23,6 +24,7 @@ const toWire = (record: Tokens.TokenRecord): AccessToken => ({
 export const layer = HttpApiBuilder.group(ColdApi, "accessTokens", (handlers) =>
   Effect.gen(function* () {
     const tokens = yield* Tokens.Tokens
+    const connected = yield* Connected
     return handlers
       .handle("create", ({ payload }) =>
         Effect.gen(function* () {
@@ -43,6 +45,7 @@ export const layer = HttpApiBuilder.group(ColdApi, "accessTokens", (handlers) =>
       .handle("revoke", ({ path }) =>
         CurrentPrincipal.pipe(
           Effect.flatMap(({ organizationId }) => tokens.revoke({ organizationId, tokenId: path.id })),
+          Effect.zipLeft(connected.look),
           Effect.map(toWire),
           mapStoreErrors
         )

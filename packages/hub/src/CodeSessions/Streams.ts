@@ -19,6 +19,7 @@ import { Config } from "../Config.ts"
 import { mapStoreErrors } from "../Failure.ts"
 import * as HotRoutes from "../HotRoutes.ts"
 import * as Caller from "../Http/Caller.ts"
+import * as HttpHolder from "../Http/Holder.ts"
 import * as Follow from "../Log/Follow.ts"
 import { NodeServer } from "../Server.ts"
 import * as EventStream from "../Streams/EventStream.ts"
@@ -65,6 +66,7 @@ export const routes = Effect.gen(function* () {
   const caller = yield* Caller.make
   const viewing = yield* Viewing.make
   const config = yield* Config
+  const hold = yield* HttpHolder.make
   const { stopping } = yield* NodeServer
   /** Open worker streams of each session in this process. */
   const attached = new Map<string, number>()
@@ -159,10 +161,12 @@ export const routes = Effect.gen(function* () {
       const block = yield* blockOf(request)
       // Before anything is answered, so that an unknown session is 404 rather than an empty stream.
       const subscription = yield* bus.subscribe(`session:${key.session}`)
+      const ended = yield* hold(request, key.credential)
       yield* attach(key, block !== undefined)
       return yield* EventStream.run(request, {
         comment: config.streamComment,
         until: stopping,
+        ended,
         block,
         produce: (writer) =>
           Effect.raceFirst(toWorker(key, from, wantsUpdates(request), subscription, writer), keepSeen(key))
@@ -179,9 +183,11 @@ export const routes = Effect.gen(function* () {
       const block = yield* blockOf(request)
       const subscription = yield* bus.subscribe(`session:${key.session}`)
       yield* sessions.get(key)
+      const ended = yield* hold(request, key.credential)
       return yield* EventStream.run(request, {
         comment: config.streamComment,
         until: stopping,
+        ended,
         block,
         produce: (writer) =>
           viewing.follow({

@@ -22,14 +22,15 @@ export const invalid = (message: string, details?: unknown): Refused =>
 export const unavailable = (message: string): Refused => new Refused({ code: "UNAVAILABLE", message })
 
 /** HTTP's refusal in the gateway's code; the words stay. */
-const ofWire = (error: WireError.WireError): Refused => {
-  const { code, retryAfterMillis } = rowOf(error)
+export const ofWire = (error: WireError.WireError): Refused => {
+  const { code } = rowOf(error)
+  const retryAfterMs = WireError.retryAfterMillis(error)
   const { details, message } = error.error
   return new Refused({
     code,
     message,
     ...(details === undefined ? {} : { details }),
-    ...(retryAfterMillis === undefined ? {} : { retryable: true, retryAfterMs: retryAfterMillis })
+    ...(retryAfterMs === undefined ? {} : { retryable: true, retryAfterMs })
   })
 }
 

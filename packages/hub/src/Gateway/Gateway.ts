@@ -4,11 +4,9 @@
  * Shutdown order: new connections are refused, everyone is told (`shutdown`), sockets are closed 1012, fibers end.
  */
 import { CloseCode, TICK_INTERVAL_MILLIS } from "@causeway/protocol/Gateway/Frames"
-import type { OrganizationId } from "@causeway/protocol/Ids"
 import { Bus } from "@causeway/store/Bus"
 import { Devices } from "@causeway/store/Devices"
 import { Sessions } from "@causeway/store/Session"
-import { Tokens } from "@causeway/store/Tokens"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -17,6 +15,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Viewing from "../CodeSessions/Viewing.ts"
+import { Connected } from "../Connected.ts"
 import { TrustedProxies } from "../Forwarded.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 import { NodeServer } from "../Server.ts"
@@ -35,7 +34,7 @@ import * as Upgrades from "./Upgrades.ts"
 /** Paths that are upgraded. Clients are given the hub's bare address. */
 export const PATHS = ["/", "/gateway"] as const
 
-/** Event `health`, and the look at tokens that were revoked: every 60 s. */
+/** Event `health`: every 60 s. */
 export const healthSchedule = Schedule.spaced("60 seconds")
 
 /** Event `tick`: every 30 s. */
@@ -71,7 +70,6 @@ export const make = (options: GatewayOptions) =>
     const methods = yield* GatewayMethods
     const configuration = yield* GatewayConfiguration
     const sessions = yield* Sessions
-    const tokens = yield* Tokens
     const devices = yield* Devices
     const bus = yield* Bus
     const viewing = yield* Viewing.make
@@ -97,6 +95,7 @@ export const make = (options: GatewayOptions) =>
     const served: Served = {
       run: (request) => Effect.asVoid(FiberSet.run(requests, request)),
       connections,
+      connected: yield* Connected,
       handshake,
       originOf: origins,
       methods: methods.byName,
@@ -127,28 +126,11 @@ export const make = (options: GatewayOptions) =>
       )
     )
 
-    /** Connections whose access token opens nothing any more are closed. */
-    const closeRevoked = (organizationId: OrganizationId) =>
-      Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
-        const ended = new Set(
-          (yield* tokens.list(organizationId))
-            .filter((token) => token.revokedAt !== undefined || (token.expiresAt ?? now) < now)
-            .map((token) => token.id)
-        )
-        for (const each of connections.all) {
-          if (each.info.organizationId === organizationId && ended.has(each.info.tokenId ?? "")) {
-            each.close(CloseCode.authChanged, "gateway auth changed")
-          }
-        }
-      })
-
     yield* Effect.forkScoped(
       Effect.schedule(
         Effect.gen(function* () {
           const config = yield* configuration.current
           for (const id of new Set([...connections.all].map((each) => each.info.organizationId))) {
-            yield* closeRevoked(id)
             versions.health += 1
             connections.broadcast("health", yield* health(sessions, config, id), {
               organizationId: id,

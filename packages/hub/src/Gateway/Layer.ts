@@ -16,6 +16,7 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Layer from "effect/Layer"
 import type { Auth } from "../Auth/Auth.ts"
 import type { Config } from "../Config.ts"
+import type { Connected } from "../Connected.ts"
 import * as Notices from "../Push/Notices.ts"
 import * as Push from "../Push/Push.ts"
 import * as Sender from "../Push/Sender.ts"
@@ -51,6 +52,7 @@ export const layer = (
   | Auth
   | Bus
   | Config
+  | Connected
   | DeviceCodes
   | Environments
   | GatewayConfiguration

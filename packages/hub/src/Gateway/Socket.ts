@@ -8,6 +8,7 @@ import {
   type HelloOk,
   PING_INTERVAL_MILLIS
 } from "@causeway/protocol/Gateway/Frames"
+import type { Credential } from "@causeway/store/Standing"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -15,8 +16,9 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { WebSocket } from "ws"
+import type { Connected, Ended } from "../Connected.ts"
 import { Connection, type Connections, closeReason } from "./Connections.ts"
-import { toShape } from "./Failure.ts"
+import { ofWire, toShape } from "./Failure.ts"
 import type { Origin } from "./Handshake/Origin.ts"
 import type { Admitted } from "./Handshake/State.ts"
 import type { Handshake } from "./Handshake.ts"
@@ -30,6 +32,7 @@ const pingSchedule = Schedule.spaced(PING_INTERVAL_MILLIS)
 
 export interface Served {
   readonly connections: Connections
+  readonly connected: Connected["Type"]
   readonly handshake: Handshake["Type"]
   readonly originOf: (request: IncomingMessage) => Origin
   readonly methods: ReadonlyMap<string, Method>
@@ -109,6 +112,34 @@ const notConnect: Refusal = {
   closeReason: CONNECT_FIRST
 }
 
+/** Two ways to say it that published clients know: the hub's own secret, and the device's. */
+const farewell = ({ credential, words }: Ended): readonly [code: number, reason: string] =>
+  credential === "Device"
+    ? [CloseCode.policy, `device token changed: ${words}`]
+    : [CloseCode.authChanged, `gateway auth changed: ${words}`]
+
+/** Lists the connection with what opened it; undefined where there are too many and the socket was closed. */
+const hold = (ws: WebSocket, id: string, served: Served, origin: Origin, admitted: Admitted) => {
+  const { device, tokenId } = admitted
+  const credentials: ReadonlyArray<Credential> = [
+    ...(tokenId === undefined ? [] : [{ _tag: "Token" as const, id: tokenId }]),
+    ...(device === undefined
+      ? []
+      : [{ _tag: "Device" as const, id: device.deviceId, generation: device.tokenGeneration }])
+  ]
+  const address = origin.local ? undefined : origin.remoteAddress
+  return served.connected
+    .hold({ credentials, address })
+    .pipe(
+      Effect.catchAll((refused) =>
+        Effect.zipRight(
+          write(ws, { type: "res", id, ok: false, error: toShape(ofWire(refused)) }),
+          Effect.as(close(ws, CloseCode.tryAgain, refused.message), undefined)
+        )
+      )
+    )
+}
+
 const connectionOf = (
   ws: WebSocket,
   served: Served,
@@ -168,7 +199,12 @@ export const serve = (
     if (finished.value === undefined) return
     const { admitted, id } = finished.value
 
+    const ended = yield* hold(ws, id, served, origin, admitted)
+    if (ended === undefined) return
     const connection = connectionOf(ws, served, origin, admitted, yield* Clock.currentTimeMillis)
+    yield* Effect.forkScoped(
+      Effect.flatMap(ended, (why) => Effect.sync(() => connection.close(...farewell(why))))
+    )
     inbox.signedIn()
     const hello = yield* served.hello(admitted, connection)
     connection.send(JSON.stringify({ type: "res", id, ok: true, payload: hello }))

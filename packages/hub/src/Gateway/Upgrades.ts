@@ -57,7 +57,13 @@ export const make = (served: Served): Effect.Effect<OnUpgrade, never, Scope.Scop
     // The edge between the socket library's callback and Effect.
     const fork = Runtime.runFork(yield* Effect.runtime<never>())
     return (request, socket, head) => {
-      const address = served.originOf(request).remoteAddress ?? ""
+      const origin = served.originOf(request)
+      const address = origin.remoteAddress ?? ""
+      const full = served.connected.full(origin.local ? undefined : origin.remoteAddress)
+      if (full !== undefined) {
+        OwnEnvelope.refuse(socket, full)
+        return
+      }
       const pending = strangers.get(address) ?? 0
       if (pending >= MAX_PREAUTH_CONNECTIONS) {
         OwnEnvelope.refuse(

@@ -1,8 +1,10 @@
 /** Who calls on a session's routes: the worker's side with the session's ingress token, or people with an access token. */
 import { ORGANIZATION_HEADER } from "@causeway/protocol/Headers"
+import type { Principal } from "@causeway/protocol/http/Authorization"
 import { type OrganizationId, sessionBody } from "@causeway/protocol/Ids"
 import * as WireError from "@causeway/protocol/WireError"
 import type { SessionKey } from "@causeway/store/Log"
+import type { Credential } from "@causeway/store/Standing"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { Auth, isSuperseded, requireSession } from "../Auth/Auth.ts"
@@ -12,6 +14,8 @@ import * as HotRoutes from "../HotRoutes.ts"
 export interface Caller extends SessionKey {
   /** Epoch of the ingress token; undefined for an access token. */
   readonly tokenEpoch: number | undefined
+  /** What was shown; it has to stand for as long as what it opened is open. */
+  readonly credential: Credential
 }
 
 const tokenOf = (request: HotRoutes.HotRequest) => {
@@ -33,8 +37,7 @@ export const replaced = WireError.Conflict.of(
 export const make = Effect.gen(function* () {
   const auth = yield* Auth
 
-  /** The organisation of an access token. */
-  const access = (request: HotRoutes.HotRequest): Effect.Effect<OrganizationId, WireError.WireError> =>
+  const principal = (request: HotRoutes.HotRequest): Effect.Effect<Principal, WireError.WireError> =>
     Effect.gen(function* () {
       const token = yield* tokenOf(request)
       if (isIngress(token)) {
@@ -43,15 +46,20 @@ export const make = Effect.gen(function* () {
         )
       }
       const header = HotRoutes.header(request, ORGANIZATION_HEADER)
-      return (yield* auth.access(Redacted.make(token), header)).organizationId
+      return yield* auth.access(Redacted.make(token), header)
     })
+
+  /** The organisation of an access token. */
+  const access = (request: HotRoutes.HotRequest): Effect.Effect<OrganizationId, WireError.WireError> =>
+    Effect.map(principal(request), ({ organizationId }) => organizationId)
 
   /** The caller with an access token, for the session `:id`. */
   const person = (request: HotRoutes.HotRequest): Effect.Effect<Caller, WireError.WireError> =>
-    Effect.map(access(request), (organizationId) => ({
+    Effect.map(principal(request), ({ organizationId, tokenId }) => ({
       organizationId,
       session: sessionBody(request.params["id"] ?? ""),
-      tokenEpoch: undefined
+      tokenEpoch: undefined,
+      credential: { _tag: "Token", id: tokenId }
     }))
 
   const withIngress =
@@ -63,7 +71,12 @@ export const make = Effect.gen(function* () {
       // Another session's is refused with 401, not 403: a client gives up at once, or asks for the right token.
       return Effect.map(
         Effect.flatMap(verify(Redacted.make(token)), (grant) => requireSession(grant, session)),
-        (grant) => ({ organizationId: grant.organizationId, session, tokenEpoch: grant.epoch })
+        ({ epoch, expiresAt, organizationId }) => ({
+          organizationId,
+          session,
+          tokenEpoch: epoch,
+          credential: { _tag: "Ingress", session, epoch, expiresAt }
+        })
       )
     }
 

@@ -60,6 +60,8 @@ export const run = <E>(
   options: {
     readonly comment: Duration.Duration
     readonly until: Effect.Effect<void>
+    /** Completes with words when the reader's right has ended; they are the stream's last comment. Default: never. */
+    readonly ended?: Effect.Effect<string>
     /** The answer is ended a moment after it has brought something, at the latest after this. Default: never. */
     readonly block?: Duration.Duration | undefined
     readonly produce: (writer: Writer) => Effect.Effect<unknown, E>
@@ -89,8 +91,13 @@ export const run = <E>(
     const comments = Effect.suspend(() =>
       response.writableNeedDrain ? Effect.void : write(response, COMMENT)
     ).pipe(Effect.delay(options.comment), Effect.repeat(Schedule.forever))
-    yield* Effect.raceFirst(Effect.raceFirst(options.produce(writer), until), comments).pipe(
-      Effect.ensuring(Effect.sync(() => response.end()))
+    // A reader that takes nothing any more is not waited for.
+    const farewell = Effect.flatMap(options.ended ?? Effect.never, (words) =>
+      Effect.sync(() => response.write(`: ${words}\n\n`))
     )
+    yield* Effect.raceFirst(
+      Effect.raceFirst(options.produce(writer), until),
+      Effect.raceFirst(comments, farewell)
+    ).pipe(Effect.ensuring(Effect.sync(() => response.end())))
     return HotRoutes.streamed
   })

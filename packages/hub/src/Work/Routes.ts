@@ -2,10 +2,13 @@
 import { ORGANIZATION_HEADER, WORKER_ID_HEADER } from "@causeway/protocol/Headers"
 import * as Api from "@causeway/protocol/http/Environments"
 import { EnvironmentId, WorkId } from "@causeway/protocol/Ids"
+import * as WireError from "@causeway/protocol/WireError"
+import * as Secret from "@causeway/store/Secret"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as WorkAccess from "../Auth/WorkAccess.ts"
 import * as HotRoutes from "../HotRoutes.ts"
+import * as HttpHolder from "../Http/Holder.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 import * as Operations from "./Operations.ts"
 
@@ -14,6 +17,7 @@ export const make = Effect.gen(function* () {
   const authorize = yield* WorkAccess.make
   const operations = yield* Operations.make
   const tellAddress = yield* PublicUrl.tell
+  const hold = yield* HttpHolder.make
 
   const call = (request: HotRoutes.HotRequest, operation: WorkAccess.Operation): WorkAccess.Call => ({
     operation,
@@ -29,15 +33,22 @@ export const make = Effect.gen(function* () {
       const who = call(request, "poll")
       yield* authorize(who)
       const query = yield* input.query
-      const item = yield* operations.poll({
-        environmentId: who.environmentId,
-        query,
-        workerId: HotRoutes.header(request, WORKER_ID_HEADER),
-        apiBaseUrl: tellAddress({ peer: request.incoming.socket.remoteAddress, headers: request.headers }),
-        authorize: authorize(who)
+      const ended = yield* hold(request, {
+        _tag: "Environment",
+        id: who.environmentId,
+        secretHash: Secret.hashOf(Redacted.value(who.token))
       })
+      const item = yield* operations
+        .poll({
+          environmentId: who.environmentId,
+          query,
+          workerId: HotRoutes.header(request, WORKER_ID_HEADER),
+          apiBaseUrl: tellAddress({ peer: request.incoming.socket.remoteAddress, headers: request.headers }),
+          authorize: authorize(who)
+        })
+        .pipe(Effect.raceFirst(Effect.flatMap(ended, (words) => WireError.Unauthenticated.of(words))))
       return HotRoutes.json(200, item)
-    })
+    }).pipe(Effect.scoped)
   )
 
   const heartbeat = HotRoutes.route(Api.heartbeat, (request, input) =>

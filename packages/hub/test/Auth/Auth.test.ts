@@ -41,7 +41,8 @@ describe("ingress tokens", () => {
       const { auth, organizationId, record } = yield* setup
       const issued = yield* auth.issueIngress(record.session, organizationId, record.tokenEpoch)
       expect(issued.expiresInSeconds).toBe(14_400)
-      const grant = { organizationId, session: record.session, epoch: record.tokenEpoch }
+      const expiresAt = 14_400_000
+      const grant = { organizationId, session: record.session, epoch: record.tokenEpoch, expiresAt }
       expect(yield* auth.ingress(issued.token)).toEqual(grant)
       yield* TestClock.adjust("14399 seconds")
       expect(yield* auth.ingress(issued.token)).toEqual(grant)
@@ -122,7 +123,7 @@ describe("ingress tokens", () => {
 
   it.effect("of another session are refused for this one, in either spelling", () =>
     Effect.gen(function* () {
-      const grant = { organizationId: OrganizationId.make("o"), session: "abc", epoch: 1 }
+      const grant = { organizationId: OrganizationId.make("o"), session: "abc", epoch: 1, expiresAt: 1 }
       expect(yield* Auth.requireSession(grant, "session_abc")).toEqual(grant)
       expect(yield* Auth.requireSession(grant, "cse_abc")).toEqual(grant)
       expect(yield* message(Auth.requireSession(grant, "session_abd"))).toContain("another session")

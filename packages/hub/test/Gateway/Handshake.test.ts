@@ -54,10 +54,10 @@ describe("time", () => {
         const client = yield* open(at)
         yield* Effect.promise(() => client.connect({}))
         yield* tokens.revoke({ organizationId: hub.organizationId, tokenId: record.id })
-        yield* TestClock.adjust("60 seconds")
+        yield* TestClock.adjust("5 seconds")
         expect(yield* Effect.promise(() => client.untilClosed())).toEqual({
           code: 4001,
-          reason: "gateway auth changed"
+          reason: "gateway auth changed: the access token that opened this connection was revoked"
         })
       })
     )

@@ -26,6 +26,8 @@ export interface IngressGrant {
   /** Session body, see `Ids.sessionBody`. */
   readonly session: string
   readonly epoch: number
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number
 }
 
 /** The environment whose secret was sent. */

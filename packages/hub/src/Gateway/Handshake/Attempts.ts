@@ -1,6 +1,7 @@
 /** Failed attempts to sign in, by address. Loopback is exempt. */
 import { BoundedMap } from "@causeway/protocol/BoundedMap"
-import { isLoopback, type Origin } from "./Origin.ts"
+import { isLoopback } from "../../Networks.ts"
+import type { Origin } from "./Origin.ts"
 
 /** Failures of one address within a minute before it has to wait 5 min. */
 const FAILURES_MAX = 10

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http"
 import type { ConnectParams } from "@causeway/protocol/Gateway/Frames"
 import * as Forwarded from "../../Forwarded.ts"
-import type { Networks } from "../../Networks.ts"
+import * as Networks from "../../Networks.ts"
 
 export interface Origin {
   /** Of the caller: a trusted proxy's word counts. */
@@ -14,12 +14,9 @@ export interface Origin {
   readonly hostHeader: string | undefined
 }
 
-export const isLoopback = (address: string | undefined): boolean =>
-  address !== undefined && (address === "::1" || /^127\./.test(address) || /^::ffff:127\./.test(address))
-
 const isOwnName = (host: string): boolean => {
   const name = host.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")
-  return /^(.*\.)?localhost$/i.test(name) || isLoopback(name)
+  return /^(.*\.)?localhost$/i.test(name) || Networks.isLoopback(name)
 }
 
 /**
@@ -27,14 +24,20 @@ const isOwnName = (host: string): boolean => {
  * the page of the public address show somebody in between, who may be asked by anybody.
  */
 export const originOf =
-  ({ publicOrigin, trusted }: { readonly publicOrigin: string | undefined; readonly trusted: Networks }) =>
+  ({
+    publicOrigin,
+    trusted
+  }: {
+    readonly publicOrigin: string | undefined
+    readonly trusted: Networks.Networks
+  }) =>
   ({ headers, socket }: IncomingMessage): Origin => {
     const caller = Forwarded.read({ peer: socket.remoteAddress, headers }, trusted)
     const ofOthers = publicOrigin !== undefined && !isOwnName(new URL(publicOrigin).host)
     return {
       remoteAddress: caller.address,
       local:
-        isLoopback(socket.remoteAddress) &&
+        Networks.isLoopback(socket.remoteAddress) &&
         !caller.proxied &&
         (headers.host === undefined || isOwnName(headers.host)) &&
         !(ofOthers && headers.origin === publicOrigin),
@@ -63,7 +66,7 @@ export const originRefusal = (
   const given = url.origin.toLowerCase()
   if (given === own || allowed.some((each) => each === "*" || each.toLowerCase() === given)) return undefined
   const host = url.hostname.replace(/^\[|\]$/g, "")
-  if (origin.local && (host === "localhost" || isLoopback(host))) return undefined
+  if (origin.local && (host === "localhost" || Networks.isLoopback(host))) return undefined
   // The page that this hub itself served.
   const asked = `${url.protocol}//${origin.hostHeader ?? ""}`
   return URL.canParse(asked) && new URL(asked).host === url.host ? undefined : "origin not allowed"

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { Connected } from "../../Connected.ts"
 import * as PublicUrl from "../../PublicUrl.ts"
 import { type Connection, type Connections, GatewayConnections } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
@@ -124,22 +125,11 @@ const pairReject = pairing(
   }
 )
 
-/** Connections that a device opened end with what opened them. */
-const disconnect = (connections: Connections, deviceId: string) =>
-  Effect.sync(() => {
-    for (const each of connections.all) {
-      if (each.info.deviceId === deviceId) each.close(1008, "device token changed")
-    }
-  })
-
 const pairRemove = pairing("device.pair.remove", Params.Device, function* (params, { organizationId }) {
   const devices = yield* Devices
   const removed = yield* devices.remove(organizationId, params.deviceId)
   if (!removed) return yield* invalid("unknown deviceId")
-  return answer(
-    { deviceId: params.deviceId, removed: true },
-    disconnect(yield* GatewayConnections, params.deviceId)
-  )
+  return answer({ deviceId: params.deviceId, removed: true }, (yield* Connected).look)
 })
 
 const tokenRotate = pairing("device.token.rotate", Params.Device, function* (params, { organizationId }) {
@@ -147,10 +137,7 @@ const tokenRotate = pairing("device.token.rotate", Params.Device, function* (par
   const device = yield* devices.rotate(organizationId, params.deviceId)
   if (device === undefined) return yield* invalid("unknown deviceId")
   const rotatedAtMs = yield* Clock.currentTimeMillis
-  return answer(
-    { deviceId: device.deviceId, rotatedAtMs },
-    disconnect(yield* GatewayConnections, device.deviceId)
-  )
+  return answer({ deviceId: device.deviceId, rotatedAtMs }, (yield* Connected).look)
 })
 
 export const methods = [pairList, pairApprove, pairReject, pairRemove, tokenRotate]
