@@ -4,13 +4,17 @@
  */
 import { errorTable } from "@causeway/protocol/ErrorTable"
 import { ColdApi } from "@causeway/protocol/http/Api"
+import * as Limits from "@causeway/protocol/Limits"
 import * as WireError from "@causeway/protocol/WireError"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
-import { RequestError } from "@effect/platform/HttpServerError"
+import * as HttpRouter from "@effect/platform/HttpRouter"
+import { RequestError, RouteNotFound } from "@effect/platform/HttpServerError"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Cause from "effect/Cause"
@@ -23,6 +27,7 @@ import * as Middleware from "./Auth/Middleware.ts"
 import * as CodeSessions from "./CodeSessions/Http.ts"
 import * as Environments from "./Environments/Http.ts"
 import * as HotRoutes from "./HotRoutes.ts"
+import * as Body from "./Http/Body.ts"
 import * as Sessions from "./Sessions/Http.ts"
 import * as Work from "./Work/Http.ts"
 
@@ -49,16 +54,8 @@ const isWireError = (error: unknown): error is WireError.WireError =>
 
 const toWire = (error: unknown): WireError.WireError | undefined => {
   if (isWireError(error)) return error
-  if (error instanceof HttpApiDecodeError) {
-    const issue = error.issues[0]
-    const path = issue?.path.map(String).join(".") ?? ""
-    return WireError.BadRequest.of(
-      issue === undefined
-        ? "the request does not decode"
-        : `${path === "" ? "" : `at ${path}: `}${issue.message}`,
-      { path }
-    )
-  }
+  if (error instanceof HttpApiDecodeError) return Body.issueOf(error.issues[0])
+  if (error instanceof RouteNotFound) return WireError.NotFound.of("no such address")
   if (error instanceof RequestError) {
     const detail = error.cause instanceof Error ? error.cause.message : "it cannot be read"
     return detail.includes("maxBytes")
@@ -86,18 +83,32 @@ const respond = (cause: Cause.Cause<unknown>) => {
   return answer(error)
 }
 
+/** Looks at a body before anything reads it. One that cannot be read is refused by whoever reads it. */
+const bounded = <E, R>(app: HttpApp.Default<E, R>) =>
+  Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+    request.method === "GET"
+      ? app
+      : Effect.matchEffect(request.text, {
+          onFailure: () => app,
+          onSuccess: (text) => Effect.zipRight(Body.notTooDeep(text), app)
+        })
+  )
+
 // --- Routes ---
 
 /** The endpoints that are not hot. */
 export const routes = Effect.gen(function* () {
   const context = yield* Layer.build(
     // Before the builder's own error encoding, which knows other shapes.
-    HttpApiBuilder.middleware((app) => Effect.catchAllCause(app, respond)).pipe(
+    HttpApiBuilder.middleware((app) => Effect.catchAllCause(bounded(app), respond)).pipe(
       Layer.provideMerge(Layer.merge(HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer)),
       Layer.merge(api)
     )
   )
-  const app = yield* Effect.provide(HttpApiBuilder.httpApp, context)
+  const app = yield* Effect.provide(HttpApiBuilder.httpApp, context).pipe(
+    // The table in front takes longer ids than the router does by itself.
+    HttpRouter.withRouterConfig({ maxParamLength: Limits.PATH_ID_CHARACTERS })
+  )
   const handle = yield* NodeHttpServer.makeHandler(app).pipe(
     Effect.provideService(HttpIncomingMessage.MaxBodySize, Option.some(FileSystem.Size(BODY_LIMIT_BYTES)))
   )

@@ -25,6 +25,11 @@ export interface HubConfig {
    * not buffered.
    */
   readonly bodyLimitBytes: number
+  /**
+   * How often a body that is waited for is looked at. Default 10 s: one that brings less than `Limits.BODY_BYTES_PER_SECOND`
+   * in it is answered with 408, and its connection is closed.
+   */
+  readonly bodyWindow: Duration.Duration
   /** Silence after which a stream gets a comment. Default 15 s: the published worker reconnects after 45 s of silence. */
   readonly streamComment: Duration.Duration
   /** What workers are told to wait between two heartbeats. Default 20 s; the published worker's floor is 10 s. */
@@ -39,6 +44,7 @@ export const defaults: HubConfig = {
   port: 0,
   eventLimitBytes: 4 * 1024 * 1024,
   bodyLimitBytes: 16 * 1024 * 1024,
+  bodyWindow: Duration.seconds(10),
   streamComment: Duration.seconds(15),
   workerHeartbeat: Duration.seconds(20),
   shutdown: Duration.seconds(1),

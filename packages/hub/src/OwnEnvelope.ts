@@ -10,11 +10,15 @@ import { HUB_HEADER, HUB_HEADER_VALUE } from "@causeway/protocol/Headers"
 import * as WireError from "@causeway/protocol/WireError"
 import * as HotRoutes from "./HotRoutes.ts"
 
+/** What every answer says: it is what its `content-type` says, and is kept by nobody. A route may say otherwise. */
+const held = { "x-content-type-options": "nosniff", "cache-control": "no-store" } as const
+
 /** A response that carries the mark from its beginning, whoever answers on it; `node:http` itself included. */
 export class HubResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
   constructor(...args: ConstructorParameters<typeof ServerResponse<Request>>) {
     super(...args)
     this.setHeader(HUB_HEADER, HUB_HEADER_VALUE)
+    for (const [name, value] of Object.entries(held)) this.setHeader(name, value)
   }
 }
 
@@ -35,11 +39,15 @@ export const refuse = (
   const head = [
     `HTTP/1.1 ${reply.status} ${STATUS_CODES[reply.status] ?? ""}`,
     headLine,
+    ...Object.entries(held).map(([name, value]) => `${name}: ${value}`),
     `content-length: ${Buffer.byteLength(reply.body)}`,
     ...Object.entries(reply.headers).map(([name, value]) => `${name}: ${value}`)
   ]
   socket.end(`${head.join("\r\n")}\r\n\r\n${reply.body}`)
 }
+
+/** A request that does not come, or too slowly. */
+export const late = WireError.RequestTimeout.of("the request did not arrive in time; send it again")
 
 /** Requests that `node:http` cannot read, by its codes. */
 const unreadable = (code: string | undefined): WireError.WireError => {
@@ -49,7 +57,7 @@ const unreadable = (code: string | undefined): WireError.WireError => {
     case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
       return WireError.PayloadTooLarge.of("the chunk extensions are too large")
     case "ERR_HTTP_REQUEST_TIMEOUT":
-      return WireError.RequestTimeout.of("the request did not arrive in time; send it again")
+      return late
     default:
       return WireError.BadRequest.of("this is not an HTTP request that the hub can read")
   }

@@ -10,6 +10,7 @@
 
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+import * as Limits from "@causeway/protocol/Limits"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -22,9 +23,10 @@ import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import { Config } from "./Config.ts"
+import { Config, type HubConfig } from "./Config.ts"
 import * as HotRoutes from "./HotRoutes.ts"
 import * as Body from "./Http/Body.ts"
+import * as Pace from "./Http/Pace.ts"
 import * as OwnEnvelope from "./OwnEnvelope.ts"
 import * as PublicUrl from "./PublicUrl.ts"
 import * as RouteTable from "./RouteTable.ts"
@@ -96,12 +98,13 @@ export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
       noDelay: true,
+      connectionsCheckingInterval: Limits.HEADERS_MILLIS / 4,
       ServerResponse: OwnEnvelope.HubResponse
     })
     const stop = Effect.zipRight(Deferred.succeed(stopping, undefined), close(server, config.shutdown))
     yield* Effect.addFinalizer(() => stop)
     server.keepAliveTimeout = 65_000
-    server.headersTimeout = 66_000
+    server.headersTimeout = Limits.HEADERS_MILLIS
     server.on("upgrade", (request, socket, head) => {
       socket.on("error", () => socket.destroy())
       const path = (request.url ?? "").split("?", 1)[0] ?? ""
@@ -207,7 +210,7 @@ const handler =
   (
     table: RouteTable.RouteTable,
     base: string,
-    config: { readonly bodyLimitBytes: number },
+    config: Pick<HubConfig, "bodyLimitBytes" | "bodyWindow">,
     runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   ) =>
   (incoming: IncomingMessage, response: ServerResponse): void => {
@@ -263,6 +266,11 @@ const handler =
         }
       )
     )
+    Pace.watch(incoming, Duration.toMillis(config.bodyWindow), () => {
+      send(response, HotRoutes.failure(OwnEnvelope.late, { connection: "close" }))
+      // The rest of the body is not waited for.
+      response.once("finish", () => incoming.destroy())
+    })
     response.on("close", () => {
       if (!response.writableFinished) fiber.unsafeInterruptAsFork(FiberId.none)
     })

@@ -5,9 +5,10 @@
  * server and no argument of a hostile caller can name another path. Source: spec 1 §2 and §5.
  */
 import * as Schema from "effect/Schema"
+import * as Limits from "./Limits.ts"
 
 /** What may stand in a path segment. */
-export const pathSegment = /^[A-Za-z0-9_-]{1,128}$/
+export const pathSegment = new RegExp(`^[A-Za-z0-9_-]{1,${Limits.PATH_ID_CHARACTERS}}$`)
 
 const segment = <B extends string>(brand: B) =>
   Schema.String.pipe(

@@ -9,6 +9,8 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { EventUuid } from "./Ids.ts"
+import * as Limits from "./Limits.ts"
+import * as RawJson from "./RawJson.ts"
 
 /** Any JSON object. */
 export type JsonObject = { readonly [key: string]: unknown }
@@ -78,6 +80,12 @@ export const decode = (text: string): Either.Either<Payload, PayloadInvalid> => 
   }
   return fromJson(json, text)
 }
+
+/** The same for a text that comes from outside: what is deeper than {@link Limits.JSON_DEPTH} is refused. */
+export const arrived = (text: string): Either.Either<Payload, PayloadInvalid> =>
+  RawJson.isDeeperThan(text, Limits.JSON_DEPTH)
+    ? Either.left(new PayloadInvalid({ issue: RawJson.tooDeep(Limits.JSON_DEPTH) }))
+    : decode(text)
 
 /** A payload made here. */
 export const make = (json: JsonObject & { readonly type: string; readonly uuid?: string }): Payload => ({

@@ -15,14 +15,12 @@ const skipSpace = (text: string, at: number): number => {
 
 /** End (exclusive) of the string that starts at `at`. */
 const endOfString = (text: string, at: number): number => {
-  let i = at + 1
-  while (i < text.length) {
-    const c = text.charCodeAt(i)
-    if (c === 92) i += 2
-    else if (c === 34) return i + 1
-    else i++
+  for (let quote = text.indexOf('"', at + 1); quote !== -1; quote = text.indexOf('"', quote + 1)) {
+    let before = quote - 1
+    while (text.charCodeAt(before) === 92) before--
+    if ((quote - before) % 2 === 1) return quote + 1
   }
-  return i
+  return text.length
 }
 
 /** End (exclusive) of the value that starts at `at`. */
@@ -51,6 +49,42 @@ const endOfValue = (text: string, at: number): number => {
   }
   return i
 }
+
+/** Tells of a JSON text whether objects and arrays lie more than `limit` levels within one another. One pass, no parsing. */
+export const isDeeperThan = (text: string, limit: number): boolean => {
+  // Each level is two brackets.
+  if (text.length <= 2 * limit) return false
+  let depth = 0
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c === 34) i = endOfString(text, i) - 1
+    else if (c === 91 || c === 123) {
+      depth++
+      if (depth > limit) return true
+    } else if (c === 93 || c === 125) depth--
+  }
+  return false
+}
+
+const LEFT_OUT = "[left out: nested too deep]"
+
+const shallow = (value: unknown, levels: number): unknown => {
+  if (typeof value !== "object" || value === null) return value
+  if (levels === 0) return LEFT_OUT
+  if (Array.isArray(value)) return value.map((each) => shallow(each, levels - 1))
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, shallow(each, levels - 1)]))
+}
+
+/**
+ * A valid JSON text as every reader can take it: itself, or, where it is deeper than `limit`, one that leaves out what lies
+ * deeper. For texts that were stored before there was a limit at the doors.
+ */
+export const upTo = (text: string, limit: number): string =>
+  isDeeperThan(text, limit) ? JSON.stringify(shallow(JSON.parse(text), limit)) : text
+
+/** The refusal of what {@link isDeeperThan} a limit. */
+export const tooDeep = (limit: number): string =>
+  `objects and arrays lie more than ${limit} levels within one another`
 
 /**
  * The text of member `name` of the object that `text` is, or `undefined` where it has none. Of several members of

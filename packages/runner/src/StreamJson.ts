@@ -33,7 +33,7 @@ export const read = (line: Line): Option.Option<DriverLine> => {
   if (line._tag === "TooLong") return Option.some(tooLong(line))
   if (line.text.trim() === "") return Option.none()
   return Option.some(
-    Either.match(Payload.decode(line.text), {
+    Either.match(Payload.arrived(line.text), {
       onLeft: ({ issue }): DriverLine => bad(issue, excerptOf(line.text)),
       onRight: (payload): DriverLine => ({ _tag: "Payload", payload })
     })

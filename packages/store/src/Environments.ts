@@ -298,8 +298,8 @@ const authenticate = (sql: SqlClient.SqlClient): Environments["Type"]["authentic
       readonly secret_hash: string
       readonly archived_at: number | null
     }>`SELECT organization_id, secret_hash, archived_at FROM environments WHERE id = ${environmentId}`
-    if (row === undefined) return yield* new EnvironmentUnknown({ environmentId })
-    if (!Secret.isSame(Secret.hashOf(Redacted.value(secret)), row.secret_hash)) {
+    // Whoever has no secret is not told which environments there are.
+    if (row === undefined || !Secret.isSame(Secret.hashOf(Redacted.value(secret)), row.secret_hash)) {
       return yield* new SecretRefused({ environmentId })
     }
     if (row.archived_at !== null) return yield* new EnvironmentArchived({ environmentId })

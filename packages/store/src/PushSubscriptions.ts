@@ -4,6 +4,7 @@
  */
 import { createECDH } from "node:crypto"
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import * as Limits from "@causeway/protocol/Limits"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -14,9 +15,6 @@ import type { StoreUnavailable } from "./Errors.ts"
 import { type RecordOf, recordOf } from "./internal/record.ts"
 import { unavailable } from "./internal/unavailable.ts"
 import * as Secret from "./Secret.ts"
-
-/** Subscriptions of one device; the oldest give way. A browser renews its own now and then. */
-export const PER_DEVICE_MAX = 10
 
 interface Row {
   readonly organization_id: OrganizationId
@@ -78,7 +76,7 @@ const add = (sql: SqlClient.SqlClient): PushSubscriptions["Type"]["add"] =>
         RETURNING endpoint`
       yield* sql`DELETE FROM push_subscriptions WHERE device_id = ${deviceId} AND endpoint NOT IN (
         SELECT endpoint FROM push_subscriptions WHERE device_id = ${deviceId}
-        ORDER BY created_at DESC, rowid DESC LIMIT ${PER_DEVICE_MAX})`
+        ORDER BY created_at DESC, rowid DESC LIMIT ${Limits.PUSH_SUBSCRIPTIONS})`
       return added.length > 0
     },
     sql.withTransaction,

@@ -61,7 +61,9 @@ const indexNext = Effect.gen(function* () {
     const through = Math.min(last_seq, search_seq + INDEX_BATCH)
     yield* sql`INSERT INTO transcript_search (text, sid, seq)
       SELECT t.text, t.sid, t.seq FROM (
-        SELECT sid, seq, CASE json_type(payload, '$.message.content')
+        SELECT sid, seq, CASE
+          -- What SQLite cannot read, too deep for it, has no text.
+          CASE WHEN json_valid(payload) THEN json_type(payload, '$.message.content') END
           WHEN 'text' THEN json_extract(payload, '$.message.content')
           WHEN 'array' THEN (SELECT group_concat(json_extract(b.value, '$.text'), char(10))
             FROM json_each(events.payload, '$.message.content') b WHERE json_extract(b.value, '$.type') = 'text')

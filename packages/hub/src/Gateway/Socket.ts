@@ -70,8 +70,8 @@ const shakeHands = (ws: WebSocket, inbox: Inbox.Inbox, served: Served, origin: O
     const first = yield* inbox.next
     if (Option.isNone(first)) return undefined
     const parsed = Inbox.parse(first.value)
-    if (Option.isNone(parsed)) return yield* Effect.as(close(ws, CloseCode.normal), undefined)
-    const frame = parsed.value
+    if (Either.isLeft(parsed)) return yield* Effect.as(close(ws, CloseCode.normal), undefined)
+    const frame = parsed.right
     if (!Inbox.isRequest(frame)) {
       return yield* Effect.as(close(ws, CloseCode.policy, "invalid request frame"), undefined)
     }

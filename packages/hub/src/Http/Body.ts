@@ -1,8 +1,10 @@
 /** Bodies of requests: bytes, text, JSON, and the payloads of events, each with the text that arrived. */
 import { isUtf8 } from "node:buffer"
 import type { IncomingMessage } from "node:http"
+import * as Limits from "@causeway/protocol/Limits"
 import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
+import * as Visible from "@causeway/protocol/Visible"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
 import * as ParseResult from "effect/ParseResult"
@@ -60,23 +62,34 @@ export const readBody = (
     return Effect.sync(stop)
   })
 
-/** The first issue of a body that does not decode, with its path. */
-export const badRequest = (error: ParseResult.ParseError): WireError.BadRequest => {
-  const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
-  const path = issue?.path.map(String).join(".") ?? ""
-  return WireError.BadRequest.of(
-    issue === undefined
-      ? "the request does not decode"
-      : `${path === "" ? "" : `at ${path}: `}${issue.message}`,
-    { path }
-  )
+/** Longest path and longest words of an issue that are told, in UTF-16 units: they quote what was sent. */
+const ISSUE_UNITS = 500
+
+/** The first issue of what does not decode, with its path. */
+export const issueOf = (
+  issue: { readonly path: ReadonlyArray<PropertyKey>; readonly message: string } | undefined
+): WireError.BadRequest => {
+  if (issue === undefined) return WireError.BadRequest.of("the request does not decode")
+  const path = Visible.clip(issue.path.map(String).join("."), ISSUE_UNITS)
+  const message = Visible.clip(issue.message, ISSUE_UNITS)
+  return WireError.BadRequest.of(`${path === "" ? "" : `at ${path}: `}${message}`, { path })
 }
 
-/** The body as JSON. An empty one is `{}`, as some clients send none. */
+/** The first issue of a body that does not decode. */
+export const badRequest = (error: ParseResult.ParseError): WireError.BadRequest =>
+  issueOf(ParseResult.ArrayFormatter.formatErrorSync(error)[0])
+
+/** Refuses a JSON text that is deeper than {@link Limits.JSON_DEPTH}. */
+export const notTooDeep = (text: string): Effect.Effect<void, WireError.BadRequest> =>
+  RawJson.isDeeperThan(text, Limits.JSON_DEPTH)
+    ? WireError.BadRequest.of(RawJson.tooDeep(Limits.JSON_DEPTH))
+    : Effect.void
+
+/** The body as JSON, no deeper than {@link Limits.JSON_DEPTH}. An empty one is `{}`, as some clients send none. */
 export const json = (text: string): Effect.Effect<unknown, WireError.BadRequest> => {
   if (text.trim() === "") return Effect.succeed({})
   try {
-    return Effect.succeed(JSON.parse(text))
+    return Effect.as(notTooDeep(text), JSON.parse(text))
   } catch (cause) {
     return WireError.BadRequest.of(
       `the body is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`

@@ -42,8 +42,7 @@ export const make = Effect.gen(function* () {
       Effect.succeed(
         HotRoutes.text(200, page, {
           "content-type": "text/html; charset=utf-8",
-          "content-security-policy": docsPolicy,
-          "x-content-type-options": "nosniff"
+          "content-security-policy": docsPolicy
         })
       )
     )

@@ -127,7 +127,6 @@ const answer = (assets: Assets) => (request: HotRoutes.HotRequest) =>
       // Asked again each time, answered with 304 while it is the same: an upgraded hub is seen at the next load.
       "cache-control": "no-cache",
       "content-security-policy": POLICY,
-      "x-content-type-options": "nosniff",
       "referrer-policy": "no-referrer"
     }
     return Effect.succeed(

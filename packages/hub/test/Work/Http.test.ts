@@ -95,18 +95,20 @@ describe("poll", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.scoped("tells a wrong secret, an unknown environment and an archived one apart", () =>
-    Effect.gen(function* () {
-      const hub = yield* setup(1, 1)
-      expect((yield* hub.poll("", "cwe_wrong")).status).toBe(401)
-      expect((yield* hub.poll("", hub.access)).status).toBe(403)
-      const unknown = { method: "GET", path: "/v1/environments/env_none/work/poll", token: hub.secret }
-      expect((yield* call(unknown)).status).toBe(404)
-      expect((yield* call({ method: "GET", path: `${hub.work}/poll` })).status).toBe(401)
-      yield* call({ method: "DELETE", path: `/v1/environments/bridge/${hub.id}`, token: hub.access })
-      const gone = yield* hub.poll()
-      expect([gone.status, gone.json.error.type]).toEqual([410, "gone_error"])
-    }).pipe(Effect.provide(layer))
+  it.scoped(
+    "tells a secret from an access token, and an archived environment from one that is not there",
+    () =>
+      Effect.gen(function* () {
+        const hub = yield* setup(1, 1)
+        expect((yield* hub.poll("", "cwe_wrong")).status).toBe(401)
+        expect((yield* hub.poll("", hub.access)).status).toBe(403)
+        const unknown = { method: "GET", path: "/v1/environments/env_none/work/poll", token: hub.secret }
+        expect((yield* call(unknown)).status).toBe(401)
+        expect((yield* call({ method: "GET", path: `${hub.work}/poll` })).status).toBe(401)
+        yield* call({ method: "DELETE", path: `/v1/environments/bridge/${hub.id}`, token: hub.access })
+        const gone = yield* hub.poll()
+        expect([gone.status, gone.json.error.type]).toEqual([410, "gone_error"])
+      }).pipe(Effect.provide(layer))
   )
 
   it.scoped("at capacity new work waits", () =>

@@ -8,6 +8,7 @@
  */
 import * as JSONSchema from "effect/JSONSchema"
 import * as Schema from "effect/Schema"
+import * as Visible from "../Visible.ts"
 
 /** A string of at least one character. */
 export const NonEmpty = Schema.String.pipe(Schema.minLength(1))
@@ -173,14 +174,20 @@ export const check = <A, I>(schema: Schema.Schema<A, I>): Check => {
   }
 }
 
+/** Issues that a refusal tells, and characters of it: they quote what was sent. */
+const TOLD = 50
+const TOLD_CHARACTERS = 4000
+
 /** Issues as the text of a refusal. */
 export const describe = (issues: ReadonlyArray<Issue>): string => {
-  const parts = issues.map(({ message, path }) =>
-    path !== ""
-      ? `at ${path}: ${message}`
-      : message.startsWith("unexpected")
-        ? `at root: ${message}`
-        : message
-  )
-  return [...new Set(parts)].join("; ")
+  const parts = issues
+    .slice(0, TOLD)
+    .map(({ message, path }) =>
+      path !== ""
+        ? `at ${path}: ${message}`
+        : message.startsWith("unexpected")
+          ? `at root: ${message}`
+          : message
+    )
+  return Visible.clip([...new Set(parts)].join("; "), TOLD_CHARACTERS)
 }

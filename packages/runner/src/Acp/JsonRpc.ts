@@ -6,6 +6,8 @@
  * them. Here one fiber reads: what a message causes is done before the next line is pulled, so order holds and a slow
  * reader holds the agent up; a line that is no message is reported and passed over. Source: spec 4 §2 and §3.6.
  */
+import * as Limits from "@causeway/protocol/Limits"
+import * as RawJson from "@causeway/protocol/RawJson"
 import * as Read from "@causeway/transcript/Read"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
@@ -25,6 +27,9 @@ export const codes = {
   notFound: -32002,
   cancelled: -32800
 } as const
+
+/** Levels of a message: what is made of it for the log lies a few levels deeper, and must be taken there. */
+const DEPTH = Limits.JSON_DEPTH - 16
 
 /** An error of the other side, or one for it. */
 export class RpcError extends Data.TaggedError("RpcError")<{
@@ -89,6 +94,7 @@ export const read = (line: Line): Message => {
   const { text } = line
   if (text.trim() === "") return { _tag: "Blank" }
   const bad = (issue: string) => StreamJson.bad(issue, StreamJson.excerptOf(text))
+  if (RawJson.isDeeperThan(text, DEPTH)) return bad(RawJson.tooDeep(DEPTH))
   let json: unknown
   try {
     json = JSON.parse(text)

@@ -1,6 +1,8 @@
 /** Sessions while a batch is applied to them: what the database knows that the batch needs, read in a few statements. */
 import type { Source } from "@causeway/protocol/Event"
+import * as Limits from "@causeway/protocol/Limits"
 import * as Payload from "@causeway/protocol/Payload"
+import * as RawJson from "@causeway/protocol/RawJson"
 import * as Approvals from "@causeway/transcript/Approvals"
 import type * as SessionRow from "@causeway/transcript/SessionRow"
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -158,7 +160,7 @@ export const readAnswers = (requests: ReadonlyArray<AppendRequest>, drafts: Read
           draft.answers.push({
             uuid: row.uuid,
             known: { seq: row.seq, createdAt: row.created_at },
-            json: Either.getOrThrow(Payload.decode(row.payload)).json
+            json: Either.getOrThrow(Payload.decode(RawJson.upTo(row.payload, Limits.STORED_DEPTH))).json
           })
         }
       }

@@ -1,7 +1,9 @@
 /** An event as it stands in the log, and the conditions by which events are chosen. */
 import type * as Delivery from "@causeway/protocol/Delivery"
 import type { Source } from "@causeway/protocol/Event"
+import * as Limits from "@causeway/protocol/Limits"
 import * as Payload from "@causeway/protocol/Payload"
+import * as RawJson from "@causeway/protocol/RawJson"
 
 /** Times are milliseconds since the epoch. */
 export interface StoredEvent {
@@ -14,7 +16,7 @@ export interface StoredEvent {
   readonly createdAt: number
   readonly delivery: Delivery.State | undefined
   readonly deliveredAt: number | undefined
-  /** The JSON text as it arrived. */
+  /** The JSON text as it arrived, up to {@link Limits.STORED_DEPTH}. */
   readonly payload: string
 }
 
@@ -44,7 +46,7 @@ export const toEvent = (row: EventColumns): StoredEvent => ({
   createdAt: row.created_at,
   delivery: row.delivery ?? undefined,
   deliveredAt: row.delivered_at ?? undefined,
-  payload: row.payload
+  payload: RawJson.upTo(row.payload, Limits.STORED_DEPTH)
 })
 
 /** It was not taken back before an agent had it. */

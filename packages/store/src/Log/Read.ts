@@ -35,7 +35,7 @@ const where = (sid: number, query: EventQuery) => {
   if (query.types !== undefined) add(`type IN (${query.types.map(() => "?").join(", ")})`, ...query.types)
   if (query.uuid !== undefined) add("uuid = ?", query.uuid)
   if (query.answersTo !== undefined) {
-    const answer = "json_extract(payload, '$.response.request_id') = ?"
+    const answer = "CASE WHEN json_valid(payload) THEN json_extract(payload, '$.response.request_id') END = ?"
     add(`type = 'control_response' AND source = 'worker' AND ${answer}`, query.answersTo)
   }
   return { text, values }

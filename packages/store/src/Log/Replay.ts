@@ -1,7 +1,9 @@
 /** Rows of sessions: computed from the log anew, or kept decoded. */
 import { BoundedMap } from "@causeway/protocol/BoundedMap"
 import type { Source } from "@causeway/protocol/Event"
+import * as Limits from "@causeway/protocol/Limits"
 import * as Payload from "@causeway/protocol/Payload"
+import * as RawJson from "@causeway/protocol/RawJson"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -71,7 +73,7 @@ export const replay = (
         WHERE sid = ${sid} AND seq > ${after} AND seq <= ${through} ORDER BY seq LIMIT 500`
       for (const { seq, uuid, source, created_at: createdAt, payload: text } of events) {
         // What stands in the log was decoded before it was stored.
-        const payload = Either.getOrThrow(Payload.decode(text))
+        const payload = Either.getOrThrow(Payload.decode(RawJson.upTo(text, Limits.STORED_DEPTH)))
         row = SessionRow.step(row, { seq, uuid, source, createdAt, payload })
         after = seq
       }

@@ -2,10 +2,13 @@
 import type { IncomingMessage } from "node:http"
 import { CloseCode, MAX_PREAUTH_PAYLOAD_BYTES, RequestFrame } from "@causeway/protocol/Gateway/Frames"
 import * as Validation from "@causeway/protocol/Gateway/Validation"
+import * as Limits from "@causeway/protocol/Limits"
+import * as RawJson from "@causeway/protocol/RawJson"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Mailbox from "effect/Mailbox"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { WebSocket } from "ws"
 
@@ -20,9 +23,11 @@ const checkFrame = Validation.check(RequestFrame)
 export const isRequest = (value: unknown): value is RequestFrame => checkFrame(value).length === 0
 export const describeProblem = (frame: unknown): string => Validation.describe(checkFrame(frame))
 
-export const parse: (text: string) => Option.Option<unknown> = Option.liftThrowable((text) =>
-  JSON.parse(text)
-)
+/** A frame, or why it cannot be read. */
+export const parse = (text: string): Either.Either<unknown, string> =>
+  RawJson.isDeeperThan(text, Limits.JSON_DEPTH)
+    ? Either.left(RawJson.tooDeep(Limits.JSON_DEPTH))
+    : Either.try({ try: (): unknown => JSON.parse(text), catch: () => "not JSON" })
 
 export const open = (ws: WebSocket, request: IncomingMessage): Effect.Effect<Inbox, never, Scope.Scope> =>
   Effect.gen(function* () {

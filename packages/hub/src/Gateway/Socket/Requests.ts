@@ -7,6 +7,7 @@ import { CloseCode, type RequestFrame } from "@causeway/protocol/Gateway/Frames"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { WebSocket } from "ws"
 import type { Connection } from "../Connections.ts"
@@ -37,6 +38,11 @@ const respond = ({ connection }: Requests, id: unknown, ok: boolean, body: unkno
 const refuse = (requests: Requests, id: unknown, message: string) =>
   respond(requests, id, false, { code: "INVALID_REQUEST", message })
 
+const failed = ({ name }: Method) => ({
+  code: "UNAVAILABLE",
+  message: `${name} failed; the hub's log says why`
+})
+
 const runMethod = (requests: Requests, frame: RequestFrame, method: Method, text: string) =>
   Effect.gen(function* () {
     const { connection, watches } = requests
@@ -50,7 +56,14 @@ const runMethod = (requests: Requests, frame: RequestFrame, method: Method, text
       })
     )
     if (outcome._tag === "Success") {
-      respond(requests, frame.id, true, outcome.value.payload)
+      yield* Effect.try(() => respond(requests, frame.id, true, outcome.value.payload)).pipe(
+        Effect.catchAll((cause) =>
+          Effect.zipRight(
+            Effect.logError("an answer cannot be written", cause),
+            Effect.sync(() => respond(requests, frame.id, false, failed(method)))
+          )
+        )
+      )
       if (outcome.value.after !== undefined) {
         yield* Effect.catchAllCause(outcome.value.after, (cause) =>
           Effect.logError("what follows an answer failed", cause)
@@ -63,10 +76,7 @@ const runMethod = (requests: Requests, frame: RequestFrame, method: Method, text
       respond(requests, frame.id, false, toShape(failure.value))
     } else if (!Cause.isInterruptedOnly(outcome.cause)) {
       yield* Effect.logError("a gateway method failed", outcome.cause)
-      respond(requests, frame.id, false, {
-        code: "UNAVAILABLE",
-        message: `${method.name} failed; the hub's log says why`
-      })
+      respond(requests, frame.id, false, failed(method))
     }
   }).pipe(
     Effect.annotateLogs({ method: method.name }),
@@ -89,8 +99,11 @@ export const onFrame = (requests: Requests, text: string): Effect.Effect<void> =
   Effect.suspend(() => {
     const { connection, methods } = requests
     const parsed = parse(text)
-    if (Option.isNone(parsed)) return Effect.void
-    const frame = parsed.value
+    if (Either.isLeft(parsed)) {
+      refuse(requests, "invalid", `invalid request frame: ${parsed.left}`)
+      return Effect.void
+    }
+    const frame = parsed.right
     if (!isRequest(frame)) {
       const id = typeof frame === "object" && frame !== null && "id" in frame ? frame.id : undefined
       refuse(requests, id ?? "invalid", `invalid request frame: ${describeProblem(frame)}`)
