@@ -2,8 +2,9 @@
  * Changes of runs. Each reads the old state, checks the move, writes and tells in one transaction, so that every event
  * says truly what was before and what is now.
  */
+import { randomUUID } from "node:crypto"
 import type { SessionId } from "@causeway/protocol/Ids"
-import type * as Payload from "@causeway/protocol/Payload"
+import * as Payload from "@causeway/protocol/Payload"
 import type * as Approvals from "@causeway/transcript/Approvals"
 import { isSubagent, object } from "@causeway/transcript/Read"
 import * as Result from "@causeway/transcript/Result"
@@ -72,8 +73,9 @@ export const moveRun = (changes: Changes, id: SessionId, what: Status.Move, outc
     Effect.gen(function* () {
       const stored = yield* require(writer, id)
       const moved = yield* move(writer, stored, what, yield* Clock.currentTimeMillis, outcome)
-      if (moved !== stored) yield* writer.put(moved)
-      return moved
+      if (moved === stored) return stored
+      yield* writer.put(moved)
+      return yield* close(writer, moved)
     })
   )
 
@@ -185,5 +187,22 @@ export const append = (
     const [what, outcome] = consequence(next, source, payload)
     const moved = yield* move(writer, next, what, now, outcome)
     yield* writer.put(moved)
-    return moved
+    return yield* close(writer, moved)
   })
+
+/**
+ * Nobody waits for answers of a run that has ended: its agent is let go. Questions that it left open, or asked among its
+ * last lines, are cancelled in the log.
+ */
+const close = (writer: Writer, stored: Stored): Effect.Effect<Stored, JournalFailed> => {
+  const open = Status.isTerminal(stored.run.status) ? stored.row.approvals.pending[0] : undefined
+  if (open === undefined) return Effect.succeed(stored)
+  const { requestId: request_id } = open
+  // What it appends closes the next one.
+  return append(
+    writer,
+    stored,
+    "worker",
+    Payload.make({ type: "control_cancel_request", request_id, uuid: randomUUID() })
+  )
+}

@@ -148,7 +148,24 @@ describe("a run under whatever happens", () => {
           events.map((_, index) => index + 1)
         )
       }).pipe(Effect.scoped),
-    { fastCheck: { numRuns: 30 }, timeout: 120_000 }
+    {
+      // An agent that asks among its last lines, when its run has ended.
+      fastCheck: {
+        numRuns: 30,
+        examples: [
+          [
+            [
+              { _tag: "OtherResult" },
+              { _tag: "Interrupt" },
+              { _tag: "Ask", tool: "a" },
+              { _tag: "Answer", tool: "a" }
+            ],
+            false
+          ]
+        ]
+      },
+      timeout: 120_000
+    }
   )
 
   it.scopedLive("tells a watcher that comes late what it has missed for good", () =>
