@@ -13,7 +13,6 @@
 
 import { join } from "node:path"
 import type * as AgentSettings from "@causeway/protocol/AgentSettings"
-import type * as Delivery from "@causeway/protocol/Delivery"
 import type { EnvironmentId, EventUuid, SessionId } from "@causeway/protocol/Ids"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -35,7 +34,8 @@ import {
   type NewSession,
   type OutboxEntry,
   type Outgoing,
-  type SessionRecord
+  type SessionRecord,
+  type Told
 } from "./Journal/Model.ts"
 import * as Outbox from "./Journal/Outbox.ts"
 import * as Sessions from "./Journal/Sessions.ts"
@@ -118,16 +118,13 @@ export class Journal extends Context.Tag("@causeway/runner/Journal")<
     ) => Effect.Effect<Option.Option<Snapshot>, JournalFailed>
     /** Client events that were journalled and not answered, oldest first. */
     readonly unanswered: (id: SessionId) => Effect.Effect<ReadonlyArray<Identified>, JournalFailed>
-    /** Deliveries that the hub has not been told, oldest event first; of each event only the furthest. */
-    readonly reports: (
-      id: SessionId,
-      limit: number
-    ) => Effect.Effect<ReadonlyArray<Delivery.Update>, JournalFailed>
+    /**
+     * Deliveries that the hub has not been told, of `limit` events, the oldest first; of each event only the furthest, but
+     * of an answered message also that it was begun.
+     */
+    readonly reports: (id: SessionId, limit: number) => Effect.Effect<ReadonlyArray<Told>, JournalFailed>
     /** The hub has been told. Processed events that it knows of are pruned to {@link REMEMBERED_EVENTS} uuids. */
-    readonly reported: (
-      id: SessionId,
-      reports: ReadonlyArray<Delivery.Update>
-    ) => Effect.Effect<void, JournalFailed>
+    readonly reported: (id: SessionId, reports: ReadonlyArray<Told>) => Effect.Effect<void, JournalFailed>
   }
 >() {}
 

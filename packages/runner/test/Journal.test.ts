@@ -105,6 +105,8 @@ describe("Journal", () => {
           expect(uuids(yield* journal.unanswered(session))).toEqual(["q"])
           const reports = yield* journal.reports(session, 100)
           expect(reports).toEqual([
+            // It was begun and answered before the hub heard of either.
+            { eventId: "p", status: "processing" },
             { eventId: "p", status: "processed" },
             { eventId: "q", status: "received" },
             { eventId: "p-again", status: "processed" }
@@ -156,12 +158,18 @@ describe("Journal", () => {
             expect(reports.map(({ eventId, status }) => [eventId, status])).toEqual([
               ["begun", "processing"],
               ["late", "processing"],
-              ["waiting", "processed"],
+              ["waiting", "withdrawn"],
               ["stop", "received"],
               ["next", "received"]
             ])
+            // The agent says that it had begun one while the hub is told that it was taken back.
+            yield* journal.record(session, [
+              { _tag: "Delivery", uuid: EventUuid.make("waiting"), state: "processing" }
+            ])
             yield* journal.reported(session, reports)
-            expect(yield* journal.reports(session, 10)).toEqual([])
+            expect(yield* journal.reports(session, 10)).toEqual([
+              { eventId: "waiting", status: "processing" }
+            ])
           })
         )
       }).pipe(Effect.provide(NodeContext.layer))
@@ -444,7 +452,14 @@ const againstModel = (sample: ReadonlyArray<Command>) =>
                   const expected = [...inbox]
                     .filter(([, row]) => row.reported !== row.state)
                     .slice(0, command.limit)
-                    .map(([eventId, row]) => ({ eventId, status: row.state }))
+                    .flatMap(([eventId, row]) =>
+                      (row.state === "processed" ? ["processing", "processed"] : [row.state]).map(
+                        (status) => ({
+                          eventId,
+                          status
+                        })
+                      )
+                    )
                   expect(reports).toEqual(expected)
                   yield* journal.reported(session, reports)
                   for (const { eventId, status } of reports) {

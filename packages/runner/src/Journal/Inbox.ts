@@ -4,16 +4,22 @@ import { EventUuid, type SessionId, sessionBody } from "@causeway/protocol/Ids"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as Effect from "effect/Effect"
 import type { Database } from "./Database.ts"
-import type { Identified, Incoming } from "./Model.ts"
+import type { Identified, Incoming, Told } from "./Model.ts"
 import { readPayload, withUuid } from "./Payloads.ts"
 import { set, settingsIn } from "./Sessions.ts"
 
 /** How many processed client events a session keeps, as uuids only, to know them when they come again. */
 export const REMEMBERED_EVENTS = 2_000
 
-/** A state as the column `state` holds it, from 1. 4 is taken back, which the hub is told as `processed`. */
-export const numberOf = (state: Delivery.Report): number => Delivery.reports.indexOf(state) + 1
-const reportOf = (state: number): Delivery.Report => Delivery.reports[state - 1] ?? "processed"
+/** A state as the column `state` holds it, from 1. */
+export const numberOf = (state: Delivery.State): number => Delivery.states.indexOf(state) + 1
+
+/**
+ * Steps that the hub has not been told. Of a message that was answered before the hub heard that it was begun, both: a
+ * person may have taken it back at the hub meanwhile, and that it ran tells the hub that it was too late.
+ */
+const untold = (state: number, ran: boolean): ReadonlyArray<Delivery.State> =>
+  ran ? ["processing", "processed"] : [Delivery.states[state - 1] ?? "received"]
 
 export const make = (database: Database) => {
   const { atomically, run, sql } = database
@@ -71,24 +77,28 @@ export const make = (database: Database) => {
       Effect.flatMap((rows) => Effect.forEach(rows, (row) => readPayload(row.payload)))
     )
   const reports = (id: SessionId, limit: number) =>
-    sql<{ readonly event_id: string; readonly state: number }>`SELECT event_id, state FROM inbox
-      WHERE session = ${sessionBody(id)} AND reported < state ORDER BY seq LIMIT ${limit}`.pipe(
+    sql<{ readonly event_id: string; readonly state: number; readonly ran: number }>`SELECT event_id, state,
+        CASE WHEN state = 3 AND reported < 2 AND uuid IS NOT NULL
+          THEN json_extract(payload, '$.type') = 'user' ELSE 0 END AS ran
+      FROM inbox WHERE session = ${sessionBody(id)} AND reported < state ORDER BY seq LIMIT ${limit}`.pipe(
       Effect.map((rows) =>
-        rows.map(({ event_id, state }) => ({
-          eventId: EventUuid.make(event_id),
-          status: reportOf(state)
-        }))
+        rows.flatMap(({ event_id, ran, state }) =>
+          untold(state, ran === 1).map((status) => ({ eventId: EventUuid.make(event_id), status }))
+        )
       ),
       run("reports")
     )
-  const reported = (id: SessionId, told: ReadonlyArray<Delivery.Update>) =>
+  const reported = (id: SessionId, told: ReadonlyArray<Told>) =>
     Effect.gen(function* () {
       const session = sessionBody(id)
       for (const { eventId, status } of told) {
-        yield* sql`UPDATE inbox SET reported = CASE WHEN ${numberOf(status)} = 3 THEN max(reported, state, 3)
-              ELSE max(reported, ${numberOf(status)}) END,
-            payload = CASE WHEN state >= 3 AND ${numberOf(status)} = 3 THEN '' ELSE payload END
-          WHERE session = ${session} AND event_id = ${eventId}`
+        // The agent may say that it had begun one while the hub is told that it was taken back: that stays to be told.
+        yield* status === "withdrawn"
+          ? sql`UPDATE inbox SET reported = 4, payload = ''
+              WHERE session = ${session} AND event_id = ${eventId} AND state = 4`
+          : sql`UPDATE inbox SET reported = max(reported, ${numberOf(status)}),
+                payload = CASE WHEN state = 3 AND ${numberOf(status)} = 3 THEN '' ELSE payload END
+              WHERE session = ${session} AND event_id = ${eventId}`
       }
       yield* sql`DELETE FROM inbox WHERE session = ${session} AND state >= 3 AND reported >= 3 AND seq <= (
         SELECT seq FROM inbox WHERE session = ${session} ORDER BY seq DESC LIMIT 1 OFFSET ${REMEMBERED_EVENTS})`

@@ -121,6 +121,12 @@ export interface Incoming {
   readonly payload: Payload.Payload
 }
 
+/** A delivery that the hub has not been told. */
+export interface Told {
+  readonly eventId: EventUuid
+  readonly status: Delivery.State
+}
+
 /** The name of the journal's file in the state directory. */
 export const JOURNAL_FILE = "journal.db"
 

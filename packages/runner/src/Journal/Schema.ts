@@ -43,7 +43,7 @@ export const schema = [
     kept_at INTEGER NOT NULL
   )`,
   // `uuid` is null for an event that repeats another's. `state` and `reported`: 0 nothing, 1 received, 2 processing,
-  // 3 processed, 4 withdrawn (reported as processed; the hub knows better).
+  // 3 processed, 4 withdrawn.
   `CREATE TABLE IF NOT EXISTS inbox (
     session TEXT NOT NULL,
     seq INTEGER NOT NULL,

@@ -102,19 +102,34 @@ export const tellGone = (state: State, { attachment, epoch }: Registered): Effec
     Effect.asVoid
   )
 
+/** Events whose deliveries are told at once: two steps of each at most. */
+const REPORTED_EVENTS = POST_MAX / 2
+
 /** Deliveries. */
 export const report = (state: State, { attachment, epoch }: Registered): Effect.Effect<never, Detached> =>
   Effect.gen(function* () {
     const { codeSession, journal, retryForever, sessionId, toReport } = state
-    const reports = yield* retryForever(journal.reports(sessionId, POST_MAX))
+    const reports = yield* retryForever(journal.reports(sessionId, REPORTED_EVENTS))
     const told = (some: typeof reports) =>
-      ignoreRefusal(state, "delivery", codeSession.postDelivery(target(state, attachment), epoch, some))
+      ignoreRefusal(
+        state,
+        "delivery",
+        codeSession.postDelivery(
+          target(state, attachment),
+          epoch,
+          // The hub knows itself that a message was taken back, unless it is told that it was begun.
+          some.map(({ eventId, status }) => ({
+            eventId,
+            status: status === "withdrawn" ? "processed" : status
+          }))
+        )
+      )
     // One that the hub refuses for good is not known there and is not reported again; the others are.
     if (reports.length > 0 && Option.isNone(yield* told(reports)) && reports.length > 1) {
       yield* Effect.forEach(reports, (one) => told([one]), { discard: true })
     }
-    if (reports.length > 0) yield* retryForever(journal.reported(sessionId, reports))
-    if (reports.length < POST_MAX) yield* Queue.take(toReport)
+    if (reports.length === 0) yield* Queue.take(toReport)
+    else yield* retryForever(journal.reported(sessionId, reports))
   }).pipe(Effect.forever)
 
 /** What the agent is doing, whenever that changes. */
