@@ -5,6 +5,7 @@
  * are. JSON columns are text. `payload` is the text that arrived.
  */
 
+import { rolesStep } from "./internal/access.ts"
 import { attributesStep } from "./internal/attributes.ts"
 import { gatewayStep } from "./internal/gateway.ts"
 import { overviewStep } from "./internal/overview.ts"
@@ -148,5 +149,6 @@ export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   pairingStep,
   overviewStep,
   placesStep,
-  attributesStep
+  attributesStep,
+  rolesStep
 ]
