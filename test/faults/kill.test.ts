@@ -5,7 +5,7 @@ import * as Sessions from "@causeway/client/Sessions"
 import * as Viewer from "@causeway/client/Viewer"
 import type { EnvironmentId, SessionId } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
-import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
+import { beforeAll, describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -21,7 +21,6 @@ let programs: Processes.Programs
 beforeAll(async () => {
   programs = await Processes.bundle()
 }, 60_000)
-afterAll(() => programs?.remove())
 
 const KILLS = 20
 

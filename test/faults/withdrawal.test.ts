@@ -5,7 +5,7 @@ import * as Sessions from "@causeway/client/Sessions"
 import * as Viewer from "@causeway/client/Viewer"
 import type { SessionId } from "@causeway/protocol/Ids"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
-import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
+import { beforeAll, describe, expect, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -20,7 +20,6 @@ let programs: Processes.Programs
 beforeAll(async () => {
   programs = await Processes.bundle()
 }, 60_000)
-afterAll(() => programs?.remove())
 
 const ROUNDS = 14
 

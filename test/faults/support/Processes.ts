@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { rolldown } from "rolldown"
+import * as Scripted from "../../../packages/runner/test/support/Scripted.ts"
 
 export interface BridgeOptions {
   readonly url: string
@@ -23,12 +24,10 @@ export interface Programs {
   readonly hub: string
   readonly bridge: string
   readonly agent: string
-  /** Removes them. */
-  readonly remove: () => void
 }
 
-/** Bundles the programs of this directory, where their native module is found. */
-export const bundle = async (): Promise<Programs> => {
+/** Below `node_modules`, where their native module is found. */
+const make = async (): Promise<Programs> => {
   const directory = here(`../../../node_modules/.cache/causeway-faults/${process.pid}`)
   const write = async (input: string, name: string) => {
     const file = `${directory}/${name}.mjs`
@@ -43,12 +42,20 @@ export const bundle = async (): Promise<Programs> => {
     await build.close()
     return file
   }
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }))
   return {
     hub: await write("./hub-process.ts", "hub"),
     bridge: await write("./bridge-process.ts", "bridge"),
-    agent: await write("../../../apps/scripted-agent/src/main.ts", "agent"),
-    remove: () => rmSync(directory, { recursive: true, force: true })
+    agent: await Scripted.bundle()
   }
+}
+
+let made: Promise<Programs> | undefined
+
+/** The programs of this directory, bundled at the first call of this process. */
+export const bundle = (): Promise<Programs> => {
+  made ??= make()
+  return made
 }
 
 export type Line = { readonly _tag?: string; readonly [key: string]: unknown }

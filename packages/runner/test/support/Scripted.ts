@@ -1,4 +1,4 @@
-/** The scripted agent for tests: bundled once a test file, with its own directories. */
+/** The scripted agent for tests: bundled once, with its own directories. */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -11,7 +11,7 @@ import * as Sessions from "../../src/AgentSessions.ts"
 import * as Drivers from "../../src/Drivers.ts"
 import type { Supervision } from "../../src/Supervision.ts"
 
-export const bundle = async (): Promise<string> => {
+const make = async (): Promise<string> => {
   const file = join(mkdtempSync(join(tmpdir(), "causeway-scripted-")), "agent.mjs")
   const build = await rolldown({
     input: fileURLToPath(new URL("../../../../apps/scripted-agent/src/main.ts", import.meta.url)),
@@ -22,6 +22,14 @@ export const bundle = async (): Promise<string> => {
   await build.close()
   process.once("exit", () => rmSync(join(file, ".."), { recursive: true, force: true }))
   return file
+}
+
+let made: Promise<string> | undefined
+
+/** Where its bundle is; made at the first call of this process. */
+export const bundle = (): Promise<string> => {
+  made ??= make()
+  return made
 }
 
 /** A directory of its own that goes with the scope. */
