@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 export interface ConnectionLimits {
   /** Of one device. Default 16. */
   readonly device: number
-  /** With one credential: an access token, a session's ingress token, an environment's secret. Default 256. */
+  /** With one credential: an access token, a session's ingress token, an environment's secret. Default 4,096. */
   readonly credential: number
   /** From one address. Default 512. Workers, and callers on this machine with no proxy in between, are not counted. */
   readonly address: number
@@ -48,7 +48,7 @@ export const defaults: HubConfig = {
   streamComment: Duration.seconds(15),
   workerHeartbeat: Duration.seconds(20),
   shutdown: Duration.seconds(1),
-  connections: { device: 16, credential: 256, address: 512 }
+  connections: { device: 16, credential: 4096, address: 512 }
 }
 
 export class Config extends Context.Tag("@causeway/hub/Config")<Config, HubConfig>() {}
