@@ -12,6 +12,7 @@ import * as Environments from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import * as FileLock from "@causeway/store/FileLock"
 import * as Log from "@causeway/store/Log"
+import type { Appends } from "@causeway/store/Log/Appends"
 import * as Organizations from "@causeway/store/Organizations"
 import * as Overview from "@causeway/store/Overview"
 import * as Readiness from "@causeway/store/Readiness"
@@ -31,7 +32,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as ApiRoutes from "./ApiRoutes.ts"
-import * as AccessTable from "./Auth/AccessTable.ts"
 import * as Auth from "./Auth/Auth.ts"
 import * as CodeSessionRoutes from "./CodeSessions/Routes.ts"
 import * as Streams from "./CodeSessions/Streams.ts"
@@ -41,7 +41,6 @@ import { TrustedProxies } from "./Forwarded.ts"
 import * as GatewayConfig from "./Gateway/Config.ts"
 import type { Gateway } from "./Gateway/Gateway.ts"
 import * as GatewayLayer from "./Gateway/Layer.ts"
-import type { HotRoute } from "./HotRoutes.ts"
 import * as IngressRoutes from "./Ingress/Routes.ts"
 import * as Networks from "./Networks.ts"
 import * as OpsRoutes from "./Ops/Routes.ts"
@@ -86,6 +85,7 @@ export interface GatewayOptions extends Partial<GatewayLayer.Options> {
 
 /** What stands behind the doors; the command line uses it too. */
 export type Services =
+  | Appends
   | Bootstrap.Bootstrap
   | Bus.Bus
   | DeviceCodes.DeviceCodes
@@ -164,25 +164,24 @@ const onlyHub = (filename: string): Layer.Layer<OnlyHub, Database.DatabaseUnusab
         )
       )
 
-/** All routes, hot ones first, each with its line of the permission table. The page's files need none. */
+/** All routes, hot ones first. */
 const routes = Effect.gen(function* () {
-  const lineOf = yield* AccessTable.lines
   const hot = [
     ...(yield* IngressRoutes.routes),
     ...(yield* CodeSessionRoutes.routes),
     ...(yield* Streams.routes),
     ...(yield* SessionRoutes.routes),
     ...(yield* WorkRoutes.make),
-    ...(yield* OpsRoutes.make)
+    ...(yield* OpsRoutes.make),
+    ...(yield* Page.make)
   ]
   const api = yield* ApiRoutes.routes
-  const guarded = [
+  return [
     ...hot,
     ...api.map((route) =>
       SessionRoutes.isSessionsApi(route.path) ? SessionRoutes.requireBeta(route) : route
     )
-  ].map((route): HotRoute => ({ ...route, line: lineOf(route) }))
-  return [...guarded, ...(yield* Page.make)]
+  ]
 })
 
 /** Listens once everything is in place, and stops before anything is taken away. */

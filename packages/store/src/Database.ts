@@ -1,24 +1,22 @@
 /**
- * The database: SQLite, embedded, one connection for the whole process.
+ * The database: SQLite, embedded, one connection for the whole process (`Sqlite.ts`), brought to the newest schema.
  *
- * One connection means one writer and no "database is busy": every statement and every transaction of this process
- * waits its turn in `SqlClient`'s own semaphore. WAL with `synchronous = FULL`: a commit that was answered survives a
- * power cut. The group commit of the log (see `Log.ts`) is what makes that cheap.
+ * WAL with `synchronous = FULL`: a commit that was answered survives a power cut. The group commit of the log (see `Log.ts`)
+ * is what makes that cheap.
  */
 import * as FileFailure from "@causeway/protocol/FileFailure"
-import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
-import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import * as Cause from "effect/Cause"
+import BetterSqlite from "better-sqlite3"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { DatabaseHealth } from "./DatabaseHealth.ts"
+import type { Appends } from "./Log/Appends.ts"
+import * as SqliteAppends from "./Log/SqliteAppends.ts"
 import { migrations } from "./Migrations.ts"
+import * as Sqlite from "./Sqlite.ts"
 
 /** The state directory was written by a newer version of this program; nothing was changed. */
 export class DatabaseTooNew extends Schema.TaggedError<DatabaseTooNew>()("DatabaseTooNew", {
@@ -75,91 +73,47 @@ export class DatabaseUnusable extends Schema.TaggedError<DatabaseUnusable>()("Da
   }
 }
 
+/** The failure's own words, the driver's innermost. */
+const detailOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
 /**
  * That SQLite itself works here: its binding is a compiled module, made for one version of Node. Answers with SQLite's
  * version; the failure is the loader's.
  */
-export const binding: Effect.Effect<string, { readonly detail: string }> = Layer.build(
-  SqliteClient.layer({ filename: ":memory:", disableWAL: true })
-).pipe(
-  Effect.map(Context.get(SqlClient.SqlClient)),
-  Effect.flatMap((sql) => sql<{ readonly version: string }>`SELECT sqlite_version() AS version`),
-  Effect.map(([row]) => row?.version ?? ""),
-  Effect.scoped,
-  Effect.catchAllCause((cause) => {
-    const error = Cause.squash(cause)
-    return Effect.fail({ detail: error instanceof Error ? error.message : String(error) })
-  })
+export const binding: Effect.Effect<string, { readonly detail: string }> = Effect.acquireUseRelease(
+  Effect.try({
+    try: () => new BetterSqlite(":memory:"),
+    catch: (cause) => ({ detail: detailOf(cause) })
+  }),
+  (connection) => Effect.sync(() => String(connection.prepare("SELECT sqlite_version()").pluck().get())),
+  (connection) => Effect.sync(() => connection.close())
 )
 
 /** Looks whether a database file is whole. Nothing is written. */
 export const check = (filename: string): Effect.Effect<void, DatabaseUnusable> =>
-  Layer.build(SqliteClient.layer({ filename, readonly: true, disableWAL: true })).pipe(
-    Effect.map(Context.get(SqlClient.SqlClient)),
-    Effect.flatMap((sql) => sql<{ readonly quick_check: string }>`PRAGMA quick_check(1)`),
-    Effect.map(([row]) => row?.quick_check ?? "it does not answer"),
+  Effect.try({
+    try: () => {
+      const connection = new BetterSqlite(filename, { readonly: true })
+      try {
+        return String(connection.prepare("PRAGMA quick_check(1)").pluck().get())
+      } finally {
+        connection.close()
+      }
+    },
+    catch: (cause) => new DatabaseUnusable({ filename, detail: detailOf(cause) })
+  }).pipe(
     Effect.filterOrFail(
       (found) => found === "ok",
-      (found) => ({ code: "SQLITE_CORRUPT", message: found })
+      (detail) => new DatabaseUnusable({ filename, detail })
     ),
-    Effect.scoped,
-    Effect.asVoid,
-    Effect.catchAllCause((cause) => {
-      const error = Cause.squash(cause)
-      const inner = error instanceof Error && error.cause instanceof Error ? error.cause : error
-      return new DatabaseUnusable({
-        filename,
-        detail: inner instanceof Error ? inner.message : String(inner)
-      })
-    })
+    Effect.asVoid
   )
 
-/** Statements kept prepared. The log's statements come in one variant a number of rows. */
-const PREPARED = 2000
-
-/**
- * Transactions as this program needs them. The client's own leave the connection inside the transaction when the commit
- * fails, and report that as a defect; here a failed commit is rolled back before anyone else gets the connection, and is
- * a `SqlError`. `BEGIN IMMEDIATE`: a transaction that reads first never finds another process in its way when it writes.
- */
-const transactions = (sql: SqlClient.SqlClient): SqlClient.SqlClient["withTransaction"] => {
-  const nested = sql.withTransaction
-  const run = (connection: Connection, statement: string) => connection.execute(statement, [], undefined)
-  const outermost = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.scoped(
-        Effect.flatMap(restore(sql.reserve), (connection) => {
-          // It fails where SQLite has rolled back already: the connection is as wanted either way.
-          const rollback = Effect.ignore(run(connection, "ROLLBACK"))
-          return Effect.zipRight(
-            run(connection, "BEGIN IMMEDIATE"),
-            Effect.flatMap(
-              Effect.exit(
-                restore(Effect.provideService(effect, SqlClient.TransactionConnection, [connection, 0]))
-              ),
-              (exit) =>
-                Exit.isFailure(exit)
-                  ? Effect.zipRight(rollback, exit)
-                  : Effect.zipRight(
-                      Effect.tapError(run(connection, "COMMIT"), () => rollback),
-                      exit
-                    )
-            )
-          )
-        })
-      )
-    )
-  return (effect) =>
-    Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (outer) =>
-      outer._tag === "Some" ? nested(effect) : outermost(effect)
-    )
-}
-
-/** An open, migrated database. `filename` may be `:memory:`. */
+/** An open, migrated database, and the log's writer over it. `filename` may be `:memory:`. */
 export const layerSqlite = (options: {
   readonly filename: string
 }): Layer.Layer<
-  SqlClient.SqlClient | DatabaseHealth,
+  SqlClient.SqlClient | Sqlite.Sqlite | Appends | DatabaseHealth,
   DatabaseForeign | DatabaseTooNew | DatabaseUnusable
 > => {
   const unusable = (cause: unknown) =>
@@ -167,22 +121,14 @@ export const layerSqlite = (options: {
       filename: options.filename,
       detail: FileFailure.describe(options.filename, cause)
     })
-  const client = Layer.scoped(
-    SqlClient.SqlClient,
+  const connection = Layer.scopedContext(
     Effect.gen(function* () {
-      const client = yield* SqliteClient.make({
-        filename: options.filename,
-        prepareCacheSize: PREPARED
-      }).pipe(
-        // The driver throws where it cannot open the file.
-        Effect.catchAllDefect(unusable)
-      )
-      const sql: SqlClient.SqlClient = Object.assign(client, { withTransaction: transactions(client) })
-      yield* sql`PRAGMA synchronous = FULL`
-      yield* sql`PRAGMA foreign_keys = ON`
+      // The driver throws where it cannot open the file.
+      const { sql, sqlite } = yield* Effect.catchAllDefect(Sqlite.open(options.filename), unusable)
       yield* Effect.provideService(migrate, SqlClient.SqlClient, sql)
-      return sql
+      return Context.make(SqlClient.SqlClient, sql).pipe(Context.add(Sqlite.Sqlite, sqlite))
     }).pipe(Effect.catchTag("SqlError", unusable))
-  ).pipe(Layer.provide(Reactivity.layer))
-  return Layer.merge(client, Layer.succeed(DatabaseHealth, FileFailure.trouble(options.filename, "Store")))
+  )
+  const health = Layer.succeed(DatabaseHealth, FileFailure.trouble(options.filename, "Store"))
+  return Layer.provideMerge(SqliteAppends.layer, Layer.merge(connection, health))
 }

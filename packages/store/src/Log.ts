@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Bus } from "./Bus.ts"
 import { unavailable } from "./internal/unavailable.ts"
+import type { Appends } from "./Log/Appends.ts"
 import * as Commit from "./Log/Commit.ts"
 import * as Delivery from "./Log/Delivery.ts"
 import * as Read from "./Log/Read.ts"
@@ -70,4 +71,4 @@ export const make = Effect.gen(function* () {
 
 export class Log extends Context.Tag("@causeway/store/Log")<Log, Effect.Effect.Success<typeof make>>() {}
 
-export const layer: Layer.Layer<Log, never, SqlClient.SqlClient | Bus> = Layer.scoped(Log, make)
+export const layer: Layer.Layer<Log, never, SqlClient.SqlClient | Appends | Bus> = Layer.scoped(Log, make)

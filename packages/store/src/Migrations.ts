@@ -5,9 +5,9 @@
  * are. JSON columns are text. `payload` is the text that arrived.
  */
 
-import { rolesStep } from "./internal/access.ts"
 import { attributesStep } from "./internal/attributes.ts"
 import { gatewayStep } from "./internal/gateway.ts"
+import { indexesStep } from "./internal/indexes.ts"
 import { overviewStep } from "./internal/overview.ts"
 import { pairingStep } from "./internal/pairing.ts"
 
@@ -150,5 +150,5 @@ export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   overviewStep,
   placesStep,
   attributesStep,
-  rolesStep
+  indexesStep
 ]

@@ -9,9 +9,8 @@ import * as Layer from "effect/Layer"
 import { Bus } from "./Bus.ts"
 import type { StoreUnavailable } from "./Errors.ts"
 import { unavailable } from "./internal/unavailable.ts"
-import { apply } from "./Log/Apply.ts"
+import { Appends } from "./Log/Appends.ts"
 import { NOT_WITHDRAWN } from "./Log/Event.ts"
-import { replay, uncached } from "./Log/Replay.ts"
 import type { SessionKey } from "./Log/Request.ts"
 import { sessionUpdate } from "./Session/Change.ts"
 
@@ -55,7 +54,7 @@ const copyTranscript = ({ from, to, beforeSeq }: Copy) =>
       FROM events WHERE sid = ${from} AND transcript = 1 AND ${sql.literal(NOT_WITHDRAWN)}
         AND seq < ${beforeSeq ?? Number.MAX_SAFE_INTEGER}
       ORDER BY seq`
-    const row = yield* replay(to)
+    const row = yield* (yield* Appends).replay(to)
     const [head] = yield* sql<{ readonly uuid: string; readonly seq: number }>`
       SELECT uuid, seq FROM events WHERE sid = ${to} AND transcript = 1 AND source = 'worker'
       ORDER BY seq DESC LIMIT 1`
@@ -70,7 +69,8 @@ const copyTranscript = ({ from, to, beforeSeq }: Copy) =>
     }
     yield* sql`UPDATE sessions SET last_seq = ${row.lastSeq}, worker_head = ${head?.uuid ?? null},
         worker_head_seq = ${head?.seq ?? 0}, title = ${idle.title}, status = ${idle.status},
-        projection = ${SessionRow.toJson(idle)}
+        projection = ${SessionRow.toJson(idle)}, cost_usd = ${idle.totalCostUsd}, num_turns = ${idle.numTurns},
+        context_tokens = ${idle.contextTokens}
       WHERE sid = ${to}`
     return row.lastSeq
   })
@@ -79,7 +79,7 @@ const copyTranscript = ({ from, to, beforeSeq }: Copy) =>
 const cut = (sid: number, seq: number) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const { attributes, chosen, title, titleOrigin } = yield* replay(sid, seq - 1)
+    const { attributes, chosen, title, titleOrigin } = yield* (yield* Appends).replay(sid, seq - 1)
     const opening = sessionUpdate({
       ...chosen,
       ...(titleOrigin === "given" && title !== null ? { title } : {}),
@@ -104,15 +104,15 @@ const trim = ({ sid, archive, keep, archivedAt }: Trim) =>
       SELECT ${archive}, seq, uuid, source, type, transcript, compaction, created_at, delivery, delivered_at,
         delivery_no, payload FROM events WHERE sid = ${sid}`
     yield* sql`UPDATE sessions SET (attributes, environment_id, created_at, last_seq, worker_head, worker_head_seq, title,
-        status, projection, archived_at) = (SELECT s.attributes, s.environment_id, s.created_at, s.last_seq, s.worker_head,
-        s.worker_head_seq, s.title, s.status, s.projection, ${archivedAt} FROM sessions s WHERE s.sid = ${sid})
+        status, projection, cost_usd, num_turns, context_tokens, archived_at) = (SELECT s.attributes, s.environment_id, s.created_at, s.last_seq, s.worker_head,
+        s.worker_head_seq, s.title, s.status, s.projection, s.cost_usd, s.num_turns, s.context_tokens, ${archivedAt} FROM sessions s WHERE s.sid = ${sid})
       WHERE sid = ${archive}`
     const [key] =
       yield* sql<SessionKey>`SELECT body AS session, organization_id AS organizationId FROM sessions
       WHERE sid = ${archive}`
     if (key === undefined) return
     const ended = sessionUpdate({ archived: true, attributes: { label: null, entry: { archivedBy: "bak" } } })
-    yield* apply([{ ...key, source: "client", payloads: [ended] }], archivedAt, uncached)
+    yield* (yield* Appends).apply([{ ...key, source: "client", payloads: [ended] }], archivedAt)
     const [first] = yield* sql<{
       readonly seq: number | null
     }>`SELECT min(seq) AS seq FROM (SELECT seq FROM events
@@ -136,8 +136,9 @@ const remove = (sid: number) =>
 export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const bus = yield* Bus
-  const transact = <A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient>) =>
-    unavailable(Effect.provideService(sql.withTransaction(effect), SqlClient.SqlClient, sql))
+  const context = yield* Effect.context<SqlClient.SqlClient | Appends>()
+  const transact = <A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient | Appends>) =>
+    unavailable(Effect.provide(sql.withTransaction(effect), context))
 
   return {
     copyTranscript: (copy: Copy) => transact(copyTranscript(copy)),
@@ -174,4 +175,7 @@ export class Retention extends Context.Tag("@causeway/store/Retention")<
   Effect.Effect.Success<typeof make>
 >() {}
 
-export const layer: Layer.Layer<Retention, never, SqlClient.SqlClient | Bus> = Layer.effect(Retention, make)
+export const layer: Layer.Layer<Retention, never, SqlClient.SqlClient | Appends | Bus> = Layer.effect(
+  Retention,
+  make
+)

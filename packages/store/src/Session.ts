@@ -9,8 +9,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Bus } from "./Bus.ts"
+import type { StoreUnavailable } from "./Errors.ts"
 import { unavailable } from "./internal/unavailable.ts"
-import type { Applied } from "./Log/Apply.ts"
+import type { Appends, Applied } from "./Log/Appends.ts"
 import type { SessionKey } from "./Log/Request.ts"
 import * as Change from "./Session/Change.ts"
 import * as Filter from "./Session/Filter.ts"
@@ -24,10 +25,12 @@ export { rowOf, type Session } from "./Session/Record.ts"
 export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const bus = yield* Bus
+  const context = yield* Effect.context<SqlClient.SqlClient | Appends>()
 
-  const on = <A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient>) =>
-    unavailable(Effect.provideService(effect, SqlClient.SqlClient, sql))
-  const transact = <A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient>) => on(sql.withTransaction(effect))
+  const on = <A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient | Appends>) =>
+    unavailable(Effect.provide(effect, context))
+  const transact = <A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient | Appends>) =>
+    on(sql.withTransaction(effect))
 
   const signal = (applied: Pick<Applied, "sessions" | "environments">) => {
     for (const session of applied.sessions) bus.changed(`session:${session}`)
@@ -38,7 +41,7 @@ export const make = Effect.gen(function* () {
     effect: Effect.Effect<
       { readonly session: Session } & Pick<Applied, "sessions" | "environments">,
       E,
-      SqlClient.SqlClient
+      SqlClient.SqlClient | Appends
     >
   ) =>
     Effect.map(transact(effect), (applied) => {
@@ -46,7 +49,15 @@ export const make = Effect.gen(function* () {
       return applied.session
     })
 
-  const list = (filter: Filter.Filter) => {
+  const list = (filter: Filter.Filter): Effect.Effect<ReadonlyArray<Session>, StoreUnavailable> => {
+    // Living and archived ones have an index each by their last update.
+    if (filter.archived === "all") {
+      return Effect.zipWith(
+        list({ ...filter, archived: "false" }),
+        list({ ...filter, archived: "true" }),
+        (living, archived) => Filter.merge(filter, living, archived)
+      )
+    }
     const { text, values } = Filter.condition(filter)
     return on(select(`${text} ${Filter.order(filter)}`, [...values, filter.limit ?? -1]))
   }
@@ -125,4 +136,7 @@ export class Sessions extends Context.Tag("@causeway/store/Sessions")<
   Effect.Effect.Success<typeof make>
 >() {}
 
-export const layer: Layer.Layer<Sessions, never, SqlClient.SqlClient | Bus> = Layer.effect(Sessions, make)
+export const layer: Layer.Layer<Sessions, never, SqlClient.SqlClient | Appends | Bus> = Layer.effect(
+  Sessions,
+  make
+)

@@ -21,7 +21,7 @@ import * as Lease from "./Work/Lease.ts"
 import * as Poll from "./Work/Poll.ts"
 import { type ItemKey, type Row, WorkQueue } from "./Work/WorkQueue.ts"
 
-export { ensure, stopForSessions } from "./Work/Item.ts"
+export { ensure } from "./Work/Item.ts"
 export { waitingFor } from "./Work/Places.ts"
 export { RECLAIM_DEFAULT_MILLIS } from "./Work/Poll.ts"
 export * from "./Work/WorkQueue.ts"

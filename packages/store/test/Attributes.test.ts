@@ -13,7 +13,8 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import * as Bus from "../src/Bus.ts"
 import * as Database from "../src/Database.ts"
-import { encode, replay } from "../src/Log/Replay.ts"
+import { Appends } from "../src/Log/Appends.ts"
+import { encode } from "../src/Log/Replay.ts"
 import * as Log from "../src/Log.ts"
 import { migrations } from "../src/Migrations.ts"
 import * as Organizations from "../src/Organizations.ts"
@@ -68,6 +69,8 @@ const rowOf = (sid: number) =>
       ([row]) => row && { ...row, ...parsed(row) }
     )
   )
+
+const replay = (sid: number) => Effect.flatMap(Appends, (appends) => appends.replay(sid))
 
 /** The row as the log tells it. */
 const toldBy = (sid: number) =>

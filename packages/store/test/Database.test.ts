@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -10,18 +8,14 @@ import * as Layer from "effect/Layer"
 import * as Database from "../src/Database.ts"
 import { migrations } from "../src/Migrations.ts"
 import * as Organizations from "../src/Organizations.ts"
-
-const directory = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(`${tmpdir()}/causeway-database-`)),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
+import * as fixtures from "./fixtures.ts"
 
 const memory = Database.layerSqlite({ filename: ":memory:" })
 
 describe("the database", () => {
   it.scopedLive("is brought to the newest version once, durable at every commit", () =>
     Effect.gen(function* () {
-      const filename = `${yield* directory}/x.db`
+      const filename = `${yield* fixtures.directory}/x.db`
       const look = Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const versions = yield* sql`SELECT version FROM schema_version ORDER BY version`
@@ -41,7 +35,7 @@ describe("the database", () => {
 
   it.scopedLive("of a newer version is left alone", () =>
     Effect.gen(function* () {
-      const filename = `${yield* directory}/x.db`
+      const filename = `${yield* fixtures.directory}/x.db`
       const layer = Database.layerSqlite({ filename })
       yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
@@ -56,7 +50,7 @@ describe("the database", () => {
     "whose disk is full says which file, for reads and writes, and goes on when there is space",
     () =>
       Effect.gen(function* () {
-        const filename = `${yield* directory}/x.db`
+        const filename = `${yield* fixtures.directory}/x.db`
         const layer = Organizations.layer.pipe(Layer.provideMerge(Database.layerSqlite({ filename })))
         yield* Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient
@@ -79,7 +73,7 @@ describe("the database", () => {
 
   it.scopedLive("that cannot be opened is an error that says why", () =>
     Effect.gen(function* () {
-      const filename = `${yield* directory}/none/x.db`
+      const filename = `${yield* fixtures.directory}/none/x.db`
       const error = yield* Effect.flip(Effect.scoped(Layer.build(Database.layerSqlite({ filename }))))
       expect(error).toMatchObject({ _tag: "DatabaseUnusable", filename })
       expect(error.message).toContain(filename)
@@ -126,6 +120,38 @@ describe("a transaction", () => {
       yield* sql.withTransaction(insert(4))
       expect(yield* rows).toEqual([{ n: 4 }])
     }).pipe(Effect.provide(memory))
+  )
+
+  it.effect(
+    "holds up every other statement until it has ended, and nobody who waited and left holds up the rest",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* setup
+        const open = yield* Effect.makeLatch(false)
+        const order: Array<string> = []
+        const says = (name: string) => Effect.sync(() => order.push(name))
+        const first = yield* Effect.fork(
+          sql.withTransaction(Effect.all([sql`INSERT INTO t VALUES (1)`, open.await, says("first")]))
+        )
+        yield* Effect.yieldNow()
+        const left = yield* Effect.fork(sql.withTransaction(says("left")))
+        const statement = yield* Effect.fork(
+          Effect.zipRight(sql`INSERT INTO t VALUES (2)`, says("statement"))
+        )
+        const gone = yield* Effect.fork(Effect.zipRight(sql`INSERT INTO t VALUES (3)`, says("gone")))
+        const last = yield* Effect.fork(
+          sql.withTransaction(Effect.zipRight(sql`INSERT INTO t VALUES (4)`, says("last")))
+        )
+        yield* Effect.yieldNow()
+        yield* Fiber.interruptAll([left, gone])
+        expect(order).toEqual([])
+        yield* open.open
+        yield* Fiber.join(first)
+        yield* Fiber.join(statement)
+        yield* Fiber.join(last)
+        expect(order).toEqual(["first", "statement", "last"])
+        expect(yield* rows).toEqual([{ n: 1 }, { n: 2 }, { n: 4 }])
+      }).pipe(Effect.provide(memory))
   )
 
   it.effect("inside another is a savepoint", () =>

@@ -4,6 +4,7 @@ import * as Withdrawal from "@causeway/protocol/Withdrawal"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { describe, expect, it } from "@effect/vitest"
+import BetterSqlite from "better-sqlite3"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
@@ -14,7 +15,8 @@ import * as Log from "../src/Log.ts"
 import * as Sessions from "../src/Session.ts"
 import * as fixtures from "./fixtures.ts"
 
-const layer = () => Layer.mergeAll(Log.layer, Sessions.layer).pipe(Layer.provideMerge(fixtures.layer()))
+const layer = (filename?: string) =>
+  Layer.mergeAll(Log.layer, Sessions.layer).pipe(Layer.provideMerge(fixtures.layer(filename)))
 
 const provide = <A, E>(effect: Effect.Effect<A, E, Log.Log | Sessions.Sessions | fixtures.All>) =>
   Effect.provide(effect, layer())
@@ -403,6 +405,69 @@ describe("append", () => {
   )
 })
 
+describe("what the writer keeps of a session", () => {
+  // Whoever changes the row: through the repositories, by hand, in a transaction that ends well or not, in another process.
+  const changes = ["epoch", "by hand", "rolled back", "elsewhere", "nothing"] as const
+
+  it.scopedLive.prop(
+    "is what the database has, whoever changed it in between",
+    [FastCheck.array(FastCheck.constantFrom(...changes), { minLength: 1, maxLength: 12 })],
+    ([all]) =>
+      Effect.gen(function* () {
+        const filename = `${yield* fixtures.directory}/hub.db`
+        yield* Effect.gen(function* () {
+          const log = yield* Log.Log
+          const sql = yield* SqlClient.SqlClient
+          const sessions = yield* Sessions.Sessions
+          const key = yield* session()
+          const other = yield* Effect.acquireRelease(
+            Effect.sync(() => new BetterSqlite(filename)),
+            (connection) => Effect.sync(() => connection.close())
+          )
+          const bump = sql`UPDATE sessions SET token_epoch = token_epoch + 1, worker_epoch = token_epoch + 1
+            WHERE body = ${key.session}`
+          let epoch = 0
+          for (const [index, change] of all.entries()) {
+            if (change === "epoch") epoch = yield* sessions.nextEpoch(key, { token: true })
+            if (change === "by hand") yield* bump
+            if (change === "rolled back")
+              yield* Effect.flip(sql.withTransaction(Effect.zipRight(bump, Effect.fail("no"))))
+            if (change === "elsewhere") {
+              other
+                .prepare(
+                  "UPDATE sessions SET token_epoch = token_epoch + 1, worker_epoch = token_epoch + 1 WHERE body = ?"
+                )
+                .run(key.session)
+            }
+            if (change === "by hand" || change === "elsewhere") epoch++
+            const post = (tokenEpoch: number) =>
+              log.append({
+                ...key,
+                source: "worker",
+                payloads: [assistant(`e${index}-${tokenEpoch}`)],
+                tokenEpoch
+              })
+            if (epoch > 0) {
+              expect(yield* Effect.flip(post(epoch - 1))).toMatchObject({
+                _tag: "TokenSuperseded",
+                current: epoch
+              })
+            }
+            yield* post(epoch)
+          }
+          const record = yield* sessions.get(key)
+          expect(record.lastSeq).toBe(all.length)
+          yield* sql`DELETE FROM events WHERE sid = ${record.sid}`
+          yield* sql`DELETE FROM sessions WHERE sid = ${record.sid}`
+          expect(yield* Effect.flip(log.append(client(key, user("gone"))))).toMatchObject({
+            _tag: "SessionUnknown"
+          })
+        }).pipe(Effect.scoped, Effect.provide(layer(filename)))
+      }),
+    { fastCheck: { numRuns: 12 } }
+  )
+})
+
 describe("answers to approvals", () => {
   const ask = (id: string) =>
     Payload.make({
@@ -619,8 +684,13 @@ describe("reading", () => {
 
 describe("lists of sessions", () => {
   it.effect.prop(
-    "any page size gives every session once, most recently updated first",
-    [FastCheck.integer({ min: 1, max: 7 }), FastCheck.array(FastCheck.nat(9), { maxLength: 12 })],
+    "any page size gives every session once, living and archived ones, most recently updated first",
+    [
+      FastCheck.integer({ min: 1, max: 7 }),
+      FastCheck.array(FastCheck.tuple(FastCheck.nat(9), FastCheck.constantFrom("rename", "archive")), {
+        maxLength: 12
+      })
+    ],
     ([limit, touches]) =>
       provide(
         Effect.gen(function* () {
@@ -639,10 +709,13 @@ describe("lists of sessions", () => {
             })
             keys.push({ session, organizationId })
           }
-          for (const touch of touches) {
+          for (const [touch, change] of touches) {
             const key = keys[touch]
             yield* TestClock.adjust(1)
-            if (key !== undefined) yield* sessions.rename(key, `t${touch}`)
+            if (key === undefined) continue
+            yield* change === "rename"
+              ? sessions.rename(key, `t${touch}`)
+              : Effect.ignore(sessions.archive(key))
           }
           const seen: Array<Sessions.Session> = []
           for (;;) {

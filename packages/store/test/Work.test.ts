@@ -10,6 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import * as Bus from "../src/Bus.ts"
 import * as Environments from "../src/Environments.ts"
+import * as Item from "../src/Work/Item.ts"
 import * as Work from "../src/Work.ts"
 import * as fixtures from "./fixtures.ts"
 
@@ -913,7 +914,7 @@ it.effect.prop(
               yield* sql.withTransaction(
                 Effect.gen(function* () {
                   yield* sql`UPDATE sessions SET archived_at = ${now} WHERE body = ${session}`
-                  yield* Work.stopForSessions([sid(world, each.session)], now)
+                  yield* sql.unsafe(Item.STOP_OF_SESSION, [now, sid(world, each.session)])
                 })
               )
               archived.add(session)

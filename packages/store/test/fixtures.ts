@@ -1,4 +1,6 @@
 /** A database in memory with the repositories over it, and rows to work on. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import type { EnvironmentId, OrganizationId } from "@causeway/protocol/Ids"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
@@ -12,6 +14,12 @@ import * as Organizations from "../src/Organizations.ts"
 import * as Readiness from "../src/Readiness.ts"
 import * as Tokens from "../src/Tokens.ts"
 import * as Work from "../src/Work.ts"
+
+/** Removed when the scope closes. */
+export const directory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(`${tmpdir()}/causeway-store-`)),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
 
 /** Each use of the layer is a new, empty database. */
 export const layer = (filename = ":memory:") => {

@@ -3,7 +3,6 @@
  * answered after the commit.
  */
 import * as GroupCommit from "@causeway/protocol/GroupCommit"
-import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -14,8 +13,7 @@ import { Bus } from "../Bus.ts"
 import { DatabaseHealth } from "../DatabaseHealth.ts"
 import { LogBusy, StoreUnavailable } from "../Errors.ts"
 import * as Metrics from "../Metrics.ts"
-import { type Applied, apply } from "./Apply.ts"
-import { rowCache } from "./Replay.ts"
+import { Appends, type Applied } from "./Appends.ts"
 import type { AppendError, Appended, AppendRequest } from "./Request.ts"
 
 /** Most requests in one transaction. */
@@ -24,8 +22,6 @@ const BATCH_REQUESTS = 512
 const BATCH_UNITS = 16 * 1024 * 1024
 /** Most requests that wait; further ones are refused with `LogBusy`. */
 const WAITING_MAX = 20_000
-/** Sessions whose decoded row is kept at hand. */
-const CACHED_ROWS = 1000
 
 interface Waiting {
   readonly request: AppendRequest
@@ -34,15 +30,12 @@ interface Waiting {
 
 /** Starts the writer; it ends with the scope, and what waits then fails with `StoreUnavailable`. */
 export const make = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
+  const appends = yield* Appends
   const bus = yield* Bus
   const health = yield* DatabaseHealth
-  const cache = rowCache(CACHED_ROWS)
 
   const transact = (requests: ReadonlyArray<AppendRequest>): Effect.Effect<Applied, SqlError> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      sql.withTransaction(apply(requests, now, cache)).pipe(Effect.provideService(SqlClient.SqlClient, sql))
-    )
+    Effect.flatMap(Clock.currentTimeMillis, (now) => appends.commit(requests, now))
 
   const answer = (batch: ReadonlyArray<Waiting>, applied: Applied) =>
     Effect.sync(() => {

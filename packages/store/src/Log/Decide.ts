@@ -1,4 +1,4 @@
-/** The rules by which a request is refused, or carried out on the draft of its session. */
+/** The rules by which a request is refused, or carried out on the draft of its session. Plain functions over a {@link Lookup}. */
 import { randomUUID } from "node:crypto"
 import type { Source } from "@causeway/protocol/Event"
 import * as Payload from "@causeway/protocol/Payload"
@@ -14,7 +14,7 @@ import {
   TokenSuperseded,
   WorkerSuperseded
 } from "../Errors.ts"
-import { answered, type Draft, type Known, type Taking } from "./Draft.ts"
+import { answered, type Draft, type Known, type StoredAnswer, type Taking } from "./Draft.ts"
 import type { AppendError, Appended, AppendRequest } from "./Request.ts"
 
 export type Refusal = Exclude<AppendError, { readonly _tag: "StoreUnavailable" | "LogBusy" }>
@@ -32,20 +32,38 @@ export type EventValues = readonly [
   payload: string
 ]
 
-const refusal = (request: AppendRequest, draft: Draft | undefined): Refusal | undefined => {
-  if (draft === undefined || draft.columns.organization_id !== request.organizationId) {
+/** The log as it stands when a request's turn comes, what the batch has stored before it included. */
+export interface Lookup {
+  /** The event of this uuid. */
+  readonly event: (draft: Draft, uuid: string) => Known | undefined
+  /** The answers to a request, oldest first. `id`: the request's or the tool call's. */
+  readonly answers: (draft: Draft, id: string) => ReadonlyArray<StoredAnswer>
+}
+
+/** An event that is to be written, and what it takes back. */
+export interface Stored {
+  readonly values: EventValues
+  readonly taking: Taking | undefined
+}
+
+/** The position of the entry that a writer names as the last; the usual writer names the head, which is at hand. */
+const positionOf = (draft: Draft, uuid: string, lookup: Lookup): number | undefined =>
+  uuid === draft.workerHead ? draft.workerHeadSeq : lookup.event(draft, uuid)?.seq
+
+const refusal = (request: AppendRequest, draft: Draft | undefined, lookup: Lookup): Refusal | undefined => {
+  if (draft === undefined || draft.head.organizationId !== request.organizationId) {
     return new SessionUnknown({ session: request.session })
   }
-  const { columns } = draft
-  if (request.tokenEpoch !== undefined && request.tokenEpoch < columns.token_epoch) {
-    return new TokenSuperseded({ given: request.tokenEpoch, current: columns.token_epoch })
+  const { tokenEpoch, workerEpoch } = draft.head
+  if (request.tokenEpoch !== undefined && request.tokenEpoch < tokenEpoch) {
+    return new TokenSuperseded({ given: request.tokenEpoch, current: tokenEpoch })
   }
   const { guard } = request
-  if (guard?.kind === "epoch" && guard.workerEpoch < columns.worker_epoch) {
-    return new WorkerSuperseded({ given: guard.workerEpoch, current: columns.worker_epoch })
+  if (guard?.kind === "epoch" && guard.workerEpoch < workerEpoch) {
+    return new WorkerSuperseded({ given: guard.workerEpoch, current: workerEpoch })
   }
   if (guard?.kind === "lastUuid") {
-    const last = guard.lastUuid === undefined ? 0 : draft.known.get(guard.lastUuid)?.seq
+    const last = guard.lastUuid === undefined ? 0 : positionOf(draft, guard.lastUuid, lookup)
     if (last === undefined || last < draft.workerHeadSeq) {
       return new HeadMoved({ head: draft.workerHead ?? undefined })
     }
@@ -55,7 +73,8 @@ const refusal = (request: AppendRequest, draft: Draft | undefined): Refusal | un
     request.source === "client" &&
     request.payloads.some(
       (payload) =>
-        payload.type !== "session_update" && (payload.uuid === undefined || !draft.known.has(payload.uuid))
+        payload.type !== "session_update" &&
+        (payload.uuid === undefined || lookup.event(draft, payload.uuid) === undefined)
     )
   ) {
     return new SessionArchived({ session: request.session })
@@ -64,8 +83,8 @@ const refusal = (request: AppendRequest, draft: Draft | undefined): Refusal | un
 }
 
 /** The stored event that holds the answer which won. */
-const winner = (draft: Draft, answer: Approvals.Answer) =>
-  draft.answers.find(({ json }) => {
+const winner = (draft: Draft, answer: Approvals.Answer, lookup: Lookup) =>
+  lookup.answers(draft, answer.requestId ?? answer.toolUseId ?? "").find(({ json }) => {
     const stored = Approvals.answerOf(json)
     return (
       stored !== null &&
@@ -80,10 +99,14 @@ type Plan =
   | { readonly _tag: "Store"; readonly payload: Payload.Payload; readonly uuid: string }
   | { readonly _tag: "Known"; readonly uuid: string; readonly known: Known }
 
-const plan = (request: AppendRequest, draft: Draft): Either.Either<ReadonlyArray<Plan>, AlreadyAnswered> => {
+const plan = (
+  request: AppendRequest,
+  draft: Draft,
+  lookup: Lookup
+): Either.Either<ReadonlyArray<Plan>, AlreadyAnswered> => {
   const plans: Array<Plan> = []
   for (const payload of request.payloads) {
-    const known = payload.uuid === undefined ? undefined : draft.known.get(payload.uuid)
+    const known = payload.uuid === undefined ? undefined : lookup.event(draft, payload.uuid)
     if (known !== undefined && payload.uuid !== undefined) {
       plans.push({ _tag: "Known", uuid: payload.uuid, known })
       continue
@@ -91,7 +114,7 @@ const plan = (request: AppendRequest, draft: Draft): Either.Either<ReadonlyArray
     const answer = answered(request.source, payload)
     if (answer !== null) {
       const verdict = Approvals.judge(draft.row.approvals, payload.json)?.verdict
-      const first = winner(draft, answer)
+      const first = winner(draft, answer, lookup)
       if (verdict === "conflict") {
         const requestId = answer.requestId ?? answer.toolUseId ?? ""
         return Either.left(new AlreadyAnswered({ requestId, answeredBy: first?.uuid }))
@@ -112,7 +135,7 @@ const carryOut = (
   draft: Draft,
   plans: ReadonlyArray<Plan>,
   now: number,
-  values: Array<EventValues>
+  stored: Array<Stored>
 ): ReadonlyArray<Appended> =>
   plans.map((each) => {
     if (each._tag === "Known") return { ...each.known, uuid: each.uuid, duplicate: true }
@@ -123,7 +146,6 @@ const carryOut = (
     const seq = draft.lastSeq + 1
     const transcript = Payload.isTranscript(payload)
     draft.lastSeq = seq
-    draft.changed = true
     draft.known.set(uuid, { seq, createdAt: now })
     const withdrawal = request.source === "client" ? Withdrawal.of(payload) : undefined
     const taking: Taking | undefined =
@@ -134,18 +156,14 @@ const carryOut = (
             atWork: draft.row.begun ? draft.row.open[0] : undefined,
             taken: []
           }
-    if (taking !== undefined) draft.withdrawals.push(taking)
     if (request.source === "worker") {
-      draft.workerSeenAt = now
+      draft.workerSeen = true
       if (transcript) {
         draft.workerHead = uuid
         draft.workerHeadSeq = seq
       }
-    } else {
-      if (Payload.isForWorker(payload)) draft.forWorker = true
-      if (payload.type === "control_response") {
-        draft.answers.push({ uuid, known: { seq, createdAt: now }, json: payload.json })
-      }
+    } else if (Payload.isForWorker(payload)) {
+      draft.forWorker = true
     }
     const { status } = draft.row
     draft.row = SessionRow.step(draft.row, {
@@ -156,8 +174,8 @@ const carryOut = (
       payload
     })
     draft.rested = draft.row.status === "idle" && (draft.rested || status !== "idle")
-    values.push([
-      draft.columns.sid,
+    const values: EventValues = [
+      draft.head.sid,
       seq,
       uuid,
       request.source,
@@ -166,22 +184,24 @@ const carryOut = (
       Payload.isCompaction(payload) ? 1 : 0,
       now,
       payload.text
-    ])
+    ]
+    stored.push({ values, taking })
     const appended = { seq, uuid, createdAt: now, duplicate: false }
     // Filled in once the batch stands in the log.
     return taking === undefined ? appended : { ...appended, withdrawn: taking.taken }
   })
 
-/** Refuses a request, or carries it out: the events to write are added to `values`. */
+/** Refuses a request, or carries it out: the events to write are added to `stored`. */
 export const decide = (
   request: AppendRequest,
   draft: Draft | undefined,
   now: number,
-  values: Array<EventValues>
+  lookup: Lookup,
+  stored: Array<Stored>
 ): Outcome => {
-  const refused = refusal(request, draft)
+  const refused = refusal(request, draft, lookup)
   if (refused !== undefined || draft === undefined) {
     return Either.left(refused ?? new SessionUnknown({ session: request.session }))
   }
-  return Either.map(plan(request, draft), (plans) => carryOut(request, draft, plans, now, values))
+  return Either.map(plan(request, draft, lookup), (plans) => carryOut(request, draft, plans, now, stored))
 }

@@ -11,8 +11,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { EnvironmentUnknown, SessionArchived } from "../Errors.ts"
-import { apply } from "../Log/Apply.ts"
-import { encode, uncached } from "../Log/Replay.ts"
+import { Appends } from "../Log/Appends.ts"
+import { encode } from "../Log/Replay.ts"
 import type { SessionKey } from "../Log/Request.ts"
 import * as Work from "../Work.ts"
 import type { Session } from "./Record.ts"
@@ -63,6 +63,7 @@ export const keyFor = (organizationId: OrganizationId, environmentId: string | u
 export const create = (request: CreateSession) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
+    const { apply } = yield* Appends
     const now = yield* Clock.currentTimeMillis
     const { attributes, context, environmentId, organizationId, payloads, permissionMode, source, tags } =
       request
@@ -104,7 +105,7 @@ export const create = (request: CreateSession) =>
     const applied =
       payloads.length === 0
         ? { outcomes: [], environments: [] }
-        : yield* apply([{ session, organizationId, source: "client", payloads }], now, uncached)
+        : yield* apply([{ session, organizationId, source: "client", payloads }], now)
     // A log that is empty refuses nothing.
     for (const outcome of applied.outcomes) Either.getOrThrow(outcome)
     const woken = environmentId === undefined ? [] : yield* Work.ensure([sid], now)
@@ -120,11 +121,8 @@ export const update = ({ session, organizationId }: SessionKey, change: SessionU
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const key = { session, organizationId }
-    const applied = yield* apply(
-      [{ ...key, source: "client", payloads: [sessionUpdate(change)] }],
-      now,
-      uncached
-    )
+    const { apply } = yield* Appends
+    const applied = yield* apply([{ ...key, source: "client", payloads: [sessionUpdate(change)] }], now)
     return { session: yield* find(key), ...applied }
   })
 

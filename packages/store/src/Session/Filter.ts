@@ -94,3 +94,20 @@ export const condition = (filter: Filter): { readonly text: string; readonly val
 /** What stands after the condition; its one value is the limit. */
 export const order = (filter: Filter): string =>
   `ORDER BY ${filter.order === "oldest" ? "updated_at, sid" : "updated_at DESC, sid DESC"} LIMIT ?`
+
+interface Listed {
+  readonly updatedAt: number
+  readonly sid: number
+}
+
+/** Two lists in the filter's order as one, within its limit. */
+export const merge = <A extends Listed>(
+  filter: Filter,
+  some: ReadonlyArray<A>,
+  others: ReadonlyArray<A>
+): ReadonlyArray<A> => {
+  const direction = filter.order === "oldest" ? 1 : -1
+  return [...some, ...others]
+    .sort((a, b) => direction * (a.updatedAt - b.updatedAt || a.sid - b.sid))
+    .slice(0, filter.limit)
+}

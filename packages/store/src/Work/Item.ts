@@ -25,6 +25,18 @@ export const read = (
     ([row]) => (row === undefined ? new WorkUnknown({ workId: key.workId }) : Effect.succeed(recordOf(row)))
   )
 
+/** Queues an item for a session that needs one. Values: the item's id, the time, the session's `sid`. */
+export const ENSURE = `INSERT INTO work (id, environment_id, type, sid, state, created_at)
+  SELECT ?, s.environment_id, 'session', s.sid, 'queued', ?
+  FROM sessions s JOIN environments e ON e.id = s.environment_id
+  WHERE s.sid = ? AND s.archived_at IS NULL AND e.archived_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM work w WHERE w.sid = s.sid AND w.state <> 'stopped')
+  RETURNING environment_id`
+
+/** Ends the unfinished items of a session. Values: the time, its `sid`. */
+export const STOP_OF_SESSION = `UPDATE work SET state = 'stopped', stopped_at = ?, lease_expires_at = NULL
+  WHERE state <> 'stopped' AND sid = ? RETURNING environment_id`
+
 /**
  * Queues an item for each of these sessions that has a living environment, is not archived and has none unfinished.
  * Runs inside the caller's transaction, so that a message and the work it needs are stored together or not at all.
@@ -37,42 +49,11 @@ export const ensure = (
 ): Effect.Effect<ReadonlyArray<EnvironmentId>, SqlError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const woken = yield* Effect.forEach(
-      new Set(sids),
-      (sid) => sql<{ readonly environment_id: string }>`
-        INSERT INTO work (id, environment_id, type, sid, state, created_at)
-        SELECT ${`work_${randomUUID()}`}, s.environment_id, 'session', s.sid, 'queued', ${nowMillis}
-        FROM sessions s JOIN environments e ON e.id = s.environment_id
-        WHERE s.sid = ${sid} AND s.archived_at IS NULL AND e.archived_at IS NULL
-          AND NOT EXISTS (SELECT 1 FROM work w WHERE w.sid = s.sid AND w.state <> 'stopped')
-        RETURNING environment_id`
+    const woken = yield* Effect.forEach(new Set(sids), (sid) =>
+      sql.unsafe<{ readonly environment_id: string }>(ENSURE, [`work_${randomUUID()}`, nowMillis, sid])
     )
-    return environmentsOf(woken.flat())
+    return [...new Set(woken.flat().map((row) => EnvironmentId.make(row.environment_id)))]
   })
-
-/**
- * Ends the unfinished items of sessions that were archived. Runs inside the caller's transaction.
- *
- * Answers with the environments where room was made: wake their pollers after the commit.
- */
-export const stopForSessions = (
-  sids: ReadonlyArray<number>,
-  nowMillis: number
-): Effect.Effect<ReadonlyArray<EnvironmentId>, SqlError, SqlClient.SqlClient> =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    sids.length === 0
-      ? Effect.succeed([])
-      : Effect.map(
-          sql<{ readonly environment_id: string }>`
-            UPDATE work SET state = 'stopped', stopped_at = ${nowMillis}, lease_expires_at = NULL
-            WHERE state <> 'stopped' AND ${sql.in("sid", sids)} RETURNING environment_id`,
-          environmentsOf
-        )
-  )
-
-const environmentsOf = (rows: ReadonlyArray<{ readonly environment_id: string }>) => [
-  ...new Set(rows.map((row) => EnvironmentId.make(row.environment_id)))
-]
 
 /** Back into the queue, without lease and offer. */
 export const release = (sql: SqlClient.SqlClient, workId: WorkId) =>

@@ -7,13 +7,13 @@ import * as Body from "../../Http/Body.ts"
 import { SessionManager } from "../../Sessions/Manager.ts"
 import { SessionsApi } from "../../Sessions/Sessions.ts"
 import { answered, ofSession } from "../Failure.ts"
-import { answer, keyOf, method } from "../Method.ts"
+import { answer, keyOf, read, write } from "../Method.ts"
 
 const decodeSettings = Body.decoder(SettingsChange)
 const decodeContinue = Body.decoder(ContinueSession)
 const decodeStop = Body.decoder(StopAll)
 
-const settings = method("causeway.sessions.settings", Params.SessionsSettings, (params, { organizationId }) =>
+const settings = write("causeway.sessions.settings", Params.SessionsSettings, (params, { organizationId }) =>
   Effect.gen(function* () {
     const change = yield* decodeSettings(params.settings)
     const record = yield* (yield* SessionManager).settings(keyOf(organizationId, params.sessionId), change)
@@ -21,7 +21,7 @@ const settings = method("causeway.sessions.settings", Params.SessionsSettings, (
   }).pipe(ofSession)
 )
 
-const goOn = method("causeway.sessions.continue", Params.SessionsContinue, (params, { organizationId }) =>
+const goOn = write("causeway.sessions.continue", Params.SessionsContinue, (params, { organizationId }) =>
   Effect.gen(function* () {
     const request = yield* decodeContinue({
       message: params.message,
@@ -36,7 +36,7 @@ const goOn = method("causeway.sessions.continue", Params.SessionsContinue, (para
   }).pipe(ofSession)
 )
 
-const stopAll = method("causeway.sessions.stopAll", Params.SessionsStopAll, (params, { organizationId }) =>
+const stopAll = write("causeway.sessions.stopAll", Params.SessionsStopAll, (params, { organizationId }) =>
   Effect.gen(function* () {
     const { environmentId, withinMs } = params
     const request = yield* decodeStop({ environment_id: environmentId, within_ms: withinMs })
@@ -44,7 +44,7 @@ const stopAll = method("causeway.sessions.stopAll", Params.SessionsStopAll, (par
   }).pipe(answered)
 )
 
-const snapshots = method(
+const snapshots = read(
   "causeway.sessions.snapshots",
   Params.SessionById,
   function* ({ sessionId }, { organizationId }) {
@@ -53,18 +53,14 @@ const snapshots = method(
   }
 )
 
-const leaves = method(
-  "causeway.sessions.leaves",
-  Params.SessionsPage,
-  function* (params, { organizationId }) {
-    const { archived, cursor, environmentId, limit } = params
-    const sessions = yield* SessionsApi
-    const page = { organizationId, limit, archived, environmentId, cursor, leaves: true }
-    return answer(yield* answered(sessions.page(page)))
-  }
-)
+const leaves = read("causeway.sessions.leaves", Params.SessionsPage, function* (params, { organizationId }) {
+  const { archived, cursor, environmentId, limit } = params
+  const sessions = yield* SessionsApi
+  const page = { organizationId, limit, archived, environmentId, cursor, leaves: true }
+  return answer(yield* answered(sessions.page(page)))
+})
 
-const directories = method(
+const directories = read(
   "causeway.directories.recent",
   Params.DirectoriesRecent,
   function* ({ limit }, { organizationId }) {

@@ -2,7 +2,6 @@
 
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { SessionContext } from "@causeway/protocol/http/Sessions"
-import { permissionsOfScopes } from "@causeway/protocol/Permission"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
@@ -11,23 +10,23 @@ import { Config } from "../../Config.ts"
 import * as Body from "../../Http/Body.ts"
 import { SessionsApi } from "../../Sessions/Sessions.ts"
 import { answered, ofSession } from "../Failure.ts"
-import { answer, keyOf, method } from "../Method.ts"
+import { answer, keyOf, read, write } from "../Method.ts"
 
 const decodeContext = Body.decoder(Schema.Struct({ context: Schema.optional(SessionContext) }))
 
-const page = method("causeway.sessions.page", Params.SessionsPage, function* (params, caller) {
+const page = read("causeway.sessions.page", Params.SessionsPage, function* (params, caller) {
   const { archived, cursor, environmentId, limit } = params
   const { organizationId } = caller
   const sessions = yield* SessionsApi
   return answer(yield* answered(sessions.page({ organizationId, limit, archived, environmentId, cursor })))
 })
 
-const show = method("causeway.sessions.show", Params.SessionById, function* (params, caller) {
+const show = read("causeway.sessions.show", Params.SessionById, function* (params, caller) {
   const key = keyOf(caller.organizationId, params.sessionId)
   return answer({ session: yield* ofSession((yield* SessionsApi).get(key)) })
 })
 
-const begin = method("causeway.sessions.begin", Params.SessionsBegin, (params, caller) =>
+const begin = write("causeway.sessions.begin", Params.SessionsBegin, (params, caller) =>
   Effect.gen(function* () {
     const sessions = yield* SessionsApi
     yield* decodeContext({ context: params.context })
@@ -45,7 +44,7 @@ const begin = method("causeway.sessions.begin", Params.SessionsBegin, (params, c
   }).pipe(answered)
 )
 
-const rename = method(
+const rename = write(
   "causeway.sessions.rename",
   Params.SessionsRename,
   function* ({ sessionId, title }, { organizationId }) {
@@ -54,7 +53,7 @@ const rename = method(
   }
 )
 
-const archive = method(
+const archive = write(
   "causeway.sessions.archive",
   Params.SessionById,
   function* ({ sessionId }, { organizationId }) {
@@ -63,7 +62,7 @@ const archive = method(
   }
 )
 
-const append = method("causeway.sessions.append", Params.SessionsAppend, (params, caller) =>
+const append = write("causeway.sessions.append", Params.SessionsAppend, (params, caller) =>
   Effect.gen(function* () {
     const { bodyLimitBytes, eventLimitBytes } = yield* Config
     const all = RawJson.member(caller.params(), "events") ?? "[]"
@@ -74,9 +73,7 @@ const append = method("causeway.sessions.append", Params.SessionsAppend, (params
     const payloads = yield* Effect.forEach(params.events, (event, index) =>
       Body.payload(event, texts[index] ?? "null", eventLimitBytes, `events.${index}`)
     )
-    const key = keyOf(caller.organizationId, params.sessionId)
-    const permissions = permissionsOfScopes(caller.connection.info.scopes)
-    return answer(yield* (yield* SessionsApi).send({ ...key, permissions }, payloads))
+    return answer(yield* (yield* SessionsApi).send(keyOf(caller.organizationId, params.sessionId), payloads))
   }).pipe(ofSession)
 )
 
