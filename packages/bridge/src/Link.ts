@@ -13,7 +13,7 @@ import * as Credentials from "@causeway/client/Credentials"
 import * as Ingress from "@causeway/client/Ingress"
 import type * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { WorkerStatus } from "@causeway/protocol/http/CodeSessions"
-import { type EnvironmentId, type SessionId, toCompat } from "@causeway/protocol/Ids"
+import { type EnvironmentId, toCompat } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import type { AgentStatus } from "@causeway/runner/Agent"
 import type { Channel } from "@causeway/runner/Channel"
@@ -65,10 +65,6 @@ export interface OwnedLink extends Link {
   /** Waits until the hub has confirmed every line. */
   readonly flush: Effect.Effect<void, JournalFailed>
 }
-
-/** Address of a session's log. Source: spec 5 §3.1. */
-export const ingressUrlOf = (base: string, sessionId: SessionId): string =>
-  `${base.replace(/\/+$/, "")}/v1/session_ingress/session/${toCompat(sessionId)}`
 
 /** Prompts behind the agent's last word come through the stream; they are not history yet. */
 const answered = (
@@ -169,7 +165,7 @@ export const make = (
   Effect.gen(function* () {
     const { record } = options
     const { sessionId } = record
-    const ingressUrl = ingressUrlOf(options.sessionIngressUrl, sessionId)
+    const ingressUrl = Ingress.url(options.sessionIngressUrl, toCompat(sessionId))
     const state = yield* makeState(options, ingressUrl)
     const { attached, changes, inbound, journal, lastActive, retryForever, status, toState } = state
     const ingress = yield* Ingress.Ingress

@@ -2,24 +2,38 @@
  * How long to wait before trying again. Every retry of this package follows one of these schedules. Source: spec 1 §3
  * and §5, spec 5 §1.
  */
+import * as Array from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
 
-const after = (now: number, delayMillis: number) =>
-  ScheduleDecision.continueWith(ScheduleInterval.after(now + delayMillis))
+/** `first` doubling up to `cap`, which is the last of them. */
+const doubled = (
+  first: Duration.DurationInput,
+  cap: Duration.DurationInput
+): ReadonlyArray<Duration.Duration> => [
+  ...Array.unfold(Duration.decode(first), (delay) =>
+    Duration.lessThan(delay, cap) ? Option.some([delay, Duration.times(delay, 2)]) : Option.none()
+  ),
+  Duration.decode(cap)
+]
 
-/** `first` doubling up to `cap`: the wait after failure number `failures`, counted from 1. In milliseconds. */
-const doubling = (first: number, cap: number, failures: number): number =>
-  // Beyond 2^30 the product could only be the cap; without the bound it would overflow to Infinity.
-  Math.min(first * 2 ** Math.min(failures - 1, 30), cap)
+/** The wait after failure number `failures`, counted from 1. */
+const waitOf = (delays: ReadonlyArray<Duration.Duration>, failures: number): Duration.Duration =>
+  delays[Math.min(failures, delays.length) - 1] ?? Duration.zero
 
-/** Shortens a delay by up to `most` (0.2: 20 %), never lengthens it. Whole milliseconds. */
-const shortened = (millis: number, most: number) =>
-  Effect.map(Random.next, (random) => Math.ceil(millis * (1 - most * random)))
+/** Waits as the list says, and for ever as its last says. Answers the failure. */
+const waiting = <In>(delays: ReadonlyArray<Duration.Duration>): Schedule.Schedule<In, In> =>
+  Schedule.delayedSchedule(Schedule.map(Schedule.count, (failed) => waitOf(delays, failed + 1))).pipe(
+    Schedule.intersect(Schedule.identity<In>()),
+    Schedule.map(([, failure]) => failure)
+  )
+
+/** Shortens each delay by up to 20 %, never lengthens it. */
+const shortened = Schedule.jitteredWith({ min: 0.8, max: 1 })
 
 /** `Retry-After` of a failure, in milliseconds; 0 where it has none. */
 const retryAfter = (failure: unknown): number =>
@@ -30,16 +44,24 @@ const retryAfter = (failure: unknown): number =>
     ? failure.retryAfterMillis
     : 0
 
+/** No less than `Retry-After`. */
+const heeding = <In>(failure: In, delay: Duration.Duration): Duration.Duration =>
+  Duration.max(delay, retryAfter(failure))
+
+/** Answers the delays, in milliseconds. */
+const telling = <Out, In>(schedule: Schedule.Schedule<Out, In>): Schedule.Schedule<number, In> =>
+  Schedule.map(Schedule.delays(schedule), Duration.toMillis)
+
 // --- Poll ---
 
-export const POLL_FIRST_MILLIS = 2_000
 /** No delay of the poll loop is longer, and no attempt may take longer. */
 export const POLL_CAP_MILLIS = 60_000
-/** The poll loop's wait after this many failures, before its shortening. */
-export const pollDelay = (failures: number): Duration.Duration =>
-  Duration.millis(doubling(POLL_FIRST_MILLIS, POLL_CAP_MILLIS, failures))
+const pollDelays = doubled("2 seconds", POLL_CAP_MILLIS)
 
-export const POLL_GIVE_UP_MILLIS = 15 * 60_000
+/** The poll loop's wait after this many failures, before its shortening. */
+export const pollDelay = (failures: number): Duration.Duration => waitOf(pollDelays, failures)
+
+const POLL_GIVE_UP_MILLIS = 15 * 60_000
 
 /** A run of failures without a success in between. */
 export interface Run {
@@ -51,15 +73,8 @@ export interface Run {
   readonly last: number
 }
 
-/**
- * The poll loop's: 2 s doubling to 60 s, each delay shortened by up to 20 % at random; done at the first failure that
- * comes 15 minutes or more after the first of its run. A gap of more than 120 s between two failures is time that the
- * machine slept (no attempt and no delay is longer than 60 s): the 15 minutes start anew then.
- *
- * Retry one poll with it, not the loop: each poll that is begun starts from the first delay, so one success resets
- * delay and clock.
- */
-export const poll: Schedule.Schedule<Run, unknown> = Schedule.makeWithState(
+/** The run that a failure belongs to; done where it has lasted too long. Waits for nothing. */
+const run: Schedule.Schedule<Run, unknown> = Schedule.makeWithState(
   undefined as Run | undefined,
   (now, _failure: unknown, before) => {
     const slept = before !== undefined && now - before.last > 2 * POLL_CAP_MILLIS
@@ -68,19 +83,59 @@ export const poll: Schedule.Schedule<Run, unknown> = Schedule.makeWithState(
       attempts: (before?.attempts ?? 0) + 1,
       last: now
     }
-    if (now - run.since >= POLL_GIVE_UP_MILLIS) {
-      return Effect.succeed([run as Run | undefined, run, ScheduleDecision.done] as const)
-    }
-    return Effect.map(
-      shortened(doubling(POLL_FIRST_MILLIS, POLL_CAP_MILLIS, run.attempts), 0.2),
-      (delay) => [run as Run | undefined, run, after(now, delay)] as const
-    )
+    const decision =
+      now - run.since >= POLL_GIVE_UP_MILLIS
+        ? ScheduleDecision.done
+        : ScheduleDecision.continueWith(ScheduleInterval.after(now))
+    return Effect.succeed([run as Run | undefined, run, decision] as const)
   }
+)
+
+/**
+ * The poll loop's: 2 s doubling to 60 s, each delay shortened by up to 20 % at random; done at the first failure that
+ * comes 15 minutes or more after the first of its run. A gap of more than 120 s between two failures is time that the
+ * machine slept (no attempt and no delay is longer than 60 s): the 15 minutes start anew then.
+ *
+ * Retry one poll with it, not the loop: each poll that is begun starts from the first delay, so one success resets
+ * delay and clock.
+ */
+export const poll: Schedule.Schedule<Run, unknown> = shortened(waiting<unknown>(pollDelays)).pipe(
+  Schedule.intersect(run),
+  Schedule.map(([, run]) => run)
+)
+
+// --- Leases ---
+
+/** Longest time between two heartbeats. */
+const BEAT_MAX = Duration.seconds(30)
+
+/** A heartbeat that failed. `remainingMillis`: what is left of the lease. */
+export interface BeatLoss {
+  readonly ttlMillis: number
+  readonly remainingMillis: number
+}
+
+/** Half of the lease, 30 s at most. */
+const beatEvery = ({ ttlMillis }: { readonly ttlMillis: number }): Duration.Duration =>
+  Duration.min(ttlMillis / 2, BEAT_MAX)
+
+/** Heartbeats of a lease that is held: every min(ttl/2, 30 s), for ever. Answers the lease. */
+export const beats = <Held extends { readonly ttlMillis: number }>(): Schedule.Schedule<Held, Held> =>
+  Schedule.addDelay(Schedule.identity<Held>(), beatEvery)
+
+/**
+ * A heartbeat that failed: 1 s doubling to min(ttl/2, 30 s), for ever. The last one of a lease comes at its end, not after
+ * it.
+ */
+export const beat: Schedule.Schedule<unknown, BeatLoss> = Schedule.modifyDelay(
+  waiting<BeatLoss>(doubled("1 second", BEAT_MAX)),
+  (loss, delay) =>
+    Duration.max("1 millis", Duration.min(Duration.min(delay, beatEvery(loss)), loss.remainingMillis))
 )
 
 // --- Append ---
 
-export const APPEND_ATTEMPTS = 10
+const APPEND_ATTEMPTS = 10
 
 /**
  * What the schedule reads of a failed attempt: `immediately` says that something is different now (the head was
@@ -93,22 +148,18 @@ const immediately = (failure: unknown): boolean =>
  * One append's: at most 10 attempts; before attempt n+1 min(500 ms · 2^(n−1), 8 s), or `Retry-After` where that is
  * longer; no wait where the failure says `immediately: true`. Answers the number of failed attempts.
  */
-export const append: Schedule.Schedule<number, unknown> = Schedule.makeWithState(
-  0,
-  (now, failure: unknown, failed) => {
-    const attempts = failed + 1
-    if (attempts >= APPEND_ATTEMPTS) {
-      return Effect.succeed([attempts, attempts, ScheduleDecision.done] as const)
-    }
-    const delay = immediately(failure) ? 0 : Math.max(doubling(500, 8_000, attempts), retryAfter(failure))
-    return Effect.succeed([attempts, attempts, after(now, delay)] as const)
-  }
+export const append: Schedule.Schedule<number, unknown> = waiting<unknown>(
+  doubled("500 millis", "8 seconds")
+).pipe(
+  Schedule.modifyDelay((failure, delay) => (immediately(failure) ? Duration.zero : heeding(failure, delay))),
+  Schedule.intersect(Schedule.recurs(APPEND_ATTEMPTS - 1)),
+  Schedule.map(([, failed]) => failed + 1)
 )
 
 // --- Streams ---
 
 /** A connection that held at least this long was stable: the next loss starts from the first delay. */
-export const STABLE_MILLIS = 30_000
+const STABLE_MILLIS = 30_000
 
 /** The loss of a stream's connection; `heldMillis` is 0 where it never stood. */
 export interface StreamLoss {
@@ -120,15 +171,13 @@ export interface StreamLoss {
  * A stream's reconnects: 1 s doubling to 30 s, each shortened by up to 20 %, for ever; a connection that stood for
  * 30 s resets it. `Retry-After` is honoured where longer. Answers the delay in milliseconds.
  */
-export const stream: Schedule.Schedule<number, StreamLoss> = Schedule.makeWithState(
-  0,
-  (now, loss: StreamLoss, before) => {
-    const failures = (loss.heldMillis >= STABLE_MILLIS ? 0 : before) + 1
-    return Effect.map(shortened(doubling(1_000, 30_000, failures), 0.2), (jittered) => {
-      const delay = Math.max(jittered, retryAfter(loss))
-      return [failures, delay, after(now, delay)] as const
-    })
-  }
+export const stream: Schedule.Schedule<number, StreamLoss> = waiting<StreamLoss>(
+  doubled("1 second", "30 seconds")
+).pipe(
+  Schedule.resetWhen(({ heldMillis }) => heldMillis >= STABLE_MILLIS),
+  shortened,
+  Schedule.modifyDelay(heeding),
+  telling
 )
 
 /**
@@ -136,11 +185,6 @@ export const stream: Schedule.Schedule<number, StreamLoss> = Schedule.makeWithSt
  * `Retry-After` of the failure is honoured where longer. Answers the delay in milliseconds. Combine with
  * `while: ClientError.isTransient`.
  */
-export const uploads: Schedule.Schedule<number, unknown> = Schedule.makeWithState(
-  0,
-  (now, failure: unknown, before) =>
-    Effect.map(shortened(doubling(500, 30_000, before + 1), 0.2), (jittered) => {
-      const delay = Math.max(jittered, retryAfter(failure))
-      return [before + 1, delay, after(now, delay)] as const
-    })
-)
+export const uploads: Schedule.Schedule<number, unknown> = shortened(
+  waiting<unknown>(doubled("500 millis", "30 seconds"))
+).pipe(Schedule.modifyDelay(heeding), telling)

@@ -1,5 +1,5 @@
 /** Reads a session from elsewhere. Source: spec 1 §4. */
-import { TeleportPage } from "@causeway/protocol/http/CodeSessions"
+import { TeleportPage, teleportEvents } from "@causeway/protocol/http/CodeSessions"
 import { EventUuid, type SessionId } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
@@ -18,7 +18,9 @@ import type { Credentials } from "./Credentials.ts"
 import * as Diagnostics from "./Diagnostics.ts"
 import type { Entry } from "./Entry.ts"
 import { Ingress } from "./Ingress.ts"
+import * as Answer from "./internal/Answer.ts"
 import * as Call from "./internal/Call.ts"
+import * as Request from "./internal/Request.ts"
 
 /** One entry of a transcript, with what its page says of it. */
 export interface TranscriptEntry extends Entry {
@@ -121,29 +123,22 @@ interface Position {
 
 const FIRST: Position = { page: 1, cursor: undefined, seen: new Set() }
 
-// --- Service ---
+// --- Reading ---
 
-export const make = Effect.gen(function* () {
-  const call = yield* Call.make
-  const ingress = yield* Ingress
-
-  const readPage = Effect.fn("Teleport.page")(function* (
+const readPage = (caller: Request.Caller) =>
+  Effect.fn("Teleport.page")(function* (
     sessionId: SessionId,
     { cursor, page, seen }: Position,
     limit: number
   ) {
     yield* Effect.annotateCurrentSpan({ "session.id": sessionId, page })
     const operation = "Teleport.events"
-    const path = `/v1/code/sessions/${yield* Call.checkId("session", sessionId)}/teleport-events`
-    const answer = yield* call.accessRaw(
-      {
-        operation,
-        method: "GET",
-        url: `${call.config.baseUrl}${path}${Call.query({ limit, cursor })}`,
-        timeout: TIMEOUT
-      },
-      "required"
-    )
+    const id = yield* Call.checkId("session", sessionId)
+    const place = Request.to(operation, teleportEvents, caller.config.baseUrl, {
+      path: { id },
+      query: { limit, cursor }
+    })
+    const answer = yield* Call.accessRaw(caller, { ...place, timeout: TIMEOUT }, "required")
     const annotations = { session_id: sessionId, page, status: answer.status }
     const end = (read: PageRead) => [read, Option.none<Position>()] as const
     if (answer.status === 404) {
@@ -157,10 +152,9 @@ export const make = Effect.gen(function* () {
     }
     if (answer.status === 401) {
       yield* Diagnostics.record("session_get_fail_bad_token", { session_id: sessionId, operation })
-      return yield* new SessionExpired({ sessionId, ...Call.detailOf(answer) })
+      return yield* new SessionExpired({ sessionId, ...Answer.detailOf(answer) })
     }
-    if (!Call.is2xx(answer)) return yield* Call.failed(answer)
-    const body = yield* Call.decode(Page)(answer)
+    const body = yield* Effect.flatMap(Answer.expect()(answer), Answer.decode(Page))
     const entries = entriesOf(body, answer.text)
     const next = body.next_cursor
     if (next === undefined || next === null) return end({ entries, truncated: false })
@@ -178,17 +172,14 @@ export const make = Effect.gen(function* () {
     ] as const
   })
 
-  const pages = (sessionId: SessionId, options: ReadOptions = {}): Stream.Stream<PageRead, ReadError> =>
-    Stream.paginateEffect(FIRST, (position) => readPage(sessionId, position, options.pageSize ?? PAGE_SIZE))
+const pages =
+  (caller: Request.Caller) =>
+  (sessionId: SessionId, { pageSize = PAGE_SIZE }: ReadOptions = {}): Stream.Stream<PageRead, ReadError> =>
+    Stream.paginateEffect(FIRST, (position) => readPage(caller)(sessionId, position, pageSize))
 
-  const events = (sessionId: SessionId, options?: ReadOptions) =>
-    Stream.mapConcat(pages(sessionId, options), (page) => page.entries)
-
-  const transcript = Effect.fn("Teleport.transcript")(function* (
-    sessionId: SessionId,
-    options?: ReadOptions
-  ) {
-    const read = Chunk.toReadonlyArray(yield* Stream.runCollect(pages(sessionId, options)))
+const transcript = (caller: Request.Caller) =>
+  Effect.fn("Teleport.transcript")(function* (sessionId: SessionId, options?: ReadOptions) {
+    const read = Chunk.toReadonlyArray(yield* Stream.runCollect(pages(caller)(sessionId, options)))
     const transcript: Transcript = {
       entries: read.flatMap((page) => page.entries),
       pages: read.length,
@@ -198,33 +189,39 @@ export const make = Effect.gen(function* () {
     return transcript
   })
 
-  const transcriptWithFallback = Effect.fn("Teleport.transcriptWithFallback")(function* (
-    sessionId: SessionId,
-    options?: ReadOptions
-  ) {
-    return yield* Effect.catchTag(transcript(sessionId, options), "TranscriptNotFound", () =>
-      Effect.gen(function* () {
-        yield* Diagnostics.record("teleport_fallback_ingress", { session_id: sessionId }, "info")
-        const entries = yield* ingress.fetchWithAccessToken(sessionId, { afterLastCompact: false })
-        const found: Transcript = {
-          entries: entries.map((entry) => ({
-            ...entry,
-            eventId: Option.none(),
-            createdAt: Option.none(),
-            isCompaction: isCompaction(entry)
-          })),
-          pages: 1,
-          truncated: false
-        }
-        return found
-      })
-    )
+/** The ingress log as a transcript. */
+const ofIngress = (ingress: Ingress["Type"], sessionId: SessionId) =>
+  Effect.gen(function* () {
+    yield* Diagnostics.record("teleport_fallback_ingress", { session_id: sessionId }, "info")
+    const entries = yield* ingress.fetchWithAccessToken(sessionId, { afterLastCompact: false })
+    const found: Transcript = {
+      entries: entries.map((entry) => ({
+        ...entry,
+        eventId: Option.none(),
+        createdAt: Option.none(),
+        isCompaction: isCompaction(entry)
+      })),
+      pages: 1,
+      truncated: false
+    }
+    return found
   })
 
-  return Teleport.of({ events, transcript, transcriptWithFallback })
+export const make = Effect.gen(function* () {
+  const caller = yield* Request.make
+  const ingress = yield* Ingress
+  const whole = transcript(caller)
+  return Teleport.of({
+    events: (sessionId, options) =>
+      Stream.mapConcat(pages(caller)(sessionId, options), ({ entries }) => entries),
+    transcript: whole,
+    transcriptWithFallback: Effect.fn("Teleport.transcriptWithFallback")((sessionId, options) =>
+      Effect.catchTag(whole(sessionId, options), "TranscriptNotFound", () => ofIngress(ingress, sessionId))
+    )
+  })
 })
 
-/** Whether an entry of the ingress log, which does not say so itself, is the boundary of a compaction. */
+/** An entry of the ingress log, which does not say so itself, is the boundary of a compaction. */
 const isCompaction = (entry: Entry): boolean =>
   Either.match(Payload.fromJson(entry.json, entry.text), {
     onLeft: () => false,

@@ -1,5 +1,6 @@
 /** The viewer's side of a session: watch and steer. Source: spec 5 §1. */
 import { DeliveryUpdate } from "@causeway/protocol/Event"
+import * as Api from "@causeway/protocol/http/CodeSessions"
 import type { SessionId } from "@causeway/protocol/Ids"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import type * as HttpClient from "@effect/platform/HttpClient"
@@ -18,13 +19,15 @@ import {
   type OrganizationMissing,
   SessionConflict,
   SessionNotFound,
-  Unauthorized
+  type Unauthorized
 } from "./ClientError.ts"
 import { type Connection, decodeEvent, type Received, type StreamOptions } from "./CodeSession.ts"
 import type { Credentials } from "./Credentials.ts"
+import * as Answer from "./internal/Answer.ts"
 import * as Call from "./internal/Call.ts"
 import * as Follow from "./internal/Follow.ts"
-import * as Sse from "./internal/Sse.ts"
+import * as Request from "./internal/Request.ts"
+import type * as Sse from "./internal/Sse.ts"
 
 /** What a viewer sees. `Ephemeral`: partial text and progress, never stored. */
 export type Frame =
@@ -104,52 +107,44 @@ const decodeFrame = (frame: Sse.Frame): Frame => {
 
 // --- Service ---
 
-export const make = Effect.gen(function* () {
-  const call = yield* Call.make
-  const open = Sse.open(call)
+/** The session's id as a path has it. */
+const pathOf = (sessionId: SessionId) =>
+  Effect.map(Call.checkId("session", sessionId), (id) => ({ path: { id } }))
 
-  const root = (sessionId: SessionId) =>
-    Effect.map(
-      Call.checkId("session", sessionId),
-      (id) => `${call.config.baseUrl}/v1/code/sessions/${id}/events`
-    )
+const missing = (sessionId: SessionId) => (answer: Answer.Answer) =>
+  new SessionNotFound({ sessionId, ...Answer.detailOf(answer) })
 
-  const watch = (
-    sessionId: SessionId,
-    from: number,
-    options: StreamOptions = {}
-  ): Stream.Stream<Frame, WatchError> =>
+const watch =
+  (caller: Request.Caller) =>
+  (sessionId: SessionId, from: number, options: StreamOptions = {}): Stream.Stream<Frame, WatchError> =>
     Stream.suspend(() => {
       const operation = "Viewer.watch"
       // What the reader has been given; a new connection goes on after it.
       let last = from
 
-      const connect = Effect.fnUntraced(function* (manner: Follow.Manner) {
-        const url = `${yield* root(sessionId)}/stream`
-        return yield* call.accessing("known", (bearer, headers) =>
-          open(
-            {
-              operation,
-              url: `${url}${Call.query(Follow.place(last, manner))}`,
-              ...(last === 0 ? {} : { headers: { "last-event-id": String(last) } })
-            },
-            bearer,
-            headers
-          )
-        )
-      })
-
       return Follow.follow<WatchError, never>({
         operation,
         sessionId,
-        connect,
-        refused: (answer) => {
-          if (answer.status === 401 || answer.status === 403) {
-            return new Unauthorized({ operation, status: answer.status, ...Call.detailOf(answer) })
+        connect: (manner) =>
+          Effect.flatMap(pathOf(sessionId), (path) => {
+            const place = Request.to(operation, Api.viewerStream, caller.config.baseUrl, {
+              ...path,
+              query: Follow.place(last, manner)
+            })
+            return Call.accessing(caller, "known", (bearer, headers) =>
+              Request.open(caller, place, last, bearer, headers)
+            )
+          }),
+        refused: (answer): Effect.Effect<unknown, WatchError> => {
+          switch (answer.status) {
+            case 401:
+            case 403:
+              return Call.signInRefused[answer.status](answer)
+            case 404:
+              return missing(sessionId)(answer)
+            default:
+              return Effect.void
           }
-          return answer.status === 404
-            ? new SessionNotFound({ sessionId, ...Call.detailOf(answer) })
-            : Effect.void
         },
         onConnection: options.onConnection
       }).pipe(
@@ -164,34 +159,31 @@ export const make = Effect.gen(function* () {
       )
     })
 
-  const send = Effect.fn("Viewer.send")(function* (
-    sessionId: SessionId,
-    payloads: ReadonlyArray<JsonObject>
-  ) {
+const send = (caller: Request.Caller) =>
+  Effect.fn("Viewer.send")(function* (sessionId: SessionId, payloads: ReadonlyArray<JsonObject>) {
     yield* Effect.annotateCurrentSpan({ "session.id": sessionId, "events.count": payloads.length })
-    const answer = yield* call.access(
-      {
-        operation: "Viewer.send",
-        method: "POST",
-        url: yield* root(sessionId),
-        timeout: "30 seconds",
-        body: JSON.stringify({ session_id: sessionId, events: payloads.map((payload) => ({ payload })) })
-      },
-      "known"
-    )
-    if (answer.status === 404) return yield* new SessionNotFound({ sessionId, ...Call.detailOf(answer) })
-    if (answer.status === 409) {
-      return yield* new SessionConflict({
-        sessionId,
-        operation: answer.operation,
-        ...Call.detailOf(answer)
+    const path = yield* pathOf(sessionId)
+    yield* Effect.flatMap(
+      Call.access(
+        caller,
+        {
+          ...Request.to("Viewer.send", Api.sendViewerEvents, caller.config.baseUrl, path),
+          timeout: "30 seconds",
+          body: JSON.stringify({ session_id: sessionId, events: payloads.map((payload) => ({ payload })) })
+        },
+        "known"
+      ),
+      Answer.expect<SessionNotFound | SessionConflict>({
+        404: missing(sessionId),
+        409: (answer) =>
+          new SessionConflict({ sessionId, operation: answer.operation, ...Answer.detailOf(answer) })
       })
-    }
-    if (!Call.is2xx(answer)) return yield* Call.failed(answer)
+    )
   })
 
-  return Viewer.of({ watch, send })
-})
+export const make = Effect.map(Request.make, (caller) =>
+  Viewer.of({ watch: watch(caller), send: send(caller) })
+)
 
 export const layer: Layer.Layer<Viewer, never, HttpClient.HttpClient | Credentials | ClientConfig> =
   Layer.effect(Viewer, make)

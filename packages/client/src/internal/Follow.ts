@@ -23,7 +23,8 @@ import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
 import { CredentialsUnavailable, HubUnreachable, type RequestFailed } from "../ClientError.ts"
 import * as Diagnostics from "../Diagnostics.ts"
-import * as Call from "./Call.ts"
+import * as Answer from "./Answer.ts"
+import type { Opened } from "./Request.ts"
 import * as Sse from "./Sse.ts"
 
 /** Without a byte for this long a connection is dead. Source: spec 5 §1. */
@@ -55,7 +56,7 @@ export type Connection =
 /** How one connection reads: as it comes, or what there is within {@link ASK_BLOCK}. */
 export type Manner = "stream" | "ask"
 
-/** The query of a connection: where the reader is, and when the hub is to end the answer. */
+/** Query of a connection: where the reader is, and when the hub is to end the answer. */
 export const place = (last: number, manner: Manner) => ({
   from_sequence_num: last === 0 ? undefined : last,
   [BLOCK_PARAMETER]: manner === "ask" ? Duration.toMillis(ASK_BLOCK) : undefined,
@@ -75,11 +76,9 @@ export interface Follow<E, R> {
   readonly operation: string
   readonly sessionId: string
   /** Connects once, from where the reading is. */
-  readonly connect: (
-    manner: Manner
-  ) => Effect.Effect<Sse.Opened, HubUnreachable | CredentialsUnavailable | E, R>
+  readonly connect: (manner: Manner) => Effect.Effect<Opened, HubUnreachable | CredentialsUnavailable | E, R>
   /** What an answer that is no stream means: an error that ends the following, or nothing, then it is tried again. */
-  readonly refused: (answer: Call.Answer) => Effect.Effect<void, E>
+  readonly refused: (answer: Answer.Answer) => Effect.Effect<unknown, E>
   readonly onConnection: ((connection: Connection) => Effect.Effect<void>) | undefined
 }
 
@@ -137,7 +136,7 @@ export const follow = <E, R>(options: Follow<E, R>): Stream.Stream<Sse.Frame, E,
       /** Opens a connection; what ends the following is on the left. */
       const opened = (
         manner: Manner
-      ): Effect.Effect<Either.Either<Sse.Opened & { response: object }, E>, Lost, R> =>
+      ): Effect.Effect<Either.Either<Opened & { response: object }, E>, Lost, R> =>
         Effect.gen(function* () {
           const connected = yield* options
             .connect(manner)
@@ -151,7 +150,7 @@ export const follow = <E, R>(options: Follow<E, R>): Stream.Stream<Sse.Frame, E,
           const answer = connected.right
           if (answer.response !== undefined) return Either.right(answer)
           const refused = yield* Effect.either(options.refused(answer))
-          return Either.isLeft(refused) ? Either.left(refused.left) : yield* lost(Call.failed(answer), 0)
+          return Either.isLeft(refused) ? Either.left(refused.left) : yield* lost(Answer.failed(answer), 0)
         })
 
       // --- The stream ---

@@ -72,6 +72,8 @@ export const make = (idleHeads: number) => {
   }
 }
 
+export type Heads = ReturnType<typeof make>
+
 /** Notes a head that is known to be stored, or that none is known. */
 export const learn = (log: Log, head: EventUuid | undefined) => {
   log.head = head

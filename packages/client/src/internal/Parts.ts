@@ -7,11 +7,12 @@
  */
 import { createHash } from "node:crypto"
 import { gzip } from "node:zlib"
-import { UploadedPart } from "@causeway/protocol/http/Ingress"
+import { partUrl, UploadedPart } from "@causeway/protocol/http/Ingress"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import { type HubUnreachable, InvalidResponse } from "../ClientError.ts"
-import * as Call from "./Call.ts"
+import * as Answer from "./Answer.ts"
+import * as Request from "./Request.ts"
 
 /** Size of the first part that is tried, and the smallest: below it is not the size that is refused. In bytes. */
 const PART_BYTES = 256 * 1024
@@ -35,7 +36,7 @@ export type Hope = "later" | "another way" | "none"
 /** What became of an upload. */
 export type Outcome =
   | { readonly _tag: "Uploaded"; readonly id: string }
-  | { readonly _tag: "Refused"; readonly answer: Call.Answer }
+  | { readonly _tag: "Refused"; readonly answer: Answer.Answer }
   | { readonly _tag: "Unsupported" }
 
 /** Parts in a row after which the hub had no more than before. */
@@ -55,7 +56,7 @@ const pack = (text: string) =>
 const isForeign = (error: HubUnreachable, status: number) =>
   error.reason === "Intermediary" && error.status === status
 
-export const make = (call: Pick<Call.Call, "send">) => {
+export const make = (caller: Request.Caller) => {
   /** Whether the hub takes parts; unknown until it was tried. */
   let supported = true
   let partBytes = PART_BYTES
@@ -91,7 +92,7 @@ export const make = (call: Pick<Call.Call, "send">) => {
     load: Load,
     url: string,
     bearer: Redacted.Redacted,
-    timeout: Call.Ask["timeout"]
+    timeout: Request.Ask["timeout"]
   ): Effect.Effect<Outcome, HubUnreachable | InvalidResponse> =>
     Effect.gen(function* () {
       load.packed ??= yield* pack(load.text)
@@ -99,17 +100,18 @@ export const make = (call: Pick<Call.Call, "send">) => {
       let at = 0
       let stalled = 0
       while (at < bytes.length) {
-        const answer = yield* call.send(
+        const answer = yield* Request.send(
+          caller,
           {
             operation: "Ingress.upload",
             method: "PUT",
-            url: `${url}/uploads/${id}${Call.query({ offset: at })}`,
+            url: partUrl(url, id, at),
             body: bytes.subarray(at, at + partBytes),
             timeout
           },
           bearer
         )
-        const taken = Call.is2xx(answer) ? Call.decode(UploadedPart)(answer) : undefined
+        const taken = Answer.is2xx(answer) ? Answer.decode(UploadedPart)(answer) : undefined
         if (answer.status === 404 || answer.status === 405 || taken?._tag === "Left") {
           // The address means nothing there: a hub of another make, or an older one.
           supported = false
@@ -135,3 +137,5 @@ export const make = (call: Pick<Call.Call, "send">) => {
 
   return { load, unanswered, upload }
 }
+
+export type Parts = ReturnType<typeof make>

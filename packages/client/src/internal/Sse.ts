@@ -1,12 +1,9 @@
-/** Server-sent events over HTTP: bytes to frames, and the request that opens a stream. Source: spec 5 §1. */
-import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+/** Server-sent events: bytes to frames. Source: spec 5 §1. */
 import * as Chunk from "effect/Chunk"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { createParser, type EventSourceMessage } from "eventsource-parser"
-import type { HubUnreachable } from "../ClientError.ts"
-import type * as Call from "./Call.ts"
 
 /** One frame. `event` is `message` where the stream names none. */
 export interface Frame {
@@ -17,9 +14,6 @@ export interface Frame {
 
 /** A frame larger than this ends the connection: nothing that is sent is. In characters. */
 export const MAX_FRAME = 32 * 1024 * 1024
-
-/** How long the answer's headers may take. */
-const CONNECT_TIMEOUT = "15 seconds"
 
 const LINE_END = /[\r\n]/
 
@@ -62,41 +56,3 @@ export const frames = <E, R>(
       )
     )
   })
-
-/** What an attempt to connect brings: a stream that stands, or an answer that is none. */
-export type Opened =
-  | {
-      readonly status: number
-      readonly response: HttpClientResponse.HttpClientResponse
-      /** Whether it is a stream of a hub that marks its answers, which sends a comment at once. */
-      readonly marked: boolean
-    }
-  | (Call.Answer & { readonly response?: undefined })
-
-/** Sends the request and looks at the answer's head. Closing the scope ends the connection. */
-export const open =
-  (call: Call.Call) =>
-  (
-    ask: Omit<Call.Ask, "timeout" | "method">,
-    bearer: Parameters<Call.Call["send"]>[1],
-    headers: { readonly [name: string]: string } = {}
-  ): Effect.Effect<Opened, HubUnreachable> => {
-    const request = call.request(
-      {
-        ...ask,
-        method: "GET",
-        timeout: CONNECT_TIMEOUT,
-        headers: { ...ask.headers, accept: "text/event-stream" }
-      },
-      bearer,
-      headers
-    )
-    return call.execute(request).pipe(
-      Effect.mapError(call.unreachable(ask.operation, bearer)),
-      Effect.flatMap(call.readStream(ask, bearer)),
-      Effect.timeoutFail({
-        duration: CONNECT_TIMEOUT,
-        onTimeout: call.tooSlow(ask.operation, CONNECT_TIMEOUT)
-      })
-    )
-  }

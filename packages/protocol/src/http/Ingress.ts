@@ -9,7 +9,7 @@ import { LAST_UUID_HEADER, UPLOAD_HEADER } from "../Headers.ts"
 import { EventUuid, SessionId } from "../Ids.ts"
 import * as WireError from "../WireError.ts"
 import { IngressAccess } from "./Authorization.ts"
-import { Hot } from "./Endpoint.ts"
+import { Hot, urlOf } from "./Endpoint.ts"
 import { JsonObject, open } from "./Schemas.ts"
 
 /**
@@ -66,6 +66,18 @@ export const log = HttpApiEndpoint.get("log")`/v1/session_ingress/session/${id}`
   .setUrlParams(Schema.Struct({ after_last_compact: Schema.optional(Schema.String) }))
   .addSuccess(LogLines)
   .annotate(Hot, true)
+
+/** Address of a session's log on the hub at `base`. */
+export const logUrl = (base: string, id: SessionId): string =>
+  urlOf(base.replace(/\/+$/, ""), log, { path: { id } })
+
+/** Address of a part of an upload, below the address of its log. */
+export const partUrl = (logUrl: string, upload: string, offset: number): string =>
+  urlOf(
+    `${logUrl}${uploadPart.path.slice(append.path.length).replace(":upload", upload)}`,
+    { ...uploadPart, path: "" },
+    { query: { offset } }
+  )
 
 export class IngressApi extends HttpApiGroup.make("ingress")
   .add(append)
