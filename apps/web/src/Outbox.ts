@@ -69,15 +69,16 @@ export const make = (world: World) => {
   const change = (uuid: string, to: Partial<Entry>): void =>
     set(entries.map((each) => (each.uuid === uuid ? { ...each, ...to } : each)))
 
+  const next = (session: string) =>
+    entries.find((each) => each.session === session && each.state === "waiting")
+
   /** Sends what waits for one session, oldest first, until nothing does. */
   const drain = async (session: string): Promise<void> => {
     if (sending.has(session)) return
     sending.add(session)
     let failures = 0
     try {
-      for (;;) {
-        const entry = entries.find((each) => each.session === session && each.state === "waiting")
-        if (entry === undefined) return
+      for (let entry = next(session); entry !== undefined; entry = next(session)) {
         const sent = await world.send(entry)
         if (sent._tag === "unreachable") {
           change(entry.uuid, { reason: sent.reason })

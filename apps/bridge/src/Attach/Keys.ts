@@ -205,7 +205,7 @@ export const decode = (decoder: Decoder, piece: string): readonly [Decoder, Read
   const keys: Array<Key> = []
   let rest = decoder.rest + piece
   let { paste } = decoder
-  for (;;) {
+  while (paste !== null || rest !== "") {
     if (paste !== null) {
       const end = rest.indexOf(PASTE_END)
       if (end < 0) {
@@ -219,7 +219,6 @@ export const decode = (decoder: Decoder, piece: string): readonly [Decoder, Read
       rest = rest.slice(end + PASTE_END.length)
       continue
     }
-    if (rest === "") return [{ rest, paste }, keys]
     if (rest.startsWith(PASTE_BEGIN)) {
       paste = ""
       rest = rest.slice(PASTE_BEGIN.length)
@@ -230,6 +229,7 @@ export const decode = (decoder: Decoder, piece: string): readonly [Decoder, Read
     if (step.key !== undefined) keys.push(step.key)
     rest = rest.slice(step.taken)
   }
+  return [{ rest, paste }, keys]
 }
 
 /** How many characters at the end of `text` could begin `mark`. */

@@ -330,7 +330,7 @@ export const run = (
       })
       let leftAt: number | undefined
       yield* terminal.draw(Screen.rows(model))
-      for (;;) {
+      const frame = Effect.gen(function* () {
         const envelopes = yield* Queue.takeBetween(inbox, 1, 256)
         const now = yield* Clock.currentTimeMillis
         const { size } = model
@@ -344,12 +344,15 @@ export const run = (
         if (model.detached) {
           leftAt ??= now
           // What was said just before leaving is not taken back by it.
-          if (underway === 0 || now - leftAt >= LEAVE_MILLIS) return model
+          if (underway === 0 || now - leftAt >= LEAVE_MILLIS) return true
         }
         yield* model.size === size ? terminal.draw(Screen.rows(model)) : terminal.redraw(Screen.rows(model))
         yield* Effect.forEach(drawn, (each) => Deferred.succeed(each, undefined), { discard: true })
         yield* Effect.sleep(FRAME)
-      }
+        return false
+      })
+      yield* Effect.repeat(frame, { until: (isLast) => isLast })
+      return model
     })
 
     const model = yield* Effect.raceFirst(loop, Deferred.await(defect))

@@ -11,6 +11,7 @@ import type { Bus, Ephemeral, Signal, Subscription } from "@causeway/store/Bus"
 import type { SessionUnknown, StoreUnavailable } from "@causeway/store/Errors"
 import type { DeliveryChange, Log, ReadOptions, SessionKey, StoredEvent } from "@causeway/store/Log"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 
 /** Where a reader stands. */
@@ -95,16 +96,17 @@ export const follow = <A, E>(log: Log["Type"], follower: Follower<A, E>): Effect
   const wake = Effect.tap(wakes.take, (signal) =>
     ephemerals === undefined || signal.ephemerals.length === 0 ? Effect.void : ephemerals(signal.ephemerals)
   ).pipe(Effect.repeat({ until: (signal) => signal.changed }))
-  return Effect.gen(function* () {
+  return Effect.suspend(() => {
     let cursor = follower.from
-    for (;;) {
+    const round = Effect.gen(function* () {
       const seen = yield* look
-      if (seen.ended !== undefined) return seen.ended
+      if (seen.ended !== undefined) return Option.some<A>(seen.ended)
       cursor = yield* catchUp(log, follower, cursor)
       const answer = yield* seen.caughtUp?.(cursor) ?? Effect.succeed(undefined)
-      if (answer !== undefined) return answer
-      yield* wake
-    }
+      if (answer === undefined) yield* wake
+      return answer === undefined ? Option.none<A>() : Option.some(answer)
+    })
+    return Effect.map(Effect.repeat(round, { until: Option.isSome }), Option.getOrThrow)
   })
 }
 

@@ -20,7 +20,7 @@ const lines = async (file: FileHandle, first: number, count: number, path: strin
   let size = 0
   let line = 0
   if (count <= 0) return new Uint8Array()
-  for (;;) {
+  while (line - first < count) {
     const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK), 0, CHUNK)
     if (bytesRead === 0) break
     const chunk = buffer.subarray(0, bytesRead)
@@ -47,7 +47,6 @@ const lines = async (file: FileHandle, first: number, count: number, path: strin
         `${JSON.stringify(path)} is too large: at most ${READ_MAX} bytes are read at once; give a line and a limit`
       )
     }
-    if (line - first >= count) break
   }
   const bytes = Buffer.concat(kept)
   return line - first >= count && bytes.at(-1) === LINE_FEED ? bytes.subarray(0, -1) : bytes
