@@ -60,7 +60,7 @@ export const catchUp = <E, R>(
     for (let more = true; more && cursor.seq < until; ) {
       const read = yield* log.read({ ...key, after: cursor.seq, limit, select, ...(types && { types }) })
       const events = read.filter(({ seq }) => seq <= until)
-      const end = read.at(-1)?.seq ?? cursor.seq
+      const end = Math.min(read.at(-1)?.seq ?? cursor.seq, until)
       const changes =
         reader.deliveries === true ? yield* log.deliveries({ ...key, after: cursor.delivery, limit }) : []
       const early = changes.findIndex(({ seq }) => seq > end)

@@ -176,6 +176,27 @@ describe("following a session", () => {
         }),
       { fastCheck: { numRuns: 150 } }
     )
+
+    it.effect("a reader that stops at an event is told of no change of a later one", () =>
+      Effect.gen(function* () {
+        const log = yield* Log.Log
+        const key = yield* session
+        const payloads = ["first", "second"].map((name) =>
+          Payload.make({ type: "user", uuid: `${name}-${key.session}`, message: { content: name } })
+        )
+        yield* log.append({ ...key, source: "client", payloads })
+        yield* log.deliver({
+          ...key,
+          workerEpoch: 0,
+          updates: [{ uuid: `second-${key.session}`, status: "received" }]
+        })
+        const pages: Array<Follow.Page> = []
+        const sink = (page: Follow.Page) => Effect.sync(() => void pages.push(page))
+        const reader = { key, deliveries: true, until: 1, limit: 2, sink }
+        expect(yield* Follow.catchUp(log, reader, { seq: 0, delivery: 0 })).toEqual({ seq: 1, delivery: 0 })
+        expect(pages.map(({ deliveries, events }) => [events.length, deliveries.length])).toEqual([[1, 0]])
+      })
+    )
   })
 
   it.scopedLive("every session that something happens to is told of, also after one that fails", () =>
