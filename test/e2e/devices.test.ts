@@ -201,7 +201,7 @@ describe("getting in", () => {
       ])
       expect({ code: wrong.code, said: wrong.stderr }).toEqual({
         code: 2,
-        said: expect.stringContaining("--public-url: ftp: is no way to reach a hub")
+        said: expect.stringContaining("--public-url: ftp: is not a scheme of a hub")
       })
     })
   )

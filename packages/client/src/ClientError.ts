@@ -78,9 +78,9 @@ export class HubUnreachable extends Schema.TaggedError<HubUnreachable>()("HubUnr
   operation: Schema.String,
   reason: Schema.Literal("Transport", "Timeout", "Intermediary"),
   detail: Schema.String,
-  /** What the transport failed with, as Node names it: `ECONNREFUSED` and the like. */
+  /** Code of the transport, as Node names it: `ECONNREFUSED` and the like. */
   code: Schema.optional(Schema.String),
-  /** What somebody in between answered. */
+  /** Status that somebody in between answered. */
   status: Schema.optional(Schema.Int),
   /** `Retry-After` of whoever answered, in milliseconds. */
   retryAfterMillis: Schema.optional(Millis)
@@ -289,13 +289,13 @@ export class PollGaveUp extends Schema.TaggedError<PollGaveUp>()("PollGaveUp", {
 /** No usable answer: what every call can meet, whoever calls. */
 export type CallError = HubUnreachable | RequestFailed | InvalidResponse | CredentialsUnavailable | IdInvalid
 
-/** What a call with the access token can meet besides its own outcomes. */
+/** Errors of any call with the access token. */
 export type AccessError = CallError | AccessTokenMissing | OrganizationMissing | Unauthorized
 
-/** What a call with a session's ingress token can meet besides its own outcomes. */
+/** Errors of any call with a session's ingress token. */
 export type IngressError = CallError | IngressTokenMissing | IngressTokenRejected
 
-/** What a call with an environment's secret can meet besides its own outcomes. */
+/** Errors of any call with an environment's secret. */
 export type EnvironmentError =
   | CallError
   | EnvironmentSecretMissing

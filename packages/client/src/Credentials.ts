@@ -68,7 +68,7 @@ export class Credentials extends Context.Tag("@causeway/client/Credentials")<
 
 // --- Per call ---
 
-/** What one call uses instead of the layer's credentials. An overriding token is not refreshed. */
+/** Credentials of one call, instead of the layer's. An overriding token is not refreshed. */
 export interface Overrides {
   readonly accessToken?: Redacted.Redacted
   readonly organization?: string

@@ -61,7 +61,7 @@ export interface Resumed {
   readonly entries: number
   /** Entries of the transcript that are not part of the conversation. */
   readonly skipped: number
-  /** What had to be mended so that a model takes it. */
+  /** Repairs that were needed so that a model takes it. */
   readonly repairs: Repairs
   /** The server had more than could be read. */
   readonly truncated: boolean

@@ -74,7 +74,7 @@ const TIMEOUT = "20 seconds"
 
 const isUuid = Schema.is(EventUuid)
 
-/** What is read of a page: little, so that any server's will do. */
+/** The part of a page that is read: little, so that any server's will do. */
 const Page = Schema.Struct({
   data: Schema.Array(
     Schema.Struct({

@@ -29,7 +29,7 @@ import * as Follow from "./internal/Follow.ts"
 import * as Request from "./internal/Request.ts"
 import type * as Sse from "./internal/Sse.ts"
 
-/** What a viewer sees. `Ephemeral`: partial text and progress, never stored. */
+/** A frame of the stream, as a viewer sees it. `Ephemeral`: partial text and progress, never stored. */
 export type Frame =
   | { readonly _tag: "Event"; readonly event: Received }
   | { readonly _tag: "Ephemeral"; readonly eventType: string; readonly payload: JsonObject }
@@ -38,7 +38,7 @@ export type Frame =
   /** A kind of frame that this program does not know. */
   | { readonly _tag: "Unknown"; readonly name: string; readonly data: string }
 
-/** What a person is told of a connection; nothing where it is as it should be. */
+/** Words for people about a connection; none where it is as it should be. */
 export const wordsOf = (connection: Connection): Option.Option<string> =>
   connection._tag === "Disconnected"
     ? Option.some(`connection lost (${connection.error}), trying again`)
@@ -46,7 +46,7 @@ export const wordsOf = (connection: Connection): Option.Option<string> =>
       ? Option.some(Follow.HELD_BACK)
       : Option.none()
 
-/** What ends watching; everything else is met by connecting again. */
+/** Errors that end watching; everything else is met by connecting again. */
 export type WatchError = AccessTokenMissing | OrganizationMissing | Unauthorized | IdInvalid | SessionNotFound
 
 export class Viewer extends Context.Tag("@causeway/client/Viewer")<

@@ -59,7 +59,7 @@ export const of = (json: JsonObject): AgentSettings => ({
 
 export const isEmpty = (settings: AgentSettings): boolean => Object.keys(settings).length === 0
 
-/** What a control request asks to set; {@link none} where it sets nothing that lasts. */
+/** Settings that a control request asks for; {@link none} where it sets nothing that lasts. */
 export const asked = (request: unknown): AgentSettings => {
   if (!isObject(request)) return none
   switch (request["subtype"]) {
@@ -126,7 +126,7 @@ export const merge = (before: AgentSettings, change: AgentSettings): AgentSettin
   }
 }
 
-/** Whether permissions are skipped at a moment, in milliseconds since the epoch. */
+/** Permissions are skipped at a moment, in milliseconds since the epoch. */
 export const skipsPermissions = (settings: AgentSettings, now: number): boolean =>
   settings.skip_permissions === true &&
   (settings.skip_permissions_until == null || settings.skip_permissions_until > now)
@@ -140,6 +140,6 @@ const canonical = (value: unknown): unknown =>
       )
     : value
 
-/** Whether a change leaves the settings as they are. */
+/** A change leaves the settings as they are. */
 export const changesNothing = (before: AgentSettings, change: AgentSettings): boolean =>
   JSON.stringify(canonical(merge(before, change))) === JSON.stringify(canonical(before))

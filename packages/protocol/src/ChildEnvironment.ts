@@ -20,7 +20,7 @@ const OWN = "CAUSEWAY_"
 const claudeCode = (...names: ReadonlyArray<string>): ReadonlyArray<string> =>
   names.map((name) => `CLAUDE_CODE_${name}`)
 
-/** What is left out. Names are compared in upper case. */
+/** Variables that are left out. Names are compared in upper case. */
 export const leftOut: ReadonlyArray<Kind> = [
   { kind: "Causeway's own settings and secrets", names: [`${OWN}*`] },
   {
@@ -183,7 +183,7 @@ export const leftOut: ReadonlyArray<Kind> = [
 const OF_EVERY_NPM_SCRIPT =
   /^npm_config_(cache|global_prefix|globalconfig|init_module|local_prefix|node_gyp|noproxy|npm_version|prefix|user_agent|userconfig)$/
 
-/** What make hands to a recipe; somebody's own `MAKEFLAGS` come without a level. */
+/** Variables that make hands to a recipe; somebody's own `MAKEFLAGS` come without a level. */
 const OF_EVERY_MAKE_RECIPE =
   /^(CARGO_MAKEFLAGS|MAKEFLAGS|MAKELEVEL|MAKEOVERRIDES|MAKE_TERMERR|MAKE_TERMOUT|MFLAGS)$/
 
@@ -228,7 +228,7 @@ const isWholeGitConfig = (host: Variables): boolean => {
 
 /** Why a name cannot be passed on, or `undefined` where it can: it is no name, or one of Causeway's own. */
 export const whyNotPassed = (name: string): string | undefined => {
-  if (!/^[^=*\s\0]+\*?$/.test(name)) return "it is no name of a variable; give names, not values"
+  if (!/^[^=*\s\0]+\*?$/.test(name)) return "not the name of a variable; give names, not values"
   if (name.replace(/\*$/, "").toUpperCase().startsWith(OWN)) return "Causeway's own variables reach no agent"
   return undefined
 }

@@ -78,7 +78,7 @@ export const describe = (file: string, failure: unknown): string => {
   return sentence === undefined ? `${file}: ${messageOf(failure)}` : `${sentence(file)} (${code})`
 }
 
-/** What has been logged of a file's trouble. */
+/** State of a file's trouble, as far as it has been logged. */
 export interface Trouble {
   /** The failure in words; logged when it begins, and not with every call that meets it. */
   readonly failed: (failure: unknown) => Effect.Effect<string>

@@ -34,7 +34,7 @@ export const parse = (text: string): Either.Either<string, string> => {
     scheme === undefined ? trimmed.replace(/^\/\//, "") : trimmed.slice(scheme.length + 3)
   )
   if (scheme !== undefined && !["http", "https", "ws", "wss"].includes(scheme)) {
-    return refused(`${scheme}: is no way to reach a hub`)
+    return refused(`${scheme}: is not a scheme of a hub`)
   }
   const [authority = ""] = rest.split(/[/?#]/)
   if (authority.includes("@")) {
@@ -57,7 +57,7 @@ export const parse = (text: string): Either.Either<string, string> => {
         : "https"
   const isSecure = scheme === undefined ? undefined : scheme === "https" || scheme === "wss"
   const named = `${isSecure === undefined || isSecure ? "https" : "http"}://${rest}`
-  if (!URL.canParse(named)) return refused(`${JSON.stringify(authority)} is no host`)
+  if (!URL.canParse(named)) return refused(`${JSON.stringify(authority)} is not a host name`)
   const url = new URL(named)
   if (url.hostname === "") return refused("the address names no host")
   if (url.search !== "") return refused("the address of a hub has no query")

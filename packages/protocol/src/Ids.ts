@@ -7,7 +7,7 @@
 import * as Schema from "effect/Schema"
 import * as Limits from "./Limits.ts"
 
-/** What may stand in a path segment. */
+/** Text that may stand in a path segment. */
 export const pathSegment = new RegExp(`^[A-Za-z0-9_-]{1,${Limits.PATH_ID_CHARACTERS}}$`)
 
 const segment = <B extends string>(brand: B) =>
@@ -51,7 +51,7 @@ export const EventUuid = Schema.String.pipe(
 )
 export type EventUuid = typeof EventUuid.Type
 
-/** What all spellings of a session share: by this it goes inside a hub. */
+/** The part that all spellings of a session share: its id inside a hub. */
 export const SessionBody = Schema.String.pipe(Schema.brand("SessionBody"))
 export type SessionBody = typeof SessionBody.Type
 
@@ -85,7 +85,7 @@ export const toCompat = (id: SessionId): SessionId =>
 export const toInfra = (id: SessionId): SessionId =>
   id.startsWith(COMPAT) ? SessionId.make(INFRA + id.slice(COMPAT.length)) : id
 
-/** Whether two spellings name one session. */
+/** Two spellings name one session. */
 export const sameSession = (a: SessionId, b: SessionId): boolean => sessionBody(a) === sessionBody(b)
 
 /** The compat spelling of a body, as a hub names the sessions that it makes. */

@@ -15,13 +15,13 @@ const object = (value: unknown): JsonObject =>
 /** White space and control characters: a model is shown nothing by them. */
 const blank = /^[\s\p{Cc}]*$/u
 
-/** Whether a model sees nothing in a text. */
+/** A model sees nothing in the text. */
 export const isBlank = (text: string): boolean => blank.test(text)
 
 const halfCharacter = /\p{Cs}/u
 const halfCharacters = /\p{Cs}/gu
 
-/** Whether every character is whole: no half of a pair of surrogates stands alone. */
+/** Every character is whole: no half of a pair of surrogates stands alone. */
 export const isWellFormed = (text: string): boolean => !halfCharacter.test(text)
 
 /** The text with half characters replaced by the sign for what cannot be read (`String.toWellFormed`). */
@@ -42,13 +42,13 @@ const halfIn = (value: unknown, path: string): string | undefined => {
 
 // --- Files ---
 
-/** What models look at. */
+/** Types of images that models look at. */
 export const IMAGE_TYPES: ReadonlyArray<string> = ["image/png", "image/jpeg", "image/gif", "image/webp"]
 export const PDF = "application/pdf"
 
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
-/** Whether a text is base64: the standard alphabet, padded, without line breaks. */
+/** The text is base64: the standard alphabet, padded, without line breaks. */
 export const isBase64 = (text: string): boolean => base64.test(text)
 
 /** The first bytes of base64, one character each. */
@@ -76,12 +76,12 @@ const names = (types: ReadonlyArray<string>): string => `${types.slice(0, -1).jo
 const dataProblem = (source: JsonObject, types: ReadonlyArray<string>): string | undefined => {
   const { data, media_type: type } = source
   if (typeof data !== "string" || data === "") return "its data is empty"
-  if (!isBase64(data)) return "its data is no base64 (the standard alphabet, padded, without line breaks)"
+  if (!isBase64(data)) return "its data is not base64 (the standard alphabet, padded, without line breaks)"
   if (typeof type !== "string" || !types.includes(type)) {
     return `its media_type must be ${types.length === 1 ? types[0] : names(types)}`
   }
   const found = sniff(data)
-  if (found === undefined) return `its data is no ${type}`
+  if (found === undefined) return `its data is not ${type}`
   return found === type ? undefined : `its data is ${found}, its media_type says ${type}`
 }
 
@@ -131,7 +131,7 @@ const documentProblem = (source: JsonObject): string | undefined => {
 
 // --- Blocks ---
 
-/** What a model refuses of a block that people and tools may send; `undefined` where it takes it. */
+/** Why a model refuses a block that people and tools may send; `undefined` where it takes it. */
 export const blockProblem = (block: JsonObject): string | undefined => {
   switch (block["type"]) {
     case "text":

@@ -173,11 +173,11 @@ const chainTypes: ReadonlySet<string> = new Set(["assistant", "attachment", "sys
  */
 export const isChained = (payload: Payload): boolean => chainTypes.has(payload.type) && isTranscript(payload)
 
-/** Whether a payload is the boundary of a compaction. */
+/** The payload is the boundary of a compaction. */
 export const isCompaction = (payload: Payload): boolean =>
   (payload.type === "system" && payload.json["subtype"] === "compact_boundary") || payload.type === "summary"
 
-/** Whether a payload is partial text or progress: sent on to whoever watches, never stored. Source: spec 5 §1. */
+/** The payload is partial text or progress: sent on to whoever watches, never stored. Source: spec 5 §1. */
 export const isEphemeral = (payload: Payload): boolean =>
   payload.type === "stream_event" ||
   payload.type === "keep_alive" ||

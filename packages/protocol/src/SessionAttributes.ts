@@ -63,7 +63,7 @@ export const of = (event: JsonObject): Change => {
   )
 }
 
-/** Whether an event changes attributes and nothing else. */
+/** The event changes attributes and nothing else. */
 export const isAlone = (event: JsonObject): boolean =>
   "attributes" in event &&
   Object.keys(event).every((name) => name === "type" || name === "uuid" || name === "attributes")
@@ -86,7 +86,7 @@ export const merge = (before: Attributes, change: Change): Attributes => {
   return withMembers(Object.fromEntries(names.map((name) => [name, after[name]])), {})
 }
 
-/** What turns the members of one object into those of another. */
+/** The change that turns the members of one object into those of another. */
 export const difference = (before: JsonObject, after: JsonObject): JsonObject =>
   Object.fromEntries(
     [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((name) =>

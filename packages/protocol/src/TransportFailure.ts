@@ -1,6 +1,6 @@
 /** Words for a call that found no server: what is in the way, and what to do. One sentence, never a stack. */
 
-/** What can be said of a certificate that was refused. */
+/** A certificate that was refused. */
 export interface Certificate {
   readonly subject: string
   readonly issuer: string

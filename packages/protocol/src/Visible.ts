@@ -82,7 +82,7 @@ export const json = (value: string): string =>
 
 let segmenter: Intl.Segmenter | undefined
 
-/** What a person sees as characters (grapheme clusters): an emoji with its joiners is one. */
+/** Characters as a person sees them (grapheme clusters): an emoji with its joiners is one. */
 export const graphemes = (value: string): ReadonlyArray<string> => {
   if (plain.test(value)) return value.split("")
   segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" })

@@ -200,7 +200,7 @@ export type WireError =
   | InternalError
   | Unavailable
 
-/** What a fault of the hub is answered with: nothing of it is told to a caller. */
+/** Answer to a fault of the hub: nothing of it is told to a caller. */
 export const internalError: InternalError = InternalError.of("the hub failed to answer; its log says why")
 
 /**

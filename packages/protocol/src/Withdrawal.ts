@@ -20,7 +20,7 @@ const member = (value: unknown, name: string): unknown =>
     ? (value as { readonly [key: string]: unknown })[name]
     : undefined
 
-/** What this event of a person takes back, if anything. */
+/** The withdrawal that an event of a person is, if any. */
 export const of = (event: Pick<Payload.Payload, "type" | "json">): Withdrawal | undefined => {
   if (event.type !== "control_request") return undefined
   const request = event.json["request"]
@@ -36,7 +36,7 @@ export const of = (event: Pick<Payload.Payload, "type" | "json">): Withdrawal | 
   }
 }
 
-/** Whether it takes back the message of this uuid, which came before it. */
+/** It takes back the message of this uuid, which came before it. */
 export const covers = (withdrawal: Withdrawal, uuid: string): boolean =>
   withdrawal._tag === "All" || withdrawal.uuid === uuid
 

@@ -7,7 +7,7 @@ import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
-/** What a work secret grants: writing one session's log through `apiBaseUrl`. */
+/** Rights of a work secret: writing one session's log through `apiBaseUrl`. */
 export interface WorkSecret {
   readonly version: 1
   readonly sessionIngressToken: Redacted.Redacted

@@ -46,11 +46,11 @@ describe("a person's message", () => {
     ],
     [
       [image(base64("not base64!"))],
-      "at message: content.0: the image cannot be shown: its data is no base64 (the standard alphabet, padded, without line breaks)"
+      "at message: content.0: the image cannot be shown: its data is not base64 (the standard alphabet, padded, without line breaks)"
     ],
     [
       [image(base64("aGVsbG8="))],
-      "at message: content.0: the image cannot be shown: its data is no image/png"
+      "at message: content.0: the image cannot be shown: its data is not image/png"
     ],
     [
       [image(base64(PIXEL, "image/jpeg"))],

@@ -115,7 +115,7 @@ describe("a transcript on its way to a model", () => {
         [
           text("[An attachment was left out: the image cannot be shown: its data is empty.]"),
           text(
-            "[An attachment was left out: the image cannot be shown: its data is no base64 (the standard alphabet, padded, without line breaks).]"
+            "[An attachment was left out: the image cannot be shown: its data is not base64 (the standard alphabet, padded, without line breaks).]"
           ),
           text("cut \ufffd")
         ]

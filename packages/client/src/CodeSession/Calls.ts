@@ -106,7 +106,7 @@ export const place = <Query>(
     Request.to(`CodeSession.${operation}`, endpoint, apiBaseUrl ?? config.baseUrl, { ...path, query })
   )
 
-/** What a worker's call may be answered besides 2xx. */
+/** Meanings of the statuses of a worker's call, besides 2xx. */
 export const refusals = (sessionId: SessionId) => {
   const rejected = (answer: Answer.Answer) =>
     new IngressTokenRejected({ sessionId, ...Answer.detailOf(answer) })

@@ -59,7 +59,7 @@ export interface Received extends ClientEvent {
   readonly payloadText: string
 }
 
-/** What a stream's connection does. `delayMillis`: the wait before the next attempt. */
+/** State of a stream's connection. `delayMillis`: the wait before the next attempt. */
 export type Connection = Follow.Connection
 
 export interface StreamOptions {
@@ -68,7 +68,7 @@ export interface StreamOptions {
 
 export type WorkerError = IngressError | SessionNotFound | WorkerSuperseded
 
-/** What ends a stream; everything else is met by connecting again. */
+/** Errors that end a stream; everything else is met by connecting again. */
 export type StreamError = IngressTokenMissing | IngressTokenRejected | SessionNotFound | IdInvalid
 
 const eventJson = Schema.decodeUnknownEither(Schema.parseJson(ClientEvent))

@@ -7,7 +7,7 @@ import type * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
-/** What a bridge says of itself when it registers. */
+/** A bridge as it registers. */
 export interface Registration {
   readonly machineName: string
   readonly directory: string
@@ -26,7 +26,7 @@ export interface Registration {
 export interface Registered {
   readonly environmentId: EnvironmentId
   readonly secret: Redacted.Redacted
-  /** Whether the environment asked for by `reuseEnvironmentId` came back. */
+  /** The environment asked for by `reuseEnvironmentId` came back. */
   readonly reused: boolean
 }
 
@@ -55,7 +55,7 @@ export interface ListOptions {
 /** Lease that is asked for where nothing else is. Source: spec 5 §2. */
 export const DEFAULT_TTL: Duration.Duration = Duration.seconds(90)
 
-/** What is read of an offered item. Kinds of work unknown here decode too: whoever polls stops them. */
+/** The part of an offered item that is read. Kinds of work unknown here decode too: whoever polls stops them. */
 export const PolledItem = Schema.Struct({
   ...Api.WorkItem.fields,
   data: Schema.Struct({ type: Schema.String, id: Schema.String })
@@ -64,7 +64,7 @@ export const PolledItem = Schema.Struct({
 /** A work item whose secret has been taken out of it. */
 export interface Item extends Omit<typeof PolledItem.Type, "secret"> {}
 
-/** What a poll brought: the item, and its secret still encoded. */
+/** Answer to a poll: the item, and its secret still encoded. */
 export interface Offered {
   readonly item: Item
   readonly secret: Option.Option<Redacted.Redacted>

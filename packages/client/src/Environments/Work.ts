@@ -17,7 +17,7 @@ import { type BeatOptions, DEFAULT_TTL, type Offered, PolledItem, type PollOptio
 
 const Polled = Schema.NullOr(PolledItem)
 
-/** What the network may add to the time that the hub holds a poll. */
+/** Time that the network may add to the time that the hub holds a poll. */
 const POLL_SLACK_MILLIS = 10_000
 
 const isState = Schema.is(Api.WorkState)

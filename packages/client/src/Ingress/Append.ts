@@ -53,7 +53,7 @@ interface Append {
   readonly entries: ReadonlyArray<ChainEntry>
   readonly last: EventUuid
   readonly url: string
-  /** What is still to be stored: less than `entries` where a part of them was sent before as another batch. */
+  /** Entries that are still to be stored: fewer than `entries` where a part of them was sent before as another batch. */
   rest: ReadonlyArray<ChainEntry>
   refreshed: boolean
   adoptedBefore: boolean
@@ -222,7 +222,7 @@ const sent = (append: Append, load: Parts.Load, token: Redacted.Redacted) =>
     })
   )
 
-/** What is to be stored, packed anew where it has become less. */
+/** The load of an attempt, packed anew where less is left to store. */
 const loadOf = (append: Append): Parts.Load => {
   const text = bodyOf(append.rest, append.entries.length > 1)
   const load = append.load?.text === text ? append.load : append.state.parts.load(text)

@@ -1,4 +1,4 @@
-/** What the ingress log's reader and writer share. */
+/** Options and state of the ingress log's reader and writer. */
 import type { EventUuid } from "@causeway/protocol/Ids"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -56,7 +56,7 @@ export interface Options extends PollOptions {
   readonly onUnusable?: (item: Item, error: Unusable) => Effect.Effect<void>
 }
 
-/** What ends polling. An environment whose secret is not known (it was deregistered, say) is gone too. */
+/** Errors that end polling. An environment whose secret is not known (it was deregistered, say) is gone too. */
 export type WorkError = PollGaveUp | EnvironmentUnauthorized | EnvironmentGone | IdInvalid
 
 export interface LeaseOptions {
@@ -69,8 +69,8 @@ export interface Stopping {
   readonly _tag: "Stopping"
 }
 
-/** What ends a lease that nobody asked to end. */
+/** Errors that end a lease which nobody asked to end. */
 export type HoldError = LeaseLost | EnvironmentUnauthorized | EnvironmentSecretMissing | IdInvalid
 
-/** What polling stands on. */
+/** The calls that polling stands on. */
 export type Calls = Environments["Type"]

@@ -22,7 +22,7 @@ const Text = Schema.optional(Schema.NullOr(Schema.String))
 
 const Created = open({ id: SessionId })
 
-/** What is read of a session: little, so that any server's will do. */
+/** The part of a session that is read: little, so that any server's will do. */
 const Read = open({
   id: Schema.optional(SessionId),
   environment_id: Text,

@@ -22,7 +22,7 @@ export interface Create {
   readonly baseUrl?: string | undefined
 }
 
-/** What a server says of a session; members that only our hub sends may be missing. */
+/** A session as a server tells of it; members that only our hub sends may be missing. */
 export interface Session {
   readonly id: SessionId
   readonly environmentId: Option.Option<string>

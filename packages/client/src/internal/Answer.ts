@@ -1,4 +1,4 @@
-/** What a call is answered with, and what the answer means. Source: spec 1 §1. */
+/** Answers of a hub, and what they mean. Source: spec 1 §1. */
 import { extractErrorDetail } from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -6,7 +6,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { InvalidResponse, RequestFailed } from "../ClientError.ts"
 
-/** What came back. */
+/** An answer. */
 export interface Answer {
   readonly operation: string
   readonly status: number
@@ -63,7 +63,7 @@ export const failed = (answer: Answer): RequestFailed =>
 export const detailOf = (answer: Answer): { readonly detail?: string } =>
   answer.detail === undefined ? {} : { detail: answer.detail }
 
-/** What statuses mean to a caller. */
+/** Meanings of statuses to a caller. */
 export interface Meanings<E> {
   readonly [status: number]: (answer: Answer) => Effect.Effect<Answer, E>
 }

@@ -21,7 +21,7 @@ export interface Fifo {
     restore: <A2, E2, R2>(effect: Effect.Effect<A2, E2, R2>) => Effect.Effect<A2, E2, R2>,
     use: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E, R>
-  /** Whether nothing runs or waits. */
+  /** Nothing runs or waits. */
   readonly isIdle: () => boolean
 }
 

@@ -43,11 +43,11 @@ export const ASK_BLOCK: Duration.Duration = Duration.seconds(10)
 const ASK_BOUND = Duration.seconds(25)
 const ASK_EVERY_MILLIS = 1_000
 
-/** What people are told while a stream is held back. */
+/** Words for people while a stream is held back. */
 export const HELD_BACK =
   "somebody between here and the hub holds the stream back (a proxy that buffers); asking again and again instead"
 
-/** What a connection does. `delayMillis`: the wait before the next attempt. */
+/** State of a connection. `delayMillis`: the wait before the next attempt. */
 export type Connection =
   /** `polling`: the stream is held back, and asked for piece by piece. */
   | { readonly _tag: "Connected"; readonly polling: boolean }
@@ -77,7 +77,7 @@ export interface Follow<E, R> {
   readonly sessionId: string
   /** Connects once, from where the reading is. */
   readonly connect: (manner: Manner) => Effect.Effect<Opened, HubUnreachable | CredentialsUnavailable | E, R>
-  /** What an answer that is no stream means: an error that ends the following, or nothing, then it is tried again. */
+  /** Meaning of an answer that is no stream: an error that ends the following, or nothing, then it is tried again. */
   readonly refused: (answer: Answer.Answer) => Effect.Effect<unknown, E>
   readonly onConnection: ((connection: Connection) => Effect.Effect<void>) | undefined
 }
@@ -130,7 +130,7 @@ export const follow = <E, R>(options: Follow<E, R>): Stream.Stream<Sse.Frame, E,
       const asking = yield* FiberHandle.make<void>()
       /** The stream is not trusted: it was open, and delivered nothing as it went. */
       let held = false
-      /** What is asked for comes. */
+      /** The requests that are made instead are answered. */
       let answered = false
 
       /** Opens a connection; what ends the following is on the left. */
@@ -205,7 +205,7 @@ export const follow = <E, R>(options: Follow<E, R>): Stream.Stream<Sse.Frame, E,
 
       // --- Asking, while the stream is held back ---
 
-      /** What there is; `None` when the hub has ended the answer. */
+      /** Frames that there are; `None` when the hub has ended the answer. */
       const asked: Effect.Effect<Option.Option<E>, Lost, R> = Effect.gen(function* () {
         const begun = yield* Elapsed.millis
         const opening = yield* opened("ask")

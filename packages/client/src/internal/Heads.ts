@@ -1,8 +1,8 @@
-/** What a writer keeps of each session's log: its head, what is in doubt, and the line of those who wait to append. */
+/** A writer's knowledge of each session's log: its head, what is in doubt, and the line of those who wait to append. */
 import { type EventUuid, type SessionId, sessionBody } from "@causeway/protocol/Ids"
 import * as Fifo from "./Fifo.ts"
 
-/** What is kept of one session's log. */
+/** One session's log. */
 export interface Log {
   head: EventUuid | undefined
   /** Counts what was learnt about the head, so that an older reading does not replace a newer one. */

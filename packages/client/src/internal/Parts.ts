@@ -25,7 +25,7 @@ const SMALL_BYTES = 64 * 1024
 export interface Load {
   readonly text: string
   readonly bytes: number
-  /** Whether it is sent in parts. */
+  /** It is sent in parts. */
   inParts: boolean
   packed: { readonly id: string; readonly bytes: Buffer } | undefined
 }
@@ -33,7 +33,7 @@ export interface Load {
 /** `another way`: there is nothing to wait for. `none`: the same body will be refused again by whoever refused it. */
 export type Hope = "later" | "another way" | "none"
 
-/** What became of an upload. */
+/** Outcome of an upload. */
 export type Outcome =
   | { readonly _tag: "Uploaded"; readonly id: string }
   | { readonly _tag: "Refused"; readonly answer: Answer.Answer }
@@ -57,7 +57,7 @@ const isForeign = (error: HubUnreachable, status: number) =>
   error.reason === "Intermediary" && error.status === status
 
 export const make = (caller: Request.Caller) => {
-  /** Whether the hub takes parts; unknown until it was tried. */
+  /** The hub takes parts, as far as is known. */
   let supported = true
   let partBytes = PART_BYTES
   /** The smallest body that somebody in between refused for its size. */

@@ -34,7 +34,7 @@ export interface Place {
   readonly url: string
 }
 
-/** What is asked. */
+/** A request. */
 export interface Ask extends Place {
   readonly headers?: Headers
   /** JSON text, or bytes. */
@@ -42,7 +42,7 @@ export interface Ask extends Place {
   readonly timeout: Duration.DurationInput
 }
 
-/** What a call needs to know of an endpoint. */
+/** The part of an endpoint that a call needs. */
 export type Asked<Path, Query> = Pick<
   Endpoint<Path, Query>,
   "method" | "path" | "pathSchema" | "urlParamsSchema"
@@ -60,7 +60,7 @@ export const to = <Path, Query>(
   url: urlOf(base.replace(/\/+$/, ""), endpoint, parameters)
 })
 
-/** What a service calls with. */
+/** Client, configuration and credentials of a service. */
 export interface Caller {
   readonly client: HttpClient.HttpClient
   readonly config: ClientConfig["Type"]
@@ -208,7 +208,7 @@ export const send = (
 /** How long the head of a stream's answer may take. */
 const CONNECT_TIMEOUT = "15 seconds"
 
-/** What an attempt to open a stream brings: a stream that stands, or an answer that is none. */
+/** Outcome of an attempt to open a stream: a stream that stands, or an answer that is none. */
 export type Opened =
   | {
       readonly status: number

@@ -22,11 +22,11 @@ export type Whose = "hub" | "unmarked" | "foreign"
 
 export interface Hubs {
   readonly judge: (url: string, seen: Seen) => Whose
-  /** Whether the head of an answer 200 is that of a stream. */
+  /** The head of an answer 200 is that of a stream. */
   readonly isStream: (url: string, headers: Seen["headers"]) => boolean
 }
 
-/** Whether the hub's mark stands on an answer. */
+/** The hub's mark stands on an answer. */
 export const isMarked = (headers: Seen["headers"]): boolean => headers[HUB_HEADER] !== undefined
 
 const isWireError = (json: unknown): boolean =>
@@ -60,7 +60,7 @@ const make = (): Hubs => {
 
 const known = new WeakMap<object, Hubs>()
 
-/** What the services of one configuration know together. */
+/** Knowledge that the services of one configuration share. */
 export const of = (config: object): Hubs => {
   const found = known.get(config) ?? make()
   known.set(config, found)
@@ -76,7 +76,7 @@ const plain = (text: string): string => Visible.line(text, WORDS_MAX)
 
 const named = (what: string, words: string): string => (words === "" ? what : `${what} "${words}"`)
 
-/** What came instead of an answer, for people: "somebody in between answered 404 with a page "Not Found" (nginx)". */
+/** Words for people about what came instead of an answer: "somebody in between answered 404 with a page "Not Found" (nginx)". */
 export const describe = (
   url: string,
   { headers, status, text }: Pick<Seen, "status" | "headers" | "text">,

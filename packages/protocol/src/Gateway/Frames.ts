@@ -15,7 +15,7 @@ export const HANDSHAKE_TIMEOUT_MILLIS = 15_000
 export const MAX_PREAUTH_PAYLOAD_BYTES = 64 * 1024
 /** Largest frame afterwards, in bytes; a larger one closes 1009. */
 export const MAX_PAYLOAD_BYTES = 25 * 1024 * 1024
-/** What may wait in one client's socket, in bytes, before it counts as slow. */
+/** Bytes that may wait in one client's socket before it counts as slow. */
 export const MAX_BUFFERED_BYTES = 50 * 1024 * 1024
 /** Connections of one address that have not finished the handshake. */
 export const MAX_PREAUTH_CONNECTIONS = 32
@@ -160,7 +160,7 @@ export type ConnectParams = typeof ConnectParams.Type
 export const Role = constants("operator", "node")
 export type Role = "operator" | "node"
 
-/** What `connect` is answered with. */
+/** Answer to `connect`. */
 export interface HelloOk {
   readonly type: "hello-ok"
   readonly protocol: typeof PROTOCOL_VERSION

@@ -264,7 +264,7 @@ const Json = Schema.Record({ key: Schema.String, value: Schema.Unknown })
 /** `settings` as the Sessions API's `agent_settings`. */
 export const SessionsSettings = Schema.Struct({ sessionId: NonEmpty, settings: Json })
 
-/** What is left out is inherited. `context` and `settings` as the Sessions API has them. */
+/** Members that are left out are inherited. `context` and `settings` as the Sessions API has them. */
 export const SessionsContinue = Schema.Struct({
   sessionId: NonEmpty,
   message: NonEmpty,

@@ -49,7 +49,7 @@ export const Registered = open({
   expires_in: Schema.optional(Schema.Number)
 })
 
-/** What a worker says of itself. Every member may be left out; those given replace the stored ones. */
+/** State of a worker, as it tells it. Every member may be left out; those given replace the stored ones. */
 export const WorkerUpdate = open({
   worker_epoch: nullish(WorkerEpoch),
   worker_status: nullish(WorkerStatus),

@@ -1,4 +1,4 @@
-/** What the project adds to the platform's endpoints: whether one is hot, and its address. */
+/** Additions to the platform's endpoints: the mark of a hot one, and addresses. */
 import * as Context from "effect/Context"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
@@ -9,7 +9,7 @@ export class Hot extends Context.Tag("@causeway/protocol/http/Hot")<Hot, true>()
 export const isHot = (endpoint: { readonly annotations: Context.Context<never> }): boolean =>
   Option.isSome(Context.getOption(endpoint.annotations as Context.Context<Hot>, Hot))
 
-/** What an `HttpApiEndpoint` says of requests. */
+/** The part of an `HttpApiEndpoint` that describes requests. */
 export interface Endpoint<Path = unknown, Query = unknown, Payload = unknown> {
   readonly method: string
   readonly path: string

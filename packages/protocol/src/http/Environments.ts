@@ -11,7 +11,7 @@ import { Access, EnvironmentAccess } from "./Authorization.ts"
 import { Hot } from "./Endpoint.ts"
 import { JsonObject, nullish, open, page, QueryInt } from "./Schemas.ts"
 
-/** What a bridge says of itself when it registers. */
+/** A bridge as it registers. */
 export const RegisterEnvironment = open({
   machine_name: Schema.String,
   directory: Schema.String,

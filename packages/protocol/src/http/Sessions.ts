@@ -54,7 +54,7 @@ export const PendingApproval = Schema.Struct({
   request_id: Schema.String,
   tool_name: Schema.String,
   input: Schema.Unknown,
-  /** What it does to a file; `added` and `removed` (lines) are null where what stands there could not be read. */
+  /** Its change of a file; `added` and `removed` (lines) are null where what stands there could not be read. */
   change: Schema.optional(
     Schema.Struct({
       path: Schema.String,
@@ -93,7 +93,7 @@ export const Session = open({
   run_status: nullish(RunStatus),
   /** Key of the session that this one goes on from. */
   parent_key: nullish(Schema.String),
-  /** What was set of its agent, which every start of it is given. See AgentSettings. */
+  /** Settings of its agent, which every start of it is given. See AgentSettings. */
   agent_settings: Schema.optional(JsonObject),
   usage: Schema.optional(
     Schema.Struct({
@@ -118,7 +118,7 @@ export const SessionPage = Schema.Struct({
 
 export const SendEvents = open({ events: Schema.Array(EventInput) })
 
-/** What became of each sent event, in order; `duplicate` where its uuid was in the log already. */
+/** Outcome of each sent event, in order; `duplicate` where its uuid was in the log already. */
 export const SentEvents = Schema.Struct({
   events: Schema.Array(
     Schema.Struct({
