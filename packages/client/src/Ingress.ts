@@ -16,6 +16,7 @@ import * as Read from "./Ingress/Read.ts"
 import * as State from "./Ingress/State.ts"
 
 export type { AppendError } from "./Ingress/Append.ts"
+/** @public */
 export type { FetchOptions, Options } from "./Ingress/State.ts"
 
 /** Where a session's log is, on a hub at `baseUrl`. */

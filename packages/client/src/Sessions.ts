@@ -25,7 +25,6 @@ import type {
   Session
 } from "./Sessions/Model.ts"
 
-export { gitContext } from "./Sessions/Calls.ts"
 export * from "./Sessions/Model.ts"
 
 /**

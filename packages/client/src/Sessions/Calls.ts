@@ -41,7 +41,7 @@ const Sent = open({
 })
 
 /** `sources` and `outcomes` of a session on a repository; both empty where the remote does not parse. */
-export const gitContext = (
+const gitContext = (
   options: Pick<Create, "gitRepoUrl" | "branch" | "defaultBranch">,
   branchPrefix: string
 ): { readonly sources: ReadonlyArray<JsonObject>; readonly outcomes: ReadonlyArray<JsonObject> } =>
