@@ -8,6 +8,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http"
 import { rowOf } from "@causeway/protocol/ErrorTable"
 import type { Endpoint } from "@causeway/protocol/http/Endpoint"
+import type { Line } from "@causeway/protocol/Permissions"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -19,6 +20,8 @@ export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE"
 export interface HotRequest {
   /** The path as it stands in the request line: not decoded, without the query. */
   readonly path: string
+  /** Who may call, see {@link HotRoute.line}. */
+  readonly line: Line
   /** Values of the `:name` segments; each matches `Ids.pathSegment`. */
   readonly params: { readonly [name: string]: string }
   readonly query: URLSearchParams
@@ -54,7 +57,12 @@ export interface HotRoute {
   readonly handler: (request: HotRequest) => Effect.Effect<HotResponse, WireError.WireError>
   /** Largest body accepted; default: the server's. */
   readonly bodyLimitBytes?: number
+  /** Who may call; nobody does where it is left out. `Hub` takes it from the table. */
+  readonly line?: Line
 }
+
+/** A line that lets nobody in. */
+export const nobody: Line = { needs: [], also: [], open: false }
 
 /** The request by the endpoint's schemas; each is read when it is run, so that authentication goes first. */
 export interface Input<Payload, Query> {

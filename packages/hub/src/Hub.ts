@@ -32,6 +32,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as ApiRoutes from "./ApiRoutes.ts"
+import * as AccessTable from "./Auth/AccessTable.ts"
 import * as Auth from "./Auth/Auth.ts"
 import * as CodeSessionRoutes from "./CodeSessions/Routes.ts"
 import * as Streams from "./CodeSessions/Streams.ts"
@@ -41,6 +42,7 @@ import { TrustedProxies } from "./Forwarded.ts"
 import * as GatewayConfig from "./Gateway/Config.ts"
 import type { Gateway } from "./Gateway/Gateway.ts"
 import * as GatewayLayer from "./Gateway/Layer.ts"
+import type { HotRoute } from "./HotRoutes.ts"
 import * as IngressRoutes from "./Ingress/Routes.ts"
 import * as Networks from "./Networks.ts"
 import * as OpsRoutes from "./Ops/Routes.ts"
@@ -164,24 +166,25 @@ const onlyHub = (filename: string): Layer.Layer<OnlyHub, Database.DatabaseUnusab
         )
       )
 
-/** All routes, hot ones first. */
+/** All routes, hot ones first, each with its line of the permission table. The page's files need none. */
 const routes = Effect.gen(function* () {
+  const lineOf = yield* AccessTable.lines
   const hot = [
     ...(yield* IngressRoutes.routes),
     ...(yield* CodeSessionRoutes.routes),
     ...(yield* Streams.routes),
     ...(yield* SessionRoutes.routes),
     ...(yield* WorkRoutes.make),
-    ...(yield* OpsRoutes.make),
-    ...(yield* Page.make)
+    ...(yield* OpsRoutes.make)
   ]
   const api = yield* ApiRoutes.routes
-  return [
+  const guarded = [
     ...hot,
     ...api.map((route) =>
       SessionRoutes.isSessionsApi(route.path) ? SessionRoutes.requireBeta(route) : route
     )
-  ]
+  ].map((route): HotRoute => ({ ...route, line: lineOf(route) }))
+  return [...guarded, ...(yield* Page.make)]
 })
 
 /** Listens once everything is in place, and stops before anything is taken away. */

@@ -232,6 +232,7 @@ const handler =
     const bytes = Body.readBody(incoming, route.bodyLimitBytes ?? config.bodyLimitBytes)
     const request: HotRoutes.HotRequest = {
       path,
+      line: route.line ?? HotRoutes.nobody,
       params,
       get query() {
         return new URLSearchParams(mark === -1 ? "" : url.slice(mark + 1))

@@ -5,6 +5,7 @@
  * are. JSON columns are text. `payload` is the text that arrived.
  */
 
+import { rolesStep } from "./internal/access.ts"
 import { attributesStep } from "./internal/attributes.ts"
 import { gatewayStep } from "./internal/gateway.ts"
 import { indexesStep } from "./internal/indexes.ts"
@@ -150,5 +151,6 @@ export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   overviewStep,
   placesStep,
   attributesStep,
+  rolesStep,
   indexesStep
 ]

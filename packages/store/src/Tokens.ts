@@ -2,6 +2,7 @@
 
 import { randomUUID } from "node:crypto"
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { Role } from "@causeway/protocol/Permission"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -24,6 +25,7 @@ interface Row {
   readonly id: string
   readonly organization_id: OrganizationId
   readonly name: string
+  readonly role: Role
   /** The token's last four characters. */
   readonly hint: string
   readonly created_at: number
@@ -60,6 +62,8 @@ export class Tokens extends Context.Tag("@causeway/store/Tokens")<
     readonly create: (options: {
       readonly organizationId: OrganizationId
       readonly name: string
+      /** Default `owner`. */
+      readonly role?: Role | undefined
       readonly expiresAt?: number | undefined
     }) => Effect.Effect<{ readonly token: Redacted.Redacted; readonly record: TokenRecord }, StoreUnavailable>
     /** All of an organisation, revoked ones too, the newest first. */
@@ -86,15 +90,16 @@ export class Tokens extends Context.Tag("@causeway/store/Tokens")<
   }
 >() {}
 
-const COLUMNS = "id, organization_id, name, hint, created_at, expires_at, last_used_at, revoked_at"
+const COLUMNS = "id, organization_id, name, role, hint, created_at, expires_at, last_used_at, revoked_at"
 
 const create = (sql: SqlClient.SqlClient): Tokens["Type"]["create"] =>
-  Effect.fn("Tokens.create")(function* ({ expiresAt, name, organizationId }) {
+  Effect.fn("Tokens.create")(function* ({ expiresAt, name, organizationId, role }) {
     const secret = Secret.make(PREFIX)
     const row: Row = {
       id: `token_${randomUUID()}`,
       organization_id: organizationId,
       name,
+      role: role ?? "owner",
       hint: secret.hint,
       created_at: yield* Clock.currentTimeMillis,
       expires_at: expiresAt ?? null,

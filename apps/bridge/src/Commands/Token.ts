@@ -1,5 +1,6 @@
 /** `token create / list / revoke`: access tokens, on the hub's own machine, whether the hub runs or not. */
 
+import { Role } from "@causeway/protocol/Permission"
 import * as Visible from "@causeway/protocol/Visible"
 import * as Tokens from "@causeway/store/Tokens"
 import * as Clock from "effect/Clock"
@@ -28,24 +29,28 @@ const create = LocalStore.command(
   "Make an access token",
   {
     name: Flag.withDefault(Flag.text("name", "TEXT", "What it is for"), "command line"),
+    role: Flag.withDefault(
+      Flag.choice("role", "ROLE", Role.literals, "What it may do (default: owner, everything)"),
+      "owner"
+    ),
     days: Flag.withDefault(
       Flag.integer("days", "N", [0, 36_500], "Days it is valid (default 0: until revoked)"),
       0
     )
   },
-  ({ name, days }, organizationId, output) =>
+  ({ name, days, role }, organizationId, output) =>
     Effect.gen(function* () {
       const tokens = yield* Tokens.Tokens
       const now = yield* Clock.currentTimeMillis
       const expiry = days > 0 ? { expiresAt: now + days * DAY } : {}
-      const { token, record } = yield* tokens.create({ organizationId, name, ...expiry })
+      const { token, record } = yield* tokens.create({ organizationId, name, role, ...expiry })
       const { id, expiresAt } = record
       const secret = Redacted.value(token)
       yield* output.tell(
-        { event: "token_created", id, name, expires_at: iso(expiresAt), token: secret },
+        { event: "token_created", id, name, role, expires_at: iso(expiresAt), token: secret },
         secret
       )
-      yield* output.progress(`${stateOf(record, now)}; shown only once; keep it somewhere safe`)
+      yield* output.progress(`${role}; ${stateOf(record, now)}; shown only once; keep it somewhere safe`)
     })
 )
 
@@ -58,7 +63,7 @@ const list = LocalStore.command(
       const tokens = yield* Tokens.Tokens
       const now = yield* Clock.currentTimeMillis
       for (const record of yield* tokens.list(organizationId)) {
-        const { id, name, hint } = record
+        const { id, name, hint, role } = record
         const state = stateOf(record, now)
         const made = iso(record.createdAt)
         yield* output.tell(
@@ -66,13 +71,14 @@ const list = LocalStore.command(
             state: state.split(" ")[0],
             id,
             name,
+            role,
             hint,
             created_at: made,
             expires_at: iso(record.expiresAt),
             last_used_at: iso(record.lastUsedAt),
             revoked_at: iso(record.revokedAt)
           },
-          `${id}  …${hint}  ${state.padEnd(32)} ${made}  ${Visible.line(name)}`
+          `${id}  …${hint}  ${role.padEnd(8)}  ${state.padEnd(32)} ${made}  ${Visible.line(name)}`
         )
       }
     })

@@ -8,6 +8,7 @@ import { createSecretKey } from "node:crypto"
 import { BoundedMap } from "@causeway/protocol/BoundedMap"
 import type { EnvironmentGrant, IngressGrant, Principal } from "@causeway/protocol/http/Authorization"
 import { type EnvironmentId, OrganizationId, pathSegment, sessionBody } from "@causeway/protocol/Ids"
+import * as Permission from "@causeway/protocol/Permission"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Environments from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
@@ -34,13 +35,21 @@ export class Auth extends Context.Tag("@causeway/hub/Auth")<
   Auth,
   {
     /**
-     * The organisation of an access token. `organizationHeader` is the value of `x-organization-uuid`, if it was sent.
+     * Whose access token this is, and nothing of what it may. `organizationHeader` is the value of `x-organization-uuid`,
+     * if it was sent.
      *
      * `Unauthenticated`: unknown, expired or revoked. `Forbidden`: the header names another organisation.
      */
-    readonly access: (
+    readonly principal: (
       token: Redacted.Redacted,
       organizationHeader: string | undefined
+    ) => Effect.Effect<Principal, WireError.Unauthenticated | WireError.Forbidden | WireError.Unavailable>
+
+    /** The same, where its role has one of these permissions; else `Forbidden`. */
+    readonly access: (
+      token: Redacted.Redacted,
+      organizationHeader: string | undefined,
+      needs: ReadonlyArray<Permission.Permission>
     ) => Effect.Effect<Principal, WireError.Unauthenticated | WireError.Forbidden | WireError.Unavailable>
 
     /**
@@ -115,6 +124,23 @@ export const requireSession = (
 ): Effect.Effect<IngressGrant, WireError.Unauthenticated> =>
   grant.session === sessionBody(session) ? Effect.succeed(grant) : ingressRefused("other_session")
 
+/** Refuses an access token whose role has none of these permissions. None at all: access tokens do not open it. */
+export const requirePermission = (
+  { name, role }: Principal,
+  needs: ReadonlyArray<Permission.Permission>
+): Effect.Effect<void, WireError.Forbidden> => {
+  if (Permission.allows(Permission.permissionsOf(role), needs)) return Effect.void
+  return needs.length === 0
+    ? WireError.Forbidden.of("no access token opens this address")
+    : WireError.Forbidden.of(
+        `the access token "${name}" has the role ${role}, which lacks the permission ${needs.join(" or ")}`,
+        { role, needs }
+      )
+}
+
+/** A JWT has three parts; the hub's access tokens have none. */
+export const isIngressToken = (token: string): boolean => token.split(".").length === 3
+
 /** Ingress tokens whose signature is remembered. */
 const VERIFIED_MAX = 10_000
 
@@ -143,7 +169,7 @@ const make = Effect.gen(function* () {
   const environments = yield* Environments.Environments
   const key = createSecretKey(Buffer.from(Redacted.value(yield* tokens.signingKey(KEY_NAME)), "base64url"))
 
-  const access = Effect.fnUntraced(function* (
+  const principal = Effect.fnUntraced(function* (
     token: Redacted.Redacted,
     organizationHeader: string | undefined
   ) {
@@ -154,9 +180,13 @@ const make = Effect.gen(function* () {
     if (organizationHeader !== undefined && organizationHeader !== record.organizationId) {
       return yield* WireError.Forbidden.of("x-organization-uuid names another organisation than the token's")
     }
-    const principal: Principal = { organizationId: record.organizationId, tokenId: record.id }
-    return principal
+    const { id: tokenId, name, organizationId, role } = record
+    const found: Principal = { organizationId, tokenId, name, role }
+    return found
   }, mapStoreErrors)
+
+  const access: Auth["Type"]["access"] = (token, organizationHeader, needs) =>
+    Effect.tap(principal(token, organizationHeader), (found) => requirePermission(found, needs))
 
   // A worker sends the same token with every append, and a signature does not turn bad: only its expiry is looked at
   // again.
@@ -228,7 +258,7 @@ const make = Effect.gen(function* () {
     return issued
   })
 
-  return Auth.of({ access, ingress, verifyIngress, environment, issueIngress })
+  return Auth.of({ principal, access, ingress, verifyIngress, environment, issueIngress })
 })
 
 /** Makes the signing key at the first start. */

@@ -2,6 +2,8 @@
 import type { AccessToken } from "@causeway/protocol/http/AccessTokens"
 import { ColdApi } from "@causeway/protocol/http/Api"
 import { CurrentPrincipal } from "@causeway/protocol/http/Authorization"
+import * as Permission from "@causeway/protocol/Permission"
+import * as WireError from "@causeway/protocol/WireError"
 import * as Tokens from "@causeway/store/Tokens"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as Clock from "effect/Clock"
@@ -14,6 +16,7 @@ import { isoOrNull } from "../internal/iso.ts"
 const toWire = (record: Tokens.TokenRecord): AccessToken => ({
   id: record.id,
   name: record.name,
+  role: record.role,
   hint: record.hint,
   created_at: new Date(record.createdAt).toISOString(),
   expires_at: isoOrNull(record.expiresAt),
@@ -28,10 +31,21 @@ export const layer = HttpApiBuilder.group(ColdApi, "accessTokens", (handlers) =>
     return handlers
       .handle("create", ({ payload }) =>
         Effect.gen(function* () {
-          const { organizationId } = yield* CurrentPrincipal
+          const { organizationId, role: own } = yield* CurrentPrincipal
+          const role = payload.role ?? own
+          if (!Permission.isWithin(Permission.permissionsOf(role), Permission.permissionsOf(own))) {
+            return yield* WireError.Forbidden.of(
+              `a token of the role ${own} cannot make one of the role ${role}`
+            )
+          }
           const now = yield* Clock.currentTimeMillis
           const expiresAt = payload.expires_in == null ? undefined : now + payload.expires_in * 1000
-          const { token, record } = yield* tokens.create({ organizationId, name: payload.name, expiresAt })
+          const { token, record } = yield* tokens.create({
+            organizationId,
+            name: payload.name,
+            role,
+            expiresAt
+          })
           return { ...toWire(record), token: Redacted.value(token) }
         }).pipe(mapStoreErrors)
       )

@@ -11,6 +11,7 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as AccessTable from "./AccessTable.ts"
 import { Auth } from "./Auth.ts"
 import * as WorkAccess from "./WorkAccess.ts"
 
@@ -21,30 +22,17 @@ const organizationHeader = Effect.map(
 
 export const layerAccess: Layer.Layer<Access, never, Auth> = Layer.effect(
   Access,
-  Effect.map(Auth, (auth) => ({
-    accessToken: (token) => Effect.flatMap(organizationHeader, (header) => auth.access(token, header))
+  Effect.map(Effect.all([Auth, AccessTable.lines]), ([auth, lineOf]) => ({
+    accessToken: (token) =>
+      Effect.gen(function* () {
+        const { route } = yield* HttpRouter.RouteContext
+        return yield* auth.access(token, yield* organizationHeader, lineOf(route).needs)
+      })
   }))
 )
 
 const decodeEnvironmentId = Schema.decodeUnknown(EnvironmentId)
 const decodeWorkId = Schema.decodeUnknown(WorkId)
-
-/** The operation that a route of `WorkApi` stands for: the last segment of its path, else by method. */
-const operationOf = (method: string, path: string): WorkAccess.Operation => {
-  const last = path.slice(path.lastIndexOf("/") + 1)
-  switch (last) {
-    case "poll":
-    case "stats":
-    case "ack":
-    case "heartbeat":
-    case "stop":
-      return last
-    case "work":
-      return "list"
-    default:
-      return method === "GET" ? "get" : "update"
-  }
-}
 
 export const layerEnvironmentAccess: Layer.Layer<
   EnvironmentAccess,
@@ -52,7 +40,7 @@ export const layerEnvironmentAccess: Layer.Layer<
   Auth | Environments.Environments | Work.WorkQueue
 > = Layer.effect(
   EnvironmentAccess,
-  Effect.map(WorkAccess.make, (authorize) => ({
+  Effect.map(Effect.all([WorkAccess.make, AccessTable.lines]), ([authorize, lineOf]) => ({
     environmentSecret: (token) =>
       Effect.gen(function* () {
         const { params, route } = yield* HttpRouter.RouteContext
@@ -64,7 +52,7 @@ export const layerEnvironmentAccess: Layer.Layer<
             ? undefined
             : yield* Effect.mapError(decodeWorkId(params["workId"]), unknown)
         return yield* authorize({
-          operation: operationOf(route.method, route.path),
+          line: lineOf(route),
           environmentId,
           workId,
           token,

@@ -1,14 +1,10 @@
 /**
- * Who may do what with an environment's work. Three kinds of bearer open it, told apart by their form:
- *
- * | bearer                              | may                                            |
- * | ----------------------------------- | ---------------------------------------------- |
- * | the environment's secret            | everything                                     |
- * | ingress token of the item's session | acknowledge, heartbeat and stop that item      |
- * | access token of the organisation    | list, get, stats, stop and metadata; not poll  |
+ * Who calls on an environment's work. Three kinds of bearer, told apart by their form: the environment's secret, the ingress
+ * token of the item's session, and an access token of the organisation. Which of them opens a route is told by its line.
  */
 import type { EnvironmentGrant } from "@causeway/protocol/http/Authorization"
 import type { EnvironmentId, WorkId } from "@causeway/protocol/Ids"
+import type { Line } from "@causeway/protocol/Permissions"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Environments from "@causeway/store/Environments"
 import * as Tokens from "@causeway/store/Tokens"
@@ -16,16 +12,12 @@ import * as Work from "@causeway/store/Work"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { mapStoreErrors } from "../Failure.ts"
-import { Auth, requireSession } from "./Auth.ts"
-
-export type Operation = "poll" | "list" | "stats" | "get" | "update" | "ack" | "heartbeat" | "stop"
-
-const withIngress = new Set<Operation>(["ack", "heartbeat", "stop"])
-const withAccess = new Set<Operation>(["list", "stats", "get", "update", "stop"])
+import { Auth, isIngressToken, requireSession } from "./Auth.ts"
 
 /** A call on an environment's work, before it is let in. */
 export interface Call {
-  readonly operation: Operation
+  /** The line of the route. */
+  readonly line: Line
   readonly environmentId: EnvironmentId
   /** Where the operation has one. */
   readonly workId: WorkId | undefined
@@ -48,15 +40,14 @@ export const make = Effect.gen(function* () {
 
   const byAccessToken = Effect.fnUntraced(function* ({
     environmentId,
-    operation,
+    line,
     organizationHeader,
     token
   }: Call) {
-    const { organizationId } = yield* auth.access(token, organizationHeader)
+    const { organizationId } = yield* auth.access(token, organizationHeader, line.needs)
     const grant: EnvironmentGrant = { organizationId, environmentId }
     yield* environments.get(grant)
-    if (withAccess.has(operation)) return grant
-    return yield* WireError.Forbidden.of(`${operation} takes the environment's secret, not an access token`)
+    return grant
   }, mapStoreErrors)
 
   const byIngressToken = Effect.fnUntraced(function* ({ environmentId, token }: Call, workId: WorkId) {
@@ -70,8 +61,11 @@ export const make = Effect.gen(function* () {
   return (call: Call): Effect.Effect<EnvironmentGrant, WorkAccessError> => {
     const token = Redacted.value(call.token)
     if (token.startsWith(Tokens.PREFIX)) return byAccessToken(call)
-    if (token.split(".").length === 3 && call.workId !== undefined && withIngress.has(call.operation)) {
+    if (isIngressToken(token) && call.workId !== undefined && call.line.also.includes("ingress token")) {
       return byIngressToken(call, call.workId)
+    }
+    if (!call.line.also.includes("environment secret")) {
+      return WireError.Forbidden.of("an environment's secret does not open this address")
     }
     return auth.environment(call.environmentId, call.token)
   }

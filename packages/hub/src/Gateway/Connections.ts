@@ -14,10 +14,11 @@ import {
   MAX_CLOSE_REASON_BYTES
 } from "@causeway/protocol/Gateway/Frames"
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { Scope } from "@causeway/protocol/Permission"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { holds, type Scope } from "./Scopes.ts"
+import { holds } from "./Scopes.ts"
 
 /** What a socket must offer. `ws` does. */
 export interface Wire {

@@ -98,7 +98,7 @@ export const make = (options: GatewayOptions) =>
       connected: yield* Connected,
       handshake,
       originOf: origins,
-      methods: methods.byName,
+      methods,
       sources: { bus, follow: viewing.follow, rows: changed },
       stopping: () => stopping,
       joined: ({ info }) => announce(connections, versions, info.organizationId),

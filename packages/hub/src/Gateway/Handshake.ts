@@ -8,6 +8,7 @@ import {
   PROTOCOL_VERSION
 } from "@causeway/protocol/Gateway/Frames"
 import * as Validation from "@causeway/protocol/Gateway/Validation"
+import type { Scope } from "@causeway/protocol/Permission"
 import { DeviceCodes } from "@causeway/store/DeviceCodes"
 import { Devices } from "@causeway/store/Devices"
 import type { StoreUnavailable } from "@causeway/store/Errors"
@@ -23,7 +24,7 @@ import * as PublicUrl from "../PublicUrl.ts"
 import { GatewayConfiguration } from "./Config.ts"
 import { GatewayConnections } from "./Connections.ts"
 import * as Attempts from "./Handshake/Attempts.ts"
-import { codeOf, isBlank, shared } from "./Handshake/Credentials.ts"
+import { codeOf, isBlank, shared, withinRole } from "./Handshake/Credentials.ts"
 import * as Proof from "./Handshake/DeviceProof.ts"
 import { isPage, type Origin, originRefusal } from "./Handshake/Origin.ts"
 import { approveByCode, pair } from "./Handshake/Pairing.ts"
@@ -35,7 +36,7 @@ import {
   unauthorized
 } from "./Handshake/Refusal.ts"
 import type { Admitted, Connect, State, Verified } from "./Handshake/State.ts"
-import { holds, type Scope } from "./Scopes.ts"
+import { holds } from "./Scopes.ts"
 
 export class Handshake extends Context.Tag("@causeway/hub/GatewayHandshake")<
   Handshake,
@@ -102,7 +103,7 @@ const fail = (
 
 const admitWithoutDevice = (state: State, connect: Connect, secret: Either.Either<Verified, FailureReason>) =>
   Effect.gen(function* () {
-    const { config, origin, params, role, scopes } = connect
+    const { config, origin, params, role } = connect
     const { client } = params
     if (isPage(params) && !config.allowInsecurePage) {
       return yield* refuse("control ui requires device identity (use HTTPS or localhost secure context)", {
@@ -122,6 +123,7 @@ const admitWithoutDevice = (state: State, connect: Connect, secret: Either.Eithe
     const keepsScopes =
       isPage(params) || (client.id === "gateway-client" && client.mode === "backend" && origin.local)
     const { organizationId, tokenId } = secret.right
+    const scopes = yield* withinRole(connect, secret.right)
     const admitted: Admitted = {
       params,
       organizationId,
@@ -183,7 +185,7 @@ const admitDevice = (
   publicKey: string
 ) =>
   Effect.gen(function* () {
-    const { params, role, scopes } = connect
+    const { params, role } = connect
     const known = yield* state.devices.get(deviceId)
     const ownToken = params.auth?.deviceToken ?? params.auth?.token
     let verified: Verified
@@ -193,14 +195,20 @@ const admitDevice = (
       !isBlank(ownToken) &&
       state.devices.verifyToken(known, role, Redacted.make(ownToken ?? ""))
     ) {
-      verified = { organizationId: known.organizationId, tokenId: undefined, method: "device-token" }
+      verified = {
+        organizationId: known.organizationId,
+        tokenId: undefined,
+        access: "owner",
+        method: "device-token"
+      }
     } else {
       const refusal = isBlank(params.auth?.deviceToken)
         ? unauthorized(secret.left, secret.left === "token_mismatch" && known !== undefined)
         : unauthorized("device_token_mismatch", false)
       return yield* fail(state, connect, refusal)
     }
-    const device = yield* pair(state, connect, verified, publicKey, known)
+    const scopes = yield* withinRole(connect, verified)
+    const device = yield* pair(state, { ...connect, scopes }, verified, publicKey, known)
     const { organizationId, tokenId } = verified
     const deviceToken = state.devices.token(device, role)
     const admitted: Admitted = { params, organizationId, tokenId, role, scopes, device, deviceToken }

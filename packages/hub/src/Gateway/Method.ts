@@ -3,6 +3,7 @@
  */
 import * as Validation from "@causeway/protocol/Gateway/Validation"
 import { anySessionBody, type OrganizationId } from "@causeway/protocol/Ids"
+import type { MethodName } from "@causeway/protocol/Permissions"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import type { SessionKey } from "@causeway/store/Log"
 import * as Effect from "effect/Effect"
@@ -12,7 +13,6 @@ import type { Connection } from "./Connections.ts"
 import { invalid, type Refused } from "./Failure.ts"
 import { isWebchat } from "./Handshake/Origin.ts"
 import * as Keys from "./Keys.ts"
-import type { Scope } from "./Scopes.ts"
 import type { Watches } from "./Watches.ts"
 
 /** Who calls. */
@@ -33,11 +33,9 @@ export interface Answer {
 
 export type Failure = Refused | StoreUnavailable
 
-/** `R`: what its handler stands on. */
+/** `R`: what its handler stands on. Who may call it is told by `Permissions`. */
 export interface Method<R = never> {
-  readonly name: string
-  /** `any`: whoever is connected as operator. */
-  readonly scope: Scope | "any"
+  readonly name: MethodName
   readonly handle: (params: unknown, caller: Caller) => Effect.Effect<Answer, Failure, R>
 }
 
@@ -45,54 +43,45 @@ type Step = Utils.YieldWrap<Effect.Effect<unknown, Failure, unknown>>
 type NeedsOf<S> = S extends Utils.YieldWrap<Effect.Effect<unknown, unknown, infer R>> ? R : never
 
 /**
- * Methods of a scope. A handler is a generator, as of `Effect.gen`, or a function that answers with an effect. What does not
- * fit the schema is refused in the words clients know.
+ * A method. A handler is a generator, as of `Effect.gen`, or a function that answers with an effect. What does not fit the
+ * schema is refused in the words clients know.
  */
-interface OfScope {
+interface Make {
   <A, S extends Step = never>(
-    name: string,
+    name: MethodName,
     params: Schema.Schema<A>,
     handle: (params: A, caller: Caller) => Generator<S, Answer, never>
   ): Method<NeedsOf<S>>
   <A, R = never>(
-    name: string,
+    name: MethodName,
     params: Schema.Schema<A>,
     handle: (params: A, caller: Caller) => Effect.Effect<Answer, Failure, R>
   ): Method<R>
 }
 
-const of =
-  (scope: Method["scope"]): OfScope =>
-  <A, R>(
-    name: string,
-    params: Schema.Schema<A>,
-    handle: (
-      params: A,
-      caller: Caller
-    ) =>
-      | Effect.Effect<Answer, Failure, R>
-      | Generator<Utils.YieldWrap<Effect.Effect<unknown, Failure, R>>, Answer, never>
-  ): Method<R> => {
-    const check = Validation.check(params)
-    return {
-      name,
-      scope,
-      handle: (given, caller) =>
-        Effect.suspend(() => {
-          const issues = check(given)
-          if (issues.length > 0) return invalid(`invalid ${name} params: ${Validation.describe(issues)}`)
-          // The check is derived from this schema: what passes it is of its type.
-          const handled = handle(given as A, caller)
-          return Effect.isEffect(handled) ? handled : Effect.gen(() => handled)
-        })
-    }
+export const method: Make = <A, R>(
+  name: MethodName,
+  params: Schema.Schema<A>,
+  handle: (
+    params: A,
+    caller: Caller
+  ) =>
+    | Effect.Effect<Answer, Failure, R>
+    | Generator<Utils.YieldWrap<Effect.Effect<unknown, Failure, R>>, Answer, never>
+): Method<R> => {
+  const check = Validation.check(params)
+  return {
+    name,
+    handle: (given, caller) =>
+      Effect.suspend(() => {
+        const issues = check(given)
+        if (issues.length > 0) return invalid(`invalid ${name} params: ${Validation.describe(issues)}`)
+        // The check is derived from this schema: what passes it is of its type.
+        const handled = handle(given as A, caller)
+        return Effect.isEffect(handled) ? handled : Effect.gen(() => handled)
+      })
   }
-
-export const anyone = of("any")
-export const read = of("operator.read")
-export const write = of("operator.write")
-export const pairing = of("operator.pairing")
-export const admin = of("operator.admin")
+}
 
 export const answer = (payload: unknown, after?: Effect.Effect<void, StoreUnavailable>): Answer =>
   after === undefined ? { payload } : { payload, after }

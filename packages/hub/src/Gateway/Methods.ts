@@ -1,10 +1,12 @@
 /**
  * The table of methods: the published ones, and our own beside them, all of whose names begin with `causeway.`. What stands
- * here is what `hello-ok` lists. A new method is one entry in a module of `Methods/`.
+ * here is what `hello-ok` lists. A new method is one entry in a module of `Methods/`, and one line of `Permissions`.
  */
+import type { MethodNeeds } from "@causeway/protocol/Permissions"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as AccessTable from "../Auth/AccessTable.ts"
 import type { Method } from "./Method.ts"
 import * as Agents from "./Methods/Agents.ts"
 import * as Approvals from "./Methods/Approvals.ts"
@@ -85,21 +87,26 @@ type Needs = Effect.Effect.Context<ReturnType<(typeof published | typeof own)[nu
 
 export class GatewayMethods extends Context.Tag("@causeway/hub/GatewayMethods")<
   GatewayMethods,
-  { readonly byName: ReadonlyMap<string, Method> }
+  {
+    readonly byName: ReadonlyMap<string, Method>
+    /** What a method needs; undefined where there is none of this name. */
+    readonly needs: (name: string) => MethodNeeds | undefined
+  }
 >() {}
 
 export const layer = Layer.effect(
   GatewayMethods,
-  Effect.map(Effect.context<Needs>(), (context) => {
+  Effect.map(Effect.all([Effect.context<Needs>(), AccessTable.needs]), ([context, needsOf]) => {
     const all = [...published, ...own].map((method: Method<Needs>): Method => {
       const { handle } = method
       return { ...method, handle: (params, caller) => Effect.provide(handle(params, caller), context) }
     })
-    const byName = new Map(all.map((each) => [each.name, each]))
+    const byName = new Map<string, Method>(all.map((each) => [each.name, each]))
     for (const [former, name] of Object.entries(formerNames)) {
       const method = byName.get(name)
       if (method !== undefined) byName.set(former, method)
     }
-    return { byName }
+    const needs = new Map([...byName].map(([name, each]) => [name, needsOf(each.name)]))
+    return { byName, needs: (name) => needs.get(name) }
   })
 )

@@ -22,7 +22,7 @@ import { ofWire, toShape } from "./Failure.ts"
 import type { Origin } from "./Handshake/Origin.ts"
 import type { Admitted } from "./Handshake/State.ts"
 import type { Handshake } from "./Handshake.ts"
-import type { Method } from "./Method.ts"
+import type { GatewayMethods } from "./Methods.ts"
 import * as Inbox from "./Socket/Inbox.ts"
 import * as Requests from "./Socket/Requests.ts"
 import * as Watches from "./Watches.ts"
@@ -35,7 +35,7 @@ export interface Served {
   readonly connected: Connected["Type"]
   readonly handshake: Handshake["Type"]
   readonly originOf: (request: IncomingMessage) => Origin
-  readonly methods: ReadonlyMap<string, Method>
+  readonly methods: GatewayMethods["Type"]
   readonly sources: Watches.Sources
   /** `hello-ok` for who was let in. */
   readonly hello: (admitted: Admitted, connection: Connection) => Effect.Effect<HelloOk>

@@ -2,12 +2,13 @@
 import { ORGANIZATION_HEADER } from "@causeway/protocol/Headers"
 import type { Principal } from "@causeway/protocol/http/Authorization"
 import { type OrganizationId, sessionBody } from "@causeway/protocol/Ids"
+import { type Permission, permissionsOf } from "@causeway/protocol/Permission"
 import * as WireError from "@causeway/protocol/WireError"
 import type { SessionKey } from "@causeway/store/Log"
 import type { Credential } from "@causeway/store/Standing"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { Auth, isSuperseded, requireSession } from "../Auth/Auth.ts"
+import { Auth, isIngressToken, isSuperseded, requireSession } from "../Auth/Auth.ts"
 import * as HotRoutes from "../HotRoutes.ts"
 
 /** The session of the path, in an organisation that the caller may act for. That it exists is told by the store. */
@@ -18,15 +19,17 @@ export interface Caller extends SessionKey {
   readonly credential: Credential
 }
 
+/** A person with an access token. */
+export interface Person extends Caller {
+  readonly permissions: ReadonlyArray<Permission>
+}
+
 const tokenOf = (request: HotRoutes.HotRequest) => {
   const token = HotRoutes.bearer(request.headers)
   return token === undefined
     ? WireError.Unauthenticated.of("the request has no bearer token")
     : Effect.succeed(token)
 }
-
-/** A JWT has three parts; the hub's access tokens have none. */
-const isIngress = (token: string): boolean => token.split(".").length === 3
 
 /** A newer worker has taken the session over. */
 export const replaced = WireError.Conflict.of(
@@ -37,16 +40,17 @@ export const replaced = WireError.Conflict.of(
 export const make = Effect.gen(function* () {
   const auth = yield* Auth
 
+  /** Whose access token it is. */
   const principal = (request: HotRoutes.HotRequest): Effect.Effect<Principal, WireError.WireError> =>
     Effect.gen(function* () {
       const token = yield* tokenOf(request)
-      if (isIngress(token)) {
+      if (isIngressToken(token)) {
         return yield* WireError.Forbidden.of(
           "an ingress token opens its session's worker routes, not this one"
         )
       }
       const header = HotRoutes.header(request, ORGANIZATION_HEADER)
-      return yield* auth.access(Redacted.make(token), header)
+      return yield* auth.access(Redacted.make(token), header, request.line.needs)
     })
 
   /** The organisation of an access token. */
@@ -54,19 +58,22 @@ export const make = Effect.gen(function* () {
     Effect.map(principal(request), ({ organizationId }) => organizationId)
 
   /** The caller with an access token, for the session `:id`. */
-  const person = (request: HotRoutes.HotRequest): Effect.Effect<Caller, WireError.WireError> =>
-    Effect.map(principal(request), ({ organizationId, tokenId }) => ({
+  const person = (request: HotRoutes.HotRequest): Effect.Effect<Person, WireError.WireError> =>
+    Effect.map(principal(request), ({ organizationId, role, tokenId }) => ({
       organizationId,
       session: sessionBody(request.params["id"] ?? ""),
       tokenEpoch: undefined,
-      credential: { _tag: "Token", id: tokenId }
+      credential: { _tag: "Token", id: tokenId },
+      permissions: permissionsOf(role)
     }))
 
   const withIngress =
     (verify: typeof auth.ingress) =>
     (request: HotRoutes.HotRequest): Effect.Effect<Caller, WireError.WireError> => {
       const token = HotRoutes.bearer(request.headers)
-      if (token === undefined || !isIngress(token)) return person(request)
+      if (token === undefined || !isIngressToken(token) || !request.line.also.includes("ingress token")) {
+        return person(request)
+      }
       const session = sessionBody(request.params["id"] ?? "")
       // Another session's is refused with 401, not 403: a client gives up at once, or asks for the right token.
       return Effect.map(
@@ -80,7 +87,7 @@ export const make = Effect.gen(function* () {
       )
     }
 
-  /** The caller with either token, for the session `:id`. */
+  /** The caller with either token, for the session `:id`, as far as the route's line takes both. */
   const either = withIngress(auth.ingress)
 
   /**

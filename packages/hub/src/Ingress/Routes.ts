@@ -9,6 +9,7 @@ import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
 import { Log } from "@causeway/store/Log"
+import { Sessions } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
 import { Config } from "../Config.ts"
 import { mapStoreErrors } from "../Failure.ts"
@@ -49,6 +50,7 @@ export const routes = Effect.gen(function* () {
   const caller = yield* Caller.make
   const { bodyLimitBytes, eventLimitBytes } = yield* Config
   const uploads = Uploads.make(bodyLimitBytes)
+  const sessions = yield* Sessions
 
   const part = HotRoutes.route(
     Api.uploadPart,
@@ -59,10 +61,12 @@ export const routes = Effect.gen(function* () {
         if (!/^\d{1,15}$/.test(offset)) {
           return yield* WireError.BadRequest.of("at offset: must be a whole number", { path: "offset" })
         }
+        // An access token opens any id: what is no session of its organisation takes no memory.
+        yield* sessions.get(key)
         const bytes = yield* request.bytes
         const received = yield* uploads.put(key, request.params["upload"] ?? "", Number(offset), bytes)
         return HotRoutes.json(200, { received })
-      }),
+      }).pipe(mapStoreErrors),
     { bodyLimitBytes: Api.PART_MAX_BYTES }
   )
 

@@ -6,6 +6,8 @@ import type { OrganizationId } from "@causeway/protocol/Ids"
 import { EventUuid, sessionBody } from "@causeway/protocol/Ids"
 import * as MessageContent from "@causeway/protocol/MessageContent"
 import type * as Payload from "@causeway/protocol/Payload"
+import type { Permission } from "@causeway/protocol/Permission"
+import { neededBy } from "@causeway/protocol/Permissions"
 import * as WireError from "@causeway/protocol/WireError"
 import type { Topic } from "@causeway/store/Bus"
 import { Log, type SessionKey } from "@causeway/store/Log"
@@ -169,12 +171,19 @@ export const make = Effect.gen(function* () {
   ): Effect.Effect<Session, WireError.NotFound | WireError.Conflict | WireError.Unavailable> =>
     store.archive(key).pipe(mapStoreErrors, Effect.flatMap(show))
 
+  /** `permissions`: the sender's. Answers to agents need another than everything else. */
   const send = (
-    key: SessionKey,
+    { permissions, ...key }: SessionKey & { readonly permissions: ReadonlyArray<Permission> },
     payloads: ReadonlyArray<Payload.Payload>
   ): Effect.Effect<typeof SentEvents.Type, WireError.WireError> =>
     Effect.gen(function* () {
       yield* checked(payloads)
+      const missing = payloads.map(neededBy).find((needed) => !permissions.includes(needed))
+      if (missing !== undefined) {
+        return yield* WireError.Forbidden.of(`these events need the permission ${missing}`, {
+          needs: [missing]
+        })
+      }
       const stored =
         payloads.length === 0
           ? []

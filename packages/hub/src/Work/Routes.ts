@@ -19,8 +19,8 @@ export const make = Effect.gen(function* () {
   const tellAddress = yield* PublicUrl.tell
   const hold = yield* HttpHolder.make
 
-  const call = (request: HotRoutes.HotRequest, operation: WorkAccess.Operation): WorkAccess.Call => ({
-    operation,
+  const call = (request: HotRoutes.HotRequest): WorkAccess.Call => ({
+    line: request.line,
     // The table lets only path segments through.
     environmentId: EnvironmentId.make(request.params["environmentId"] ?? ""),
     workId: request.params["workId"] === undefined ? undefined : WorkId.make(request.params["workId"]),
@@ -30,7 +30,7 @@ export const make = Effect.gen(function* () {
 
   const poll = HotRoutes.route(Api.poll, (request, input) =>
     Effect.gen(function* () {
-      const who = call(request, "poll")
+      const who = call(request)
       yield* authorize(who)
       const query = yield* input.query
       const ended = yield* hold(request, {
@@ -53,7 +53,7 @@ export const make = Effect.gen(function* () {
 
   const heartbeat = HotRoutes.route(Api.heartbeat, (request, input) =>
     Effect.gen(function* () {
-      const who = call(request, "heartbeat")
+      const who = call(request)
       yield* authorize(who)
       const query = yield* input.query
       const { value: body } = yield* input.payload

@@ -146,11 +146,11 @@ describe("access tokens", () => {
       const { auth, access, organizationId } = yield* setup
       expect(Redacted.value(access)).toMatch(/^cw_[A-Za-z0-9_-]{43}$/)
       expect(String(access)).toBe("<redacted>")
-      expect((yield* auth.access(access, undefined)).organizationId).toBe(organizationId)
+      expect((yield* auth.principal(access, undefined)).organizationId).toBe(organizationId)
       const again = yield* (yield* Bootstrap.Bootstrap).ensure
       expect(again).toEqual({ organizationId, created: Option.none() })
       const spare = yield* (yield* Bootstrap.Bootstrap).issue("spare")
-      expect((yield* auth.access(spare, organizationId)).organizationId).toBe(organizationId)
+      expect((yield* auth.principal(spare, organizationId)).organizationId).toBe(organizationId)
     }).pipe(Effect.provide(layer))
   )
 
@@ -158,16 +158,16 @@ describe("access tokens", () => {
     Effect.gen(function* () {
       const { auth, organizationId } = yield* setup
       const tokens = yield* Tokens.Tokens
-      expect(yield* message(auth.access(Redacted.make(""), undefined))).toContain("no access token")
-      expect(yield* message(auth.access(Redacted.make("cw_none"), undefined))).toContain("not known")
+      expect(yield* message(auth.principal(Redacted.make(""), undefined))).toContain("no access token")
+      expect(yield* message(auth.principal(Redacted.make("cw_none"), undefined))).toContain("not known")
       const brief = yield* tokens.create({ organizationId, name: "brief", expiresAt: 1_000 })
-      expect((yield* auth.access(brief.token, undefined)).tokenId).toBe(brief.record.id)
+      expect((yield* auth.principal(brief.token, undefined)).tokenId).toBe(brief.record.id)
       yield* TestClock.adjust("1 second")
-      expect(yield* message(auth.access(brief.token, undefined))).toContain("expired")
+      expect(yield* message(auth.principal(brief.token, undefined))).toContain("expired")
       const { token, record } = yield* tokens.create({ organizationId, name: "revoked" })
-      expect(yield* Effect.flip(auth.access(token, "another"))).toMatchObject({ _tag: "Forbidden" })
+      expect(yield* Effect.flip(auth.principal(token, "another"))).toMatchObject({ _tag: "Forbidden" })
       yield* tokens.revoke({ organizationId, tokenId: record.id })
-      expect(yield* message(auth.access(token, undefined))).toContain("revoked")
+      expect(yield* message(auth.principal(token, undefined))).toContain("revoked")
     }).pipe(Effect.provide(layer))
   )
 
@@ -177,13 +177,13 @@ describe("access tokens", () => {
       const tokens = yield* Tokens.Tokens
       const lastUsed = Effect.map(tokens.list(organizationId), (list) => list[0]?.lastUsedAt)
       yield* TestClock.adjust("1 second")
-      yield* auth.access(access, undefined)
+      yield* auth.principal(access, undefined)
       expect(yield* lastUsed).toBe(1_000)
       yield* TestClock.adjust("59 seconds")
-      yield* auth.access(access, undefined)
+      yield* auth.principal(access, undefined)
       expect(yield* lastUsed).toBe(1_000)
       yield* TestClock.adjust("1 second")
-      yield* auth.access(access, undefined)
+      yield* auth.principal(access, undefined)
       expect(yield* lastUsed).toBe(61_000)
       const text = JSON.stringify(yield* tokens.list(organizationId))
       expect(text).not.toContain(Redacted.value(access))

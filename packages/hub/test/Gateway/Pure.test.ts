@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs"
 import { anySessionBody, sessionBody, sessionUuid } from "@causeway/protocol/Ids"
+import type { Scope } from "@causeway/protocol/Permission"
 import { describe, expect, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
@@ -15,7 +16,7 @@ import { isBoundedJson } from "../../src/Gateway/Methods/Settings.ts"
 import { apply } from "../../src/Gateway/Patching.ts"
 import { resolveSessionId } from "../../src/Gateway/Rows.ts"
 import { expiry } from "../../src/Gateway/Runs.ts"
-import { holds, refusal, type Scope } from "../../src/Gateway/Scopes.ts"
+import { holds, refusal } from "../../src/Gateway/Scopes.ts"
 import { isStop } from "../../src/Gateway/SessionCommands.ts"
 import { Device as TestDevice } from "./harness.ts"
 
@@ -206,11 +207,11 @@ describe("scopes", () => {
   it("only admins learn that a method does not exist", () => {
     FastCheck.assert(
       FastCheck.property(scopes, (given) => {
-        const said = refusal({ method: "m", role: "operator", scopes: given, required: undefined })
+        const said = refusal({ method: "m", role: "operator", scopes: given, needs: undefined })
         expect(said?.message).toBe(
           given.includes("operator.admin") ? "unknown method: m" : "missing scope: operator.admin"
         )
-        expect(refusal({ method: "m", role: "node", scopes: given, required: "any" })?.message).toBe(
+        expect(refusal({ method: "m", role: "node", scopes: given, needs: [] })?.message).toBe(
           "unauthorized role: node"
         )
       })

@@ -1,9 +1,10 @@
-/** Access tokens: made, listed and revoked by whoever holds one. Source: spec 5 §3.8. */
+/** Access tokens: made, listed and revoked by who may (`tokens.manage`). Source: spec 5 §3.8. */
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
 import { pathSegment } from "../Ids.ts"
+import { Role } from "../Permission.ts"
 import * as WireError from "../WireError.ts"
 import { Access } from "./Authorization.ts"
 import { nullish } from "./Schemas.ts"
@@ -12,6 +13,7 @@ import { nullish } from "./Schemas.ts"
 export const AccessToken = Schema.Struct({
   id: Schema.String,
   name: Schema.String,
+  role: Role,
   /** The token's last four characters. */
   hint: Schema.String,
   created_at: Schema.String,
@@ -30,6 +32,8 @@ export class AccessTokensApi extends HttpApiGroup.make("accessTokens")
       .setPayload(
         Schema.Struct({
           name: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128)),
+          /** May nothing that its maker may not; left out or null: the maker's role. */
+          role: nullish(Role),
           /** Seconds until it expires; left out or null: never. */
           expires_in: nullish(Schema.Int.pipe(Schema.between(1, 3_153_600_000)))
         })
@@ -44,6 +48,7 @@ export class AccessTokensApi extends HttpApiGroup.make("accessTokens")
   )
   .add(HttpApiEndpoint.post("revoke")`/v1/access_tokens/${id}/revoke`.addSuccess(AccessToken))
   .addError(WireError.BadRequest)
+  .addError(WireError.Forbidden)
   .addError(WireError.NotFound)
   .addError(WireError.Unavailable)
   .middleware(Access) {}

@@ -7,6 +7,7 @@ import * as HttpApiSecurity from "@effect/platform/HttpApiSecurity"
 import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
 import type { EnvironmentId, OrganizationId } from "../Ids.ts"
+import type { Role } from "../Permission.ts"
 import * as WireError from "../WireError.ts"
 
 /** The organisation on whose behalf a call is made, and the token that says so. */
@@ -14,6 +15,9 @@ export interface Principal {
   readonly organizationId: OrganizationId
   /** Id of the access token, for audit; never the token itself. */
   readonly tokenId: string
+  /** Its name, in its maker's words. */
+  readonly name: string
+  readonly role: Role
 }
 export class CurrentPrincipal extends Context.Tag("@causeway/protocol/CurrentPrincipal")<
   CurrentPrincipal,
@@ -50,9 +54,8 @@ export class Access extends HttpApiMiddleware.Tag<Access>()("@causeway/protocol/
 }) {}
 
 /**
- * The secret of the environment in the path. `ack`, `heartbeat` and `stop` also take the ingress token of the item's
- * session; `list`, `get`, `stats` and `stop` also an access token of the environment's organisation. An environment that
- * never was answers 404, one that is archived 410.
+ * The secret of the environment in the path, or what else `Permissions` names. An environment that never was answers 404,
+ * one that is archived 410.
  */
 export class EnvironmentAccess extends HttpApiMiddleware.Tag<EnvironmentAccess>()(
   "@causeway/protocol/EnvironmentAccess",

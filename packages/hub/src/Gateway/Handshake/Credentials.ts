@@ -1,5 +1,6 @@
 /** Secrets that `connect` may bring: the hub's own, a device's token, a one-time code. */
 import { CloseCode, type ConnectParams } from "@causeway/protocol/Gateway/Frames"
+import { isScope, isWithin, permissionsOf, scopes as scopeTable } from "@causeway/protocol/Permission"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import * as Secret from "@causeway/store/Secret"
 import * as Effect from "effect/Effect"
@@ -23,7 +24,9 @@ const onlyOrganization = (state: State, method: Verified["method"]) =>
   Effect.flatMap(state.organizations.list, ([first]) =>
     first === undefined
       ? refuse("this hub has no organisation yet", undefined, { code: "UNAVAILABLE" })
-      : Effect.succeed(Either.right<Verified>({ organizationId: first.id, tokenId: undefined, method }))
+      : Effect.succeed(
+          Either.right<Verified>({ organizationId: first.id, tokenId: undefined, access: "owner", method })
+        )
   )
 
 /** The hub's own secret. Left says why it does not open. */
@@ -46,9 +49,31 @@ export const shared = (
   }
 }
 
+/**
+ * The scopes that are asked for, as far as the access token's role goes: whoever signs in with one cannot know what it
+ * allows, and gets what it does. An owner's are not looked at.
+ */
+export const withinRole = (
+  { scopes }: Connect,
+  { access }: Verified
+): Effect.Effect<ReadonlyArray<string>, HandshakeRefused> => {
+  if (access === "owner") return Effect.succeed(scopes)
+  const within = scopes.filter(
+    (scope) => isScope(scope) && isWithin(scopeTable[scope], permissionsOf(access))
+  )
+  return within.length === 0 && scopes.length > 0
+    ? refuse(`unauthorized: an access token of the role ${access} allows none of ${scopes.join(", ")}`, {
+        code: "AUTH_ROLE_REFUSED",
+        role: access
+      })
+    : Effect.succeed(within)
+}
+
 const accessToken = (state: State, token: string) =>
-  state.auth.access(Redacted.make(token), undefined).pipe(
-    Effect.map((principal) => Either.right<Verified>({ ...principal, method: "token" })),
+  state.auth.principal(Redacted.make(token), undefined).pipe(
+    Effect.map(({ organizationId, role, tokenId }) =>
+      Either.right<Verified>({ organizationId, tokenId, access: role, method: "token" })
+    ),
     Effect.catchTags({
       Unauthenticated: () => Effect.succeed(Either.left("token_mismatch" as const)),
       Forbidden: () => Effect.succeed(Either.left("token_mismatch" as const)),

@@ -1,12 +1,13 @@
 /** Rights of a device: approved before, approved by a code, or asked of a person. Source: spec 2 §1 ("Pairing"). */
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { Scope } from "@causeway/protocol/Permission"
 import type { Redeemed } from "@causeway/store/DeviceCodes"
 import type { DeviceMetadata, DeviceRecord, PairingReason, PairingRequest } from "@causeway/store/Devices"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Connections } from "../Connections.ts"
-import { holds, type Scope } from "../Scopes.ts"
+import { holds } from "../Scopes.ts"
 import { type HandshakeRefused, refuse } from "./Refusal.ts"
 import type { Connect, State, Verified } from "./State.ts"
 

@@ -1,6 +1,7 @@
 /** Services of the handshake, and one `connect` that it judges. */
 import type { ConnectParams, Role } from "@causeway/protocol/Gateway/Frames"
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import type { Role as AccessRole } from "@causeway/protocol/Permission"
 import type { DeviceCodes } from "@causeway/store/DeviceCodes"
 import type { DeviceRecord, Devices } from "@causeway/store/Devices"
 import type { Organizations } from "@causeway/store/Organizations"
@@ -37,6 +38,8 @@ export interface Connect {
 export interface Verified {
   readonly organizationId: OrganizationId
   readonly tokenId: string | undefined
+  /** Bounds what may be asked for: an access token's role; `owner` where something else opened. */
+  readonly access: AccessRole
   readonly method: "token" | "password" | "none" | "device-token"
 }
 

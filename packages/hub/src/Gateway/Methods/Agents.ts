@@ -3,14 +3,14 @@ import * as Params from "@causeway/protocol/Gateway/Params"
 import { Sessions } from "@causeway/store/Session"
 import { currentConfig } from "../Config.ts"
 import { health as healthOf } from "../Health.ts"
-import { answer, anyone, read } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 import * as Rows from "../Rows.ts"
 
-const health = anyone("health", Params.Anything, function* (_, { organizationId }) {
+const health = method("health", Params.Anything, function* (_, { organizationId }) {
   return answer(yield* healthOf(yield* Sessions, yield* currentConfig, organizationId))
 })
 
-const agents = read("agents.list", Params.Empty, function* () {
+const agents = method("agents.list", Params.Empty, function* () {
   const config = yield* currentConfig
   return answer({
     defaultId: config.defaultAgentId,
@@ -22,7 +22,7 @@ const agents = read("agents.list", Params.Empty, function* () {
   })
 })
 
-const models = read("models.list", Params.Empty, function* () {
+const models = method("models.list", Params.Empty, function* () {
   const config = yield* currentConfig
   return answer({
     models: config.models.map(({ contextWindow, id, name = id, provider }) =>

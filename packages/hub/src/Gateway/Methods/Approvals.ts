@@ -9,7 +9,7 @@ import { object } from "@causeway/transcript/Read"
 import { Refused } from "../Failure.ts"
 import * as Keys from "../Keys.ts"
 import { payloadOf } from "../Messages.ts"
-import { answer, read, write } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
 const approvalsOf = (record: Session) =>
@@ -29,7 +29,7 @@ const approvalsOf = (record: Session) =>
     seq: approval.seq
   }))
 
-const approvals = read(
+const approvals = method(
   "causeway.approvals.list",
   Params.ApprovalsList,
   function* (params, { organizationId }) {
@@ -48,7 +48,7 @@ const approvals = read(
   }
 )
 
-const approvalsAnswer = write(
+const approvalsAnswer = method(
   "causeway.approvals.answer",
   Params.ApprovalsAnswer,
   function* (params, { organizationId }) {

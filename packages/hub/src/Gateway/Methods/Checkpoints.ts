@@ -9,7 +9,7 @@ import type { JsonObject } from "@causeway/transcript/Read"
 import * as Effect from "effect/Effect"
 import * as Checkpoints from "../Checkpoints.ts"
 import { invalid, unavailable } from "../Failure.ts"
-import { admin, answer, read, requireKey, webchatGuard, write } from "../Method.ts"
+import { answer, method, requireKey, webchatGuard } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
 import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
@@ -41,7 +41,7 @@ const cloned = (entry: JsonObject, checkpoint: JsonObject): JsonObject => ({
     : {})
 })
 
-const list = read("sessions.compaction.list", Params.SessionsKey, function* (params, { organizationId }) {
+const list = method("sessions.compaction.list", Params.SessionsKey, function* (params, { organizationId }) {
   const sessions = yield* Sessions
   const log = yield* Log
   const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
@@ -59,7 +59,7 @@ const checkpointOf = (record: Session | undefined, given: string) =>
     return all.find((each) => each["checkpointId"] === id) ?? (yield* invalid(`checkpoint not found: ${id}`))
   })
 
-const get = read("sessions.compaction.get", Params.CompactionKey, function* (params, { organizationId }) {
+const get = method("sessions.compaction.get", Params.CompactionKey, function* (params, { organizationId }) {
   const sessions = yield* Sessions
   const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
   const record = yield* sessions.find({ organizationId, keys: [key] })
@@ -112,7 +112,7 @@ const freeLabel = (organizationId: OrganizationId, label: string) =>
     }
   })
 
-const branch = write(
+const branch = method(
   "sessions.compaction.branch",
   Params.CompactionKey,
   function* (params, { organizationId }) {
@@ -154,7 +154,7 @@ const branch = write(
   }
 )
 
-const restore = admin("sessions.compaction.restore", Params.CompactionKey, function* (params, caller) {
+const restore = method("sessions.compaction.restore", Params.CompactionKey, function* (params, caller) {
   const sessions = yield* Sessions
   const log = yield* Log
   const notifier = yield* Notifier

@@ -14,7 +14,7 @@ import { connectionStatus } from "../../Sessions/View.ts"
 import * as Checkpoints from "../Checkpoints.ts"
 import { unavailable } from "../Failure.ts"
 import { payloadOf } from "../Messages.ts"
-import { admin, answer, type Caller, requireKey, webchatGuard } from "../Method.ts"
+import { answer, type Caller, method, requireKey, webchatGuard } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
 import * as Rows from "../Rows.ts"
 import * as SessionCommands from "../SessionCommands.ts"
@@ -200,7 +200,7 @@ const byLines = (record: Session, maxLines: number) =>
     )
   })
 
-const compact = admin("sessions.compact", Params.SessionsCompact, function* (params, caller) {
+const compact = method("sessions.compact", Params.SessionsCompact, function* (params, caller) {
   const sessions = yield* Sessions
   const given = yield* requireKey(params.key)
   yield* webchatGuard(caller, "compact")

@@ -10,9 +10,9 @@ import { object } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { invalid } from "../Failure.ts"
-import { answer, read } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 
-const environmentFiles = read(
+const environmentFiles = method(
   "causeway.environments.files",
   Params.EnvironmentFiles,
   ({ environmentId }, { organizationId }) =>
@@ -27,7 +27,7 @@ const environmentFiles = read(
     )
 )
 
-const environmentsList = read(
+const environmentsList = method(
   "causeway.environments.list",
   Params.EnvironmentsList,
   function* (params, { organizationId }) {

@@ -6,13 +6,13 @@ import { Log } from "@causeway/store/Log"
 import { rowOf, Sessions } from "@causeway/store/Session"
 import { invalid } from "../Failure.ts"
 import { payloadOf } from "../Messages.ts"
-import { answer, read } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 import * as Rows from "../Rows.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
 const EXPORT_LIMIT = 1000
 
-const exported = read("causeway.export", Params.SessionsExport, function* (params, { organizationId }) {
+const exported = method("causeway.export", Params.SessionsExport, function* (params, { organizationId }) {
   const sessions = yield* Sessions
   const log = yield* Log
   const named = params.locator === undefined ? null : /^causeway:log\/([^?]+)/.exec(params.locator)

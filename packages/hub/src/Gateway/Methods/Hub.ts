@@ -4,10 +4,10 @@ import { Tokens } from "@causeway/store/Tokens"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Prometheus from "../../Ops/Prometheus.ts"
-import { admin, answer, read } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 
 /** The figures of `/metrics`. JSON has no infinity: it leaves out what is no number, and bounds are labels. */
-const metrics = read("causeway.metrics", Params.Empty, () =>
+const metrics = method("causeway.metrics", Params.Empty, () =>
   Effect.map(Metric.snapshot, (pairs) =>
     answer({
       metrics: Prometheus.samples(pairs)
@@ -22,7 +22,7 @@ const metrics = read("causeway.metrics", Params.Empty, () =>
 )
 
 /** Access tokens that open the organisation or did until they expired, the newest first; never a secret. */
-const list = admin("causeway.tokens.list", Params.Empty, (_, { organizationId }) =>
+const list = method("causeway.tokens.list", Params.Empty, (_, { organizationId }) =>
   Effect.flatMap(Tokens, (tokens) =>
     Effect.map(tokens.list(organizationId), (all) =>
       answer({

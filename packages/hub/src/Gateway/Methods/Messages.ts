@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Connection } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
-import { admin, answer, requireKey, write } from "../Method.ts"
+import { answer, method, requireKey } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
 import { Patching } from "../Patching.ts"
 import * as Prompt from "../Prompt.ts"
@@ -45,15 +45,15 @@ const sendTo = (
     )
   })
 
-const send = write("sessions.send", Params.SessionsSend, (params, { connection, organizationId }) =>
+const send = method("sessions.send", Params.SessionsSend, (params, { connection, organizationId }) =>
   Effect.flatMap(requireKey(params.key), (key) => sendTo(key, organizationId, connection, params, false))
 )
 
-const steer = write("sessions.steer", Params.SessionsSend, (params, { connection, organizationId }) =>
+const steer = method("sessions.steer", Params.SessionsSend, (params, { connection, organizationId }) =>
   Effect.flatMap(requireKey(params.key), (key) => sendTo(key, organizationId, connection, params, true))
 )
 
-const abort = write(
+const abort = method(
   "sessions.abort",
   Params.SessionsAbort,
   function* (params, { connection, organizationId }) {
@@ -83,7 +83,7 @@ const abort = write(
   }
 )
 
-const chatSend = write("chat.send", Params.ChatSend, function* (params, { connection, organizationId }) {
+const chatSend = method("chat.send", Params.ChatSend, function* (params, { connection, organizationId }) {
   const patching = yield* Patching
   const key = yield* SessionCommands.canonical(yield* requireKey(params.sessionKey))
   const known = yield* SessionCommands.find(organizationId, key)
@@ -97,7 +97,7 @@ const chatSend = write("chat.send", Params.ChatSend, function* (params, { connec
   return answer(sent.payload, sent.release)
 })
 
-const chatAbort = write("chat.abort", Params.ChatAbort, function* (params, { connection, organizationId }) {
+const chatAbort = method("chat.abort", Params.ChatAbort, function* (params, { connection, organizationId }) {
   const record = yield* SessionCommands.find(organizationId, params.sessionKey)
   if (record === undefined) return answer({ ok: true, aborted: false, runIds: [] })
   const done = yield* SessionCommands.abort(record, {
@@ -108,7 +108,7 @@ const chatAbort = write("chat.abort", Params.ChatAbort, function* (params, { con
   return answer({ ok: true, ...done })
 })
 
-const chatInject = admin("chat.inject", Params.ChatInject, function* (params, { organizationId }) {
+const chatInject = method("chat.inject", Params.ChatInject, function* (params, { organizationId }) {
   const notifier = yield* Notifier
   const record = yield* SessionCommands.find(organizationId, params.sessionKey)
   if (record === undefined) return yield* invalid("session not found")

@@ -8,7 +8,7 @@ import type * as Effect from "effect/Effect"
 import { SessionsApi } from "../../Sessions/Sessions.ts"
 import * as View from "../../Sessions/View.ts"
 import { answered } from "../Failure.ts"
-import { answer, read } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 
 /** Sessions of an answer where no limit is given. */
 const FOUND = 50
@@ -16,7 +16,7 @@ const WAITING = 100
 /** Sessions that are told of by name in the totals. */
 const NAMED = 24
 
-const waiting = read(
+const waiting = method(
   "causeway.sessions.waiting",
   Params.SessionsWaiting,
   function* ({ limit = WAITING }, { organizationId }) {
@@ -31,7 +31,7 @@ const waiting = read(
   }
 )
 
-const totals = read("causeway.totals", Params.Empty, function* (_, { organizationId }) {
+const totals = method("causeway.totals", Params.Empty, function* (_, { organizationId }) {
   const overview = yield* Overview
   const now = yield* Clock.currentTimeMillis
   const figures = yield* overview.totals(organizationId)
@@ -44,7 +44,7 @@ const totals = read("causeway.totals", Params.Empty, function* (_, { organizatio
   })
 })
 
-const find = read(
+const find = method(
   "causeway.sessions.find",
   Params.SessionsFind,
   function* ({ query, sessionIds, archived, limit = FOUND }, { organizationId }) {

@@ -1,5 +1,6 @@
 /** Devices: what waits for approval, what was approved, and their end. Source: spec 2 §1 ("Pairing"). */
 import * as Params from "@causeway/protocol/Gateway/Params"
+import { isScope, type Scope } from "@causeway/protocol/Permission"
 import { DeviceCodes } from "@causeway/store/DeviceCodes"
 import { type DeviceRecord, Devices } from "@causeway/store/Devices"
 import * as Clock from "effect/Clock"
@@ -11,9 +12,9 @@ import * as PublicUrl from "../../PublicUrl.ts"
 import { type Connection, type Connections, GatewayConnections } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
 import { tellResolved } from "../Handshake/Pairing.ts"
-import { answer, pairing } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 import * as Rows from "../Rows.ts"
-import { holds, isScope, type Scope } from "../Scopes.ts"
+import { holds } from "../Scopes.ts"
 
 const showDevice = (device: DeviceRecord, caller: Connection, connections: Connections) =>
   Rows.compact({
@@ -34,7 +35,7 @@ const showDevice = (device: DeviceRecord, caller: Connection, connections: Conne
     tokens: Object.entries(device.approved).map(([role, scopes]) => ({ role, scopes }))
   })
 
-const pairList = pairing("device.pair.list", Params.Empty, function* (_, { connection, organizationId }) {
+const pairList = method("device.pair.list", Params.Empty, function* (_, { connection, organizationId }) {
   const devices = yield* Devices
   const connections = yield* GatewayConnections
   const pending = yield* devices.requests(organizationId)
@@ -66,7 +67,7 @@ const requireAll = (caller: Connection, scopes: ReadonlyArray<string>) => {
   return missing === undefined ? Effect.void : Effect.fail(invalid(`missing scope: ${missing}`))
 }
 
-const codeCreate = pairing(
+const codeCreate = method(
   "causeway.device.code.create",
   Params.DeviceCodeCreate,
   function* (params, { connection, organizationId }) {
@@ -91,7 +92,7 @@ const codeCreate = pairing(
   }
 )
 
-const pairApprove = pairing(
+const pairApprove = method(
   "device.pair.approve",
   Params.DeviceRequest,
   function* (params, { connection, organizationId }) {
@@ -110,29 +111,25 @@ const pairApprove = pairing(
   }
 )
 
-const pairReject = pairing(
-  "device.pair.reject",
-  Params.DeviceRequest,
-  function* (params, { organizationId }) {
-    const devices = yield* Devices
-    const connections = yield* GatewayConnections
-    const request = yield* devices.takeRequest(organizationId, params.requestId)
-    if (request === undefined) return yield* invalid("unknown requestId")
-    return answer(
-      { requestId: request.requestId, deviceId: request.deviceId },
-      tellResolved(connections, organizationId, request, "rejected")
-    )
-  }
-)
+const pairReject = method("device.pair.reject", Params.DeviceRequest, function* (params, { organizationId }) {
+  const devices = yield* Devices
+  const connections = yield* GatewayConnections
+  const request = yield* devices.takeRequest(organizationId, params.requestId)
+  if (request === undefined) return yield* invalid("unknown requestId")
+  return answer(
+    { requestId: request.requestId, deviceId: request.deviceId },
+    tellResolved(connections, organizationId, request, "rejected")
+  )
+})
 
-const pairRemove = pairing("device.pair.remove", Params.Device, function* (params, { organizationId }) {
+const pairRemove = method("device.pair.remove", Params.Device, function* (params, { organizationId }) {
   const devices = yield* Devices
   const removed = yield* devices.remove(organizationId, params.deviceId)
   if (!removed) return yield* invalid("unknown deviceId")
   return answer({ deviceId: params.deviceId, removed: true }, (yield* Connected).look)
 })
 
-const tokenRotate = pairing("device.token.rotate", Params.Device, function* (params, { organizationId }) {
+const tokenRotate = method("device.token.rotate", Params.Device, function* (params, { organizationId }) {
   const devices = yield* Devices
   const device = yield* devices.rotate(organizationId, params.deviceId)
   if (device === undefined) return yield* invalid("unknown deviceId")

@@ -1,22 +1,23 @@
 /** Pushes to a browser: the hub's key, and where to send. A subscription is its device's own. */
 import * as Params from "@causeway/protocol/Gateway/Params"
+import type { MethodName } from "@causeway/protocol/Permissions"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Push, type PushStatus } from "../../Push/Push.ts"
 import type { Connection } from "../Connections.ts"
 import { invalid } from "../Failure.ts"
-import { answer, read } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 
 const deviceOf = ({ info }: Connection) =>
   info.deviceId === undefined
     ? Effect.fail(invalid("only a device that is paired takes pushes"))
     : Effect.succeed(info.deviceId)
 
-const key = read("causeway.push.key", Params.Empty, function* () {
+const key = method("causeway.push.key", Params.Empty, function* () {
   return answer({ publicKey: (yield* Push).publicKey })
 })
 
-const subscribe = read(
+const subscribe = method(
   "causeway.push.subscribe",
   Params.PushSubscribe,
   function* ({ subscription }, { connection, organizationId }) {
@@ -29,7 +30,7 @@ const subscribe = read(
   }
 )
 
-const unsubscribe = read(
+const unsubscribe = method(
   "causeway.push.unsubscribe",
   Params.PushEndpoint,
   function* ({ endpoint }, { connection }) {
@@ -39,8 +40,8 @@ const unsubscribe = read(
 )
 
 /** Answers with how the last push to a browser of the caller's ended. */
-const told = (name: string, ask: "status" | "test") =>
-  read(name, Params.PushEndpoint, function* ({ endpoint }, { connection, organizationId }) {
+const told = (name: MethodName, ask: "status" | "test") =>
+  method(name, Params.PushEndpoint, function* ({ endpoint }, { connection, organizationId }) {
     const push = yield* Push
     const deviceId = yield* deviceOf(connection)
     const { last, subscribed }: PushStatus = yield* push[ask]({ organizationId, deviceId, endpoint })

@@ -9,7 +9,7 @@ import { currentConfig } from "../Config.ts"
 import { invalid } from "../Failure.ts"
 import * as Keys from "../Keys.ts"
 import { Maintenance } from "../Maintenance.ts"
-import { admin, answer, requireKey, webchatGuard } from "../Method.ts"
+import { answer, method, requireKey, webchatGuard } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
 import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
@@ -90,7 +90,7 @@ const renew = (organizationId: OrganizationId, key: string, existing: Session | 
     })
   })
 
-const reset = admin(
+const reset = method(
   "sessions.reset",
   Params.SessionsReset,
   function* (params, { connection, organizationId }) {
@@ -123,7 +123,7 @@ const reset = admin(
   }
 )
 
-const remove = admin("sessions.delete", Params.SessionsDelete, function* (params, caller) {
+const remove = method("sessions.delete", Params.SessionsDelete, function* (params, caller) {
   const notifier = yield* Notifier
   const patching = yield* Patching
   const given = yield* requireKey(params.key)
@@ -143,7 +143,7 @@ const remove = admin("sessions.delete", Params.SessionsDelete, function* (params
   )
 })
 
-const cleanup = admin("sessions.cleanup", Params.SessionsCleanup, function* (params, { organizationId }) {
+const cleanup = method("sessions.cleanup", Params.SessionsCleanup, function* (params, { organizationId }) {
   const notifier = yield* Notifier
   const maintenance = yield* Maintenance
   const config = yield* currentConfig

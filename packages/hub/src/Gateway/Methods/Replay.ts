@@ -5,13 +5,13 @@ import { Log } from "@causeway/store/Log"
 import { Sessions } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
 import { payloadOf } from "../Messages.ts"
-import { answer, read, write } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 import { GatewayRuns } from "../Runs.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
 const REPLAY_LIMIT = 200
 
-const replay = read("causeway.events.replay", Params.EventsReplay, function* (params, { organizationId }) {
+const replay = method("causeway.events.replay", Params.EventsReplay, function* (params, { organizationId }) {
   const log = yield* Log
   const record = yield* SessionCommands.existing(organizationId, params.key)
   const [oldest] = yield* log.events(record.sid, { limit: 1 })
@@ -48,7 +48,7 @@ const replay = read("causeway.events.replay", Params.EventsReplay, function* (pa
   })
 })
 
-const deliveries = read(
+const deliveries = method(
   "causeway.deliveries.list",
   Params.DeliveriesList,
   function* (params, { organizationId }) {
@@ -86,7 +86,7 @@ const deliveries = read(
   }
 )
 
-const withdraw = write(
+const withdraw = method(
   "causeway.messages.withdraw",
   Params.MessagesWithdraw,
   function* (params, { organizationId }) {

@@ -3,10 +3,10 @@
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { sessionUuid } from "@causeway/protocol/Ids"
 import { Search } from "@causeway/store/Search"
-import { answer, read } from "../Method.ts"
+import { answer, method } from "../Method.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
-const search = read("causeway.search", Params.TranscriptSearch, function* (params, { organizationId }) {
+const search = method("causeway.search", Params.TranscriptSearch, function* (params, { organizationId }) {
   const transcripts = yield* Search
   const record =
     params.key === undefined ? undefined : yield* SessionCommands.existing(organizationId, params.key)

@@ -7,13 +7,13 @@ import * as Body from "../../Http/Body.ts"
 import { SessionManager } from "../../Sessions/Manager.ts"
 import { SessionsApi } from "../../Sessions/Sessions.ts"
 import { answered, ofSession } from "../Failure.ts"
-import { answer, keyOf, read, write } from "../Method.ts"
+import { answer, keyOf, method } from "../Method.ts"
 
 const decodeSettings = Body.decoder(SettingsChange)
 const decodeContinue = Body.decoder(ContinueSession)
 const decodeStop = Body.decoder(StopAll)
 
-const settings = write("causeway.sessions.settings", Params.SessionsSettings, (params, { organizationId }) =>
+const settings = method("causeway.sessions.settings", Params.SessionsSettings, (params, { organizationId }) =>
   Effect.gen(function* () {
     const change = yield* decodeSettings(params.settings)
     const record = yield* (yield* SessionManager).settings(keyOf(organizationId, params.sessionId), change)
@@ -21,7 +21,7 @@ const settings = write("causeway.sessions.settings", Params.SessionsSettings, (p
   }).pipe(ofSession)
 )
 
-const goOn = write("causeway.sessions.continue", Params.SessionsContinue, (params, { organizationId }) =>
+const goOn = method("causeway.sessions.continue", Params.SessionsContinue, (params, { organizationId }) =>
   Effect.gen(function* () {
     const request = yield* decodeContinue({
       message: params.message,
@@ -36,7 +36,7 @@ const goOn = write("causeway.sessions.continue", Params.SessionsContinue, (param
   }).pipe(ofSession)
 )
 
-const stopAll = write("causeway.sessions.stopAll", Params.SessionsStopAll, (params, { organizationId }) =>
+const stopAll = method("causeway.sessions.stopAll", Params.SessionsStopAll, (params, { organizationId }) =>
   Effect.gen(function* () {
     const { environmentId, withinMs } = params
     const request = yield* decodeStop({ environment_id: environmentId, within_ms: withinMs })
@@ -44,7 +44,7 @@ const stopAll = write("causeway.sessions.stopAll", Params.SessionsStopAll, (para
   }).pipe(answered)
 )
 
-const snapshots = read(
+const snapshots = method(
   "causeway.sessions.snapshots",
   Params.SessionById,
   function* ({ sessionId }, { organizationId }) {
@@ -53,14 +53,18 @@ const snapshots = read(
   }
 )
 
-const leaves = read("causeway.sessions.leaves", Params.SessionsPage, function* (params, { organizationId }) {
-  const { archived, cursor, environmentId, limit } = params
-  const sessions = yield* SessionsApi
-  const page = { organizationId, limit, archived, environmentId, cursor, leaves: true }
-  return answer(yield* answered(sessions.page(page)))
-})
+const leaves = method(
+  "causeway.sessions.leaves",
+  Params.SessionsPage,
+  function* (params, { organizationId }) {
+    const { archived, cursor, environmentId, limit } = params
+    const sessions = yield* SessionsApi
+    const page = { organizationId, limit, archived, environmentId, cursor, leaves: true }
+    return answer(yield* answered(sessions.page(page)))
+  }
+)
 
-const directories = read(
+const directories = method(
   "causeway.directories.recent",
   Params.DirectoriesRecent,
   function* ({ limit }, { organizationId }) {

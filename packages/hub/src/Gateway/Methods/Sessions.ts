@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import { currentConfig, type GatewayConfig } from "../Config.ts"
 import { invalid, toShape } from "../Failure.ts"
 import * as Keys from "../Keys.ts"
-import { answer, read, requireKey, write } from "../Method.ts"
+import { answer, method, requireKey } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
 import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
@@ -34,7 +34,7 @@ const filterOf = (
   }
 }
 
-const list = read("sessions.list", Params.SessionsList, function* (params, { organizationId }) {
+const list = method("sessions.list", Params.SessionsList, function* (params, { organizationId }) {
   const sessions = yield* Sessions
   const notifier = yield* Notifier
   const config = yield* currentConfig
@@ -69,7 +69,7 @@ const list = read("sessions.list", Params.SessionsList, function* (params, { org
   })
 })
 
-const describe = read("sessions.describe", Params.SessionsDescribe, function* (params, { organizationId }) {
+const describe = method("sessions.describe", Params.SessionsDescribe, function* (params, { organizationId }) {
   const notifier = yield* Notifier
   const key = yield* requireKey(params.key)
   const record = yield* SessionCommands.find(organizationId, key)
@@ -84,7 +84,7 @@ const describe = read("sessions.describe", Params.SessionsDescribe, function* (p
   })
 })
 
-const resolve = read("sessions.resolve", Params.SessionsResolve, function* (params, { organizationId }) {
+const resolve = method("sessions.resolve", Params.SessionsResolve, function* (params, { organizationId }) {
   const sessions = yield* Sessions
   const config = yield* currentConfig
   const key = params.key?.trim() ?? ""
@@ -124,7 +124,7 @@ const resolve = read("sessions.resolve", Params.SessionsResolve, function* (para
   return yield* found(match.record)
 })
 
-const create = write(
+const create = method(
   "sessions.create",
   Params.SessionsCreate,
   function* (params, { connection, organizationId }) {

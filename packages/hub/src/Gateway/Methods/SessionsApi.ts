@@ -2,6 +2,7 @@
 
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { SessionContext } from "@causeway/protocol/http/Sessions"
+import { permissionsOfScopes } from "@causeway/protocol/Permission"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
@@ -10,23 +11,23 @@ import { Config } from "../../Config.ts"
 import * as Body from "../../Http/Body.ts"
 import { SessionsApi } from "../../Sessions/Sessions.ts"
 import { answered, ofSession } from "../Failure.ts"
-import { answer, keyOf, read, write } from "../Method.ts"
+import { answer, keyOf, method } from "../Method.ts"
 
 const decodeContext = Body.decoder(Schema.Struct({ context: Schema.optional(SessionContext) }))
 
-const page = read("causeway.sessions.page", Params.SessionsPage, function* (params, caller) {
+const page = method("causeway.sessions.page", Params.SessionsPage, function* (params, caller) {
   const { archived, cursor, environmentId, limit } = params
   const { organizationId } = caller
   const sessions = yield* SessionsApi
   return answer(yield* answered(sessions.page({ organizationId, limit, archived, environmentId, cursor })))
 })
 
-const show = read("causeway.sessions.show", Params.SessionById, function* (params, caller) {
+const show = method("causeway.sessions.show", Params.SessionById, function* (params, caller) {
   const key = keyOf(caller.organizationId, params.sessionId)
   return answer({ session: yield* ofSession((yield* SessionsApi).get(key)) })
 })
 
-const begin = write("causeway.sessions.begin", Params.SessionsBegin, (params, caller) =>
+const begin = method("causeway.sessions.begin", Params.SessionsBegin, (params, caller) =>
   Effect.gen(function* () {
     const sessions = yield* SessionsApi
     yield* decodeContext({ context: params.context })
@@ -44,7 +45,7 @@ const begin = write("causeway.sessions.begin", Params.SessionsBegin, (params, ca
   }).pipe(answered)
 )
 
-const rename = write(
+const rename = method(
   "causeway.sessions.rename",
   Params.SessionsRename,
   function* ({ sessionId, title }, { organizationId }) {
@@ -53,7 +54,7 @@ const rename = write(
   }
 )
 
-const archive = write(
+const archive = method(
   "causeway.sessions.archive",
   Params.SessionById,
   function* ({ sessionId }, { organizationId }) {
@@ -62,7 +63,7 @@ const archive = write(
   }
 )
 
-const append = write("causeway.sessions.append", Params.SessionsAppend, (params, caller) =>
+const append = method("causeway.sessions.append", Params.SessionsAppend, (params, caller) =>
   Effect.gen(function* () {
     const { bodyLimitBytes, eventLimitBytes } = yield* Config
     const all = RawJson.member(caller.params(), "events") ?? "[]"
@@ -73,7 +74,9 @@ const append = write("causeway.sessions.append", Params.SessionsAppend, (params,
     const payloads = yield* Effect.forEach(params.events, (event, index) =>
       Body.payload(event, texts[index] ?? "null", eventLimitBytes, `events.${index}`)
     )
-    return answer(yield* (yield* SessionsApi).send(keyOf(caller.organizationId, params.sessionId), payloads))
+    const key = keyOf(caller.organizationId, params.sessionId)
+    const permissions = permissionsOfScopes(caller.connection.info.scopes)
+    return answer(yield* (yield* SessionsApi).send({ ...key, permissions }, payloads))
   }).pipe(ofSession)
 )
 

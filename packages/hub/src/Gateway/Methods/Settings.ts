@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as AgentRuntime from "../AgentRuntime.ts"
 import { currentConfig } from "../Config.ts"
 import { invalid } from "../Failure.ts"
-import { admin, answer, requireKey, webchatGuard } from "../Method.ts"
+import { answer, method, requireKey, webchatGuard } from "../Method.ts"
 import { Notifier } from "../Notifier.ts"
 import { Patching } from "../Patching.ts"
 import * as Rows from "../Rows.ts"
@@ -46,7 +46,7 @@ export const isBoundedJson = (value: unknown): boolean => {
   return walk(value, 0) && Buffer.byteLength(JSON.stringify(value) ?? "") <= MAX_BYTES
 }
 
-const patch = admin("sessions.patch", Params.SessionsPatch, function* (params, caller) {
+const patch = method("sessions.patch", Params.SessionsPatch, function* (params, caller) {
   const notifier = yield* Notifier
   const patching = yield* Patching
   const given = yield* requireKey(params.key)
@@ -73,7 +73,7 @@ const patch = admin("sessions.patch", Params.SessionsPatch, function* (params, c
   )
 })
 
-const pluginPatch = admin("sessions.pluginPatch", Params.SessionsPluginPatch, function* (params, caller) {
+const pluginPatch = method("sessions.pluginPatch", Params.SessionsPluginPatch, function* (params, caller) {
   const sessions = yield* Sessions
   const notifier = yield* Notifier
   const patching = yield* Patching

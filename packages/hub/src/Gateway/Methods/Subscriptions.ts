@@ -1,14 +1,15 @@
 /** Events that a connection asks for. Source: spec 2 §2. */
 import * as Params from "@causeway/protocol/Gateway/Params"
 import * as Limits from "@causeway/protocol/Limits"
+import type { MethodName } from "@causeway/protocol/Permissions"
 import * as Effect from "effect/Effect"
 import { invalid } from "../Failure.ts"
-import { answer, read, requireKey } from "../Method.ts"
+import { answer, method, requireKey } from "../Method.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
 /** Of all sessions. */
-const ofAll = (name: string, subscribed: boolean) =>
-  read(name, Params.Anything, (_, { connection }) =>
+const ofAll = (name: MethodName, subscribed: boolean) =>
+  method(name, Params.Anything, (_, { connection }) =>
     Effect.sync(() => {
       connection.allSessions = subscribed
       return answer({ subscribed })
@@ -16,8 +17,8 @@ const ofAll = (name: string, subscribed: boolean) =>
   )
 
 /** Of one session, which need not exist. */
-const ofOne = (name: string, subscribed: boolean) =>
-  read(name, Params.SessionsKey, function* (params, { connection }) {
+const ofOne = (name: MethodName, subscribed: boolean) =>
+  method(name, Params.SessionsKey, function* (params, { connection }) {
     const key = yield* SessionCommands.canonical(yield* requireKey(params.key))
     if (key.length > Limits.KEY_CHARACTERS) {
       return yield* invalid(`a key has at most ${Limits.KEY_CHARACTERS} characters`)

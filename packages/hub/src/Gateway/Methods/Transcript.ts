@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import { currentConfig } from "../Config.ts"
 import * as Keys from "../Keys.ts"
 import { type Message, PREVIEW_CHARS_MAX, PREVIEW_ITEMS_MAX, previewItem, toMessages } from "../Messages.ts"
-import { answer, read, requireKey } from "../Method.ts"
+import { answer, method, requireKey } from "../Method.ts"
 import * as Rows from "../Rows.ts"
 import * as SessionCommands from "../SessionCommands.ts"
 
@@ -46,7 +46,7 @@ const forHistory = (message: Message, maxChars: number): Message => {
     : shown
 }
 
-const get = read("sessions.get", Params.Anything, function* (given, { organizationId }) {
+const get = method("sessions.get", Params.Anything, function* (given, { organizationId }) {
   const log = yield* Log
   const params = object(given)
   const key = yield* requireKey(params["key"] ?? params["sessionKey"])
@@ -74,7 +74,7 @@ const previewOf = (record: Session | undefined, limit: number, maxChars: number)
     return { status: items.length === 0 ? "empty" : "ok", items }
   })
 
-const preview = read("sessions.preview", Params.SessionsPreview, function* (params, { organizationId }) {
+const preview = method("sessions.preview", Params.SessionsPreview, function* (params, { organizationId }) {
   const sessions = yield* Sessions
   const config = yield* currentConfig
   const ts = yield* Clock.currentTimeMillis
@@ -101,7 +101,7 @@ const preview = read("sessions.preview", Params.SessionsPreview, function* (para
   return answer({ ts, previews })
 })
 
-const chatHistory = read("chat.history", Params.ChatHistory, function* (params, { organizationId }) {
+const chatHistory = method("chat.history", Params.ChatHistory, function* (params, { organizationId }) {
   const log = yield* Log
   const record = yield* SessionCommands.find(organizationId, params.sessionKey)
   const config = yield* currentConfig

@@ -5,10 +5,10 @@ import { Sessions } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
 import { mapStoreErrors } from "../../Failure.ts"
 import { invalid, ofSession } from "../Failure.ts"
-import { answer, keyOf, read } from "../Method.ts"
+import { answer, keyOf, method } from "../Method.ts"
 import { MAX_WATCHES } from "../Watches.ts"
 
-const watch = read(
+const watch = method(
   "causeway.sessions.watch",
   Params.SessionsWatch,
   function* ({ afterSeq, sessionId, untilSeq }, { organizationId, watches }) {
@@ -25,16 +25,16 @@ const watch = read(
   }
 )
 
-const unwatch = read("causeway.sessions.unwatch", Params.SessionsUnwatch, (params, { watches }) =>
+const unwatch = method("causeway.sessions.unwatch", Params.SessionsUnwatch, (params, { watches }) =>
   Effect.as(watches.stop(params.watch), answer({}))
 )
 
-const subscribe = read("causeway.sessions.subscribe", Params.Empty, (_, { watches }) =>
+const subscribe = method("causeway.sessions.subscribe", Params.Empty, (_, { watches }) =>
   // From before the answer on, so that a list which is read after it misses nothing.
   Effect.as(watches.startList, answer({ subscribed: true }))
 )
 
-const unsubscribe = read("causeway.sessions.unsubscribe", Params.Empty, (_, { watches }) =>
+const unsubscribe = method("causeway.sessions.unsubscribe", Params.Empty, (_, { watches }) =>
   Effect.as(watches.stopList, answer({ subscribed: false }))
 )
 

@@ -13,6 +13,7 @@ import type { WebSocket } from "ws"
 import type { Connection } from "../Connections.ts"
 import { toShape } from "../Failure.ts"
 import type { Method } from "../Method.ts"
+import type { GatewayMethods } from "../Methods.ts"
 import { refusal } from "../Scopes.ts"
 import type { Watches } from "../Watches.ts"
 import { describeProblem, isRequest, parse } from "./Inbox.ts"
@@ -25,7 +26,7 @@ const MAX_UNAUTHORIZED = 10
 export interface Requests {
   readonly ws: WebSocket
   readonly connection: Connection
-  readonly methods: ReadonlyMap<string, Method>
+  readonly methods: GatewayMethods["Type"]
   readonly watches: Watches
   /** Runs a request to its end, whatever becomes of its connection. */
   readonly run: (request: Effect.Effect<void>) => Effect.Effect<void>
@@ -97,7 +98,10 @@ const start = (requests: Requests, request: Effect.Effect<void>) =>
 /** Answers a frame. Completes once the request has begun. */
 export const onFrame = (requests: Requests, text: string): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const { connection, methods } = requests
+    const {
+      connection,
+      methods: { byName, needs }
+    } = requests
     const parsed = parse(text)
     if (Either.isLeft(parsed)) {
       refuse(requests, "invalid", `invalid request frame: ${parsed.left}`)
@@ -109,16 +113,16 @@ export const onFrame = (requests: Requests, text: string): Effect.Effect<void> =
       refuse(requests, id ?? "invalid", `invalid request frame: ${describeProblem(frame)}`)
       return Effect.void
     }
-    const method = methods.get(frame.method)
+    const method = byName.get(frame.method)
     // `connect` exists, for admins to be told that it came too late.
     const isConnect = frame.method === "connect"
     const refused = refusal({
       method: frame.method,
       role: connection.info.role,
       scopes: connection.info.scopes,
-      required: isConnect ? "operator.admin" : method?.scope
+      needs: isConnect ? undefined : needs(frame.method)
     })
-    if (refused !== undefined) {
+    if (refused !== undefined && !(isConnect && refused.kind === "method")) {
       refuse(requests, frame.id, refused.message)
       if (refused.kind === "role") {
         connection.unauthorized += 1
