@@ -68,7 +68,10 @@ export interface Devices {
   >
   readonly approve: (
     requestId: string
-  ) => Effect.Effect<{ readonly deviceId: string; readonly role: string }, Failure>
+  ) => Effect.Effect<
+    { readonly deviceId: string; readonly role: string; readonly scopes: ReadonlyArray<string> },
+    Failure
+  >
   readonly reject: (requestId: string) => Effect.Effect<{ readonly deviceId: string }, Failure>
   /** Forgets a device and ends its tokens. */
   readonly revoke: (deviceId: string) => Effect.Effect<void, Failure>
@@ -134,7 +137,8 @@ const overGateway = ({ request }: GatewayClient.Connection): Devices => {
       Effect.gen(function* () {
         const asked = (yield* list).pending.find((each) => each.requestId === requestId)
         if (asked === undefined) return yield* noRequest(requestId)
-        yield* request("device.pair.approve", { requestId }, Schema.Unknown).pipe(
+        const { role, scopes } = asked
+        yield* request("device.pair.approve", { requestId, role, scopes }, Schema.Unknown).pipe(
           about("unknown requestId", noRequest(requestId))
         )
         return asked

@@ -33,7 +33,9 @@ export const make = (gateway: Pick<Gateway.Gateway, "call">, own: () => string) 
           requests: Hub.list(json["pending"])
         })
       ),
-    approve: (requestId: string) => call("device.pair.approve", { requestId }, done),
+    /** Grants what was shown: a device that asks for something else by now is not approved. */
+    approve: ({ requestId, scopes }: Answers.PairingRequest) =>
+      call("device.pair.approve", { requestId, scopes }, done),
     reject: (requestId: string) => call("device.pair.reject", { requestId }, done),
     remove: (deviceId: string) => call("device.pair.remove", { deviceId }, done),
     createCode: () =>

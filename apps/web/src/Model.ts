@@ -1,5 +1,6 @@
 /** The page's model: wires its parts to the connection, and holds what people do. Nothing of it touches a document. */
 import { isTransient } from "@causeway/protocol/ErrorTable"
+import type { PairingRequest } from "@causeway/protocol/Gateway/Answers"
 import type { Session } from "@causeway/protocol/http/Sessions"
 import { array, type JsonObject } from "@causeway/transcript/Read"
 import { events } from "@causeway/transcript/View/Frame"
@@ -306,7 +307,7 @@ export const make = (world: World) => {
       if (open !== null) setOpen(open.id, { notice: null })
     },
     devices: {
-      approve: (requestId: string) => thenReadDevices(devices.approve(requestId)),
+      approve: (request: PairingRequest) => thenReadDevices(devices.approve(request)),
       reject: (requestId: string) => thenReadDevices(devices.reject(requestId)),
       remove: (deviceId: string) => thenReadDevices(devices.remove(deviceId)),
       createCode: devices.createCode

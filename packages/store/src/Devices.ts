@@ -117,7 +117,10 @@ export class Devices extends Context.Tag("@causeway/store/Devices")<
       organizationId: OrganizationId,
       deviceId: string
     ) => Effect.Effect<DeviceRecord | undefined, StoreUnavailable>
-    /** The request of this device for this role, made or brought up to date. */
+    /**
+     * The request of this device for this role. What is asked under an id never changes: asked for in another way it is
+     * another request, with an id of its own, and the one before is gone.
+     */
     readonly request: (
       device: DeviceMetadata,
       wanted: Pick<PairingRequest, "role" | "scopes" | "reason" | "remoteAddress">
@@ -206,23 +209,35 @@ const rotate = (sql: SqlClient.SqlClient): Devices["Type"]["rotate"] =>
   )
 
 const request = (sql: SqlClient.SqlClient): Devices["Type"]["request"] =>
-  Effect.fnUntraced(function* (device, { reason, remoteAddress, role, scopes }) {
-    const rows = yield* sql<RequestRow>`INSERT INTO gateway_pairing_requests ${sql.insert({
-      id: randomUUID(),
-      device_id: device.deviceId,
-      ...metadataColumns(device),
-      role,
-      scopes: Schema.encodeSync(ScopesJson)(scopes),
-      reason,
-      remote_address: remoteAddress ?? null,
-      created_at: yield* Clock.currentTimeMillis
-    })} ON CONFLICT (device_id, role) DO UPDATE SET scopes = excluded.scopes, reason = excluded.reason,
-        platform = excluded.platform, device_family = excluded.device_family, client_id = excluded.client_id,
-        client_mode = excluded.client_mode, display_name = excluded.display_name,
-        remote_address = excluded.remote_address, created_at = excluded.created_at
-      RETURNING *, id AS request_id`
-    return toRequest(rows[0] as RequestRow)
-  }, unavailable)
+  Effect.fnUntraced(
+    function* (device, { reason, remoteAddress, role, scopes }) {
+      const asked: Omit<RequestRow, "request_id" | "created_at"> = {
+        device_id: device.deviceId,
+        ...metadataColumns(device),
+        role,
+        scopes: Schema.encodeSync(ScopesJson)(scopes),
+        reason,
+        remote_address: remoteAddress ?? null
+      }
+      const [known] = yield* sql<RequestRow>`SELECT *, id AS request_id FROM gateway_pairing_requests
+        WHERE device_id = ${device.deviceId} AND role = ${role}`
+      const columns = Object.keys(asked) as ReadonlyArray<keyof typeof asked>
+      if (known !== undefined && columns.every((column) => known[column] === asked[column])) {
+        return toRequest(known)
+      }
+      const row: RequestRow = {
+        ...asked,
+        request_id: randomUUID(),
+        created_at: yield* Clock.currentTimeMillis
+      }
+      const { request_id: id, ...columnsOfRow } = row
+      yield* sql`DELETE FROM gateway_pairing_requests WHERE device_id = ${device.deviceId} AND role = ${role}`
+      yield* sql`INSERT INTO gateway_pairing_requests ${sql.insert({ id, ...columnsOfRow })}`
+      return toRequest(row)
+    },
+    sql.withTransaction,
+    unavailable
+  )
 
 const requests = (sql: SqlClient.SqlClient): Devices["Type"]["requests"] =>
   Effect.fnUntraced(function* (organizationId) {

@@ -73,10 +73,10 @@ const approve = Devices.command(
   "Approve a pairing request",
   { requestId },
   ({ devices }, output, { requestId }) =>
-    Effect.flatMap(devices.approve(requestId), ({ deviceId, role }) =>
+    Effect.flatMap(devices.approve(requestId), ({ deviceId, role, scopes }) =>
       output.tell(
-        { event: "device_approved", device_id: deviceId, role },
-        `${deviceId} may connect as ${role}`
+        { event: "device_approved", device_id: deviceId, role, scopes },
+        `${deviceId} may connect as ${Visible.line(role)}: ${Visible.line(scopes.join(", "))}`
       )
     )
 )

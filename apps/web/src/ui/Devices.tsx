@@ -107,7 +107,7 @@ export const DevicesPane = () => {
                     type="button"
                     className="primary"
                     disabled={!connected}
-                    onClick={() => settle("Not approved", model.devices.approve(request.requestId))}
+                    onClick={() => settle("Not approved", model.devices.approve(request))}
                   >
                     Approve
                   </button>

@@ -165,3 +165,58 @@ describe("an access token's role", () => {
     }).pipe(Effect.provide(layer()))
   )
 })
+
+describe("a pairing request", () => {
+  const elsewhere = { "x-forwarded-for": "10.0.0.9" }
+
+  it.scopedLive("that is asked again in another way is another request", () =>
+    Effect.gen(function* () {
+      const at = yield* target
+      const admin = yield* connected(at, { scopes: Permission.allScopes })
+      const device = new Device()
+      const ask = (scopes: ReadonlyArray<string>) =>
+        Effect.gen(function* () {
+          const client = yield* open(at, elsewhere)
+          const refusal = yield* Effect.promise(() => client.connect({ scopes }, device))
+          return String(refusal["error"].details.requestId)
+        })
+      const approve = (params: Frame) => Effect.promise(() => admin.refusal("device.pair.approve", params))
+      const reading = yield* ask(["operator.read"])
+      expect(yield* ask(["operator.read"])).toBe(reading)
+      const all = yield* ask([...Permission.allScopes])
+      expect(all).not.toBe(reading)
+      expect(yield* approve({ requestId: reading })).toMatchObject({ message: "unknown requestId" })
+      expect(yield* approve({ requestId: all, scopes: ["operator.read"] })).toMatchObject({
+        message: `the device asks for the scopes ${[...Permission.allScopes].sort().join(", ")}, not operator.read`
+      })
+      expect(yield* approve({ requestId: all, role: "node" })).toMatchObject({
+        message: "the device asks for the role operator, not node"
+      })
+      const named = { requestId: all, role: "operator", scopes: Permission.allScopes }
+      const { device: approved } = yield* Effect.promise(() => admin.call("device.pair.approve", named))
+      expect(approved).toMatchObject({ deviceId: device.id, scopes: [...Permission.allScopes].sort() })
+    }).pipe(Effect.provide(layer()))
+  )
+})
+
+describe("a device that only manages devices", () => {
+  it.scopedLive("does not end or rotate one that may more, but itself and its equals", () =>
+    Effect.gen(function* () {
+      const at = yield* target
+      const [owner, equal, own] = [new Device(), new Device(), new Device()]
+      yield* connected(at, { scopes: Permission.allScopes }, owner)
+      yield* connected(at, { scopes: ["operator.pairing"] }, equal)
+      const client = yield* connected(at, { scopes: ["operator.pairing"] }, own)
+      const call = (method: string, { id }: Device) =>
+        Effect.map(
+          Effect.promise(() => client.request(method, { deviceId: id })),
+          (answer) => answer["error"]?.message ?? "done"
+        )
+      for (const method of ["device.pair.remove", "device.token.rotate"]) {
+        expect(yield* call(method, owner)).toBe("missing scope: operator.admin")
+      }
+      expect(yield* call("device.pair.remove", equal)).toBe("done")
+      expect(yield* call("device.pair.remove", own)).toBe("done")
+    }).pipe(Effect.provide(layer()))
+  )
+})

@@ -165,6 +165,12 @@ export const ChatInject = Schema.Struct({
 })
 
 export const DeviceRequest = Schema.Struct({ requestId: NonEmpty })
+/** `role` and `scopes` (ours): what the approver has seen; where they are not what is asked for, nothing is approved. */
+export const DeviceApprove = Schema.Struct({
+  requestId: NonEmpty,
+  role: opt(NonEmpty),
+  scopes: opt(Schema.Array(NonEmpty).pipe(Schema.maxItems(64)))
+})
 export const Device = Schema.Struct({ deviceId: NonEmpty })
 export const DeviceRole = Schema.Struct({ deviceId: NonEmpty, role: NonEmpty })
 

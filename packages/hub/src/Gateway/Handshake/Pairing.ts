@@ -129,7 +129,7 @@ export const pair = (
     })
     // A device that asks again and again is told of once.
     const known = own.find((each) => each.role === role)
-    if (known?.reason !== request.reason || known.scopes.join() !== scopes.join()) {
+    if (known?.requestId !== request.requestId) {
       connections.broadcast(
         "device.pair.requested",
         {

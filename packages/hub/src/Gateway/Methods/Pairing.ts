@@ -2,7 +2,7 @@
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { isScope, type Scope } from "@causeway/protocol/Permission"
 import { DeviceCodes } from "@causeway/store/DeviceCodes"
-import { type DeviceRecord, Devices } from "@causeway/store/Devices"
+import { type DeviceRecord, Devices, type PairingRequest } from "@causeway/store/Devices"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import * as Redacted from "effect/Redacted"
 import { Connected } from "../../Connected.ts"
 import * as PublicUrl from "../../PublicUrl.ts"
 import { type Connection, type Connections, GatewayConnections } from "../Connections.ts"
-import { invalid } from "../Failure.ts"
+import { invalid, type Refused } from "../Failure.ts"
 import { tellResolved } from "../Handshake/Pairing.ts"
 import { answer, method } from "../Method.ts"
 import * as Rows from "../Rows.ts"
@@ -67,6 +67,32 @@ const requireAll = (caller: Connection, scopes: ReadonlyArray<string>) => {
   return missing === undefined ? Effect.void : Effect.fail(invalid(`missing scope: ${missing}`))
 }
 
+const listed = (scopes: ReadonlyArray<string>): string => [...new Set(scopes)].sort().join(", ") || "none"
+
+/** Refuses where what the approver named is not what the device asks for. */
+const requireSame = (
+  named: { readonly role?: string | undefined; readonly scopes?: ReadonlyArray<string> | undefined },
+  asked: PairingRequest
+): Effect.Effect<void, Refused> => {
+  if (named.role !== undefined && named.role !== asked.role) {
+    return Effect.fail(invalid(`the device asks for the role ${asked.role}, not ${named.role}`))
+  }
+  return named.scopes === undefined || listed(named.scopes) === listed(asked.scopes)
+    ? Effect.void
+    : Effect.fail(
+        invalid(`the device asks for the scopes ${listed(asked.scopes)}, not ${listed(named.scopes)}`)
+      )
+}
+
+/** Nobody ends or changes a device that may more than they do, but for their own. */
+const requireOver = (caller: Connection, deviceId: string, devices: Devices["Type"]) =>
+  Effect.gen(function* () {
+    const device = yield* devices.get(deviceId)
+    if (device === undefined || caller.info.deviceId === deviceId) return
+    if (device.organizationId !== caller.info.organizationId) return
+    yield* requireAll(caller, Object.values(device.approved).flat())
+  })
+
 const codeCreate = method(
   "causeway.device.code.create",
   Params.DeviceCodeCreate,
@@ -94,7 +120,7 @@ const codeCreate = method(
 
 const pairApprove = method(
   "device.pair.approve",
-  Params.DeviceRequest,
+  Params.DeviceApprove,
   function* (params, { connection, organizationId }) {
     const devices = yield* Devices
     const connections = yield* GatewayConnections
@@ -102,6 +128,7 @@ const pairApprove = method(
       (each) => each.requestId === params.requestId
     )
     if (request === undefined) return yield* invalid("unknown requestId")
+    yield* requireSame(params, request)
     yield* requireAll(connection, request.scopes)
     const device = yield* devices.approve(request, request.role, request.scopes)
     return answer(
@@ -122,20 +149,30 @@ const pairReject = method("device.pair.reject", Params.DeviceRequest, function* 
   )
 })
 
-const pairRemove = method("device.pair.remove", Params.Device, function* (params, { organizationId }) {
-  const devices = yield* Devices
-  const removed = yield* devices.remove(organizationId, params.deviceId)
-  if (!removed) return yield* invalid("unknown deviceId")
-  return answer({ deviceId: params.deviceId, removed: true }, (yield* Connected).look)
-})
+const pairRemove = method(
+  "device.pair.remove",
+  Params.Device,
+  function* (params, { connection, organizationId }) {
+    const devices = yield* Devices
+    yield* requireOver(connection, params.deviceId, devices)
+    const removed = yield* devices.remove(organizationId, params.deviceId)
+    if (!removed) return yield* invalid("unknown deviceId")
+    return answer({ deviceId: params.deviceId, removed: true }, (yield* Connected).look)
+  }
+)
 
-const tokenRotate = method("device.token.rotate", Params.Device, function* (params, { organizationId }) {
-  const devices = yield* Devices
-  const device = yield* devices.rotate(organizationId, params.deviceId)
-  if (device === undefined) return yield* invalid("unknown deviceId")
-  const rotatedAtMs = yield* Clock.currentTimeMillis
-  return answer({ deviceId: device.deviceId, rotatedAtMs }, (yield* Connected).look)
-})
+const tokenRotate = method(
+  "device.token.rotate",
+  Params.Device,
+  function* (params, { connection, organizationId }) {
+    const devices = yield* Devices
+    yield* requireOver(connection, params.deviceId, devices)
+    const device = yield* devices.rotate(organizationId, params.deviceId)
+    if (device === undefined) return yield* invalid("unknown deviceId")
+    const rotatedAtMs = yield* Clock.currentTimeMillis
+    return answer({ deviceId: device.deviceId, rotatedAtMs }, (yield* Connected).look)
+  }
+)
 
 export const methods = [pairList, pairApprove, pairReject, pairRemove, tokenRotate]
 
