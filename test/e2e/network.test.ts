@@ -69,7 +69,9 @@ const proxy = (port: number) =>
 
 const hub = Effect.gen(function* () {
   const root = yield* temporary
-  const running = yield* Program.start(["hub", "--json", "--port", "0", "--state-dir", join(root, "hub")])
+  const state = join(root, "hub")
+  const named = ["--allowed-host", "hub.corp.test"]
+  const running = yield* Program.start(["hub", "--json", "--port", "0", "--state-dir", state, ...named])
   const { token, url } = yield* running.line(({ event }) => event === "ready")
   return { root, token: String(token), port: Number(new URL(String(url)).port) }
 })

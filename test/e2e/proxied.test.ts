@@ -36,7 +36,9 @@ const serve = (manner: Proxy.Manner) =>
         "--state-dir",
         directory,
         "--public-url",
-        `${url}/`
+        `${url}/`,
+        "--allowed-host",
+        "backend"
       ],
       { cwd: directory }
     )

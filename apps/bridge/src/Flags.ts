@@ -75,6 +75,17 @@ export const serving = {
     ),
     /[\s,]+/
   ),
+  allowedHost: Flag.orVariable(
+    "CAUSEWAY_ALLOWED_HOST",
+    Flag.list("allowed-host", "NAME", "Answer under this name too; can be repeated", (texts) => {
+      const names = texts.flatMap((text) => text.split(/[\s,]+/)).filter((text) => text !== "")
+      const odd = names.find((name) => !/^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/i.test(name))
+      return odd === undefined
+        ? Either.right(names)
+        : Either.left(`${JSON.stringify(odd)} is not a host name; give it without scheme and port`)
+    }),
+    /[\s,]+/
+  ),
   pushContact: Flag.orVariable(
     "CAUSEWAY_PUSH_CONTACT",
     Flag.parsed("push-contact", "ADDRESS", "Your e-mail or https address, for push services", Contact.parse)

@@ -85,6 +85,7 @@ const serve = (flags: Flags.Serving, stateDir: string, directory?: string) =>
         host: Option.getOrElse(flags.host, () => DEFAULTS.host),
         port: Option.getOrElse(flags.port, () => DEFAULTS.port),
         ...(publicUrl === undefined ? {} : { publicUrl }),
+        allowedHosts: Option.getOrElse(flags.allowedHost, () => []),
         trustedProxies: Option.getOrElse(flags.trustedProxy, () => Networks.none),
         page,
         gateway: {

@@ -4,6 +4,7 @@
  * What a proxy says (`Forwarded`, `X-Forwarded-For`, `-Proto`, `-Host`, `-Prefix`) counts only from those that this hub was
  * told to trust; from anybody else it shows one thing alone: that the caller is not beside the hub.
  */
+import type { IncomingMessage } from "node:http"
 import * as Context from "effect/Context"
 import * as Networks from "./Networks.ts"
 
@@ -22,7 +23,16 @@ export interface Arrived {
   /** Address of whoever opened the connection. */
   readonly peer: string | undefined
   readonly headers: Headers
+  /** It came over TLS that ends here. Default: no. */
+  readonly isSecure?: boolean
 }
+
+/** A request of the server as it arrived. */
+export const arrivedOf = ({ headers, socket }: IncomingMessage): Arrived => ({
+  peer: socket.remoteAddress,
+  headers,
+  isSecure: "encrypted" in socket && socket.encrypted === true
+})
 
 /** A request as its caller sent it. */
 export interface Caller {
@@ -141,11 +151,11 @@ export const counted = (arrived: Arrived, trusted: Networks.Networks): string | 
  * Reads a request. The scheme and the host are those of the proxy that the caller speaks to, the first in its list. The two
  * kinds of headers name one caller or none: a proxy that sets one kind passes on what a caller put into the other.
  */
-export const read = ({ headers, peer }: Arrived, trusted: Networks.Networks): Caller => {
+export const read = ({ headers, isSecure, peer }: Arrived, trusted: Networks.Networks): Caller => {
   const proxied = MARKS.some((name) => headers[name] !== undefined)
   const named = authority.exec(valueOf(headers, "host").trim())?.[0]
   if (!proxied || !trusted.has(peer)) {
-    return { address: peer, proxied, scheme: "http", host: named, prefix: "" }
+    return { address: peer, proxied, scheme: isSecure === true ? "https" : "http", host: named, prefix: "" }
   }
   const standard = elements(valueOf(headers, "forwarded"))
   const chains = [

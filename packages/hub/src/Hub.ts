@@ -42,6 +42,7 @@ import { TrustedProxies } from "./Forwarded.ts"
 import * as GatewayConfig from "./Gateway/Config.ts"
 import type { Gateway } from "./Gateway/Gateway.ts"
 import * as GatewayLayer from "./Gateway/Layer.ts"
+import { AllowedHosts } from "./Hosts.ts"
 import type { HotRoute } from "./HotRoutes.ts"
 import * as IngressRoutes from "./Ingress/Routes.ts"
 import * as Networks from "./Networks.ts"
@@ -73,6 +74,8 @@ export interface Options extends Partial<Config.HubConfig> {
   readonly publicUrl?: string
   /** Proxies whose word of who asks, and how, counts; default: nobody's. */
   readonly trustedProxies?: Networks.Networks
+  /** Names under which it answers beside its own ({@link Hosts.make}); default: none. */
+  readonly allowedHosts?: ReadonlyArray<string>
   /** Directory of the page's files; default: no page. */
   readonly page?: string
   readonly gateway?: GatewayOptions
@@ -231,6 +234,7 @@ export const layer = (
     Layer.provide(Config.layer(options)),
     Layer.provide(options.page === undefined ? Page.layerNone : Page.layer(options.page)),
     Layer.provide(Layer.succeed(PublicUrl, options.publicUrl)),
+    Layer.provide(Layer.succeed(AllowedHosts, options.allowedHosts ?? [])),
     Layer.provide(Layer.succeed(TrustedProxies, options.trustedProxies ?? Networks.none)),
     Layer.provide(NodeContext.layer)
   )

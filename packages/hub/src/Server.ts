@@ -24,6 +24,8 @@ import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { Config, type HubConfig } from "./Config.ts"
+import { arrivedOf } from "./Forwarded.ts"
+import * as Hosts from "./Hosts.ts"
 import * as HotRoutes from "./HotRoutes.ts"
 import * as Body from "./Http/Body.ts"
 import * as Pace from "./Http/Pace.ts"
@@ -91,6 +93,7 @@ export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
   Effect.gen(function* () {
     const config = yield* Config
     const base = PublicUrl.basePath(yield* PublicUrl.PublicUrl)
+    const judge = yield* Hosts.make
     const stopping = yield* Deferred.make<void>()
     const upgrades = new Map<string, UpgradeHandler>()
     // Keep-alive probes find peers that are gone without a word.
@@ -107,6 +110,8 @@ export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
     server.headersTimeout = Limits.HEADERS_MILLIS
     server.on("upgrade", (request, socket, head) => {
       socket.on("error", () => socket.destroy())
+      const misdirected = judge(arrivedOf(request))
+      if (misdirected !== undefined) return OwnEnvelope.refuse(socket, misdirected)
       const path = (request.url ?? "").split("?", 1)[0] ?? ""
       const behind = PublicUrl.within(base, path)
       const handler = upgrades.get(path) ?? (behind === undefined ? undefined : upgrades.get(behind || "/"))
@@ -211,9 +216,15 @@ const handler =
     table: RouteTable.RouteTable,
     base: string,
     config: Pick<HubConfig, "bodyLimitBytes" | "bodyWindow">,
+    judge: Effect.Effect.Success<typeof Hosts.make>,
     runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   ) =>
   (incoming: IncomingMessage, response: ServerResponse): void => {
+    const misdirected = judge(arrivedOf(incoming))
+    if (misdirected !== undefined) {
+      sendError(incoming, response, misdirected)
+      return
+    }
     const routed = find(table, base, incoming.method ?? "GET", incoming.url ?? "/")
     if (routed._tag === "Moved") {
       send(response, { status: 308, body: "", headers: { location: routed.location } })
@@ -294,7 +305,7 @@ export const serve = (
       return fiber
     }
     const base = PublicUrl.basePath(yield* PublicUrl.PublicUrl)
-    const onRequest = handler(RouteTable.make(routes), base, config, runFork)
+    const onRequest = handler(RouteTable.make(routes), base, config, yield* Hosts.make, runFork)
     yield* Effect.acquireRelease(
       Effect.sync(() => server.on("request", onRequest)),
       // After the server has closed only requests without a connection can be left.

@@ -59,7 +59,7 @@ describe("every answer of the hub says that it is the hub's", () => {
               for (const body of method === "get" ? [undefined] : ["{}", "no json", "\ud800"]) {
                 // Streams and long polls are asked as raw requests below, where the head is enough.
                 const head = yield* raw(
-                  `${method.toUpperCase()} ${real} HTTP/1.1\r\nhost: x\r\nanthropic-beta: ccr-byoc-2025-07-29\r\n${
+                  `${method.toUpperCase()} ${real} HTTP/1.1\r\nhost: 127.0.0.1\r\nanthropic-beta: ccr-byoc-2025-07-29\r\n${
                     token === undefined ? "" : `authorization: Bearer ${token}\r\n`
                   }${body === undefined ? "" : `content-length: ${Buffer.byteLength(body)}\r\n`}\r\n${body ?? ""}`
                 )
@@ -74,7 +74,7 @@ describe("every answer of the hub says that it is the hub's", () => {
           expect((yield* call({ method: "GET", path })).headers[HUB_HEADER], path).toBe(HUB_HEADER_VALUE)
         }
         const stream = yield* raw(
-          `GET /v1/code/sessions/${id}/events/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${access}\r\n\r\n`
+          `GET /v1/code/sessions/${id}/events/stream HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${access}\r\n\r\n`
         )
         expect(stream).toMatch(/^HTTP\/1\.1 200 /)
         expect(stream).toContain("text/event-stream")
@@ -105,36 +105,40 @@ describe("every answer of the hub says that it is the hub's", () => {
       const cases: ReadonlyArray<readonly [string, string, string]> = [
         ["no request at all", "hello\r\n\r\n", "400"],
         ["no host", "GET /health HTTP/1.1\r\n\r\n", "400"],
-        ["headers without end", `GET / HTTP/1.1\r\nhost: x\r\na: ${"x".repeat(40_000)}\r\n\r\n`, "431"],
-        ["an expectation", "GET /health HTTP/1.1\r\nhost: x\r\nexpect: miracles\r\n\r\n", "417"],
+        [
+          "headers without end",
+          `GET / HTTP/1.1\r\nhost: 127.0.0.1\r\na: ${"x".repeat(40_000)}\r\n\r\n`,
+          "431"
+        ],
+        ["an expectation", "GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: miracles\r\n\r\n", "417"],
         [
           "a wrong method",
-          "PATCH /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+          "PATCH /health HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
           "405"
         ],
         [
           "an upgrade",
-          `GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n${KEY}\r\n\r\n`,
+          `GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n${KEY}\r\n\r\n`,
           "101"
         ],
         [
           "an upgrade elsewhere",
-          `GET /elsewhere HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n${KEY}\r\n\r\n`,
+          `GET /elsewhere HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n${KEY}\r\n\r\n`,
           "404"
         ],
         [
           "an upgrade without a key",
-          "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+          "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
           "400"
         ],
         [
           "an upgrade of another method",
-          `POST / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n${KEY}\r\n\r\n`,
+          `POST / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n${KEY}\r\n\r\n`,
           "405"
         ],
         [
           "an upgrade to something else",
-          "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
+          "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
           "400"
         ]
       ]
@@ -149,7 +153,7 @@ describe("every answer of the hub says that it is the hub's", () => {
   it.scoped("too many sockets of one address", () =>
     Effect.gen(function* () {
       const hub = yield* Hub.Hub
-      const upgrade = `GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n${KEY}\r\n\r\n`
+      const upgrade = `GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n${KEY}\r\n\r\n`
       let refused = ""
       for (let opened = 0; opened < 1_000 && refused === ""; opened++) {
         const head = yield* Effect.acquireRelease(

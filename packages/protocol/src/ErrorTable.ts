@@ -29,6 +29,7 @@ export const errorTable = {
   Gone: { status: 410, type: "gone_error", code: "INVALID_REQUEST" },
   PreconditionFailed: { status: 412, type: "precondition_failed_error", code: "INVALID_REQUEST" },
   PayloadTooLarge: { status: 413, type: "request_too_large", code: "INVALID_REQUEST" },
+  MisdirectedRequest: { status: 421, ...invalid },
   TooManyRequests: { status: 429, type: "rate_limit_error", ...later },
   HeadersTooLarge: { status: 431, ...invalid },
   InternalError: { status: 500, type: "api_error", code: "UNAVAILABLE" },

@@ -77,6 +77,19 @@ export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()(
   }
 }
 
+/** The hub does not answer for the host that the request names. */
+export class MisdirectedRequest extends Schema.TaggedError<MisdirectedRequest>()(
+  "MisdirectedRequest",
+  fields,
+  status("MisdirectedRequest")
+) {
+  static of = (message: string, details?: unknown) =>
+    new MisdirectedRequest(body("MisdirectedRequest", message, details))
+  override get message(): string {
+    return this.error.message
+  }
+}
+
 /** The request did not arrive in time. */
 export class RequestTimeout extends Schema.TaggedError<RequestTimeout>()(
   "RequestTimeout",
@@ -195,6 +208,7 @@ export type WireError =
   | Gone
   | PreconditionFailed
   | PayloadTooLarge
+  | MisdirectedRequest
   | TooManyRequests
   | HeadersTooLarge
   | InternalError

@@ -6,11 +6,12 @@ import * as WireError from "@causeway/protocol/WireError"
 import { Sessions } from "@causeway/store/Session"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { Auth } from "../Auth/Auth.ts"
 import { mapStoreErrors } from "../Failure.ts"
+import { arrivedOf } from "../Forwarded.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 
 export const layer = HttpApiBuilder.group(ColdApi, "codeSessions", (handlers) =>
@@ -27,10 +28,10 @@ export const layer = HttpApiBuilder.group(ColdApi, "codeSessions", (handlers) =>
         }
         const epoch = yield* sessions.nextEpoch(key, { token: true }).pipe(mapStoreErrors)
         const issued = yield* auth.issueIngress(key.session, organizationId, epoch)
-        const { headers, remoteAddress } = yield* HttpServerRequest.HttpServerRequest
+        const request = yield* HttpServerRequest.HttpServerRequest
         return {
           worker_jwt: Redacted.value(issued.token),
-          api_base_url: tellAddress({ peer: Option.getOrUndefined(remoteAddress), headers }),
+          api_base_url: tellAddress(arrivedOf(NodeHttpServerRequest.toIncomingMessage(request))),
           expires_in: issued.expiresInSeconds,
           worker_epoch: epoch
         }

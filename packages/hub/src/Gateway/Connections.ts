@@ -212,13 +212,14 @@ const guards: { readonly [event: string]: Scope | "any" } = {
   "device.pair.resolved": "operator.pairing",
   tick: "any",
   health: "any",
-  presence: "any",
+  presence: "operator.read",
   shutdown: "any"
 }
 
 export const eventNames: ReadonlyArray<string> = ["connect.challenge", ...Object.keys(guards)]
 
-const maySee = (connection: Connection, event: string): boolean => {
+/** A connection that is told events of this name. */
+export const maySee = (connection: Connection, event: string): boolean => {
   const guard = guards[event]
   if (guard === undefined) return false
   return guard === "any" || (connection.info.role === "operator" && holds(connection.info.scopes, guard))

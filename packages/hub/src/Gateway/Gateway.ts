@@ -22,12 +22,12 @@ import { NodeServer } from "../Server.ts"
 import { SessionsApi } from "../Sessions/Sessions.ts"
 import { type GatewayConfig, GatewayConfiguration } from "./Config.ts"
 import { GatewayConnections } from "./Connections.ts"
-import { originOf } from "./Handshake/Origin.ts"
+import { foreignPage, originOf } from "./Handshake/Origin.ts"
 import { Handshake } from "./Handshake.ts"
 import { health } from "./Health.ts"
 import { type Host, hello } from "./Hello.ts"
 import { GatewayMethods } from "./Methods.ts"
-import { announce, type Versions } from "./Presence.ts"
+import * as Presence from "./Presence.ts"
 import type { Served } from "./Socket.ts"
 import * as Upgrades from "./Upgrades.ts"
 
@@ -76,7 +76,7 @@ export const make = (options: GatewayOptions) =>
     const { changed } = yield* SessionsApi
     const startedAt = yield* Clock.currentTimeMillis
     let stopping = false
-    const versions: Versions = { presence: 0, health: 0 }
+    const versions: Presence.Versions = { presence: 0, health: 0 }
     const host: Host = {
       ...options,
       startedAt,
@@ -87,10 +87,12 @@ export const make = (options: GatewayOptions) =>
       versions
     }
 
+    const publicOrigin = PublicUrl.originOf(yield* PublicUrl.PublicUrl)
     const origins = originOf({
-      publicOrigin: PublicUrl.originOf(yield* PublicUrl.PublicUrl),
+      publicOrigin,
       trusted: yield* TrustedProxies
     })
+    const presence = yield* Presence.make(connections, versions)
     const requests = yield* FiberSet.make<void>()
     const served: Served = {
       run: (request) => Effect.asVoid(FiberSet.run(requests, request)),
@@ -98,10 +100,14 @@ export const make = (options: GatewayOptions) =>
       connected: yield* Connected,
       handshake,
       originOf: origins,
+      foreign: (origin) =>
+        Effect.map(configuration.current, ({ allowedOrigins }) =>
+          foreignPage(origin, allowedOrigins, publicOrigin)
+        ),
       methods,
       sources: { bus, follow: viewing.follow, rows: changed },
       stopping: () => stopping,
-      joined: ({ info }) => announce(connections, versions, info.organizationId),
+      joined: ({ info }) => presence.changed(info.organizationId),
       left: ({ info }) =>
         Effect.zipRight(
           info.deviceId === undefined
@@ -109,7 +115,7 @@ export const make = (options: GatewayOptions) =>
             : Effect.catchAll(devices.seen(info.deviceId), (error) =>
                 Effect.logWarning("when a device was last seen is not stored", error)
               ),
-          announce(connections, versions, info.organizationId)
+          presence.changed(info.organizationId)
         ),
       hello: (admitted, connection) => hello(host, admitted, connection)
     }

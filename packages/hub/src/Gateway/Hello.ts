@@ -10,7 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { GatewayConfiguration } from "./Config.ts"
-import { type Connection, type Connections, eventNames } from "./Connections.ts"
+import { type Connection, type Connections, eventNames, maySee } from "./Connections.ts"
 import type { Admitted } from "./Handshake/State.ts"
 import { health } from "./Health.ts"
 import * as Keys from "./Keys.ts"
@@ -45,7 +45,7 @@ export const hello = (host: Host, admitted: Admitted, connection: Connection): E
       server: { version: host.version, connId: connection.info.id },
       features: { methods: host.methods, events: eventNames },
       snapshot: {
-        presence: presence(connections, organizationId),
+        presence: maySee(connection, "presence") ? presence(connections, organizationId).presence : [],
         health: snapshot,
         stateVersion: { ...versions },
         uptimeMs: now - host.startedAt,

@@ -35,6 +35,8 @@ export interface Served {
   readonly connected: Connected["Type"]
   readonly handshake: Handshake["Type"]
   readonly originOf: (request: IncomingMessage) => Origin
+  /** Why the page that asks may not connect; undefined where it may, or where no page asks. */
+  readonly foreign: (origin: Origin) => Effect.Effect<string | undefined>
   readonly methods: GatewayMethods["Type"]
   readonly sources: Watches.Sources
   /** `hello-ok` for who was let in. */

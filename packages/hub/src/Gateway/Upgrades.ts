@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import { WebSocketServer } from "ws"
 import * as OwnEnvelope from "../OwnEnvelope.ts"
 import type { NodeServer } from "../Server.ts"
+import type { Origin } from "./Handshake/Origin.ts"
 import { type Served, serve } from "./Socket.ts"
 
 type OnUpgrade = Parameters<NodeServer["Type"]["onUpgrade"]>[1]
@@ -48,6 +49,13 @@ const webSocketServer = (): WebSocketServer => {
   return sockets
 }
 
+/** A page of another site is given no socket: what it holds open would be taken from the address's own. */
+const refusal = ({ originHeader }: Origin, why: string): WireError.Forbidden =>
+  WireError.Forbidden.of(
+    `pages of ${originHeader} may not connect (${why}); start the hub with --public-url, or list the origin in gateway.allowedOrigins`,
+    { code: "CONTROL_UI_ORIGIN_NOT_ALLOWED", reason: why }
+  )
+
 /** Connections live in fibers of the scope. */
 export const make = (served: Served): Effect.Effect<OnUpgrade, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -56,8 +64,7 @@ export const make = (served: Served): Effect.Effect<OnUpgrade, never, Scope.Scop
     const fibers = yield* FiberSet.make<void>()
     // The edge between the socket library's callback and Effect.
     const fork = Runtime.runFork(yield* Effect.runtime<never>())
-    return (request, socket, head) => {
-      const origin = served.originOf(request)
+    const upgrade = (origin: Origin, ...[request, socket, head]: Parameters<OnUpgrade>): void => {
       const address = origin.remoteAddress ?? ""
       const full = served.connected.full(origin.local ? undefined : origin.remoteAddress)
       if (full !== undefined) {
@@ -89,5 +96,15 @@ export const make = (served: Served): Effect.Effect<OnUpgrade, never, Scope.Scop
         )
         fork(FiberSet.run(fibers, connection))
       })
+    }
+    return (request, socket, head) => {
+      const origin = served.originOf(request)
+      fork(
+        Effect.map(served.foreign(origin), (foreign) =>
+          foreign === undefined
+            ? upgrade(origin, request, socket, head)
+            : OwnEnvelope.refuse(socket, refusal(origin, foreign))
+        )
+      )
     }
   })

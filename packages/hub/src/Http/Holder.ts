@@ -12,14 +12,12 @@ import type { HotRequest } from "../HotRoutes.ts"
 export const make = Effect.gen(function* () {
   const connected = yield* Connected
   const trusted = yield* Forwarded.TrustedProxies
-  return ({ headers, incoming }: Pick<HotRequest, "headers" | "incoming">, credential: Credential) =>
+  return ({ incoming }: Pick<HotRequest, "incoming">, credential: Credential) =>
     Effect.map(
       connected.hold({
         credentials: [credential],
         address:
-          credential._tag === "Token"
-            ? Forwarded.counted({ peer: incoming.socket.remoteAddress, headers }, trusted)
-            : undefined
+          credential._tag === "Token" ? Forwarded.counted(Forwarded.arrivedOf(incoming), trusted) : undefined
       }),
       Effect.map(({ words }) => words)
     )

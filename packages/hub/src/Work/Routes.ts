@@ -7,6 +7,7 @@ import * as Secret from "@causeway/store/Secret"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as WorkAccess from "../Auth/WorkAccess.ts"
+import { arrivedOf } from "../Forwarded.ts"
 import * as HotRoutes from "../HotRoutes.ts"
 import * as HttpHolder from "../Http/Holder.ts"
 import * as PublicUrl from "../PublicUrl.ts"
@@ -43,7 +44,7 @@ export const make = Effect.gen(function* () {
           environmentId: who.environmentId,
           query,
           workerId: HotRoutes.header(request, WORKER_ID_HEADER),
-          apiBaseUrl: tellAddress({ peer: request.incoming.socket.remoteAddress, headers: request.headers }),
+          apiBaseUrl: tellAddress(arrivedOf(request.incoming)),
           authorize: authorize(who)
         })
         .pipe(Effect.raceFirst(Effect.flatMap(ended, (words) => WireError.Unauthenticated.of(words))))

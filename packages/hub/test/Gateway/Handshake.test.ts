@@ -145,9 +145,7 @@ describe("other credentials", () => {
           true
         )
         const other = yield* open(at, { origin: "https://other.example" })
-        expect((yield* Effect.promise(() => other.connect({ auth: undefined }, new Device())))["ok"]).toBe(
-          false
-        )
+        expect((yield* Effect.promise(() => other.untilClosed())).code).toBe(1006)
       })
     )
   })

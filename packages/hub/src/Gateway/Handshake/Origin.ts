@@ -14,7 +14,8 @@ export interface Origin {
   readonly hostHeader: string | undefined
 }
 
-const isOwnName = (host: string): boolean => {
+/** A name or an address of loopback, with or without a port. */
+export const isOwnName = (host: string): boolean => {
   const name = host.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")
   return /^(.*\.)?localhost$/i.test(name) || Networks.isLoopback(name)
 }
@@ -31,8 +32,9 @@ export const originOf =
     readonly publicOrigin: string | undefined
     readonly trusted: Networks.Networks
   }) =>
-  ({ headers, socket }: IncomingMessage): Origin => {
-    const caller = Forwarded.read({ peer: socket.remoteAddress, headers }, trusted)
+  (request: IncomingMessage): Origin => {
+    const { headers, socket } = request
+    const caller = Forwarded.read(Forwarded.arrivedOf(request), trusted)
     const ofOthers = publicOrigin !== undefined && !isOwnName(new URL(publicOrigin).host)
     return {
       remoteAddress: caller.address,
@@ -52,22 +54,37 @@ export const isPage = ({ client }: ConnectParams): boolean => client.id === "ope
 export const isWebchat = (client: ConnectParams["client"]): boolean =>
   client.id !== "openclaw-control-ui" && (client.mode === "webchat" || client.id === "webchat-ui")
 
-/** Why an origin is refused; undefined where it is allowed. `own`: of the address that this hub was told to have. */
+const NO_ORIGIN = "origin missing or invalid"
+
+/**
+ * Why a page may not connect; undefined where it may, or where no page asks. `allowed` are exact origins or `*`; `own` is
+ * that of the address that this hub was told to have.
+ */
+export const foreignPage = (
+  { hostHeader, local, originHeader }: Origin,
+  allowed: ReadonlyArray<string>,
+  own: string | undefined
+): string | undefined => {
+  if (originHeader === undefined) return undefined
+  const url = URL.canParse(originHeader) ? new URL(originHeader) : undefined
+  if (url === undefined || url.host === "") return NO_ORIGIN
+  const given = url.origin.toLowerCase()
+  if (given === own || allowed.some((each) => each === "*" || each.toLowerCase() === given)) return undefined
+  if (local && isOwnName(url.host)) return undefined
+  // The page that this hub itself served.
+  const asked = `${url.protocol}//${hostHeader ?? ""}`
+  return URL.canParse(asked) && new URL(asked).host === url.host ? undefined : "origin not allowed"
+}
+
+/** The same for a client that says what it is: pages name where they come from. */
 export const originRefusal = (
   params: ConnectParams,
   origin: Origin,
   allowed: ReadonlyArray<string>,
   own: string | undefined
-): string | undefined => {
-  const header = origin.originHeader
-  if (header === undefined && !isPage(params) && !isWebchat(params.client)) return undefined
-  const url = header !== undefined && URL.canParse(header) ? new URL(header) : undefined
-  if (url === undefined || url.host === "") return "origin missing or invalid"
-  const given = url.origin.toLowerCase()
-  if (given === own || allowed.some((each) => each === "*" || each.toLowerCase() === given)) return undefined
-  const host = url.hostname.replace(/^\[|\]$/g, "")
-  if (origin.local && (host === "localhost" || Networks.isLoopback(host))) return undefined
-  // The page that this hub itself served.
-  const asked = `${url.protocol}//${origin.hostHeader ?? ""}`
-  return URL.canParse(asked) && new URL(asked).host === url.host ? undefined : "origin not allowed"
-}
+): string | undefined =>
+  origin.originHeader === undefined
+    ? isPage(params) || isWebchat(params.client)
+      ? NO_ORIGIN
+      : undefined
+    : foreignPage(origin, allowed, own)
