@@ -69,6 +69,9 @@ const canLimit = spawnSync("prlimit", ["--version"]).status === 0
 if (!canMount) process.stderr.write("disk: the full disk DID NOT RUN: this user may not mount one\n")
 if (!canLimit) process.stderr.write("disk: the limited files DID NOT RUN: there is no `prlimit`\n")
 
+/** Prompts that wait while the disk is full. */
+const WAITING = 8
+
 const story = (disk: Disk) =>
   Effect.gen(function* () {
     const state = join(disk.root, "state")
@@ -77,15 +80,14 @@ const story = (disk: Disk) =>
       ...["up", "--agent", "scripted", "--json", "--port", "0", "--state-dir", state],
       ...["--dir", tmpdir()]
     ])
-    const ready = yield* up.line((line) => line["event"] === "ready")
-    const session = String(ready["session_id"])
+    const started = yield* up.line((line) => line["event"] === "ready")
+    const session = String(started["session_id"])
     expect((yield* causeway("send", session, "before", "--wait")).stdout).toBe("echo: before\n")
 
-    disk.fill(up.pid)
     const token = readFileSync(join(state, "token"), "utf8").trim()
     const post = (text: string) =>
       Effect.promise(async () => {
-        const answer = await fetch(`${String(ready["url"])}/v1/sessions/${session}/events`, {
+        const answer = await fetch(`${String(started["url"])}/v1/sessions/${session}/events`, {
           method: "POST",
           headers: {
             authorization: `Bearer ${token}`,
@@ -103,6 +105,10 @@ const story = (disk: Disk) =>
         })
         return { status: answer.status, text: await answer.text() }
       })
+    // Prompts that the session has still to answer when nothing can be written any more.
+    const waiting = Array.from({ length: WAITING }, (_, i) => `waiting ${i} `)
+    for (const text of waiting) expect((yield* post(text)).status).toBe(200)
+    disk.fill(up.pid)
     // Long enough to be certain that the file must grow.
     const refused = yield* post("refused ".repeat(20_000))
     expect(`${refused.status} ${refused.text}`).toContain("503")
@@ -123,11 +129,17 @@ const story = (disk: Disk) =>
     expect((yield* causeway("send", session, "after", "--wait")).stdout).toBe("echo: after\n")
     const log = Program.jsonLines(yield* causeway("logs", session, "--json"))
     const prompts = log.filter((line) => (line["payload"] as Program.Line)["type"] === "user")
-    expect(prompts.map((line) => JSON.stringify(line).match(/before|during|after|refused/)?.[0])).toEqual([
-      "before",
-      "during",
-      "after"
-    ])
+    expect(
+      prompts.map((line) => JSON.stringify(line).match(/before|during|after|refused|waiting/)?.[0])
+    ).toEqual(["before", ...waiting.map(() => "waiting"), "during", "after"])
+    const ready = yield* Effect.promise(() => fetch(`${String(started["url"])}/ready`))
+    expect(ready.status).toBe(200)
+    const answers = log.flatMap((line) => {
+      const { type, result } = line["payload"] as Program.Line
+      return type === "result" ? [String(result)] : []
+    })
+    for (const text of waiting)
+      expect(answers.filter((answer) => answer.includes(text.trim())).length).toBe(1)
 
     yield* up.kill("SIGTERM")
     const { code, stderr } = yield* up.ended

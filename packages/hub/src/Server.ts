@@ -147,7 +147,12 @@ export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
 const DRAIN_BYTES = 64 * 1024 * 1024
 
 const send = (response: ServerResponse, reply: HotRoutes.Reply): void => {
-  if (response.headersSent || response.destroyed) return
+  if (response.headersSent) {
+    // An answer that broke off must not look whole.
+    if (!response.writableEnded) response.destroy()
+    return
+  }
+  if (response.destroyed) return
   // Text goes out in one write with the head.
   response.writeHead(reply.status, {
     "content-type": "application/json",

@@ -12,6 +12,12 @@ export const JSON_DEPTH = 256
  */
 export const STORED_DEPTH = 1000
 
+/** Bytes of payloads that are read of a log at once, and that an answer holds; a larger event comes alone. More: the next page. */
+export const PAGE_BYTES = 4 * 1024 * 1024
+
+/** The same for whoever follows a log: many do at once, and each holds a page while it writes. */
+export const FOLLOW_BYTES = 1024 * 1024
+
 /** Characters of an identifier in a path. Beyond: 400. */
 export const PATH_ID_CHARACTERS = 128
 

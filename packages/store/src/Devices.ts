@@ -17,7 +17,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { StoreUnavailable } from "./Errors.ts"
 import { type RecordOf, recordOf } from "./internal/record.ts"
-import { unavailable } from "./internal/unavailable.ts"
+import { noted, unavailable } from "./internal/unavailable.ts"
 import * as Secret from "./Secret.ts"
 
 /** Role → scopes. */
@@ -272,7 +272,7 @@ export const layer: Layer.Layer<Devices, StoreUnavailable, SqlClient.SqlClient> 
         Effect.flatMap(
           Clock.currentTimeMillis,
           (now) => sql`UPDATE gateway_devices SET last_seen_at = ${now} WHERE id = ${deviceId}`
-        ).pipe(Effect.asVoid, unavailable),
+        ).pipe(noted),
       remove: remove(sql),
       rotate: rotate(sql),
       request: request(sql),

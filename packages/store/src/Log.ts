@@ -6,6 +6,7 @@
  * uuid is stored once, for ever. The session's row is computed by `SessionRow.step` in the same transaction. Source: spec 5
  * §3.1 and §3.3.
  */
+import * as Limits from "@causeway/protocol/Limits"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -20,6 +21,7 @@ import type { SessionKey } from "./Log/Request.ts"
 
 export type { DeliveryChange } from "./Log/Delivery.ts"
 export type { StoredEvent } from "./Log/Event.ts"
+export type { Page } from "./Log/Read.ts"
 export type { SessionKey } from "./Log/Request.ts"
 
 export interface ReadOptions extends SessionKey, Read.EventQuery {
@@ -43,12 +45,23 @@ export const make = Effect.gen(function* () {
      * same transaction.
      */
     append,
-    /** In the order of the log; fewer than `limit` only where there are no more now. */
+    /** A few events in the order of the log, not bounded in bytes; fewer than `limit` only where there are no more now. */
     read: (options: ReadOptions) =>
       on(Effect.flatMap(Read.sidOf(options), (sid) => Read.events(sid, options))),
-    /** Transcript entries from the last compaction boundary on (that one included); all, where there is none. */
-    afterLastCompaction: (key: SessionKey) => on(Effect.flatMap(Read.sidOf(key), Read.afterLastCompaction)),
-    /** Events of a session that the caller has found, oldest first; none where it is gone. */
+    /** The same, bounded in bytes (default: `Limits.PAGE_BYTES`). */
+    page: ({ bytes = Limits.PAGE_BYTES, ...options }: ReadOptions & { readonly bytes?: number }) =>
+      on(Effect.flatMap(Read.sidOf(options), (sid) => Read.page(sid, options, bytes))),
+    /** The same of a session that the caller has found; empty where it is gone. */
+    pageOf: (sid: number, query: Read.EventQuery) => on(Read.page(sid, query, Limits.PAGE_BYTES)),
+    /** Position before the last boundary of a compaction; 0 where there is none. */
+    beforeLastCompaction: (key: SessionKey) =>
+      on(
+        Effect.map(
+          Effect.flatMap(Read.sidOf(key), (sid) => Read.events(sid, { select: "compactions", last: 1 })),
+          ([boundary]) => (boundary?.seq ?? 1) - 1
+        )
+      ),
+    /** A few events of a session that the caller has found, oldest first; none where it is gone. Not bounded in bytes. */
     events: (sid: number, query: Read.EventQuery) => on(Read.events(sid, query)),
     count: (sid: number, query: Omit<Read.EventQuery, "limit" | "last">) => on(Read.count(sid, query)),
     /**

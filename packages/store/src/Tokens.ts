@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { StoreUnavailable } from "./Errors.ts"
 import { type RecordOf, recordOf } from "./internal/record.ts"
-import { unavailable } from "./internal/unavailable.ts"
+import { noted, unavailable } from "./internal/unavailable.ts"
 import * as Secret from "./Secret.ts"
 
 /** Prefix of every access token. */
@@ -135,7 +135,7 @@ const resolve = (sql: SqlClient.SqlClient): Tokens["Type"]["resolve"] =>
     if (row.expires_at !== null && row.expires_at <= now)
       return yield* new TokenRefused({ reason: "expired" })
     if (row.last_used_at === null || now - row.last_used_at >= LAST_USED_MILLIS) {
-      yield* sql`UPDATE access_tokens SET last_used_at = ${now} WHERE id = ${row.id}`
+      yield* noted(sql`UPDATE access_tokens SET last_used_at = ${now} WHERE id = ${row.id}`)
     }
     return recordOf(row)
   }, unavailable)

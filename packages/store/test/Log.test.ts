@@ -52,6 +52,25 @@ const whole = (key: Log.SessionKey, select: NonNullable<Log.ReadOptions["select"
     }
   })
 
+/** The transcript after a position, in pages of so many events and bytes; each ends as soon as it has them, and no sooner. */
+const pagesOf = (key: Log.SessionKey, limit: number, bytes: number, after: number) =>
+  Effect.gen(function* () {
+    const log = yield* Log.Log
+    const pages: Array<ReadonlyArray<Log.StoredEvent>> = []
+    for (let at = after, more = true; more; ) {
+      const page = yield* log.page({ ...key, after: at, limit, bytes, select: "transcript" })
+      pages.push(page.events)
+      more = page.more
+      const size = page.events.reduce((sum, { payload }) => sum + payload.length, 0)
+      const last = page.events.at(-1)
+      expect(page.events.length).toBeLessThanOrEqual(limit)
+      expect(size - (last?.payload.length ?? 0)).toBeLessThan(bytes)
+      if (more) expect(size >= bytes || page.events.length === limit).toBe(true)
+      at = last?.seq ?? at
+    }
+    return pages
+  })
+
 const assistant = (uuid?: string) =>
   Payload.make({ type: "assistant", ...(uuid === undefined ? {} : { uuid }), message: { content: "x" } })
 const result = (uuid: string) => Payload.make({ type: "result", uuid, subtype: "success" })
@@ -533,9 +552,9 @@ describe("reading", () => {
   })
 
   it.effect.prop(
-    "any page size gives the same transcript",
-    [mixed, FastCheck.integer({ min: 1, max: 12 })],
-    ([kinds, limit]) =>
+    "any page size, in events and in bytes, gives the same transcript, forwards and backwards",
+    [mixed, FastCheck.integer({ min: 1, max: 12 }), FastCheck.integer({ min: 1, max: 400 })],
+    ([kinds, limit, bytes]) =>
       provide(
         Effect.gen(function* () {
           const log = yield* Log.Log
@@ -559,10 +578,19 @@ describe("reading", () => {
           const paged = yield* whole(key, "transcript", limit)
           expect(paged.map(({ uuid }) => uuid)).toEqual(expected)
           const boundary = kinds.lastIndexOf("boundary")
-          const after = yield* log.afterLastCompaction(key)
-          expect(after.map(({ uuid }) => uuid)).toEqual(
+          const pages = yield* pagesOf(key, limit, bytes, yield* log.beforeLastCompaction(key))
+          expect(pages.flat().map(({ uuid }) => uuid)).toEqual(
             kinds.flatMap((kind, i) => (kind === "result" || i < boundary ? [] : [`e${i}`]))
           )
+          const { sid } = yield* (yield* Sessions.Sessions).get(key)
+          const backwards: Array<string> = []
+          for (let through = Number.MAX_SAFE_INTEGER, more = true; more; ) {
+            const page = yield* log.pageOf(sid, { select: "transcript", last: limit, through })
+            backwards.unshift(...page.events.map(({ uuid }) => uuid))
+            through = (page.events[0]?.seq ?? 1) - 1
+            more = page.more
+          }
+          expect(backwards).toEqual(expected)
         })
       ),
     { fastCheck: { numRuns: 40 } }
@@ -635,11 +663,6 @@ describe("reading", () => {
           ])
           // Whoever goes on from the conversation is not asked what was taken back.
           expect((yield* whole(key, "transcript", 10)).map(({ uuid }) => uuid)).toEqual([
-            "begun",
-            "late",
-            "next"
-          ])
-          expect((yield* log.afterLastCompaction(key)).map(({ uuid }) => uuid)).toEqual([
             "begun",
             "late",
             "next"

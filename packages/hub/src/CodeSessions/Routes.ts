@@ -239,10 +239,9 @@ export const routes = Effect.gen(function* () {
       const limit = yield* limitOf(request.query.get("limit"))
       const cursor = request.query.get("cursor")
       const after = cursor === null || cursor === "" ? 0 : yield* decodeCursor(key.session, cursor)
-      const events = yield* log.read({ ...key, after, limit: limit + 1, select: "transcript" })
-      const page = events.slice(0, limit)
-      const last = events.length > limit ? page.at(-1) : undefined
-      const data = page.map(
+      const { events, more } = yield* log.page({ ...key, after, limit, select: "transcript" })
+      const last = more ? events.at(-1) : undefined
+      const data = events.map(
         (event) =>
           `{"event_id":${JSON.stringify(event.uuid)},"event_type":${JSON.stringify(event.type)},"is_compaction":${
             event.compaction

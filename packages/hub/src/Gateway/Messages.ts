@@ -116,10 +116,6 @@ export const toMessage = (event: StoredEvent, seq: number): Message => {
   return { role: "user", content: blocks(message["content"]), timestamp, __openclaw: meta }
 }
 
-/** The last messages of a session of `total` visible events. */
-export const toMessages = (events: ReadonlyArray<StoredEvent>, total: number): ReadonlyArray<Message> =>
-  events.map((event, i) => toMessage(event, total - events.length + i + 1))
-
 /** The text blocks of a message, joined. */
 export const textOf = (message: Message): string =>
   array(message.content)

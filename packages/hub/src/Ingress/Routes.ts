@@ -16,9 +16,10 @@ import { mapStoreErrors } from "../Failure.ts"
 import * as HotRoutes from "../HotRoutes.ts"
 import * as Body from "../Http/Body.ts"
 import * as Caller from "../Http/Caller.ts"
+import * as EventStream from "../Streams/EventStream.ts"
 import * as Uploads from "./Uploads.ts"
 
-/** Entries that are read at a time. */
+/** Entries that are read at a time, of at most `Limits.PAGE_BYTES`. */
 const READ = 1000
 
 /** Refuses a link of the chain that does not name itself: sent again, it would be stored again. */
@@ -103,23 +104,25 @@ export const routes = Effect.gen(function* () {
     )
   )
 
+  /** The whole transcript, as published readers want it: page after page, at the pace at which it is taken. */
   const read = HotRoutes.route(Api.log, (request) =>
     Effect.gen(function* () {
       const key = yield* caller.either(request)
       const flag = request.query.get("after_last_compact")
-      const lines: Array<string> = []
-      if (flag !== null && flag !== "false" && flag !== "0" && flag !== "") {
-        for (const event of yield* log.afterLastCompaction(key)) lines.push(event.payload)
-      } else {
-        for (let after = 0; ; ) {
-          const page = yield* log.read({ ...key, after, limit: READ, select: "transcript" })
-          for (const event of page) lines.push(event.payload)
-          const last = page.at(-1)
-          if (last === undefined || page.length < READ) break
-          after = last.seq
-        }
+      const isPart = flag !== null && flag !== "false" && flag !== "0" && flag !== ""
+      const pageAfter = (after: number) => log.page({ ...key, after, limit: READ, select: "transcript" })
+      let page = yield* pageAfter(isPart ? yield* log.beforeLastCompaction(key) : 0)
+      const texts = () => page.events.map(({ payload }) => payload).join(",")
+      if (!page.more) return HotRoutes.text(200, `{"loglines":[${texts()}]}`)
+      const { response } = request
+      response.writeHead(200, { "content-type": "application/json" })
+      yield* EventStream.write(response, `{"loglines":[${texts()}`)
+      while (page.more) {
+        page = yield* pageAfter(page.events.at(-1)?.seq ?? 0)
+        yield* EventStream.write(response, `,${texts()}`)
       }
-      return HotRoutes.text(200, `{"loglines":[${lines.join(",")}]}`)
+      response.end("]}")
+      return HotRoutes.streamed
     }).pipe(mapStoreErrors)
   )
 

@@ -7,6 +7,7 @@
  * what comes next.
  */
 import { SessionBody } from "@causeway/protocol/Ids"
+import * as Limits from "@causeway/protocol/Limits"
 import type { Bus, Ephemeral, Signal, Subscription } from "@causeway/store/Bus"
 import type { SessionUnknown, StoreUnavailable } from "@causeway/store/Errors"
 import type { DeliveryChange, Log, ReadOptions, SessionKey, StoredEvent } from "@causeway/store/Log"
@@ -39,7 +40,7 @@ export interface Reader<E, R = never> {
   readonly deliveries?: boolean
   /** The last event that is wanted. Default: none is the last. */
   readonly until?: number | undefined
-  /** Events of a page, and delivery changes. */
+  /** Events of a page, and delivery changes; it ends earlier where it holds `Limits.FOLLOW_BYTES`. */
   readonly limit: number
   /** Takes a page, which is never empty; the next is read when it completes. */
   readonly sink: (page: Page) => Effect.Effect<void, E, R>
@@ -58,15 +59,22 @@ export const catchUp = <E, R>(
     const until = reader.until ?? Number.MAX_SAFE_INTEGER
     let cursor = from
     for (let more = true; more && cursor.seq < until; ) {
-      const read = yield* log.read({ ...key, after: cursor.seq, limit, select, ...(types && { types }) })
-      const events = read.filter(({ seq }) => seq <= until)
-      const end = Math.min(read.at(-1)?.seq ?? cursor.seq, until)
+      const page = yield* log.page({
+        ...key,
+        after: cursor.seq,
+        limit,
+        bytes: Limits.FOLLOW_BYTES,
+        select,
+        ...(types && { types })
+      })
+      const events = page.events.filter(({ seq }) => seq <= until)
+      const end = Math.min(page.events.at(-1)?.seq ?? cursor.seq, until)
       const changes =
         reader.deliveries === true ? yield* log.deliveries({ ...key, after: cursor.delivery, limit }) : []
       const early = changes.findIndex(({ seq }) => seq > end)
       const deliveries = early === -1 ? changes : changes.slice(0, early)
       if (events.length + deliveries.length > 0) yield* reader.sink({ after: cursor, events, deliveries })
-      more = read.length === limit || changes.length === limit || early !== -1
+      more = page.more || changes.length === limit || early !== -1
       cursor = { seq: end, delivery: deliveries.at(-1)?.no ?? cursor.delivery }
     }
     return cursor

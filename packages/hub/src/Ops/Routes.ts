@@ -19,10 +19,18 @@ export const make = Effect.gen(function* () {
     HotRoutes.route(Api.health, () => Effect.succeed(HotRoutes.json(200, { status: "ok" }))),
     HotRoutes.route(Api.ready, () =>
       readiness.check.pipe(
-        Effect.map(({ found, known }) =>
+        Effect.flatMap(({ found, known }) =>
           found === known
-            ? ready(200, { status: "ready", database: "reachable", schema_version: found })
-            : ready(503, { status: "not_ready", database: "reachable", schema_version: found })
+            ? Effect.match(readiness.probe, {
+                onSuccess: () =>
+                  ready(200, { status: "ready", database: "reachable", schema_version: found }),
+                // Its words are in the log: they name a file, and whoever asks here may be anybody.
+                onFailure: () =>
+                  ready(503, { status: "not_ready", database: "unwritable", schema_version: found })
+              })
+            : Effect.succeed(
+                ready(503, { status: "not_ready", database: "reachable", schema_version: found })
+              )
         ),
         Effect.catchTag("StoreUnavailable", (error) =>
           Effect.logError("the database did not answer").pipe(

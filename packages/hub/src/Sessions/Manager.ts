@@ -89,6 +89,9 @@ const inheritedSettings = (
   )
 }
 
+/** Updates of a session that are looked through for snapshots. */
+const SNAPSHOTS_READ = 10_000
+
 export const make = Effect.gen(function* () {
   const store = yield* Sessions
   const log = yield* Log
@@ -188,7 +191,10 @@ export const make = Effect.gen(function* () {
 
   const snapshots = Effect.fn("SessionManager.snapshots")(function* (key: SessionKey) {
     const { sid } = yield* store.get(key).pipe(mapStoreErrors)
-    const updates = yield* log.events(sid, { types: ["session_update"] }).pipe(mapStoreErrors)
+    // The newest that one answer holds.
+    const { events: updates } = yield* log
+      .pageOf(sid, { types: ["session_update"], last: SNAPSHOTS_READ })
+      .pipe(mapStoreErrors)
     const data = updates.flatMap(({ createdAt, payload, seq, source }) => {
       const told = object(object(JSON.parse(payload))["file_snapshot"])
       const { bytes, path, sha256, text, tool_use_id: toolUseId, truncated } = told

@@ -40,7 +40,8 @@ const COMMENT = ":\n\n"
 /** Frames that come within this after the first are in the same answer. */
 const LINGER = Duration.millis(50)
 
-const write = (response: ServerResponse, text: string): Effect.Effect<void> =>
+/** Writes text; completes when the reader can take more. Never completes on a response that has closed. */
+export const write = (response: ServerResponse, text: string): Effect.Effect<void> =>
   Effect.async((resume) => {
     // The request's fiber is interrupted when its connection closes.
     if (response.destroyed) return

@@ -10,7 +10,7 @@ import { JsonObject } from "./Schemas.ts"
 /** The parts that readiness depends on. */
 export const Ready = Schema.Struct({
   status: Schema.Literal("ready", "not_ready"),
-  database: Schema.Literal("reachable", "unreachable"),
+  database: Schema.Literal("reachable", "unwritable", "unreachable"),
   schema_version: Schema.NullOr(Schema.Int)
 })
 
@@ -19,7 +19,10 @@ export const health = HttpApiEndpoint.get("health")`/health`
   .addSuccess(Schema.Struct({ status: Schema.Literal("ok") }))
   .annotate(Hot, true)
 export const ready = HttpApiEndpoint.get("ready")`/ready`
-  .annotate(OpenApi.Description, "The database is reachable and has this program's schema.")
+  .annotate(
+    OpenApi.Description,
+    "The database is reachable, has this program's schema, and takes what is written."
+  )
   .addSuccess(Ready)
   .addError(Ready, { status: 503 })
   .annotate(Hot, true)

@@ -57,6 +57,69 @@ export const events = (
     )
   })
 
+/** A part of what a query finds, bounded in bytes. */
+export interface Page {
+  /** In the order of the log. */
+  readonly events: ReadonlyArray<StoredEvent>
+  /** The query finds more: after these, or before them where the last were asked for. */
+  readonly more: boolean
+}
+
+/** The events that a query finds until they hold so many bytes, and the one that fills them. */
+const within = (sid: number, query: EventQuery, bytes: number) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) => {
+    const { text, values } = where(sid, query)
+    const isNewest = query.last !== undefined
+    const order = isNewest ? "seq DESC" : "seq"
+    const limit = query.last ?? query.limit ?? -1
+    // The size of a text stands in its row's head: of what does not fit nothing is read.
+    const end = `SELECT seq FROM (SELECT seq, sum(bytes) OVER (ORDER BY ${order}) AS total FROM
+        (SELECT seq, octet_length(payload) AS bytes FROM events WHERE ${text} ORDER BY ${order} LIMIT ?))
+      WHERE total >= ? LIMIT 1`
+    const bound = isNewest
+      ? `seq >= coalesce((${end}), 0)`
+      : `seq <= coalesce((${end}), ${Number.MAX_SAFE_INTEGER})`
+    return Effect.map(
+      sql.unsafe<EventColumns>(
+        `SELECT ${COLUMNS} FROM events WHERE ${text} AND ${bound} ORDER BY ${order} LIMIT ?`,
+        [...values, ...values, limit, bytes, limit]
+      ),
+      (rows) => (isNewest ? rows.toReversed() : rows).map(toEvent)
+    )
+  })
+
+/** Bytes of payloads. */
+const sizeOf = (found: ReadonlyArray<StoredEvent>): number =>
+  found.reduce((sum, { payload }) => sum + Buffer.byteLength(payload), 0)
+
+/** At least one event, where there is one, and no further one once these hold so many bytes. */
+export const page = (
+  sid: number,
+  query: EventQuery,
+  bytes: number
+): Effect.Effect<Page, SqlError, SqlClient.SqlClient> =>
+  Effect.gen(function* () {
+    const isNewest = query.last !== undefined
+    const limit = query.last ?? query.limit ?? Number.MAX_SAFE_INTEGER
+    // Whoever follows a log finds one event nearly always: sizes are looked at where there are more.
+    const few = isNewest ? [] : yield* events(sid, { ...query, limit: 2 })
+    const [one, two] = few
+    if (!isNewest && (one === undefined || two === undefined)) return { events: few, more: false }
+    if (one !== undefined && (limit === 1 || sizeOf(few.slice(0, 1)) >= bytes)) {
+      return { events: [one], more: true }
+    }
+    const left = bytes - sizeOf(few)
+    const rest = two === undefined ? query : { ...query, after: two.seq, limit: limit - few.length }
+    const found = left > 0 && few.length < limit ? [...few, ...(yield* within(sid, rest, left))] : few
+    const [oldest, newest] = [found[0], found.at(-1)]
+    if (oldest === undefined || newest === undefined) return { events: found, more: false }
+    const beyond = yield* events(sid, {
+      ...query,
+      ...(isNewest ? { through: oldest.seq - 1, last: 1 } : { after: newest.seq, limit: 1 })
+    })
+    return { events: found, more: beyond.length > 0 }
+  })
+
 export const count = (
   sid: number,
   query: Omit<EventQuery, "limit" | "last">
@@ -68,12 +131,6 @@ export const count = (
       ([row]) => row?.n ?? 0
     )
   })
-
-/** Transcript entries from the last compaction boundary on (that one included); all, where there is none. */
-export const afterLastCompaction = (sid: number) =>
-  Effect.flatMap(events(sid, { select: "compactions", last: 1 }), ([boundary]) =>
-    events(sid, { select: "transcript", after: (boundary?.seq ?? 1) - 1 })
-  )
 
 /** The row number of a session of this organisation. */
 export const sidOf = ({

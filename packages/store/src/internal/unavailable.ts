@@ -1,4 +1,4 @@
-/** Translates the database's failures at the edge of a repository. */
+/** The database's failures at the edge of a repository. */
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import { DatabaseHealth } from "../DatabaseHealth.ts"
@@ -17,3 +17,9 @@ export const unavailable = <A, E, R>(
         Effect.flatMap(health.failed(cause), (detail) => new StoreUnavailable({ cause, detail }))
       )
   ) as Effect.Effect<A, Exclude<E, SqlError> | StoreUnavailable, R>
+
+/** A note beside what was asked for. Where it cannot be written the database's trouble is told, and the call goes on. */
+export const noted = <A, R>(write: Effect.Effect<A, SqlError, R>): Effect.Effect<void, never, R> =>
+  Effect.catchAll(Effect.asVoid(write), (cause) =>
+    Effect.flatMap(DatabaseHealth, (health) => Effect.asVoid(health.failed(cause)))
+  )

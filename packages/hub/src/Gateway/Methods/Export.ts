@@ -27,7 +27,7 @@ const exported = method("causeway.export", Params.SessionsExport, function* (par
   if (record === undefined) return yield* invalid(`log not found: ${params.locator ?? params.key}`)
   const limit = params.limit ?? EXPORT_LIMIT
   const after = params.afterSeq ?? 0
-  const events = yield* log.events(record.sid, { after, limit, select: "transcript" })
+  const { events, more } = yield* log.pageOf(record.sid, { after, limit, select: "transcript" })
   const header = JSON.stringify({
     type: "session",
     version: 3,
@@ -59,7 +59,7 @@ const exported = method("causeway.export", Params.SessionsExport, function* (par
     sessionId: sessionUuid(record.session),
     locator: Rows.locator(record.session, record.archivedAt),
     lines,
-    nextAfterSeq: events.length < limit ? null : last
+    nextAfterSeq: more ? last : null
   })
 })
 

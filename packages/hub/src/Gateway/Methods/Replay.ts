@@ -26,7 +26,7 @@ const replay = method("causeway.events.replay", Params.EventsReplay, function* (
           ? "truncated"
           : undefined
   const after = reason === undefined || reason === "truncated" ? params.afterSeq : 0
-  const events = yield* log.events(record.sid, { after, limit })
+  const { events, more } = yield* log.pageOf(record.sid, { after, limit })
   const last = events.at(-1)?.seq ?? after
   return answer({
     key: record.key,
@@ -36,7 +36,7 @@ const replay = method("causeway.events.replay", Params.EventsReplay, function* (
     oldestSeq: oldest?.seq ?? null,
     lastSeq: record.lastSeq,
     // These reach the end of the log as it stood.
-    complete: last >= record.lastSeq || events.length < limit,
+    complete: last >= record.lastSeq || !more,
     events: events.map((event) => ({
       seq: event.seq,
       uuid: event.uuid,
