@@ -2,7 +2,7 @@
  * The session manager through the running program: what people decided ahead, going on from a session, stopping all, files
  * that agents read, directories, and how an agent is started. Source: spec 3.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
@@ -18,6 +18,9 @@ const machine = Effect.acquireRelease(
 const start = (directory: string) =>
   Effect.gen(function* () {
     const state = join(directory, "state")
+    const policy = { skip_permissions: true, mcp_servers: "any" }
+    mkdirSync(state, { recursive: true, mode: 0o700 })
+    writeFileSync(join(state, "policy.json"), JSON.stringify(policy), { mode: 0o600 })
     const program = yield* Program.start(
       ["up", "--agent", "scripted", "--json", "--port", "0", "--state-dir", state, "--dir", directory],
       { env: { PATH: process.env["PATH"] ?? "" } }

@@ -4,6 +4,7 @@ import * as Networks from "@causeway/hub/Networks"
 import * as Contact from "@causeway/hub/Push/Contact"
 import * as ChildEnvironment from "@causeway/protocol/ChildEnvironment"
 import * as HubAddress from "@causeway/protocol/HubAddress"
+import * as Ceiling from "@causeway/runner/Ceiling"
 import { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
 import * as Either from "effect/Either"
 import * as LogLevel from "effect/LogLevel"
@@ -154,6 +155,10 @@ export const attaching = {
   ),
   model: Flag.text("model", "MODEL", "Model for the agent"),
   permissionMode: Flag.text("permission-mode", "MODE", "Permission mode the agent starts in"),
+  allowSkipping: Flag.toggle(
+    Ceiling.FLAG.slice("--".length),
+    "Let people have agents here work without asking"
+  ),
   title: Flag.text("title", "TITLE", "Title of the session")
 }
 

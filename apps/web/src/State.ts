@@ -99,6 +99,13 @@ export const opened = (id: string, now: number): Open => ({
 export const listed = ({ sessions }: State, id: string): Session | undefined =>
   sessions.find((session) => session.id === id)
 
+const environmentOf = ({ environments }: State, session: Session | undefined) =>
+  environments.find(({ id }) => id === session?.environment_id)
+
+/** Tools that only a person allows, each time, on the machine of a session. */
+export const alwaysAsk = (state: State, session: Session | undefined): ReadonlyArray<string> =>
+  environmentOf(state, session)?.offers.alwaysAsk ?? []
+
 /** What is known of the open session: by what is read of its log, or else by its row in the list. */
 export const about = (state: State, open: Open) => {
   const { row } = open.view
@@ -112,7 +119,7 @@ export const about = (state: State, open: Open) => {
     mode: row.permissionMode ?? session?.permission_mode ?? null,
     contextTokens: row.contextTokens ?? (used === null ? null : Usage.contextTokens(used)),
     costUsd: row.totalCostUsd ?? session?.total_cost_usd ?? null,
-    environment: state.environments.find(({ id }) => id === session?.environment_id)
+    environment: environmentOf(state, session)
   }
 }
 

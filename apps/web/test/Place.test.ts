@@ -10,7 +10,7 @@ const environment: Environment = {
   branch: "main",
   online: true,
   lastSeenAt: null,
-  offers: { agents: [], worktrees: true, sessions: true, standIn: false }
+  offers: { agents: [], worktrees: true, sessions: true, standIn: false, notAllowed: [], alwaysAsk: [] }
 }
 const ID = "session_0af1"
 

@@ -14,7 +14,7 @@ export class AgentNotOffered extends Data.TaggedError("AgentNotOffered")<{
   readonly offered: ReadonlyArray<string>
 }> {
   override get message(): string {
-    return `the session asks for the agent ${JSON.stringify(this.name.slice(0, 200))}, which is not offered here; offered: ${this.offered.join(", ")} (--offer adds it) (--offer adds it)`
+    return `the session asks for the agent ${JSON.stringify(this.name.slice(0, 200))}, which is not offered here; offered: ${this.offered.join(", ")} (--offer adds it)`
   }
 }
 

@@ -12,6 +12,8 @@ import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
 import type * as EnvironmentCapabilities from "@causeway/protocol/EnvironmentCapabilities"
 import { sameSession } from "@causeway/protocol/Ids"
+import * as Ceiling from "@causeway/runner/Ceiling"
+import * as Launch from "@causeway/runner/Ceiling/Launch"
 import * as Journal from "@causeway/runner/Journal"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -41,8 +43,12 @@ import * as Worktrees from "./Worktrees.ts"
 export type { Config } from "./Config.ts"
 export type { Handle } from "./Handle.ts"
 
-/** What `start` can fail with: the directory is taken, or the hub refuses or cannot be reached. Nothing was archived. */
+/**
+ * What `start` can fail with: the machine's owner does not allow it, the directory is taken, or the hub refuses or cannot be
+ * reached. Nothing was archived.
+ */
 export type StartError =
+  | Ceiling.NotAllowed
   | Journal.DirectoryInUse
   | Journal.JournalFailed
   | Pointer.PointerFailed
@@ -73,6 +79,20 @@ type Services =
   | Credentials.Credentials
   | Worktrees.Worktrees
 
+/** That the bridge's own agents, directory and mode are allowed: sessions get them unasked. */
+const allowed = (config: Config): Effect.Effect<void, Ceiling.NotAllowed> =>
+  Effect.gen(function* () {
+    const ceiling = config.ceiling ?? Ceiling.standard
+    for (const agent of [config.agent, ...(config.agents ?? [])]) {
+      if (!Ceiling.allowsAgent(ceiling, agent)) yield* Ceiling.byFile(`the agent ${Ceiling.word(agent)}`)
+    }
+    const mode =
+      config.permissionMode === undefined ? undefined : Ceiling.modeRefused(ceiling, config.permissionMode)
+    if (mode !== undefined) yield* mode
+    const [place] = yield* Launch.place(ceiling, config.dir)
+    if (place !== undefined) yield* place
+  })
+
 /** Offers what this directory has, and asks for the environment that it had. */
 const register = (
   config: Config,
@@ -80,6 +100,7 @@ const register = (
   reuse: Parameters<Registrar.Registrar["register"]>[0]
 ) =>
   Effect.gen(function* () {
+    const ceiling = config.ceiling ?? Ceiling.standard
     const worktrees = yield* Worktrees.Worktrees
     const offered = AgentChoice.offer([config.agent, ...(config.agents ?? [])])
     const furtherSessions = config.spawnMode !== "session"
@@ -87,7 +108,9 @@ const register = (
       agents: offered.map(({ name }) => name),
       worktrees: furtherSessions && (yield* worktrees.canBeMadeOf(config.dir)),
       sessions: furtherSessions,
-      standIn: config.standsIn === true
+      standIn: config.standsIn === true,
+      notAllowed: Ceiling.refused(ceiling),
+      alwaysAsk: ceiling.alwaysAsk
     }
     const registrar = yield* Registrar.make(config, capabilities, emit)
     return { offered, registrar, registered: yield* registrar.register(reuse) }
@@ -148,6 +171,7 @@ const touchPointer = ({ attached, config, environment, home, pointers }: Running
 const start = (given: Config): Effect.Effect<Handle.Handle, StartError, Services | Scope.Scope> =>
   Effect.gen(function* () {
     const config: Config = given.spawnMode === "session" ? { ...given, maxSessions: 1 } : given
+    yield* allowed(config)
     const journal = yield* Journal.Journal
     const pointers = yield* Pointer.Pointers
     // Whoever listens is not of the bridge: a fault there stops nothing here.

@@ -1,6 +1,7 @@
 /** What a bridge is told: everything, so that it reads nothing global. Source: spec 1 §6. */
 import type * as Environments from "@causeway/client/Environments"
 import type * as Payload from "@causeway/protocol/Payload"
+import type { Ceiling } from "@causeway/runner/Ceiling"
 import type { Serve } from "@causeway/runner/Engine"
 import type { SpawnMode } from "@causeway/runner/Runner/SpawnMode"
 import type * as Duration from "effect/Duration"
@@ -59,6 +60,11 @@ export interface Config {
   readonly agents?: ReadonlyArray<string>
   readonly model?: string | undefined
   readonly permissionMode?: string | undefined
+  /**
+   * The most that people may have agents do here: a start beyond it fails, and people are told what it leaves out. Sessions
+   * are held to it by whoever serves them, who is given the same one. Default {@link Ceiling.standard}.
+   */
+  readonly ceiling?: Ceiling | undefined
   /** Run for every session that is held, the home session included. Without it the handle's streams bring what comes. */
   readonly serve?: Serve<Link>
   readonly onEvent?: (event: BridgeEvent) => Effect.Effect<void>

@@ -19,7 +19,14 @@ describe("the agents that a bridge offers", () => {
       expect(offered.map((each) => each.agent)).toEqual([...new Set(agents)])
       expect(new Set(names).size).toBe(names.length)
       expect(names.join()).not.toContain("s3cret")
-      const capabilities = { agents: names, worktrees: true, sessions: false, standIn: true }
+      const capabilities = {
+        agents: names,
+        worktrees: true,
+        sessions: false,
+        standIn: true,
+        notAllowed: ["plan", "skip_permissions"],
+        alwaysAsk: ["Bash", "mcp__*"]
+      }
       expect(EnvironmentCapabilities.fromMetadata(EnvironmentCapabilities.toMetadata(capabilities))).toEqual(
         capabilities
       )
@@ -45,7 +52,9 @@ describe("the agents that a bridge offers", () => {
       agents: [],
       worktrees: false,
       sessions: true,
-      standIn: false
+      standIn: false,
+      notAllowed: [],
+      alwaysAsk: []
     })
   })
 })

@@ -421,7 +421,14 @@ describe("Bridge", () => {
             )
         })
         expect(fakes.metadata.map((each) => EnvironmentCapabilities.fromMetadata(each ?? {}))).toEqual([
-          { agents: ["model", "acp:gemini", "claude"], worktrees: false, sessions: true, standIn: false }
+          {
+            agents: ["model", "acp:gemini", "claude"],
+            worktrees: false,
+            sessions: true,
+            standIn: false,
+            notAllowed: ["dontAsk", "bypassPermissions", "skip_permissions"],
+            alwaysAsk: []
+          }
         ])
         const wishes = { none: undefined, own: "model", known: "claude", command: "acp:gemini" }
         for (const [id, agent] of Object.entries(wishes)) {

@@ -17,10 +17,11 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type * as SubscriptionRef from "effect/SubscriptionRef"
 import type { AgentOptions } from "./AgentOptions.ts"
+import type { Ceiling } from "./Ceiling.ts"
 
 /**
  * The agent cannot be started: not found, not executable, refused at once, wrong version, no such directory, its user not
- * signed in with whoever serves it.
+ * signed in with whoever serves it, not allowed by the machine's owner as it was asked for.
  */
 export class AgentUnavailable extends Schema.TaggedError<AgentUnavailable>()("AgentUnavailable", {
   agent: Schema.String,
@@ -31,6 +32,7 @@ export class AgentUnavailable extends Schema.TaggedError<AgentUnavailable>()("Ag
     "WrongVersion",
     "DirectoryMissing",
     "SignedOut",
+    "NotAllowed",
     "Unknown"
   ),
   /** In words for a person: what was tried, what was seen (the end of stderr), what to do. */
@@ -58,6 +60,8 @@ export interface AgentSessionSpec {
   readonly options?: AgentOptions | undefined
   /** Settings made since; they go before the options. */
   readonly settings?: AgentSettings | undefined
+  /** Modes beyond it are refused, also by the names that an agent itself gives to them; default: none are. */
+  readonly ceiling?: Ceiling | undefined
   /** Added to the agent's environment, beside `CAUSEWAY_RUN_ID`, `CAUSEWAY_SESSION_ID` and `CAUSEWAY_HUB_URL`. */
   readonly env?: { readonly [name: string]: string } | undefined
   /**

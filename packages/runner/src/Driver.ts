@@ -16,7 +16,7 @@ import type { AgentProcess, ProcessGone } from "./Process/AgentProcess.ts"
 
 /** One start of an agent. */
 export interface ConnectSpec extends Omit<AgentSessionSpec, "unanswered" | "settings"> {
-  /** The session was made to work without asking: in another mode, it may still be moved there. */
+  /** It may be moved to work without asking: the session was made so, or the machine's owner allows it. */
   readonly mayBypass?: boolean
   /** Names this start; unique. `CAUSEWAY_RUN_ID` in the agent's environment. */
   readonly runId: string

@@ -13,6 +13,7 @@ import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -26,8 +27,11 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { type AgentOutput, type AgentSession, AgentSessions, type AgentUnavailable } from "./Agent.ts"
 import * as AgentOptions from "./AgentOptions.ts"
+import * as CeilingSettings from "./Ceiling/Settings.ts"
+import * as Ceiling from "./Ceiling.ts"
 import type { Channel } from "./Channel.ts"
 import * as FileBefore from "./FileBefore.ts"
+import * as Guarded from "./internal/Guarded.ts"
 import * as Policy from "./Policy.ts"
 import * as Snapshot from "./Snapshot.ts"
 
@@ -47,6 +51,8 @@ const isTransient = ({ reason }: AgentUnavailable): boolean =>
 export interface Options {
   /** Added to the agents' environment. */
   readonly env?: { readonly [name: string]: string }
+  /** The most that may be asked of agents here; default {@link Ceiling.standard}: they ask before they act. */
+  readonly ceiling?: Ceiling.Ceiling | undefined
 }
 
 /** Serves a channel; ends when its scope closes. */
@@ -126,6 +132,7 @@ export const within =
 interface Session {
   readonly channel: Channel
   readonly env: Options["env"]
+  readonly ceiling: Ceiling.Ceiling
   readonly agents: AgentSessions["Type"]
   /** Whether the agent's conversation does not exist yet. */
   readonly first: Ref.Ref<boolean>
@@ -138,12 +145,12 @@ interface Session {
 }
 
 /** Answers open requests by the settings in force; answers with the lines that tell of it. */
-const decided = ({ channel, desk, settings }: Session) =>
+const decided = ({ ceiling, channel, desk, settings }: Session) =>
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const inForce = yield* SubscriptionRef.get(settings)
     return yield* Ref.modify(desk, (before) => {
-      const answers = Policy.answers(before, inForce, channel.record.agentSessionId, now)
+      const answers = Policy.answers(before, inForce, ceiling, channel.record.agentSessionId, now)
       const after = answers.reduce((at, answer) => Policy.step(at, "worker", answer, now), before)
       return [answers, after]
     })
@@ -193,10 +200,13 @@ const snapshots = ({ channel, reads }: Session, { json, type }: Payload.Payload)
     return told
   })
 
-/** Takes what an agent said: with what stands in a file that it asks to change, and with what was decided ahead. */
+/**
+ * Takes what an agent said: with what stands in a file that it asks to change, and with what was decided ahead. Fails where
+ * the agent works in a mode that is not allowed here.
+ */
 const take = (session: Session, outputs: ReadonlyArray<AgentOutput>) =>
   Effect.gen(function* () {
-    const { channel, desk, first } = session
+    const { ceiling, channel, desk, first } = session
     const lines: Array<AgentOutput> = []
     const answers: Array<Payload.Payload> = []
     for (const output of outputs) {
@@ -204,11 +214,19 @@ const take = (session: Session, outputs: ReadonlyArray<AgentOutput>) =>
         lines.push(output)
         continue
       }
+      const allowed = yield* Effect.either(Guarded.heard(ceiling, channel, output.payload))
+      if (Either.isLeft(allowed)) {
+        yield* channel.write(lines)
+        return yield* allowed.left
+      }
       const before = yield* FileBefore.of(channel.record.cwd, output.payload)
-      if (before !== null) lines.push(newLine(before))
-      lines.push(output)
+      const told = [
+        ...(before === null ? [] : [Payload.make({ ...before, uuid: randomUUID() })]),
+        output.payload
+      ]
+      lines.push(...told.map(line))
       const now = yield* Clock.currentTimeMillis
-      yield* Ref.update(desk, (at) => Policy.step(at, "worker", output.payload, now))
+      for (const each of told) yield* Ref.update(desk, (at) => Policy.step(at, "worker", each, now))
       lines.push(...(yield* snapshots(session, output.payload)))
       if (output.payload.type !== "control_request") continue
       const decisions = yield* decided(session)
@@ -227,10 +245,12 @@ const take = (session: Session, outputs: ReadonlyArray<AgentOutput>) =>
 const follow = (session: Session) =>
   Effect.forever(
     Effect.gen(function* () {
-      const change = yield* Queue.take(session.channel.changes)
-      const agent = yield* Ref.get(session.agent)
-      if (Option.isSome(agent)) yield* agent.value.configure(change)
-      yield* SubscriptionRef.set(session.settings, yield* session.channel.settings)
+      const { agent, ceiling, channel, settings } = session
+      const given = yield* Queue.take(channel.changes)
+      const change = yield* Guarded.change(ceiling, channel, given, yield* SubscriptionRef.get(settings))
+      const running = yield* Ref.get(agent)
+      if (Option.isSome(running)) yield* running.value.configure(change)
+      yield* SubscriptionRef.set(settings, yield* channel.settings)
       yield* settleOpen(session)
     })
   )
@@ -280,7 +300,7 @@ const takeUp = ({ agents, channel, env }: Session) =>
 /** Opens the agent in a scope of its own, under the session's: however the session ends, the agent ends with it. */
 const open = (session: Session, resume: boolean, unanswered: ReadonlyArray<Payload.Payload>) =>
   Effect.gen(function* () {
-    const { agents, channel, env } = session
+    const { agents, ceiling, channel, env } = session
     const { agent, agentSessionId, cwd, launch, model, permissionMode } = channel.record
     const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
     const opened = yield* agents
@@ -292,7 +312,8 @@ const open = (session: Session, resume: boolean, unanswered: ReadonlyArray<Paylo
         resume,
         forkOf: resume ? undefined : launch.forkOf,
         options: AgentOptions.merge(launch.options ?? AgentOptions.none, { model, permissionMode }),
-        settings: yield* channel.settings,
+        settings: CeilingSettings.judge(ceiling, yield* channel.settings).allowed,
+        ceiling,
         env,
         unanswered
       })
@@ -308,11 +329,14 @@ const open = (session: Session, resume: boolean, unanswered: ReadonlyArray<Paylo
 const live = (session: Session) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      const { channel, first } = session
+      const { ceiling, channel, first } = session
+      yield* restore(Guarded.launch(ceiling, channel))
       // Whatever waits in the queue is among what was not answered.
       yield* Queue.takeAll(channel.inbound)
-      const unanswered = yield* channel.unanswered
-      const given = new Set(unanswered.map(({ uuid }) => uuid))
+      const waiting = yield* channel.unanswered
+      const given = new Set(waiting.map(({ uuid }) => uuid))
+      const admitted = yield* Effect.forEach(waiting, (each) => Guarded.admitted(ceiling, channel, each))
+      const unanswered = admitted.flat()
       const resume = !(yield* Ref.get(first)) || (!channel.home && (yield* restore(takeUp(session))))
       yield* Ref.set(channel.atWork, Effect.succeed(true))
       yield* Ref.set(session.desk, Policy.empty)
@@ -322,7 +346,7 @@ const live = (session: Session) =>
       yield* Ref.set(channel.atWork, opened.isAtWork)
       yield* Ref.set(session.agent, Option.some(opened))
       // Settings that came while it was being started.
-      yield* opened.configure(yield* channel.settings)
+      yield* opened.configure(CeilingSettings.judge(ceiling, yield* channel.settings).allowed)
       yield* channel.opened
 
       const listen = Mailbox.fromStream(opened.output, { capacity: BUFFERED }).pipe(
@@ -338,9 +362,11 @@ const live = (session: Session) =>
         Effect.gen(function* () {
           const payload = yield* Queue.take(channel.inbound)
           if (given.has(payload.uuid)) return
-          const now = yield* Clock.currentTimeMillis
-          yield* Ref.update(session.desk, (at) => Policy.step(at, "client", payload, now))
-          yield* opened.input(payload)
+          for (const each of yield* Guarded.admitted(ceiling, channel, payload)) {
+            const now = yield* Clock.currentTimeMillis
+            yield* Ref.update(session.desk, (at) => Policy.step(at, "client", each, now))
+            yield* opened.input(each)
+          }
         })
       )
       const listening = yield* Effect.fork(restore(listen))
@@ -379,6 +405,7 @@ export const make = (options: Options = {}): Effect.Effect<Serve, never, AgentSe
           const session: Session = {
             channel,
             env: options.env,
+            ceiling: options.ceiling ?? Ceiling.standard,
             agents,
             first: yield* Ref.make(!channel.record.launched),
             settings: yield* SubscriptionRef.make(yield* channel.settings),

@@ -1,29 +1,41 @@
 /**
  * Permissions that were decided ahead, and the one place where that settles a question of an agent: skip while it has not
- * expired, then auto-accept of edits, then a person. Source: spec 3 (preface and §5).
+ * expired, then auto-accept of edits, then a person. What the machine's ceiling keeps for people is theirs. Source: spec 3
+ * (preface and §5).
  */
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import * as Payload from "@causeway/protocol/Payload"
 import { uuid5 } from "@causeway/protocol/Uuid5"
 import * as Approvals from "@causeway/transcript/Approvals"
 import { object } from "@causeway/transcript/Read"
+import * as Ceiling from "./Ceiling.ts"
 
 type Settings = AgentSettings.AgentSettings
 
-/** Tools that edit files. */
-export const editTools: ReadonlySet<string> = new Set(["Edit", "Write", "MultiEdit", "NotebookEdit"])
-
 export type Decision = "skip_permissions" | "auto_accept_edits" | "ask"
+
+/** Directories of programs: what stands in them is run, or allows what is run. */
+const PROGRAMS = /(^|[\\/])\.(git|claude|husky|vscode|idea)([\\/]|$)/i
+
+/** Whether an edit changes a file of the session's directory, and nothing that programs run by. */
+const isPlain = (change: Approvals.Approval["change"]): boolean =>
+  change !== undefined &&
+  change.state !== "outside" &&
+  change.state !== "unreadable" &&
+  !PROGRAMS.test(change.path)
 
 /** Decides about a request at a moment, in milliseconds since the epoch. What only a person can answer is asked. */
 export const decide = (
-  approval: Pick<Approvals.Approval, "kind" | "toolName" | "requiresUserInteraction">,
+  approval: Pick<Approvals.Approval, "kind" | "toolName" | "requiresUserInteraction" | "change">,
   settings: Settings,
+  ceiling: Ceiling.Ceiling,
   now: number
 ): Decision => {
-  if (approval.kind !== "tool" || approval.requiresUserInteraction) return "ask"
-  if (AgentSettings.skipsPermissions(settings, now)) return "skip_permissions"
-  return settings.auto_accept_edits === true && editTools.has(approval.toolName) ? "auto_accept_edits" : "ask"
+  const { kind, requiresUserInteraction, toolName } = approval
+  if (kind !== "tool" || requiresUserInteraction || Ceiling.isAlwaysAsked(ceiling, toolName)) return "ask"
+  if (ceiling.skipPermissions && AgentSettings.skipsPermissions(settings, now)) return "skip_permissions"
+  const edits = ceiling.acceptEdits && settings.auto_accept_edits === true && isPlain(approval.change)
+  return edits && Ceiling.editTools.has(toolName) ? "auto_accept_edits" : "ask"
 }
 
 /** Open requests of one agent, with the whole input of each. */
@@ -66,11 +78,12 @@ export const step = (
 export const answers = (
   desk: Desk,
   settings: Settings,
+  ceiling: Ceiling.Ceiling,
   agentSessionId: string,
   now: number
 ): ReadonlyArray<Payload.Payload> =>
   desk.approvals.pending.flatMap((approval) => {
-    const decision = decide(approval, settings, now)
+    const decision = decide(approval, settings, ceiling, now)
     if (decision === "ask") return []
     const { requestId, toolUseId } = approval
     const input = object(desk.inputs.get(requestId) ?? {})

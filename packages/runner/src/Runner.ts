@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import type { AgentSessions, AgentUnavailable } from "./Agent.ts"
+import * as Ceiling from "./Ceiling.ts"
 import * as Engine from "./Engine.ts"
 import * as Database from "./Journal/Database.ts"
 import type { JournalFailed, JournalForeign, JournalTooNew } from "./Journal/Model.ts"
@@ -146,7 +147,7 @@ const make = (options: RunnerOptions) =>
     const runs: Runs.Runs = {
       options,
       git: Git.make(options.environment ?? {}),
-      serve: yield* Engine.make(),
+      serve: yield* Engine.make({ ceiling: options.ceiling ?? Ceiling.unbounded }),
       changes: yield* Changes.make(Record.make(database, options.keptEvents)),
       keep: snapshots.keep,
       retryForever: JournalRetry.make((message) => Effect.logError(message)),

@@ -12,6 +12,7 @@ import * as Hub from "@causeway/hub/Hub"
 import type { SessionId } from "@causeway/protocol/Ids"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as AgentSessions from "@causeway/runner/AgentSessions"
+import * as Ceiling from "@causeway/runner/Ceiling"
 import * as Drivers from "@causeway/runner/Drivers"
 import * as Engine from "@causeway/runner/Engine"
 import * as Journal from "@causeway/runner/Journal"
@@ -90,7 +91,9 @@ export const start = (options: {
   readonly more?: Partial<Bridge.Config> | undefined
 }) =>
   Effect.gen(function* () {
-    const serve = yield* Engine.make()
+    // Agents that work unasked are what most of these tests need; the ceiling has its own.
+    const ceiling = options.more?.ceiling ?? Ceiling.unbounded
+    const serve = yield* Engine.make({ ceiling })
     return yield* (yield* Bridge.Bridge).start({
       dir: options.dir,
       machineName: "test",
@@ -102,6 +105,7 @@ export const start = (options: {
       title: "a session",
       ...(options.hosted === false ? {} : { serve }),
       onEvent: (event) => Effect.sync(() => void options.events?.push(event)),
+      ceiling,
       ...options.more
     })
   })

@@ -6,6 +6,7 @@
 import type { AgentSettings } from "@causeway/protocol/AgentSettings"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Visible from "@causeway/protocol/Visible"
+import * as Ceiling from "@causeway/runner/Ceiling"
 import * as Policy from "@causeway/runner/Policy"
 import type { RunnerEvent } from "@causeway/runner/Runner/Event"
 import type { Decision } from "@causeway/runner/Runner/Request"
@@ -68,17 +69,14 @@ export const make = (options: {
     let explained = false
     const waiting = yield* Queue.unbounded<Request>()
     const open = new Map<string, Request>()
+    let approvals = Approvals.empty
 
-    const opened = (json: JsonObject, seq: number, createdAt: number) =>
+    const opened = (json: JsonObject, createdAt: number) =>
       Effect.gen(function* () {
-        const approval = Approvals.requestOf({
-          seq,
-          uuid: "",
-          source: "worker",
-          createdAt,
-          payload: { type: "control_request", json }
-        })
-        if (approval === null || Policy.decide(approval, options.settings, createdAt) !== "ask") return
+        const approval = approvals.pending.find(({ requestId }) => requestId === json["request_id"])
+        if (approval === undefined) return
+        // Whoever types here is the machine's own person: nothing is kept from them.
+        if (Policy.decide(approval, options.settings, Ceiling.unbounded, createdAt) !== "ask") return
         const request = Read.object(json["request"])
         const asked: Request = {
           approval,
@@ -178,9 +176,19 @@ export const make = (options: {
       /** Takes what the run tells. */
       event: (event: RunnerEvent) => {
         if (event.type === "entry" && event.source === "worker") {
-          return event.payload["type"] === "control_request"
-            ? opened(event.payload, event.entry, event.at)
-            : Effect.void
+          const { at, entry, payload: json } = event
+          const type = String(json["type"])
+          if (type === "control_request" || type === "session_update") {
+            const payload = { type, json }
+            approvals = Approvals.step(approvals, {
+              seq: entry,
+              uuid: "",
+              source: "worker",
+              createdAt: at,
+              payload
+            })
+          }
+          return type === "control_request" ? opened(json, at) : Effect.void
         }
         if (event.type !== "approval_settled") return Effect.void
         const request = open.get(event.toolUseId)

@@ -3,6 +3,7 @@ import { hostname } from "node:os"
 import { join } from "node:path"
 import * as Bridge from "@causeway/bridge/Bridge"
 import * as BridgeEvent from "@causeway/bridge/BridgeEvent"
+import * as MachinePolicy from "@causeway/bridge/MachinePolicy"
 import * as Pointer from "@causeway/bridge/Pointer"
 import * as Worktrees from "@causeway/bridge/Worktrees"
 import * as ClientConfig from "@causeway/client/ClientConfig"
@@ -90,6 +91,8 @@ const attach = (
     yield* Option.match(capacity.says, { onNone: () => Effect.void, onSome: say })
     if (process.pid === 1) yield* say(AS_INIT)
     const passEnv = Option.getOrUndefined(flags.passEnv)
+    const policy = yield* Effect.mapError(MachinePolicy.load(stateDir), asFailure)
+    const ceiling = flags.allowSkipping ? { ...policy, skipPermissions: true } : policy
     const [checkout, files] = yield* Effect.all([Checkout.read(dir), Checkout.files(dir)], {
       concurrency: 2
     }).pipe(Effect.provide(Git.layer(process.env)))
@@ -98,7 +101,7 @@ const attach = (
     const services = yield* Layer.build(
       bridgeLayer(to, stateDir, { idleStop, passEnv, standsIn: choice.standsIn })
     ).pipe(Effect.mapError(asFailure))
-    const serve = yield* Engine.make().pipe(Effect.provide(services))
+    const serve = yield* Engine.make({ ceiling }).pipe(Effect.provide(services))
     const handle = yield* Context.get(services, Bridge.Bridge)
       .start({
         dir,
@@ -117,6 +120,7 @@ const attach = (
         files,
         model: Option.getOrUndefined(flags.model),
         permissionMode: Option.getOrUndefined(flags.permissionMode),
+        ceiling,
         serve,
         onEvent: report.onEvent
       })
@@ -165,6 +169,7 @@ const startFailure = (error: Bridge.StartError): Failure => {
         `what runs there: ${SignIn.HOW} opens its page, \`attach latest\` shows it in the terminal`
       )
     case "JournalFailed":
+    case "NotAllowed":
     case "PointerFailed":
       return asFailure(error)
     default:

@@ -1,4 +1,5 @@
 /** An approval that is open: what the agent wants to do, and how to answer. */
+import * as EnvironmentCapabilities from "@causeway/protocol/EnvironmentCapabilities"
 import * as Approvals from "@causeway/transcript/Approvals"
 import { type JsonObject, object } from "@causeway/transcript/Read"
 import type { Request } from "@causeway/transcript/View/Requests"
@@ -24,6 +25,8 @@ interface Props {
   readonly request: Request
   /** Whether the request is here only in part, so that it can be denied and not allowed. */
   readonly cut?: boolean
+  /** Tools that only a person allows, each time. */
+  readonly alwaysAsk: ReadonlyArray<string>
   readonly answering: Answering | undefined
   readonly answer: (payload: JsonObject) => void
 }
@@ -91,7 +94,7 @@ const Question = ({
   )
 }
 
-export const ApprovalCard = ({ approval, request, cut = false, answering, answer }: Props) => {
+export const ApprovalCard = ({ approval, request, cut = false, alwaysAsk, answering, answer }: Props) => {
   const { requestId, toolUseId } = approval
   const title = useId()
   const card = useRef<HTMLElement>(null)
@@ -103,7 +106,8 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
   const isPlan = approval.toolName === "ExitPlanMode"
   const sending = answering?.sending === true
   const rules = Rule.words(request.suggestions)
-  const hasRules = rules.length > 0 && questions.length === 0 && !cut
+  const isKept = EnvironmentCapabilities.covers(alwaysAsk, approval.toolName)
+  const hasRules = rules.length > 0 && questions.length === 0 && !cut && !isKept
   const allow = (input: unknown, rules: ReadonlyArray<unknown> = []) =>
     answer(Approvals.allow({ requestId, toolUseId, input, rules }))
   const deny = () =>
@@ -180,7 +184,7 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
               <Check size={15} aria-hidden="true" />
               {isPlan ? "Approve the plan" : "Allow"}
             </button>
-            {request.suggestions.length === 0 ? null : (
+            {request.suggestions.length === 0 || isKept ? null : (
               <button
                 type="button"
                 disabled={sending || cut}
@@ -224,6 +228,9 @@ export const ApprovalCard = ({ approval, request, cut = false, answering, answer
           }}
         />
       </div>
+      {!isKept ? null : (
+        <p className="note">It is asked for each time: a rule is not allowed on this machine.</p>
+      )}
       {!hasRules ? null : (
         <p className="note rules" id={`${title}-rules`}>
           Always: {rules.map((rule) => Text.line(rule, 300)).join("; ")}

@@ -34,6 +34,7 @@ const Entry = ({ session, approval }: { readonly session: Session; readonly appr
         }}
         request={request}
         cut={whole === null}
+        alwaysAsk={State.alwaysAsk(state, session)}
         answering={state.answering.get(requestId)}
         answer={(payload) => model.answer(session.id, requestId, payload)}
       />

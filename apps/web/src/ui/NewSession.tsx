@@ -18,14 +18,15 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
   const [place, setPlace] = useState(() => store.get("place") ?? "")
   const environment = open.find(({ id }) => id === place) ?? online[0] ?? open[0]
   const chosen = environment?.id ?? ""
-  const { agents = [], worktrees = false } = environment?.offers ?? {}
+  const { agents = [], notAllowed = [], worktrees = false } = environment?.offers ?? {}
   const [title, setTitle] = useState("")
   const [agentName, setAgent] = useState("")
   // What another machine offers is not asked of this one.
   const agent = agents.includes(agentName) ? agentName : ""
   const [worktree, setWorktree] = useState(false)
   const [name, setName] = useState("")
-  const [mode, setMode] = useState("")
+  const [modeName, setMode] = useState("")
+  const mode = notAllowed.includes(modeName) ? "" : modeName
   const { isSettled, question } = useSure(mode)
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<string | null>(null)
@@ -93,6 +94,7 @@ export const NewSession = ({ close }: { readonly close: () => void }) => {
           <div>
             <ModeField
               id={`${id}-mode`}
+              notAllowed={notAllowed}
               others={[["", "As the machine is set"]]}
               value={mode}
               set={setMode}

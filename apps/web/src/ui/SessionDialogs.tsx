@@ -59,6 +59,7 @@ export const SettingsDialog = ({
         <ModelField id="set-model" label="Model" value={name} set={setName} />
         <ModeField
           id="set-mode"
+          notAllowed={about.environment?.offers.notAllowed ?? []}
           others={isKnown ? [] : [[mode, mode === "" ? "not told" : mode]]}
           value={mode}
           set={setMode}

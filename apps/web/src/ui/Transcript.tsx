@@ -268,6 +268,7 @@ export const Transcript = ({ open, seq }: { readonly open: State.Open; readonly 
                     before: null
                   }
                 }
+                alwaysAsk={State.alwaysAsk(state, State.listed(state, open.id))}
                 answering={state.answering.get(approval.requestId)}
                 answer={(payload) => model.answer(open.id, approval.requestId, payload)}
               />

@@ -66,14 +66,20 @@ export const ModelField = ({
 
 type Mode = readonly [mode: string, words: string]
 
-/** `others`: choices before the modes that are known here. */
-export const ModeField = ({ id, others, value, set }: Props & { readonly others: ReadonlyArray<Mode> }) => (
+/** `others`: choices before the modes that are known here; `notAllowed`: what the owner of the machine keeps back. */
+export const ModeField = ({
+  id,
+  notAllowed,
+  others,
+  value,
+  set
+}: Props & { readonly notAllowed: ReadonlyArray<string>; readonly others: ReadonlyArray<Mode> }) => (
   <>
     <label htmlFor={id}>Permissions</label>
     <select id={id} value={value} onChange={(event) => set(event.target.value)}>
       {[...others, ...modes].map(([mode, words]) => (
-        <option key={mode} value={mode}>
-          {words}
+        <option key={mode} value={mode} disabled={notAllowed.includes(mode)}>
+          {notAllowed.includes(mode) ? `${words} (not allowed on this machine)` : words}
         </option>
       ))}
     </select>

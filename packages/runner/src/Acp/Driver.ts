@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 import type { AgentUnavailable } from "../Agent.ts"
+import * as Ceiling from "../Ceiling.ts"
 import type { Connection, ConnectSpec, Driver } from "../Driver.ts"
 import * as Environment from "../Environment.ts"
 import * as AgentProcess from "../Process/AgentProcess.ts"
@@ -95,6 +96,7 @@ const connect = Effect.fn("Acp.connect")(function* (
     record,
     services: Services.make(cwd, terminals),
     terminals,
+    refuses: (names, isMode) => spec.ceiling && Ceiling.choiceRefused(spec.ceiling, names, isMode)?.message,
     emit: (payloads) => lines.offer(payloads.map((payload) => ({ _tag: "Payload", payload })))
   })
   yield* peer

@@ -134,6 +134,21 @@ export const setOption = (
   return select(option, `option ${configId}`, typeof value === "string" ? value : String(value))
 }
 
+/** What a change moves the agent to, by id and by name: the mode, or the choice of another option. */
+export const movesTo = (settings: Settings, { params }: Change): ReadonlyArray<string> => {
+  const named = (offered: ReadonlyArray<Choice>, value: string) => [
+    value,
+    ...offered.flatMap((choice) => (choice.value === value ? [choice.name] : []))
+  ]
+  if ("modeId" in params) return named(settings.modes, params.modeId)
+  const option = settings.configOptions.find((each) => each["id"] === params.configId)
+  return typeof params.value === "string" ? named(choices(option ?? {}), params.value) : []
+}
+
+/** Whether a change is one of the mode. */
+export const isOfMode = (settings: Settings, { params }: Change): boolean =>
+  "modeId" in params || ofCategory(settings, "mode")?.["id"] === params.configId
+
 /** A change that is asked for, judged by the settings that hold when its turn comes. */
 export type Choose = (settings: Settings) => Either.Either<Change, string>
 

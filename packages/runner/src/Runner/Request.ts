@@ -2,6 +2,7 @@
 import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Schema from "effect/Schema"
 import type { AgentOptions } from "../AgentOptions.ts"
+import type { Ceiling } from "../Ceiling.ts"
 import type { Variables } from "../Environment.ts"
 import type * as Settings from "./Settings.ts"
 import type { SpawnMode } from "./SpawnMode.ts"
@@ -79,6 +80,8 @@ export interface RunnerOptions {
   readonly keptEvents?: number | undefined
   /** Runs at one time. Default 8. */
   readonly capacity?: number | undefined
+  /** The most that runs may be asked for; default: everything, as its program's own person asks. */
+  readonly ceiling?: Ceiling | undefined
   /** Where worktrees are made; without it there is no spawn mode `worktree`. */
   readonly worktrees?: string | undefined
   /** The host's environment, for git. */

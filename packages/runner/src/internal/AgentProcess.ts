@@ -10,6 +10,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AgentOutput, AgentUnavailable } from "../Agent.ts"
+import * as Ceiling from "../Ceiling.ts"
 import * as Delivery from "../Delivery.ts"
 import type { Connection, DriverLine } from "../Driver.ts"
 import { describeExit, type ProcessExit } from "../Process/AgentProcess.ts"
@@ -166,7 +167,10 @@ const connect = (state: State, resume: boolean) =>
     const agent = yield* driver.connect({
       ...spec,
       options: { ...spec.options, model, permissionMode },
-      mayBypass: spec.options?.permissionMode === BYPASS,
+      mayBypass:
+        spec.ceiling === undefined
+          ? spec.options?.permissionMode === BYPASS
+          : Ceiling.allowsMode(spec.ceiling, BYPASS),
       runId: now.runId,
       resume,
       resumeInterrupted: resume && again && exceeded.length === 0

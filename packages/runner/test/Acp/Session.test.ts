@@ -72,6 +72,7 @@ const harness = Effect.gen(function* () {
       release: () => Effect.die("unused"),
       news: () => []
     },
+    refuses: () => undefined,
     emit: (more) =>
       Effect.sync(() => {
         lines.push(...more)

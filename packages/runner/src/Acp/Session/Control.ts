@@ -20,6 +20,11 @@ export const set = (
     if (translation === undefined) return Either.left("the agent has no session")
     const change = choose(translation.settings)
     if (Either.isLeft(change)) return Either.left(change.left)
+    const refused = state.refuses(
+      Settings.movesTo(translation.settings, change.right),
+      Settings.isOfMode(translation.settings, change.right)
+    )
+    if (refused !== undefined) return Either.left(refused)
     const { method, params } = change.right
     const result = yield* Effect.either(
       peer.request(method, { sessionId: translation.acpSessionId, ...params })

@@ -17,6 +17,8 @@ export interface SessionOptions extends Pick<Translate.Opened, "sessionId" | "ru
   readonly record: Record
   readonly services: ReadonlyMap<string, Service>
   readonly terminals: Terminals
+  /** Why the agent may not be moved to what goes by these names, in words; `isMode`: it is a mode. */
+  readonly refuses: (names: ReadonlyArray<string>, isMode: boolean) => string | undefined
   /** Where lines go; slow when their reader is. */
   readonly emit: (lines: ReadonlyArray<Payload>) => Effect.Effect<void>
 }
