@@ -155,10 +155,7 @@ export const attaching = {
   ),
   model: Flag.text("model", "MODEL", "Model for the agent"),
   permissionMode: Flag.text("permission-mode", "MODE", "Permission mode the agent starts in"),
-  allowSkipping: Flag.toggle(
-    Ceiling.FLAG.slice("--".length),
-    "Let people have agents here work without asking"
-  ),
+  allowSkipping: Flag.toggle(Ceiling.FLAG.slice("--".length), "Let people have agents work unasked"),
   title: Flag.text("title", "TITLE", "Title of the session")
 }
 

@@ -1,5 +1,6 @@
 /** Git as it is called here: in a directory that is named, whatever repository the environment points to. */
 import { execFile } from "node:child_process"
+import { devNull } from "node:os"
 import * as ChildEnvironment from "@causeway/protocol/ChildEnvironment"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -50,7 +51,10 @@ export interface Ran {
 export class Git extends Context.Tag("@causeway/git/Git")<
   Git,
   {
-    /** `git -C directory ARGS`, whatever its exit code; at most two minutes and 64 MiB of output. */
+    /**
+     * `git -C directory ARGS`, whatever its exit code; at most two minutes and 64 MiB of output. No hook of the repository is
+     * run, and nothing that it names to watch its files.
+     */
     readonly run: (directory: string, ...args: ReadonlyArray<string>) => Effect.Effect<Ran, GitError>
     /** Git's output without the space around it; any other exit code than 0 is a failure. */
     readonly text: (directory: string, ...args: ReadonlyArray<string>) => Effect.Effect<string, GitError>
@@ -76,14 +80,25 @@ const scrub = (text: string): string => text.replace(/(\w+:\/\/)[^@/\s]+@/g, "$1
 export const detailOf = ({ exitCode, stderr, stdout }: Ran): string =>
   scrub((stderr.trim() || stdout.trim() || `exit code ${exitCode}`).slice(0, DETAIL))
 
+/**
+ * Programs that a repository names and that our calls never run: its hooks, and what watches its files. An agent may have
+ * written them, and what it may run is decided elsewhere.
+ */
+const WITHOUT_PROGRAMS: ReadonlyArray<string> = [
+  "-c",
+  `core.hooksPath=${devNull}`,
+  "-c",
+  "core.fsmonitor=false"
+]
+
 const execute = (
   program: string,
+  command: string,
   args: ReadonlyArray<string>,
   env: Record<string, string>,
   timeout: number
 ): Effect.Effect<Ran, GitFailed> =>
   Effect.async((resume, signal) => {
-    const command = program === "git" ? `git ${args[2] ?? ""}` : program
     const failed = (detail: string) => resume(new GitFailed({ command, detail }))
     try {
       execFile(
@@ -111,7 +126,13 @@ export const make = (host: ChildEnvironment.Variables): Context.Tag.Service<Git>
   const env = ChildEnvironment.forGit(host)
 
   const run = (directory: string, ...args: ReadonlyArray<string>) =>
-    execute("git", ["-C", directory, ...args], env, GIT_TIMEOUT).pipe(
+    execute(
+      "git",
+      `git ${args[0] ?? ""}`,
+      ["-C", directory, ...WITHOUT_PROGRAMS, ...args],
+      env,
+      GIT_TIMEOUT
+    ).pipe(
       Effect.filterOrFail(
         ({ exitCode, stderr }) => exitCode === 0 || !/dubious ownership|unsafe repository/.test(stderr),
         ({ stderr }) =>
@@ -129,7 +150,7 @@ export const make = (host: ChildEnvironment.Variables): Context.Tag.Service<Git>
     )
 
   const sshHost = (name: string) =>
-    execute("ssh", ["-G", "--", name], env, SSH_TIMEOUT).pipe(
+    execute("ssh", "ssh", ["-G", "--", name], env, SSH_TIMEOUT).pipe(
       Effect.map(({ stdout }) => /^hostname (\S+)$/m.exec(stdout)?.[1] ?? name),
       orElse(name, "ssh's configuration was not read")
     )

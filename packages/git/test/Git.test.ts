@@ -1,6 +1,6 @@
 /** Git calls of ours in an environment that points to another repository. */
 import { execFileSync } from "node:child_process"
-import { mkdirSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeContext from "@effect/platform-node/NodeContext"
@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Checkout from "../src/Checkout.ts"
 import * as Git from "../src/Git.ts"
 import * as Repository from "../src/Repository.ts"
+import * as Worktree from "../src/Worktree.ts"
 
 const clean = { PATH: process.env["PATH"], HOME: process.env["HOME"] }
 
@@ -75,6 +76,47 @@ describe("git, started in an environment of another repository", () => {
       expect(yield* prepare(ours)).toMatchObject({ branch: "branch-of-ours" })
       const refused = yield* Effect.flip(prepare(other))
       expect(refused._tag).toBe("WrongRepository")
+    }).pipe(Effect.provide(NodeContext.layer))
+  )
+})
+
+describe("git, in a repository that names programs", () => {
+  it.scoped("runs no hook, and nothing that is to watch its files", () =>
+    Effect.gen(function* () {
+      const { other, ours } = yield* two
+      const ran = join(ours, "..", "ran")
+      const program = join(ours, "..", "program")
+      writeFileSync(program, `#!/bin/sh\necho "$0 $CAUSEWAY_TOKEN" >> '${ran}'\n`, { mode: 0o755 })
+      for (const hook of [
+        "post-checkout",
+        "post-index-change",
+        "pre-auto-gc",
+        "reference-transaction",
+        "post-merge"
+      ]) {
+        copyFileSync(program, join(ours, ".git", "hooks", hook))
+      }
+      git(ours, "config", "core.fsmonitor", program)
+      // It shows: git as others call it runs them.
+      git(ours, "update-ref", "refs/heads/before", "HEAD")
+      git(ours, "status")
+      expect(readFileSync(ran, "utf8")).toMatch(/reference-transaction.*program/s)
+      rmSync(ran)
+      git(other, "config", "receive.denyCurrentBranch", "ignore")
+      git(ours, "config", `url.${other}.insteadOf`, "https://example.com/owner/ours.git")
+      yield* Effect.gen(function* () {
+        const worktree = { path: join(ours, "..", "tree"), branch: "causeway/a" }
+        const own = yield* Git.Git
+        const base = yield* Worktree.baseOf(own, ours)
+        yield* Worktree.create(own, ours, { ...worktree, base })
+        yield* own.text(ours, "status", "--porcelain")
+        yield* Checkout.read(ours)
+        yield* Checkout.files(ours)
+        const repository = yield* Repository.parse("https://example.com/owner/ours")
+        yield* Checkout.prepare(ours, { repository, branches: ["branch-of-other", "before"] })
+        expect(yield* Worktree.remove(own, ours, { ...worktree, base })).toEqual({ _tag: "Removed" })
+      }).pipe(Effect.provide(Git.layer({ ...clean, CAUSEWAY_TOKEN: "secret" })))
+      expect(existsSync(ran)).toBe(false)
     }).pipe(Effect.provide(NodeContext.layer))
   )
 })

@@ -267,7 +267,7 @@ export const make = (host: Variables, pass: ReadonlyArray<string> = []): Record<
 
 /**
  * Environment of our own calls of git: as an agent's, with messages in English, because some are read, and without
- * questions, because there may be nobody to answer. The character set stays: hooks run in this environment too.
+ * questions, because there may be nobody to answer. The character set stays: filters run in this environment too.
  */
 export const forGit = (host: Variables): Record<string, string> => {
   const { LANGUAGE: _language, LC_ALL: all, ...out } = make(host)

@@ -1,3 +1,6 @@
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as ChildEnvironment from "../src/ChildEnvironment.ts"
@@ -109,8 +112,8 @@ describe("the environment of children", () => {
     expect(ChildEnvironment.make(leftOver, ["CLAUDE_CODE_REMOTE"])).toEqual({ CLAUDE_CODE_REMOTE: "true" })
     expect(ChildEnvironment.whyNotPassed("CAUSEWAY_TOKEN")).toContain("reach no agent")
     expect(ChildEnvironment.whyNotPassed("CAUSEWAY*")).toBeUndefined()
-    expect(ChildEnvironment.whyNotPassed("A=1")).toContain("no name")
-    expect(ChildEnvironment.whyNotPassed("")).toContain("no name")
+    expect(ChildEnvironment.whyNotPassed("A=1")).toContain("not the name")
+    expect(ChildEnvironment.whyNotPassed("")).toContain("not the name")
   })
 
   const name = FastCheck.oneof(
@@ -130,5 +133,39 @@ describe("the environment of children", () => {
     expect(env).toMatchObject({ LC_MESSAGES: "C", GIT_TERMINAL_PROMPT: "0" })
     expect(env).not.toHaveProperty("LC_ALL")
     expect(env).not.toHaveProperty("GIT_DIR")
+  })
+})
+
+/** Modules that start programs. Each gives an environment of its own, made here or of a few names. */
+const starters = [
+  "apps/scripted-agent/src/Directives.ts",
+  "packages/git/src/Git.ts",
+  "packages/runner/src/Acp/Terminal.ts",
+  "packages/runner/src/Process/AgentProcess.ts",
+  "packages/runner/src/Process/Guard.ts",
+  "packages/runner/src/Process/ProcessTable.ts"
+]
+
+describe("programs", () => {
+  it("are started by few modules, none of which hands on the environment of this process", () => {
+    const root = fileURLToPath(new URL("../../../", import.meta.url))
+    const sources = ["apps", "packages"].flatMap((place) =>
+      readdirSync(join(root, place)).flatMap((name) =>
+        readdirSync(join(root, place, name, "src"), { recursive: true, encoding: "utf8" })
+          .filter((file) => /\.tsx?$/.test(file))
+          .map((file) => join(place, name, "src", file))
+      )
+    )
+    const found = sources.filter((file) =>
+      /from "(node:child_process|@effect\/platform\/Command(Executor)?)"/.test(
+        readFileSync(join(root, file), "utf8").replaceAll(/^import type .*$/gm, "")
+      )
+    )
+    expect(found.sort()).toEqual(starters)
+    // The scripted agent is a program that was started so itself.
+    for (const file of starters.slice(1)) {
+      const text = readFileSync(join(root, file), "utf8")
+      expect([file, /\benv\b/.test(text), /process\.env\b(?!")/.test(text)]).toEqual([file, true, false])
+    }
   })
 })

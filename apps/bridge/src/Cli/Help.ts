@@ -14,9 +14,9 @@ const spell = ({ name, alias, value }: Flag<unknown>): string =>
 
 const place = ({ name, optional }: Argument<unknown>): string => (optional ? `[${name}]` : name)
 
-/** Rows of two columns; what is too long for the first one has a line of its own. */
+/** Rows of two columns; what is too long for the first one takes of the second. */
 const table = (rows: ReadonlyArray<readonly [string, string]>): ReadonlyArray<string> => {
-  const width = Math.min(Math.max(...rows.map(([left]) => left.length)), 27)
+  const width = Math.max(...rows.map(([left]) => left.length).filter((length) => length <= 27), 0)
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
 }
 
