@@ -70,6 +70,13 @@ const logged = (state: string, session: string, matches: (payload: Program.Line)
     })
   )
 
+/** What a command prints for programs. */
+const causeway = (state: string, ...args: ReadonlyArray<string>) =>
+  Effect.map(Program.run([...args, "--json", "--state-dir", state]), (ended) => {
+    if (ended.code !== 0) throw new Error(`${args.join(" ")}: ${ended.stdout}${ended.stderr}`)
+    return Program.jsonLines(ended)
+  })
+
 const isQuestion = ({ type }: Program.Line) => type === "control_request"
 
 describe("what people decided ahead", () => {
@@ -79,10 +86,7 @@ describe("what people decided ahead", () => {
       Effect.gen(function* () {
         const { client, directory, environmentId, state } = yield* up
         const sessionId = yield* begin(client, environmentId)
-        yield* call(client, "causeway.sessions.settings", {
-          sessionId,
-          settings: { auto_accept_edits: true }
-        })
+        yield* causeway(state, "sessions", "settings", sessionId, "--auto-accept-edits", "on")
         yield* ask(state, sessionId, "!write made.txt by hand")
         expect(readFileSync(join(directory, "made.txt"), "utf8")).toBe("by hand")
 
@@ -93,7 +97,10 @@ describe("what people decided ahead", () => {
           (payload) => isQuestion(payload) && JSON.stringify(payload).includes("echo out")
         )
         expect((yield* show(client, sessionId)).run_status).toBe("waiting_input")
-        yield* call(client, "causeway.sessions.settings", { sessionId, settings: { skip_permissions: true } })
+        const [set] = yield* causeway(state, "sessions", "settings", sessionId, "--skip-permissions", "15m")
+        expect(set).toMatchObject({
+          settings: { skip_permissions: true, skip_permissions_until: expect.any(Number) }
+        })
         const answer = yield* logged(
           state,
           sessionId,
@@ -160,12 +167,10 @@ describe("going on from a session", () => {
           sessionId: parent,
           settings: { auto_accept_edits: true }
         })
-        const { session: child } = yield* call(client, "causeway.sessions.continue", {
-          sessionId: parent,
-          message: "!recall",
-          title: "goes on",
-          context: { options: { append_system_prompt: "long" } }
-        })
+        const flags = ["--title", "goes on", "--append-system-prompt", "long"]
+        const [made] = yield* causeway(state, "sessions", "continue", parent, "!recall", ...flags)
+        expect(made).toMatchObject({ event: "continued", parent_session_id: parent })
+        const child = yield* show(client, String(made?.["session_id"]))
         expect(child).toMatchObject({
           title: "goes on",
           agent_settings: { auto_accept_edits: true },
@@ -176,8 +181,11 @@ describe("going on from a session", () => {
         expect(String(said["result"])).toMatch(/^recalls: the first word \| echo: the first word/)
         expect(yield* ask(state, parent, "!say as it was")).toBe("as it was")
 
-        const { data } = yield* call(client, "causeway.sessions.leaves", {})
-        const leaves = data.map(({ id }: { readonly id: string }) => id)
+        expect([child.continued_from, (yield* show(client, parent)).continued_in]).toEqual([
+          parent,
+          [child.id]
+        ])
+        const leaves = (yield* causeway(state, "sessions", "list", "--leaves")).map(({ id }) => id)
         expect(leaves).toContain(child.id)
         expect(leaves).not.toContain(parent)
       }),
@@ -216,16 +224,20 @@ describe("all sessions", () => {
           yield* send(state, each, "!hang")
           yield* logged(state, each, ({ type, subtype }) => type === "system" && subtype === "init")
         }
-        const { running, stopped } = yield* call(client, "causeway.sessions.stopAll", { withinMs: 30_000 })
-        expect(running).toEqual([])
-        expect([...stopped].sort()).toEqual([first, second].sort())
+        expect(yield* causeway(state, "sessions", "stop", first)).toMatchObject([
+          { stopped: [first], running: [] }
+        ])
+        expect((yield* show(client, second)).run_status).toBe("running")
+        expect(yield* causeway(state, "sessions", "stop", "--all", "--within", "30s")).toMatchObject([
+          { stopped: [second], running: [] }
+        ])
         for (const each of [first, second]) {
           expect((yield* show(client, each)).run_status).toBe("interrupted")
         }
         expect(yield* call(client, "causeway.sessions.stopAll", {})).toEqual({ running: [], stopped: [] })
-        const { data } = yield* call(client, "causeway.directories.recent", {})
-        expect(data).toMatchObject([{ path: directory, environment_id: environmentId }])
-        expect(data[0].usage_count).toBeGreaterThanOrEqual(2)
+        const used = yield* causeway(state, "directories")
+        expect(used).toMatchObject([{ path: directory, environment_id: environmentId }])
+        expect(Number(used[0]?.["usage_count"])).toBeGreaterThanOrEqual(2)
       }),
     180_000
   )
@@ -248,8 +260,11 @@ describe("an agent", () => {
           ({ type, subtype }) => type === "system" && subtype === "init"
         )
         expect(init["mcp_servers"]).toMatchObject([{ name: "notes" }])
-        const { data } = yield* call(client, "causeway.sessions.snapshots", { sessionId })
-        expect(data).toMatchObject([{ path: "in.txt", text: "inside\n", bytes: 7, truncated: false }])
+        const [kept] = yield* causeway(state, "sessions", "snapshots", sessionId)
+        expect(kept).toMatchObject({ path: "in.txt", bytes: 7, truncated: false })
+        const read = String(kept?.["tool_use_id"])
+        const printed = yield* Program.run(["sessions", "snapshots", sessionId, read, "--state-dir", state])
+        expect(printed.stdout).toBe("inside\n")
       }),
     180_000
   )

@@ -4,6 +4,7 @@ import type * as ClientError from "@causeway/client/ClientError"
 import * as Credentials from "@causeway/client/Credentials"
 import * as Environments from "@causeway/client/Environments"
 import * as Ingress from "@causeway/client/Ingress"
+import * as SessionManager from "@causeway/client/SessionManager"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Teleport from "@causeway/client/Teleport"
 import * as Viewer from "@causeway/client/Viewer"
@@ -57,6 +58,7 @@ export const address = (flags: Flags.Remote): Effect.Effect<Address, Failure> =>
 /** The client services, over an address. */
 export const services = (to: Pick<Address, "url" | "token">) =>
   Layer.mergeAll(
+    SessionManager.layer,
     Sessions.layer,
     Environments.layer,
     Viewer.layer,

@@ -5,6 +5,7 @@ import * as Poller from "@causeway/client/Poller"
 import * as Sessions from "@causeway/client/Sessions"
 import * as EnvironmentCapabilities from "@causeway/protocol/EnvironmentCapabilities"
 import { EnvironmentId, SessionId, sessionBody, WorkId } from "@causeway/protocol/Ids"
+import * as LaunchOptions from "@causeway/protocol/LaunchOptions"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Payload from "@causeway/protocol/Payload"
 import * as Journal from "@causeway/runner/Journal"
@@ -443,6 +444,33 @@ describe("Bridge", () => {
           known: "claude",
           command: "acp:/opt/gemini --key secret"
         })
+        yield* close
+      })
+    )
+  )
+
+  it.scoped("asks for the secrets of a session's MCP servers, and starts its agent with them", () =>
+    withFakes((fakes) =>
+      Effect.gen(function* () {
+        const servers = { notes: { command: "notes", env: { KEY: "s3cret" } } }
+        const started: Array<unknown> = []
+        const { close } = yield* fakes.start({
+          serve: (link) =>
+            Effect.zipRight(
+              Effect.sync(() => {
+                const { mcpServers } = link.record.launch.options ?? {}
+                if (!link.home) started.push(mcpServers && Redacted.value(mcpServers))
+              }),
+              Effect.never
+            )
+        })
+        const shown = LaunchOptions.shown({ options: { mcp_servers: servers } })
+        expect(JSON.stringify(shown)).not.toContain("s3cret")
+        fakes.told.set("other", { session_context: shown })
+        fakes.hub.launchOptions = { mcp_servers: servers }
+        yield* fakes.offer(SessionId.make("session_other"), "work_2")
+        yield* until(() => started.length > 0)
+        expect(started).toEqual([servers])
         yield* close
       })
     )

@@ -66,13 +66,64 @@ describe("sessions", () => {
         })
         expect(created.json.id).toMatch(/^session_[0-9a-f]{32}$/)
         const got = yield* call({ method: "GET", path: `/v1/sessions/${created.json.id}`, token: access })
-        expect(got.json).toEqual(created.json)
+        expect(got.json).toEqual({ ...created.json, continued_from: null, continued_in: [] })
         // The other spelling names the same session.
         const infra = created.json.id.replace("session_", "cse_")
         expect((yield* call({ method: "GET", path: `/v1/sessions/${infra}`, token: access })).json).toEqual(
-          created.json
+          got.json
         )
         expect(yield* transcript(infra, access)).toEqual(["p1"])
+      })
+    )
+  )
+
+  it.scopedLive("show people no secret of their MCP servers, and their workers all of it", () =>
+    provide(
+      Effect.gen(function* () {
+        const servers = {
+          local: { command: "notes", args: ["--key=s3cret"], env: { KEY: "s3cret" } },
+          far: {
+            type: "http",
+            url: "https://me:s3cret@x.test/mcp?key=s3cret",
+            headers: { "X-Key": "s3cret" }
+          }
+        }
+        const options = { max_turns: 3, mcp_servers: servers }
+        const { access, id, ingress } = yield* session({ session_context: { model: "m", options } })
+        const as = (token: string, path: string, body?: object) =>
+          call({
+            method: body === undefined ? "GET" : "POST",
+            path,
+            token,
+            ...(body === undefined ? {} : { body })
+          })
+        const worker = `/v1/code/sessions/${id}/worker`
+        const shown = [
+          yield* as(access, `/v1/sessions/${id}`),
+          yield* as(access, "/v1/sessions"),
+          yield* as(access, `/v1/sessions/${id}/continue`, { message: "on" }),
+          yield* as(access, worker)
+        ]
+        expect(shown.map(({ status }) => status)).toEqual([200, 200, 201, 200])
+        expect(JSON.stringify(shown)).not.toContain("s3cret")
+        expect(shown[0]?.json.session_context.options).toEqual({
+          max_turns: 3,
+          mcp_servers: {
+            local: { command: "notes", args: "(hidden)", env: { KEY: "(hidden)" } },
+            far: { type: "http", url: "https://x.test/mcp (hidden)", headers: { "X-Key": "(hidden)" } }
+          }
+        })
+        expect((yield* as(ingress, worker)).json.launch_options).toEqual(options)
+        // A session that goes on from it has them too, and shows them to its worker alone.
+        const child: string = shown[2]?.json.id
+        const credentials = yield* as(access, `/v1/code/sessions/${child}/bridge`, {})
+        const own = yield* as(credentials.json.worker_jwt, `/v1/code/sessions/${child}/worker`)
+        expect(own.json.launch_options).toEqual({ mcp_servers: servers })
+        const links = [yield* as(access, `/v1/sessions/${id}`), yield* as(access, `/v1/sessions/${child}`)]
+        expect(links.map(({ json }) => [json.continued_from, json.continued_in])).toEqual([
+          [null, [child]],
+          [shown[0]?.json.id, []]
+        ])
       })
     )
   )

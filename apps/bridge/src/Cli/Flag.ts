@@ -141,6 +141,14 @@ export const integer = between("whole number", /^[+-]?\d{1,15}$/)
 /** A number with or without a fraction, within a range. */
 export const decimal = between("number", /^[+-]?(?:\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})$/)
 
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** A time with its unit, like `90s`, `30m`, `2h` or `1d`; in milliseconds. */
+export const milliseconds = (text: string): Option.Option<number> => {
+  const [, digits, unit] = /^(\d{1,6})(ms|s|m|h|d)$/.exec(text) ?? []
+  return unit === undefined ? Option.none() : Option.some(Number(digits) * UNITS[unit as keyof typeof UNITS])
+}
+
 /** A flag that is there or not. */
 export const toggle = (name: string, description: string, alias?: string): Flag<boolean> => ({
   ...valued(name, undefined, description, (given) => Either.right(given.length > 0)),

@@ -6,6 +6,7 @@ import { devices } from "./Devices.ts"
 import { doctor } from "./Doctor.ts"
 import { approve, deny, interrupt } from "./Drive.ts"
 import { logs } from "./Logs.ts"
+import { directories } from "./Manage.ts"
 import { run } from "./Run.ts"
 import { send } from "./Send.ts"
 import { connect, hub, up } from "./Serve.ts"
@@ -30,6 +31,7 @@ export const commands = Command.group(
     approve,
     deny,
     sessions,
+    directories,
     teleport,
     token,
     devices,

@@ -1,12 +1,14 @@
-/** `sessions list / show / rename / archive / export`. */
+/** `sessions`: list, show, rename, archive, export; the rest of them stands in `Manage`. */
 import { randomUUID } from "node:crypto"
 import * as Sessions from "@causeway/client/Sessions"
 import * as Teleport from "@causeway/client/Teleport"
+import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type * as Api from "@causeway/protocol/http/Sessions"
 import * as Visible from "@causeway/protocol/Visible"
 import * as Repair from "@causeway/transcript/Repair"
 import * as Repairs from "@causeway/transcript/Repairs"
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -18,6 +20,7 @@ import { Failure } from "../Failure.ts"
 import * as Remote from "../Remote.ts"
 import * as Session from "../Session.ts"
 import { changeOf } from "./Drive.ts"
+import * as Manage from "./Manage.ts"
 
 const statusOf = (found: Api.Session): string => (found.archived_at === null ? found.status : "archived")
 
@@ -26,16 +29,18 @@ const list = Remote.command(
   "List sessions, most recently used first",
   {
     all: Flag.toggle("all", "Include archived sessions"),
+    leaves: Flag.toggle("leaves", "Only those that no other goes on from"),
     limit: Flag.withDefault(
       Flag.integer("limit", "N", [1, 1_000_000], "At most this many (default: all)"),
       Number.MAX_SAFE_INTEGER - 1
     )
   },
-  ({ all, limit }, output) =>
+  ({ all, leaves, limit }, output) =>
     Effect.gen(function* () {
       // One more than is shown tells whether any are left out.
       const count = yield* Session.list({
         archived: all ? "all" : "false",
+        ...(leaves ? { leaves: "true" as const } : {}),
         limit: Math.min(limit + 1, 500)
       }).pipe(
         Stream.take(limit + 1),
@@ -65,13 +70,20 @@ const list = Remote.command(
 const show = Session.command("show", "Show what the hub knows about a session", "read", {}, (found, output) =>
   Effect.gen(function* () {
     yield* output.value(found)
+    const settings = AgentSettings.of(found.agent_settings ?? {})
+    const { edits, permissions } = Manage.decidedAhead(settings, yield* Clock.currentTimeMillis)
     const rows = Object.entries({
       id: found.id,
       title: found.title,
       status: statusOf(found),
+      "latest turn": found.run_status?.replaceAll("_", " "),
       waits: found.waiting_for,
       environment: found.environment_id,
       model: found.model,
+      edits: settings.auto_accept_edits === undefined ? null : edits,
+      permissions: settings.skip_permissions === undefined ? null : permissions,
+      "goes on from": found.continued_from,
+      "continued in": found.continued_in?.length === 0 ? null : found.continued_in?.join(", "),
       created: found.created_at,
       updated: found.updated_at,
       events: found.last_sequence_num,
@@ -193,5 +205,9 @@ export const sessions = Command.group("sessions", "List and manage sessions", [
   show,
   rename,
   archive,
-  exportTranscript
+  exportTranscript,
+  Manage.settings,
+  Manage.goOn,
+  Manage.stop,
+  Manage.snapshots
 ])

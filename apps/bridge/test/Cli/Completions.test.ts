@@ -28,6 +28,8 @@ it("offers commands, what stands below them, and the flags that each takes", () 
   expect(offered("teleport", "session_x", "--any")).toEqual(["--any-repository"])
   expect(offered("--po")).toEqual(["--port"])
   expect(offered("send", "--any")).toEqual([])
+  expect(offered("sessions", "s")).toEqual(["show", "settings", "stop", "snapshots"])
+  expect(offered("sessions", "continue", "session_x", "on", "--append")).toEqual(["--append-system-prompt"])
 })
 
 it("is a script that its shell reads", () => {

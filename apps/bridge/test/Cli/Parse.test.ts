@@ -151,6 +151,7 @@ describe("a command line", () => {
       ["token create", "days", 0, 36_500],
       ["devices code", "ttl", 1, 1_440],
       ["sessions list", "limit", 1, 1_000_000],
+      ["directories", "limit", 1, 100],
       ["run prompt", "max-turns", 1, 1_000_000]
     ] as const
     // None is forgotten.
@@ -190,6 +191,27 @@ describe("a command line", () => {
         else expect(read.left).toContain("from -5 to 5")
       })
     )
+  })
+
+  it("takes times with their unit, within what the command allows", () => {
+    for (const [line, flag, good, bad] of [
+      ["sessions stop", "within", ["0s", "500ms", "60s", "1m"], ["61s", "2m", "10", "1.5s", "-1s", "soon"]],
+      [
+        "sessions settings latest",
+        "skip-permissions",
+        ["15m", "1h", "30d", "on", "off"],
+        ["0s", "31d", "15", "yes"]
+      ]
+    ] as const) {
+      for (const time of good) {
+        expect(parse(...line.split(" "), `--${flag}=${time}`), time).toMatchObject({ right: { _tag: "Run" } })
+      }
+      for (const time of bad) {
+        expect(refusal(...line.split(" "), `--${flag}=${time}`).message).toMatch(
+          new RegExp(`^--${flag}: .*, not |^--${flag}: .*; not `)
+        )
+      }
+    }
   })
 
   it("takes behind -- everything as words, and a value that begins with a dash behind =", () => {

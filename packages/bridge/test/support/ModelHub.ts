@@ -48,6 +48,8 @@ export interface ModelHub {
   isAt: (address: string | undefined) => boolean
   /** Addresses to which such calls went, by name of the call. */
   readonly addresses: Array<readonly [operation: string, address: string | undefined]>
+  /** What an ingress token is told that its session's agent is started with. */
+  launchOptions: Payload.JsonObject | undefined
   /** Appends a client event. */
   readonly say: (payload: Payload.Payload) => Effect.Effect<void>
   /** The services, as the process that lives now sees them. */
@@ -149,6 +151,7 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
       repeat: 0,
       superseded: false,
       unknown: false,
+      launchOptions: undefined,
       life: 0,
       say: (payload) => SubscriptionRef.update(client, (all) => [...all, payload]),
       layer: () => {
@@ -193,7 +196,8 @@ export const make = (sessionId: SessionId): Effect.Effect<ModelHub> =>
                 worker_status: "idle" as const,
                 connection_status: "connected" as const,
                 external_metadata: null,
-                last_sequence_num: 0
+                last_sequence_num: 0,
+                launch_options: hub.launchOptions
               })),
             heartbeat: () => call(life, "heartbeat", () => Duration.seconds(20)),
             refreshToken: () => call(life, "refreshToken", () => Duration.hours(4)),

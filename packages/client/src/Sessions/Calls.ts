@@ -98,7 +98,12 @@ export const TIMEOUT = "10 seconds"
 /** Creating may start things on the server's side. */
 const CREATE_TIMEOUT = "30 seconds"
 
-const ask = (caller: Request.Caller, place: Request.Place, timeout: Request.Ask["timeout"], body?: string) =>
+export const ask = (
+  caller: Request.Caller,
+  place: Request.Place,
+  timeout: Request.Ask["timeout"],
+  body?: string
+) =>
   Call.access(
     caller,
     {
@@ -111,13 +116,13 @@ const ask = (caller: Request.Caller, place: Request.Place, timeout: Request.Ask[
   )
 
 /** The session's id as a path of this API has it. */
-const pathOf = (id: SessionId) =>
+export const pathOf = (id: SessionId) =>
   Effect.map(Call.checkId("session", id), (checked) => ({ path: { id: toCompat(checked) } }))
 
-const missing = (sessionId: SessionId) => ({
+export const missing = (sessionId: SessionId) => ({
   404: (answer: Answer.Answer) => new SessionNotFound({ sessionId, ...Answer.detailOf(answer) })
 })
-const refused = (sessionId: SessionId) => ({
+export const refused = (sessionId: SessionId) => ({
   ...missing(sessionId),
   409: (answer: Answer.Answer) =>
     new SessionConflict({ sessionId, operation: answer.operation, ...Answer.detailOf(answer) })

@@ -38,6 +38,8 @@ export interface ListOptions {
   readonly cursor?: string
   readonly archived?: "true" | "false" | "all"
   readonly environmentId?: string
+  /** Those that none goes on from. */
+  readonly leaves?: "true"
 }
 
 export interface ArchiveOptions {

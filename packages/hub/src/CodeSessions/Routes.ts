@@ -90,14 +90,15 @@ export const routes = Effect.gen(function* () {
 
   // --- The worker's state ---
 
-  const showWorker = (record: Store.Session): HotRoutes.Reply =>
+  /** `more`: further members, each with a comma before it. */
+  const showWorker = (record: Store.Session, more = ""): HotRoutes.Reply =>
     HotRoutes.text(
       200,
       `{"session_id":"${idOf(record.session)}","worker_epoch":${record.workerEpoch},"worker_status":"${
         record.workerStatus ?? "idle"
       }","connection_status":"${record.connectionStatus}","external_metadata":${
         record.externalMetadata ?? "null"
-      },"last_sequence_num":${record.lastSeq}}`
+      },"last_sequence_num":${record.lastSeq}${more}}`
     )
 
   const register = HotRoutes.route(Api.registerWorker, (request) =>
@@ -125,7 +126,14 @@ export const routes = Effect.gen(function* () {
   )
 
   const readWorker = HotRoutes.route(Api.worker, (request) =>
-    caller.worker(request).pipe(Effect.flatMap(store.get), Effect.map(showWorker), mapStoreErrors)
+    Effect.gen(function* () {
+      const key = yield* caller.worker(request)
+      const record = yield* store.get(key)
+      // Secrets are among them: people, who come with an access token, are not told.
+      return key.tokenEpoch === undefined
+        ? showWorker(record)
+        : showWorker(record, `,"launch_options":${JSON.stringify(record.context["options"] ?? null)}`)
+    }).pipe(mapStoreErrors)
   )
 
   const updateWorker = HotRoutes.route(Api.updateWorker, (request, { payload }) =>

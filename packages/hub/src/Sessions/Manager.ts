@@ -13,7 +13,7 @@ import type {
   StopAll,
   StoppedAll
 } from "@causeway/protocol/http/SessionManager"
-import { compatSessionId, type OrganizationId } from "@causeway/protocol/Ids"
+import { compatSessionId, type OrganizationId, sessionBody } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Withdrawal from "@causeway/protocol/Withdrawal"
@@ -173,7 +173,11 @@ export const make = Effect.gen(function* () {
   ) {
     const environmentId = request.environment_id ?? undefined
     const open = yield* store
-      .list({ organizationId, ...(environmentId === undefined ? {} : { environmentId }) })
+      .list({
+        organizationId,
+        ...(environmentId === undefined ? {} : { environmentId }),
+        ...(request.session_ids == null ? {} : { sessions: request.session_ids.map(sessionBody) })
+      })
       .pipe(mapStoreErrors)
     const running = open.filter(isRunning).map(({ session }): SessionKey => ({ organizationId, session }))
     const within = request.within_ms ?? STOP_ALL_MILLIS

@@ -3,7 +3,7 @@
 import { SequenceNum } from "@causeway/protocol/Event"
 import type { SentEvents, Session, SessionPage } from "@causeway/protocol/http/Sessions"
 import type { OrganizationId } from "@causeway/protocol/Ids"
-import { EventUuid, sessionBody } from "@causeway/protocol/Ids"
+import { compatSessionId, EventUuid, sessionBody } from "@causeway/protocol/Ids"
 import * as MessageContent from "@causeway/protocol/MessageContent"
 import type * as Payload from "@causeway/protocol/Payload"
 import type { Permission } from "@causeway/protocol/Permission"
@@ -107,8 +107,30 @@ export const make = Effect.gen(function* () {
         .pipe(mapStoreErrors)
     )
 
+  /** The sessions that one goes on from and is gone on from in, by their keys. */
+  const links = ({ key, organizationId, parentKey }: Store.Session) =>
+    Effect.gen(function* () {
+      const ofKey = (archived: "true" | "false") =>
+        parentKey === undefined
+          ? Effect.succeed([])
+          : store.list({ organizationId, keys: [parentKey], archived, limit: 1 })
+      // Only the keys of living sessions are indexed.
+      const [parent = (yield* ofKey("true"))[0]] = yield* ofKey("false")
+      const linked = yield* store.list({ organizationId, linkedTo: [key], archived: "all", order: "oldest" })
+      return {
+        continued_from: parent === undefined ? null : compatSessionId(parent.session),
+        continued_in: linked.flatMap((child) =>
+          child.parentKey === key ? [compatSessionId(child.session)] : []
+        )
+      }
+    })
+
+  /** One session, with its links. */
   const get = (key: SessionKey): Effect.Effect<Session, WireError.NotFound | WireError.Unavailable> =>
-    store.get(key).pipe(mapStoreErrors, Effect.flatMap(show))
+    Effect.gen(function* () {
+      const record = yield* store.get(key)
+      return { ...(yield* show(record)), ...(yield* links(record)) }
+    }).pipe(mapStoreErrors)
 
   /** Most recently updated first. Costs the same wherever in the list it stands. */
   const page = (

@@ -281,7 +281,11 @@ export const SessionsContinue = Schema.Struct({
   settings: opt(Json)
 })
 
-export const SessionsStopAll = Schema.Struct({ environmentId: opt(NonEmpty), withinMs: opt(Schema.Int) })
+export const SessionsStopAll = Schema.Struct({
+  environmentId: opt(NonEmpty),
+  sessionIds: opt(Schema.Array(NonEmpty)),
+  withinMs: opt(Schema.Int)
+})
 
 export const DirectoriesRecent = Schema.Struct({ limit: opt(Schema.Int.pipe(Schema.between(1, 100))) })
 

@@ -64,7 +64,9 @@ export const Worker = open({
   worker_status: WorkerStatus,
   connection_status: Schema.Literal("connected", "disconnected"),
   external_metadata: Schema.NullOr(JsonObject),
-  last_sequence_num: Schema.Int
+  last_sequence_num: Schema.Int,
+  /** What the session asks its agent to be started with, secrets included. Told to an ingress token alone. */
+  launch_options: nullish(JsonObject)
 })
 
 /** At most 100 events. `ephemeral` ones are fanned out and not stored. */

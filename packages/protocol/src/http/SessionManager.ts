@@ -36,8 +36,9 @@ export type ContinueSession = typeof ContinueSession.Type
 /** Longest time that stopping all may take, in milliseconds. Default 20,000: signals follow what is not heard. */
 export const STOP_ALL_MAX_MILLIS = 60_000
 
-/** Without `environment_id`: those of all environments. */
+/** Without `environment_id`: those of all environments; with `session_ids`: these alone. */
 export const StopAll = open({
+  session_ids: Schema.optional(Schema.NullOr(Schema.Array(SessionId))),
   environment_id: Schema.optional(Schema.NullOr(Schema.String)),
   within_ms: Schema.optional(Schema.Int.pipe(Schema.between(0, STOP_ALL_MAX_MILLIS)))
 })

@@ -93,6 +93,9 @@ export const Session = open({
   run_status: nullish(RunStatus),
   /** Key of the session that this one goes on from. */
   parent_key: nullish(Schema.String),
+  /** Where one session is asked for: the session that it goes on from, and those that go on from it, oldest first. */
+  continued_from: nullish(SessionId),
+  continued_in: Schema.optional(Schema.Array(SessionId)),
   /** Settings of its agent, which every start of it is given. See AgentSettings. */
   agent_settings: Schema.optional(JsonObject),
   usage: Schema.optional(

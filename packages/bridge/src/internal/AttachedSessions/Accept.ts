@@ -1,12 +1,14 @@
 /** Offers of work: taken where there is a place, and attached. */
 import * as Backoff from "@causeway/client/Backoff"
 import * as ClientError from "@causeway/client/ClientError"
+import * as CodeSession from "@causeway/client/CodeSession"
 import type * as Poller from "@causeway/client/Poller"
 import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import { type SessionId, sameSession, sessionBody, toCompat } from "@causeway/protocol/Ids"
 import * as LaunchOptions from "@causeway/protocol/LaunchOptions"
 import type * as Payload from "@causeway/protocol/Payload"
 import * as AgentOptions from "@causeway/runner/AgentOptions"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Ref from "effect/Ref"
@@ -24,18 +26,20 @@ const isObject = (value: unknown): value is Payload.JsonObject =>
 const text = (value: unknown): string | undefined =>
   typeof value === "string" && value.length > 0 ? value : undefined
 
+const contextIn = (raw: Payload.JsonObject): Payload.JsonObject =>
+  isObject(raw["session_context"]) ? raw["session_context"] : {}
+
 const retryTransient = <A, E extends { readonly _tag: string }>(call: Effect.Effect<A, E>) =>
   Effect.retry(call, {
     while: ClientError.isTransient,
     schedule: Schedule.intersect(Backoff.uploads, Schedule.recurs(3))
   })
 
-/** What the hub tells that a session asks for. */
-const wishesIn = (raw: Payload.JsonObject): Wishes => {
-  const context = isObject(raw["session_context"]) ? raw["session_context"] : {}
-  const { agent, model, options, worktree } = context
+/** What the hub tells that a session asks for. `options`: those that its agent is started with. */
+const wishesIn = (raw: Payload.JsonObject, options: LaunchOptions.LaunchOptions): Wishes => {
+  const { agent, model, worktree } = contextIn(raw)
   return {
-    options: AgentOptions.merge(AgentOptions.ofLaunch(LaunchOptions.of(options)), {
+    options: AgentOptions.merge(AgentOptions.ofLaunch(options), {
       model: text(model),
       permissionMode: text(raw["permission_mode"])
     }),
@@ -46,12 +50,24 @@ const wishesIn = (raw: Payload.JsonObject): Wishes => {
   }
 }
 
-const wishesOf = (
-  { sessions }: State,
-  sessionId: SessionId
-): Effect.Effect<Wishes, ClientError.AccessError | ClientError.SessionNotFound> =>
-  sessions.get(sessionId).pipe(
-    Effect.map(({ raw }) => wishesIn(raw)),
+/** The launch options with their secrets, which a hub tells whoever has the session's work. */
+const launchOptions = (state: State, { secret, sessionId }: Poller.Work, shown: unknown) => {
+  const options = LaunchOptions.of(shown)
+  if (!LaunchOptions.hasSecrets(options)) return Effect.succeed(options)
+  // Where the session was found just now.
+  const target = { sessionId, apiBaseUrl: undefined }
+  return state.credentials.setIngressToken(sessionId, secret.sessionIngressToken).pipe(
+    Effect.zipRight(Context.get(state.linkServices, CodeSession.CodeSession).getWorker(target)),
+    // A hub that hides nothing has told them already.
+    Effect.map((worker) =>
+      worker.launch_options == null ? options : LaunchOptions.of(worker.launch_options)
+    )
+  )
+}
+
+const wishesOf = (state: State, work: Poller.Work, sessionId: SessionId) =>
+  state.sessions.get(sessionId).pipe(
+    Effect.map(({ raw }) => raw),
     retryTransient,
     // What cannot be read now may name another agent: the work comes again. A hub that never tells names none.
     Effect.catchIf(
@@ -63,6 +79,11 @@ const wishesOf = (
           ),
           {}
         )
+    ),
+    Effect.flatMap((raw) =>
+      Effect.map(retryTransient(launchOptions(state, work, contextIn(raw)["options"])), (options) =>
+        wishesIn(raw, options)
+      )
     )
   )
 
@@ -86,7 +107,7 @@ export const accept = (state: State, work: Poller.Work): Effect.Effect<void> =>
       )
     }
     // Another machine may have had it meanwhile.
-    const wishes = known === undefined ? yield* wishesOf(state, sessionId) : {}
+    const wishes = known === undefined ? yield* wishesOf(state, work, sessionId) : {}
     yield* retryTransient(environments.ack(work.environmentId, work.workId))
     yield* FiberMap.remove(state.yielded, sessionBody(sessionId))
     const attachment: Link.Attachment = {

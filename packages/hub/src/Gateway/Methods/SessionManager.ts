@@ -38,8 +38,12 @@ const goOn = method("causeway.sessions.continue", Params.SessionsContinue, (para
 
 const stopAll = method("causeway.sessions.stopAll", Params.SessionsStopAll, (params, { organizationId }) =>
   Effect.gen(function* () {
-    const { environmentId, withinMs } = params
-    const request = yield* decodeStop({ environment_id: environmentId, within_ms: withinMs })
+    const { environmentId, sessionIds, withinMs } = params
+    const request = yield* decodeStop({
+      environment_id: environmentId,
+      session_ids: sessionIds,
+      within_ms: withinMs
+    })
     return answer(yield* (yield* SessionManager).stopAll(organizationId, request))
   }).pipe(answered)
 )
