@@ -1,6 +1,6 @@
 /** More sessions than places, the whole way with everything real: the idle ones make room, and nobody waits for ever. */
 import { randomUUID } from "node:crypto"
-import { readdirSync, readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { BridgeEvent } from "@causeway/bridge/BridgeEvent"
 import * as Sessions from "@causeway/client/Sessions"
@@ -12,7 +12,6 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
 import * as World from "./support/World.ts"
 
 let scriptedAgentPath: string
@@ -20,19 +19,37 @@ beforeAll(async () => {
   scriptedAgentPath = await World.bundleAgent()
 })
 
-const commandOf = (pid: string): string => {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8")
-  } catch {
-    // It ended while it was looked at.
-    return ""
-  }
-}
-
-/** The agents that run, as the operating system knows them; those that have ended and wait to be reaped have no command. */
-const agents = (): number =>
-  readdirSync("/proc").filter((name) => /^\d+$/.test(name) && commandOf(name).includes(scriptedAgentPath))
-    .length
+/**
+ * The scripted agent behind a few lines that tell of its start: each writes down how many agents run at that moment, as the
+ * operating system knows them, itself among them. More of them than before there are only when one starts, and the last of
+ * those that run together sees all the others.
+ */
+const counted = (directory: string) =>
+  Effect.sync(() => {
+    const program = join(directory, "counted-agent.mjs")
+    const counts = join(directory, "counts")
+    writeFileSync(counts, "")
+    writeFileSync(
+      program,
+      `import { appendFileSync, readdirSync, readFileSync } from "node:fs"
+      const commandOf = (pid) => {
+        try {
+          return readFileSync("/proc/" + pid + "/cmdline", "utf8")
+        } catch {
+          return "" // It ended while it was looked at.
+        }
+      }
+      const pids = readdirSync("/proc").filter((name) => /^\\d+$/.test(name))
+      const agents = pids.filter((pid) => commandOf(pid).includes(${JSON.stringify(program)}))
+      appendFileSync(${JSON.stringify(counts)}, agents.length + "\\n")
+      await import(${JSON.stringify(scriptedAgentPath)})`
+    )
+    return {
+      program,
+      /** The most agents that ran at one moment. */
+      most: () => Math.max(...readFileSync(counts, "utf8").trimEnd().split("\n").map(Number))
+    }
+  })
 
 /** A hub and a bridge with so many places; `most`: the most agents that ran at one moment. */
 const crowd = <A, E, R>(
@@ -51,10 +68,7 @@ const crowd = <A, E, R>(
     const context = yield* Layer.build(World.hub({ file: join(stateDirectory, "hub.db") }))
     const { firstToken, url } = yield* Effect.provide(Hub.Hub, context)
     const to = { url, token: Option.getOrThrow(firstToken) }
-    let most = 0
-    yield* Effect.sync(() => {
-      most = Math.max(most, agents())
-    }).pipe(Effect.repeat(Schedule.spaced("20 millis")), Effect.forkScoped)
+    const { most, program } = yield* counted(yield* World.directory)
     yield* Effect.gen(function* () {
       const handle = yield* World.start({
         dir,
@@ -64,10 +78,10 @@ const crowd = <A, E, R>(
       })
       const environmentId = yield* handle.environmentId
       const home = yield* handle.sessionId
-      return yield* use({ environmentId, home, events, most: () => most })
+      return yield* use({ environmentId, home, events, most })
     }).pipe(
       Effect.scoped,
-      Effect.provide(World.bridge({ stateDirectory, scriptedAgentPath })),
+      Effect.provide(World.bridge({ stateDirectory, scriptedAgentPath: program })),
       Effect.provide(World.client(to))
     )
   })
