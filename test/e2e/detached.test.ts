@@ -8,8 +8,10 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "@effect/vitest"
+import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import * as Program from "../support/Program.ts"
 
 const hasScript = spawnSync("script", ["--version"]).stdout?.toString().includes("util-linux") ?? false
@@ -231,10 +233,13 @@ describe("a reader of the output that goes", () => {
   )
 })
 
+class NotYet extends Data.TaggedError("NotYet")<{ readonly message: string }> {}
+
 /** The hub of a state directory listens and its session is there. */
 const untilReady = (state: string) =>
   Effect.gen(function* () {
+    if (!existsSync(join(state, "hub.json"))) return yield* new NotYet({ message: "the hub does not listen" })
     const shown = yield* Program.run(["sessions", "list", "--json", "--state-dir", state])
-    if (shown.code !== 0 || Program.jsonLines(shown).length === 0) return yield* Effect.fail("not yet")
-    return "ready"
-  }).pipe(Effect.retry({ while: () => true }), Effect.orDie)
+    if (shown.code === 0 && Program.jsonLines(shown).length > 0) return
+    return yield* new NotYet({ message: `its session is not there: ${shown.stderr}` })
+  }).pipe(Effect.retry(Schedule.spaced("100 millis").pipe(Schedule.upTo("60 seconds"))))

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as GroupCommit from "../src/GroupCommit.ts"
 
@@ -9,6 +10,7 @@ import * as GroupCommit from "../src/GroupCommit.ts"
 const start = (settle: (batch: ReadonlyArray<number>) => Effect.Effect<void> = () => Effect.void) =>
   Effect.gen(function* () {
     const batches: Array<ReadonlyArray<number>> = []
+    const settled = yield* Queue.unbounded<void>()
     const rest: Array<number> = []
     const group = yield* GroupCommit.make<number>({
       waitingMax: 5,
@@ -16,26 +18,26 @@ const start = (settle: (batch: ReadonlyArray<number>) => Effect.Effect<void> = (
       weightMax: 10,
       weightOf: (item) => item,
       settle: (batch) =>
-        Effect.zipRight(
-          settle(batch),
-          Effect.sync(() => void batches.push(batch))
+        settle(batch).pipe(
+          Effect.zipRight(Effect.sync(() => void batches.push(batch))),
+          Effect.zipRight(Queue.offer(settled, undefined))
         ),
       settleRest: (left) => Effect.sync(() => void rest.push(...left))
     })
-    return { batches, group, rest }
+    /** Waits until so many more batches are settled. */
+    const batchesMore = (count: number) => Queue.takeBetween(settled, count, count)
+    return { batches, batchesMore, group, rest }
   })
-
-const turns = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
 
 describe("a group commit", () => {
   it.scopedLive("settles together what waits, in order, within its bounds", () =>
     Effect.gen(function* () {
-      const { batches, group } = yield* start()
+      const { batches, batchesMore, group } = yield* start()
       expect([1, 1, 1, 1].map(group.offer)).toEqual([true, true, true, true])
-      yield* turns
+      yield* batchesMore(2)
       expect(batches).toEqual([[1, 1, 1], [1]])
       for (const item of [6, 6, 20, 1]) group.offer(item)
-      yield* turns
+      yield* batchesMore(4)
       expect(batches.slice(2)).toEqual([[6], [6], [20], [1]])
     })
   )

@@ -61,8 +61,11 @@ describe("the list as a watch", () => {
 
     it.scoped("tells nothing of other organisations, and nothing more once it is left", () =>
       Effect.gen(function* () {
-        const client = yield* connected(yield* target)
+        const at = yield* target
+        const client = yield* connected(at)
+        const stays = yield* connected(at)
         yield* call(client, "causeway.sessions.subscribe")
+        yield* call(stays, "causeway.sessions.subscribe")
         const { id: organizationId } = yield* (yield* Organizations).create("others")
         const sessions = yield* Sessions
         const foreign = yield* sessions.create({
@@ -85,7 +88,9 @@ describe("the list as a watch", () => {
         expect(yield* call(client, "causeway.sessions.unsubscribe")).toEqual({ subscribed: false })
         const before = told(client).length
         yield* call(client, "causeway.sessions.rename", { sessionId: session.id, title: "Later" })
-        yield* Effect.sleep("300 millis")
+        // Who still watches has been told, and an answer comes after what was sent before it.
+        yield* row(stays, ({ title }) => title === "Later")
+        yield* call(client, "causeway.sessions.show", { sessionId: session.id })
         expect(told(client).length).toBe(before)
       })
     )

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Follow from "../../src/Log/Follow.ts"
 
 const layer = Layer.mergeAll(Log.layer, Sessions.layer, Organizations.layer).pipe(
@@ -203,23 +204,22 @@ describe("following a session", () => {
     Effect.gen(function* () {
       const bus = yield* Bus.make
       const told: Array<string> = []
-      let rounds = 0
+      const rounds = yield* Queue.unbounded<void>()
       yield* Follow.everySession(bus, {
         name: "test",
         onSession: (session) =>
           session === "bad" ? Effect.die("it cannot be read") : Effect.sync(() => told.push(session)),
-        onRound: Effect.sync(() => {
-          rounds += 1
-        })
+        onRound: Queue.offer(rounds, undefined)
       })
       bus.changed("session:bad")
       bus.changed("environment:one")
       bus.changed("session:a")
-      yield* Effect.sleep("10 millis")
+      yield* Queue.take(rounds)
+      expect(told).toEqual(["a"])
       bus.changed("session:b")
-      yield* Effect.sleep("10 millis")
+      yield* Queue.take(rounds)
       expect(told).toEqual(["a", "b"])
-      expect(rounds).toBe(2)
+      expect(yield* Queue.size(rounds)).toBe(0)
     })
   )
 })
