@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url"
 import Database from "better-sqlite3"
 import { bundle } from "./bundle.mjs"
 import { machine, median, rotated } from "./figures.mjs"
+import { apiOf } from "./hub-api.mjs"
 import { start } from "./process.mjs"
 
 const CONNECTIONS = (process.env.BENCH_CONNECTIONS ?? "1,16,64").split(",").map(Number)
@@ -118,28 +119,10 @@ const startPlain = async (file) => {
 
 const startHub = (program) => async (file) => {
   const server = await start([program, file])
-  const call = async (method, path, token, body) => {
-    const response = await fetch(`http://127.0.0.1:${server.port}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${token}`,
-        "content-type": "application/json",
-        "anthropic-beta": "ccr-byoc-2025-07-29"
-      },
-      ...(body && { body: JSON.stringify(body) })
-    })
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
-    return response.json()
-  }
-  const targets = (count) =>
-    Promise.all(
-      Array.from({ length: count }, async () => {
-        const { id } = await call("POST", "/v1/sessions", server.token, {})
-        const { worker_jwt } = await call("POST", `/v1/code/sessions/${id}/bridge`, server.token, {})
-        return { path: `/v1/session_ingress/session/${id}`, token: worker_jwt }
-      })
-    )
-  const uuids = async ({ path, token }) => (await call("GET", path, token)).loglines.map(({ uuid }) => uuid)
+  const api = apiOf(server)
+  const targets = (count) => Promise.all(Array.from({ length: count }, api.session))
+  const uuids = async ({ path, token }) =>
+    (await api.call("GET", path, token)).loglines.map(({ uuid }) => uuid)
   return { ...server, name: "hub", file, targets, uuids }
 }
 

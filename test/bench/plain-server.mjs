@@ -3,6 +3,7 @@
 // authenticates nobody and projects nothing. `PUT /s/<n>` appends, `GET /s/<n>?after=<seq>` answers a page of 1,000.
 import { createServer } from "node:http"
 import Database from "better-sqlite3"
+import { tellCpu } from "./tell-cpu.mjs"
 
 /** Entries of one session lie side by side: its number and the entry's position are the key. */
 const SPAN = 2 ** 24
@@ -96,10 +97,4 @@ const server = createServer((request, response) => {
 server.listen(0, "127.0.0.1", () => {
   process.stdout.write(`${JSON.stringify({ port: server.address().port })}\n`)
 })
-let from = process.cpuUsage()
-process.stdin.on("data", () => {
-  const { user, system } = process.cpuUsage(from)
-  process.stdout.write(`${JSON.stringify({ cpu: user + system })}\n`)
-  from = process.cpuUsage()
-})
-process.stdin.on("end", () => process.exit(0))
+tellCpu()

@@ -1,5 +1,6 @@
 // Servers that are measured, each in a process of its own.
 import { spawn } from "node:child_process"
+import { readFile } from "node:fs/promises"
 
 /** Its first line says where it listens; asked, it tells its processor time. */
 export const start = async (args) => {
@@ -34,5 +35,11 @@ export const start = async (args) => {
       child.on("exit", resolve)
       child.stdin.end()
     })
-  return { ...first, cpu, stop }
+  /** Resident memory in bytes; undefined where the system does not tell. */
+  const memory = async () => {
+    const status = await readFile(`/proc/${child.pid}/status`, "utf8").catch(() => "")
+    const kilobytes = /VmRSS:\s+(\d+) kB/.exec(status)?.[1]
+    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024
+  }
+  return { ...first, cpu, memory, stop }
 }

@@ -11,6 +11,7 @@ import type { Endpoint } from "@causeway/protocol/http/Endpoint"
 import type { Line } from "@causeway/protocol/Permissions"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import * as Body from "./Http/Body.ts"
@@ -50,7 +51,18 @@ export const streamed: Streamed = { _tag: "Streamed" }
 
 export type HotResponse = Reply | Streamed
 
+/** A reply that is at hand, or what has to be run for one. */
+export type Answer = Either.Either<Reply, Effect.Effect<HotResponse, WireError.WireError>>
+
+/** Takes the body's text and answers later, once; false where it does not, and the handler is run. */
+export type Direct = (text: string, answer: (answer: Answer) => void) => boolean
+
 export interface HotRoute {
+  /**
+   * Looks at a request's head for what can be answered without a fiber of its own: for the call that is made once a line of
+   * every agent. Undefined: the handler takes the request, as it takes all that is out of the ordinary.
+   */
+  readonly direct?: ((request: HotRequest) => Direct | undefined) | undefined
   readonly method: Method
   /** Segments separated by `/`; `:name` takes one segment. */
   readonly path: string
@@ -87,7 +99,7 @@ export const route = <Payload, Query>(
     request: HotRequest,
     input: Input<Payload, Query>
   ) => Effect.Effect<HotResponse, WireError.WireError>,
-  options: { readonly bodyLimitBytes?: number } = {}
+  options: Pick<HotRoute, "bodyLimitBytes" | "direct"> = {}
 ): HotRoute => {
   const decodePayload = decoder(endpoint.payloadSchema)
   const decodeQuery = decoder(endpoint.urlParamsSchema)

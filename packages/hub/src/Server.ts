@@ -18,6 +18,7 @@ import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
@@ -245,7 +246,8 @@ const handler =
       return
     }
     const { route, params } = match
-    const bytes = Body.readBody(incoming, route.bodyLimitBytes ?? config.bodyLimitBytes)
+    const limitBytes = route.bodyLimitBytes ?? config.bodyLimitBytes
+    const bytes = Body.readBody(incoming, limitBytes)
     const request: HotRoutes.HotRequest = {
       path,
       line: route.line ?? HotRoutes.nobody,
@@ -259,14 +261,13 @@ const handler =
       incoming,
       response
     }
-    const fiber = runFork(
-      Effect.matchCauseEffect(
-        Effect.suspend(() => route.handler(request)),
-        {
-          onSuccess: (answer) =>
-            Effect.sync(() => {
-              if (!("_tag" in answer)) send(response, answer)
-            }),
+    const finish = (answer: HotRoutes.HotResponse) => {
+      if (!("_tag" in answer)) send(response, answer)
+    }
+    const run = (answer: Effect.Effect<HotRoutes.HotResponse, WireError.WireError>) => {
+      const fiber = runFork(
+        Effect.matchCauseEffect(answer, {
+          onSuccess: (reply) => Effect.sync(() => finish(reply)),
           onFailure: (cause) => {
             if (Cause.isInterruptedOnly(cause)) return Effect.sync(() => response.destroy())
             const failure = Cause.failureOption(cause)
@@ -280,16 +281,27 @@ const handler =
               Effect.sync(() => send(response, HotRoutes.failure(WireError.internalError)))
             )
           }
-        }
+        })
       )
-    )
+      response.on("close", () => {
+        if (!response.writableFinished) fiber.unsafeInterruptAsFork(FiberId.none)
+      })
+    }
+    const direct = route.direct?.(request)
+    if (direct === undefined) {
+      run(Effect.suspend(() => route.handler(request)))
+    } else {
+      Body.collect(incoming, limitBytes, (collected) => {
+        const body = Either.flatMap(collected, Body.utf8)
+        const settle = Either.match({ onLeft: run, onRight: finish })
+        if (Either.isRight(body) && direct(body.right, settle)) return
+        run(Effect.suspend(() => route.handler({ ...request, bytes: collected, body })))
+      })
+    }
     Pace.watch(incoming, Duration.toMillis(config.bodyWindow), () => {
       send(response, HotRoutes.failure(OwnEnvelope.late, { connection: "close" }))
       // The rest of the body is not waited for.
       response.once("finish", () => incoming.destroy())
-    })
-    response.on("close", () => {
-      if (!response.writableFinished) fiber.unsafeInterruptAsFork(FiberId.none)
     })
   }
 

@@ -38,18 +38,22 @@ export type WorkId = typeof WorkId.Type
 export const OrganizationId = segment("OrganizationId")
 export type OrganizationId = typeof OrganizationId.Type
 
+const eventUuid = /^[\x21-\x7e]{1,256}$/
+
 /**
  * An event of a session's log. Foreign writers choose their own: any 1 to 256 printable ASCII characters without
  * spaces, because it travels in headers (`Last-Uuid`, `x-last-uuid`).
  */
 export const EventUuid = Schema.String.pipe(
-  Schema.pattern(/^[\x21-\x7e]{1,256}$/, {
+  Schema.pattern(eventUuid, {
     identifier: "EventUuid",
     message: () => "a uuid must be 1 to 256 printable ASCII characters without spaces"
   }),
   Schema.brand("EventUuid")
 )
 export type EventUuid = typeof EventUuid.Type
+
+export const isEventUuid = (text: string): text is EventUuid => eventUuid.test(text)
 
 /** The part that all spellings of a session share: its id inside a hub. */
 export const SessionBody = Schema.String.pipe(Schema.brand("SessionBody"))

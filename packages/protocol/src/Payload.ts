@@ -8,17 +8,20 @@
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import { EventUuid } from "./Ids.ts"
+import { EventUuid, isEventUuid } from "./Ids.ts"
 import * as Limits from "./Limits.ts"
 import * as RawJson from "./RawJson.ts"
 
 /** Any JSON object. */
 export type JsonObject = { readonly [key: string]: unknown }
 
+/** Longest type, in UTF-16 units. */
+const TYPE_MAX = 128
+
 /** The fields of a payload that the log reads; all others pass untouched. */
 const Envelope = Schema.Struct(
   {
-    type: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(128)),
+    type: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(TYPE_MAX)),
     uuid: Schema.optional(Schema.NullOr(EventUuid)),
     subtype: Schema.optional(Schema.Unknown),
     isReplay: Schema.optional(Schema.Unknown)
@@ -49,6 +52,18 @@ export class PayloadInvalid extends Schema.TaggedError<PayloadInvalid>()("Payloa
 
 const decodeEnvelope = Schema.decodeUnknownEither(Envelope)
 
+/** {@link Envelope} as a look at its members: it says yes to nothing that the schema refuses, and words are the schema's. */
+const isEnvelope = (json: unknown): json is JsonObject & Pick<typeof Envelope.Type, "type" | "uuid"> => {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) return false
+  const { type, uuid } = json as JsonObject
+  return (
+    typeof type === "string" &&
+    type.length > 0 &&
+    type.length <= TYPE_MAX &&
+    (uuid === undefined || uuid === null || (typeof uuid === "string" && isEventUuid(uuid)))
+  )
+}
+
 const firstIssue = (error: ParseResult.ParseError): string => {
   const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]
   return issue === undefined
@@ -58,7 +73,7 @@ const firstIssue = (error: ParseResult.ParseError): string => {
 
 /** Reads a parsed value as a payload whose text is `text`. */
 export const fromJson = (json: unknown, text: string): Either.Either<Payload, PayloadInvalid> =>
-  Either.mapBoth(decodeEnvelope(json), {
+  Either.mapBoth(isEnvelope(json) ? Either.right(json) : decodeEnvelope(json), {
     onLeft: (error) => new PayloadInvalid({ issue: firstIssue(error) }),
     onRight: (envelope) => ({
       text,

@@ -22,7 +22,7 @@ import type { SessionKey } from "./Log/Request.ts"
 export type { DeliveryChange } from "./Log/Delivery.ts"
 export type { StoredEvent } from "./Log/Event.ts"
 export type { Page } from "./Log/Read.ts"
-export type { SessionKey } from "./Log/Request.ts"
+export type { AppendError, Appended, AppendRequest, SessionKey } from "./Log/Request.ts"
 
 export interface ReadOptions extends SessionKey, Read.EventQuery {
   readonly after: number
@@ -32,7 +32,7 @@ export interface ReadOptions extends SessionKey, Read.EventQuery {
 export const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const bus = yield* Bus
-  const append = yield* Commit.make
+  const { append, offer } = yield* Commit.make
 
   /** Runs on the database, its failures translated. */
   const on = <A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient>) =>
@@ -45,6 +45,8 @@ export const make = Effect.gen(function* () {
      * same transaction.
      */
     append,
+    /** The same without an effect: `answer` is called with the outcome. False where too many wait: nothing will come of it. */
+    offer,
     /** A few events in the order of the log, not bounded in bytes; fewer than `limit` only where there are no more now. */
     read: (options: ReadOptions) =>
       on(Effect.flatMap(Read.sidOf(options), (sid) => Read.events(sid, options))),

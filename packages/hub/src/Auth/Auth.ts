@@ -69,6 +69,9 @@ export class Auth extends Context.Tag("@causeway/hub/Auth")<
       token: Redacted.Redacted
     ) => Effect.Effect<IngressGrant, WireError.Unauthenticated>
 
+    /** The same at once, of a token whose signature is remembered; undefined where that takes longer. */
+    readonly knownIngress: (token: string, nowMillis: number) => IngressGrant | undefined
+
     /**
      * The environment whose secret this is. `NotFound`: no such environment. `Gone`: archived. `Unauthenticated`: not
      * its present secret (secrets rotate at every registration).
@@ -192,12 +195,15 @@ const make = Effect.gen(function* () {
   // again.
   const verified = new BoundedMap<string, IngressGrant>(VERIFIED_MAX)
 
+  const knownIngress = (token: string, now: number): IngressGrant | undefined => {
+    const known = verified.get(token)
+    return known !== undefined && now < known.expiresAt ? known : undefined
+  }
+
   const verifyIngress = (token: Redacted.Redacted) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const known = verified.get(Redacted.value(token))
-      return known !== undefined && now < known.expiresAt
-        ? Effect.succeed(known)
-        : verifySignature(token, now)
+      const known = knownIngress(Redacted.value(token), now)
+      return known === undefined ? verifySignature(token, now) : Effect.succeed(known)
     })
 
   const verifySignature = Effect.fnUntraced(function* (token: Redacted.Redacted, now: number) {
@@ -258,7 +264,7 @@ const make = Effect.gen(function* () {
     return issued
   })
 
-  return Auth.of({ principal, access, ingress, verifyIngress, environment, issueIngress })
+  return Auth.of({ principal, access, ingress, knownIngress, verifyIngress, environment, issueIngress })
 })
 
 /** Makes the signing key at the first start. */

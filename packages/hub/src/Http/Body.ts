@@ -7,60 +7,74 @@ import * as RawJson from "@causeway/protocol/RawJson"
 import * as Visible from "@causeway/protocol/Visible"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 
 /** Bytes as UTF-8 text. */
-export const utf8 = (bytes: Buffer): Effect.Effect<string, WireError.BadRequest> =>
-  isUtf8(bytes) ? Effect.succeed(bytes.toString("utf8")) : WireError.BadRequest.of("the body is not UTF-8")
+export const utf8 = (bytes: Buffer): Either.Either<string, WireError.BadRequest> =>
+  isUtf8(bytes)
+    ? Either.right(bytes.toString("utf8"))
+    : Either.left(WireError.BadRequest.of("the body is not UTF-8"))
+
+type Bytes = Either.Either<Buffer, WireError.PayloadTooLarge | WireError.BadRequest>
 
 /**
  * Reads the whole body. What exceeds the limit is not kept: a `Content-Length` above it is refused before
- * reading, and a body without one is refused when it grows past it.
+ * reading, and a body without one is refused when it grows past it. `done` is called once, unless it is stopped by what
+ * is answered.
  */
+export const collect = (
+  incoming: IncomingMessage,
+  limitBytes: number,
+  done: (bytes: Bytes) => void
+): (() => void) => {
+  const tooLarge = () => Either.left(WireError.PayloadTooLarge.of(`the body exceeds ${limitBytes} bytes`))
+  if (Number(incoming.headers["content-length"] ?? 0) > limitBytes) {
+    incoming.resume()
+    done(tooLarge())
+    return () => {}
+  }
+  const chunks: Array<Buffer> = []
+  let size = 0
+  const onData = (chunk: Buffer) => {
+    size += chunk.length
+    if (size > limitBytes) {
+      stop()
+      incoming.resume()
+      done(tooLarge())
+    } else {
+      chunks.push(chunk)
+    }
+  }
+  const onEnd = () => {
+    stop()
+    const only = chunks[0]
+    done(Either.right(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, size)))
+  }
+  const onBroken = () => {
+    stop()
+    done(Either.left(WireError.BadRequest.of("the body was cut off")))
+  }
+  const stop = () => {
+    incoming.off("data", onData)
+    incoming.off("end", onEnd)
+    incoming.off("error", onBroken)
+    incoming.off("aborted", onBroken)
+  }
+  incoming.on("data", onData)
+  incoming.on("end", onEnd)
+  incoming.on("error", onBroken)
+  incoming.on("aborted", onBroken)
+  return stop
+}
+
+/** The same as an effect. */
 export const readBody = (
   incoming: IncomingMessage,
   limitBytes: number
 ): Effect.Effect<Buffer, WireError.PayloadTooLarge | WireError.BadRequest> =>
-  Effect.async((resume) => {
-    const tooLarge = () => WireError.PayloadTooLarge.of(`the body exceeds ${limitBytes} bytes`)
-    if (Number(incoming.headers["content-length"] ?? 0) > limitBytes) {
-      incoming.resume()
-      return resume(tooLarge())
-    }
-    const chunks: Array<Buffer> = []
-    let size = 0
-    const onData = (chunk: Buffer) => {
-      size += chunk.length
-      if (size > limitBytes) {
-        stop()
-        incoming.resume()
-        resume(tooLarge())
-      } else {
-        chunks.push(chunk)
-      }
-    }
-    const onEnd = () => {
-      stop()
-      const only = chunks[0]
-      resume(Effect.succeed(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, size)))
-    }
-    const onBroken = () => {
-      stop()
-      resume(Effect.fail(WireError.BadRequest.of("the body was cut off")))
-    }
-    const stop = () => {
-      incoming.off("data", onData)
-      incoming.off("end", onEnd)
-      incoming.off("error", onBroken)
-      incoming.off("aborted", onBroken)
-    }
-    incoming.on("data", onData)
-    incoming.on("end", onEnd)
-    incoming.on("error", onBroken)
-    incoming.on("aborted", onBroken)
-    return Effect.sync(stop)
-  })
+  Effect.async((resume) => Effect.sync(collect(incoming, limitBytes, resume)))
 
 /** Longest path and longest words of an issue that are told, in UTF-16 units: they quote what was sent. */
 const ISSUE_UNITS = 500
@@ -86,13 +100,18 @@ export const notTooDeep = (text: string): Effect.Effect<void, WireError.BadReque
     : Effect.void
 
 /** The body as JSON, no deeper than {@link Limits.JSON_DEPTH}. An empty one is `{}`, as some clients send none. */
-export const json = (text: string): Effect.Effect<unknown, WireError.BadRequest> => {
-  if (text.trim() === "") return Effect.succeed({})
+export const json = (text: string): Either.Either<unknown, WireError.BadRequest> => {
+  if (text.trim() === "") return Either.right({})
   try {
-    return Effect.as(notTooDeep(text), JSON.parse(text))
+    const value: unknown = JSON.parse(text)
+    return RawJson.isDeeperThan(text, Limits.JSON_DEPTH)
+      ? Either.left(WireError.BadRequest.of(RawJson.tooDeep(Limits.JSON_DEPTH)))
+      : Either.right(value)
   } catch (cause) {
-    return WireError.BadRequest.of(
-      `the body is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`
+    return Either.left(
+      WireError.BadRequest.of(
+        `the body is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`
+      )
     )
   }
 }
@@ -109,12 +128,14 @@ export const payload = (
   text: string,
   limitBytes: number,
   path: string
-): Effect.Effect<Payload.Payload, WireError.BadRequest | WireError.PayloadTooLarge> => {
+): Either.Either<Payload.Payload, WireError.BadRequest | WireError.PayloadTooLarge> => {
   // A UTF-16 unit is at most three bytes of UTF-8: most texts need no count.
   if (text.length * 3 > limitBytes && Buffer.byteLength(text) > limitBytes) {
-    return WireError.PayloadTooLarge.of(`${path === "" ? "the event" : path} exceeds ${limitBytes} bytes`)
+    return Either.left(
+      WireError.PayloadTooLarge.of(`${path === "" ? "the event" : path} exceeds ${limitBytes} bytes`)
+    )
   }
-  return Effect.mapError(Payload.fromJson(value, text), (error) =>
+  return Either.mapLeft(Payload.fromJson(value, text), (error) =>
     WireError.BadRequest.of(`${path === "" ? "" : `${path}: `}${error.message}`, { path })
   )
 }

@@ -1,6 +1,6 @@
 /** Who calls on a session's routes: the worker's side with the session's ingress token, or people with an access token. */
 import { ORGANIZATION_HEADER } from "@causeway/protocol/Headers"
-import type { Principal } from "@causeway/protocol/http/Authorization"
+import type { IngressGrant, Principal } from "@causeway/protocol/http/Authorization"
 import { type OrganizationId, sessionBody } from "@causeway/protocol/Ids"
 import { type Permission, permissionsOf } from "@causeway/protocol/Permission"
 import * as WireError from "@causeway/protocol/WireError"
@@ -37,8 +37,19 @@ export const replaced = WireError.Conflict.of(
   { reason: "superseded" }
 )
 
+const holderOf = (
+  { epoch, expiresAt, organizationId }: IngressGrant,
+  session: Caller["session"]
+): Caller => ({
+  organizationId,
+  session,
+  tokenEpoch: epoch,
+  credential: { _tag: "Ingress", session, epoch, expiresAt }
+})
+
 export const make = Effect.gen(function* () {
   const auth = yield* Auth
+  const clock = yield* Effect.clock
 
   /** Whose access token it is. */
   const principal = (request: HotRoutes.HotRequest): Effect.Effect<Principal, WireError.WireError> =>
@@ -78,12 +89,7 @@ export const make = Effect.gen(function* () {
       // Another session's is refused with 401, not 403: a client gives up at once, or asks for the right token.
       return Effect.map(
         Effect.flatMap(verify(Redacted.make(token)), (grant) => requireSession(grant, session)),
-        ({ epoch, expiresAt, organizationId }) => ({
-          organizationId,
-          session,
-          tokenEpoch: epoch,
-          credential: { _tag: "Ingress", session, epoch, expiresAt }
-        })
+        (grant) => holderOf(grant, session)
       )
     }
 
@@ -96,6 +102,14 @@ export const make = Effect.gen(function* () {
    */
   const writer = withIngress(auth.verifyIngress)
 
+  /** The same at once, where the token is known and opens the session; undefined leaves it to {@link writer}. */
+  const knownWriter = (request: HotRoutes.HotRequest): Caller | undefined => {
+    const token = request.line.also.includes("ingress token") ? HotRoutes.bearer(request.headers) : undefined
+    const grant = token === undefined ? undefined : auth.knownIngress(token, clock.unsafeCurrentTimeMillis())
+    const session = sessionBody(request.params["id"] ?? "")
+    return grant === undefined || grant.session !== session ? undefined : holderOf(grant, session)
+  }
+
   /**
    * The caller on a worker's route. There 409 means only that a newer worker is there, and a token that it has replaced says
    * just that: whoever holds one must stop writing, not ask for another. Source: spec 5 §3.1.
@@ -105,5 +119,5 @@ export const make = Effect.gen(function* () {
       error._tag === "Unauthenticated" && isSuperseded(error) ? replaced : error
     )
 
-  return { access, person, either, worker, writer }
+  return { access, knownWriter, person, either, worker, writer }
 })

@@ -8,9 +8,11 @@ import * as Api from "@causeway/protocol/http/Ingress"
 import * as Payload from "@causeway/protocol/Payload"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as WireError from "@causeway/protocol/WireError"
-import { Log } from "@causeway/store/Log"
+import type { HeadMoved } from "@causeway/store/Errors"
+import { type AppendError, type Appended, type AppendRequest, Log } from "@causeway/store/Log"
 import { Sessions } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { Config } from "../Config.ts"
 import { mapStoreErrors } from "../Failure.ts"
 import * as HotRoutes from "../HotRoutes.ts"
@@ -22,29 +24,74 @@ import * as Uploads from "./Uploads.ts"
 /** Entries that are read at a time, of at most `Limits.PAGE_BYTES`. */
 const READ = 1000
 
+type Refusal = WireError.BadRequest | WireError.PayloadTooLarge
+
 /** Refuses a link of the chain that does not name itself: sent again, it would be stored again. */
-const named = (payload: Payload.Payload, at: string) =>
+const named = (payload: Payload.Payload, at: string): Either.Either<Payload.Payload, Refusal> =>
   payload.uuid === undefined && Payload.isChained(payload)
-    ? WireError.BadRequest.of(`at ${at}uuid: is missing; an entry of type ${payload.type} needs one`, {
-        path: `${at}uuid`
-      })
-    : Effect.succeed(payload)
+    ? Either.left(
+        WireError.BadRequest.of(`at ${at}uuid: is missing; an entry of type ${payload.type} needs one`, {
+          path: `${at}uuid`
+        })
+      )
+    : Either.right(payload)
 
 /** One entry, or an array of entries that is stored whole or not at all. */
-const entries = (text: string, limitBytes: number) =>
-  Effect.gen(function* () {
-    if (text.trim() === "") return yield* WireError.BadRequest.of("the body has no entry")
-    const body = yield* Body.json(text)
-    if (!Array.isArray(body))
-      return [yield* named(yield* Body.payload(body, text.trim(), limitBytes, ""), "")]
-    if (body.length === 0) return yield* WireError.BadRequest.of("the list of entries is empty")
+const entries = (
+  text: string,
+  limitBytes: number
+): Either.Either<ReadonlyArray<Payload.Payload>, Refusal> => {
+  if (text.trim() === "") return Either.left(WireError.BadRequest.of("the body has no entry"))
+  const entry = (value: unknown, own: string, path: string, at: string) =>
+    Either.flatMap(Body.payload(value, own, limitBytes, path), (payload) => named(payload, at))
+  return Either.flatMap(Body.json(text), (body): Either.Either<ReadonlyArray<Payload.Payload>, Refusal> => {
+    if (!Array.isArray(body)) return Either.map(entry(body, text.trim(), "", ""), (only) => [only])
+    if (body.length === 0) return Either.left(WireError.BadRequest.of("the list of entries is empty"))
     const texts = RawJson.elements(text)
-    return yield* Effect.forEach(body, (value, index) =>
-      Effect.flatMap(Body.payload(value, texts[index] ?? "null", limitBytes, String(index)), (payload) =>
-        named(payload, `${index}.`)
-      )
+    return Either.all(
+      body.map((value, index) => entry(value, texts[index] ?? "null", String(index), `${index}.`))
     )
   })
+}
+
+const valueOf = (request: HotRoutes.HotRequest, header: string): string | undefined => {
+  const value = request.headers[header]
+  return typeof value === "string" && value !== "" ? value : undefined
+}
+
+/** What a worker's request asks the log for. */
+const asked = (
+  request: HotRoutes.HotRequest,
+  { organizationId, session, tokenEpoch }: Caller.Caller,
+  payloads: ReadonlyArray<Payload.Payload>
+): AppendRequest => ({
+  session,
+  organizationId,
+  source: "worker",
+  payloads,
+  guard: { kind: "lastUuid", lastUuid: valueOf(request, LAST_UUID_HEADER) },
+  ...(tokenEpoch === undefined ? {} : { tokenEpoch })
+})
+
+const told = (stored: ReadonlyArray<Appended>): HotRoutes.Reply => {
+  const last = stored.at(-1)
+  return HotRoutes.json(200, { last_uuid: last?.uuid ?? null, sequence_num: last?.seq ?? null })
+}
+
+const refused = <E extends WireError.WireError | AppendError>(answer: Effect.Effect<HotRoutes.Reply, E>) =>
+  answer.pipe(
+    Effect.catchIf(
+      (error): error is Extract<E, HeadMoved> => error._tag === "HeadMoved",
+      ({ head, message }) =>
+        Effect.succeed(
+          HotRoutes.failure(
+            WireError.Conflict.of(message),
+            head === undefined ? {} : { [X_LAST_UUID_HEADER]: head }
+          )
+        )
+    ),
+    mapStoreErrors
+  )
 
 export const routes = Effect.gen(function* () {
   const log = yield* Log
@@ -71,37 +118,34 @@ export const routes = Effect.gen(function* () {
     { bodyLimitBytes: Api.PART_MAX_BYTES }
   )
 
-  const append = HotRoutes.route(Api.append, (request) =>
-    Effect.gen(function* () {
-      const key = yield* caller.writer(request)
-      const header = request.headers[LAST_UUID_HEADER]
-      const lastUuid = typeof header === "string" && header !== "" ? header : undefined
-      const named = request.headers[UPLOAD_HEADER]
-      const upload = typeof named === "string" && named !== "" ? named : undefined
-      const body = yield* upload === undefined ? request.body : uploads.text(key, upload)
-      const payloads: ReadonlyArray<Payload.Payload> = yield* entries(body, eventLimitBytes)
-      const stored = yield* log.append({
-        session: key.session,
-        organizationId: key.organizationId,
-        source: "worker",
-        payloads,
-        guard: { kind: "lastUuid", lastUuid },
-        ...(key.tokenEpoch === undefined ? {} : { tokenEpoch: key.tokenEpoch })
-      })
-      if (upload !== undefined) yield* uploads.forget(key, upload)
-      const last = stored.at(-1)
-      return HotRoutes.json(200, { last_uuid: last?.uuid ?? null, sequence_num: last?.seq ?? null })
-    }).pipe(
-      Effect.catchTag("HeadMoved", (moved) =>
-        Effect.succeed(
-          HotRoutes.failure(
-            WireError.Conflict.of(moved.message),
-            moved.head === undefined ? {} : { [X_LAST_UUID_HEADER]: moved.head }
+  /** One of a worker whose token is known, with its entries in its body, waits for the commit without a fiber. */
+  const direct = (request: HotRoutes.HotRequest): HotRoutes.Direct | undefined => {
+    const key = valueOf(request, UPLOAD_HEADER) === undefined ? caller.knownWriter(request) : undefined
+    if (key === undefined) return undefined
+    return (text, answer) =>
+      Either.match(entries(text, eventLimitBytes), {
+        onLeft: () => false,
+        onRight: (payloads) =>
+          log.offer(asked(request, key, payloads), (outcome) =>
+            answer(Either.mapBoth(outcome, { onLeft: (error) => refused(Effect.fail(error)), onRight: told }))
           )
-        )
+      })
+  }
+
+  const append = HotRoutes.route(
+    Api.append,
+    (request) =>
+      refused(
+        Effect.gen(function* () {
+          const key = yield* caller.writer(request)
+          const upload = valueOf(request, UPLOAD_HEADER)
+          const body = yield* upload === undefined ? request.body : uploads.text(key, upload)
+          const stored = yield* log.append(asked(request, key, yield* entries(body, eventLimitBytes)))
+          if (upload !== undefined) yield* uploads.forget(key, upload)
+          return told(stored)
+        })
       ),
-      mapStoreErrors
-    )
+    { direct }
   )
 
   /** The whole transcript, as published readers want it: page after page, at the pace at which it is taken. */

@@ -23,9 +23,12 @@ const BATCH_UNITS = 16 * 1024 * 1024
 /** Most requests that wait; further ones are refused with `LogBusy`. */
 const WAITING_MAX = 20_000
 
+/** Takes what became of a request; called once. */
+export type Answer = (outcome: Either.Either<ReadonlyArray<Appended>, AppendError>) => void
+
 interface Waiting {
   readonly request: AppendRequest
-  readonly resume: (outcome: Effect.Effect<ReadonlyArray<Appended>, AppendError>) => void
+  readonly answer: Answer
 }
 
 /** Starts the writer; it ends with the scope, and what waits then fails with `StoreUnavailable`. */
@@ -37,24 +40,25 @@ export const make = Effect.gen(function* () {
   const transact = (requests: ReadonlyArray<AppendRequest>): Effect.Effect<Applied, SqlError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => appends.commit(requests, now))
 
-  const answer = (batch: ReadonlyArray<Waiting>, applied: Applied) =>
+  const answerAll = (batch: ReadonlyArray<Waiting>, applied: Applied) =>
     Effect.sync(() => {
-      Metrics.batchRequests.unsafeUpdate(batch.length, [])
       for (const session of applied.sessions) bus.changed(`session:${session}`)
       for (const environment of applied.environments) bus.changed(`environment:${environment}`)
-      for (const [index, { resume }] of batch.entries()) {
+      let refused = 0
+      let events = 0
+      for (const [index, { answer }] of batch.entries()) {
         const outcome = applied.outcomes[index]
-        if (outcome === undefined) {
-          resume(Effect.dieMessage("an append without an outcome"))
-          continue
-        }
-        if (Either.isLeft(outcome)) Metrics.requestsRefused.unsafeUpdate(1, [])
-        else Metrics.eventsStored.unsafeUpdate(outcome.right.filter((each) => !each.duplicate).length, [])
-        resume(outcome)
+        if (outcome === undefined) throw new Error("an append without an outcome")
+        if (Either.isLeft(outcome)) refused++
+        else for (const { duplicate } of outcome.right) if (!duplicate) events++
+        answer(outcome)
       }
+      Metrics.batchRequests.unsafeUpdate(batch.length, [])
+      if (refused > 0) Metrics.requestsRefused.unsafeUpdate(refused, [])
+      Metrics.eventsStored.unsafeUpdate(events, [])
     })
 
-  const fail = ({ request, resume }: Waiting, cause: Cause.Cause<SqlError>) =>
+  const fail = ({ answer, request }: Waiting, cause: Cause.Cause<SqlError>) =>
     Effect.gen(function* () {
       if (Option.isNone(Cause.failureOption(cause))) {
         yield* Effect.logError("an append failed", cause).pipe(
@@ -64,7 +68,7 @@ export const make = Effect.gen(function* () {
       const failure = Cause.squash(cause)
       const detail = yield* health.failed(failure)
       Metrics.commitsFailed.unsafeUpdate(1, [])
-      resume(new StoreUnavailable({ cause: failure, detail }))
+      answer(Either.left(new StoreUnavailable({ cause: failure, detail })))
     })
 
   const stores = ({ outcomes }: Applied) =>
@@ -74,7 +78,7 @@ export const make = Effect.gen(function* () {
   const commit = (batch: ReadonlyArray<Waiting>): Effect.Effect<void> =>
     Effect.matchCauseEffect(transact(batch.map(({ request }) => request)), {
       onSuccess: (applied) =>
-        Effect.zipRight(stores(applied) ? health.written : Effect.void, answer(batch, applied)),
+        Effect.zipRight(stores(applied) ? health.written : Effect.void, answerAll(batch, applied)),
       onFailure: (cause) =>
         batch.length > 1
           ? Effect.forEach(batch, (each) => commit([each]), { discard: true })
@@ -89,15 +93,20 @@ export const make = Effect.gen(function* () {
     settle: commit,
     settleRest: (rest) =>
       Effect.sync(() => {
-        for (const { resume } of rest) {
+        for (const { answer } of rest) {
           const detail = "the hub is shutting down: try again"
-          resume(new StoreUnavailable({ cause: new Error("the log is closed"), detail }))
+          answer(Either.left(new StoreUnavailable({ cause: new Error("the log is closed"), detail })))
         }
       })
   })
 
-  return (request: AppendRequest) =>
+  /** Lets a request wait for the next commit; false where too many wait. */
+  const offer = (request: AppendRequest, answer: Answer): boolean => group.offer({ request, answer })
+
+  const append = (request: AppendRequest) =>
     Effect.async<ReadonlyArray<Appended>, AppendError>((resume) => {
-      if (!group.offer({ request, resume })) resume(new LogBusy({ waiting: group.size() }))
+      if (!offer(request, resume)) resume(new LogBusy({ waiting: group.size() }))
     })
+
+  return { append, offer }
 })

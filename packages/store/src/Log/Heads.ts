@@ -21,8 +21,8 @@ export interface Heads {
   readonly begin: () => void
   readonly get: (body: string) => Head | undefined
   readonly keep: (head: Head) => void
-  /** Writes what is in a draft; the head is not forgotten for it. */
-  readonly write: (body: () => void) => void
+  /** Calls what writes drafts alone: the heads that it changes are settled by it, and are not forgotten. */
+  readonly writing: <A>(body: () => A) => A
   /** What was written stands: the heads are as the drafts. */
   readonly settle: (drafts: Iterable<Draft>) => void
   readonly clear: () => void
@@ -51,10 +51,10 @@ export const make = (db: Database): Heads => {
     },
     get: (body) => heads.get(body),
     keep: (head) => void heads.set(head.body, head),
-    write: (body) => {
+    writing: (body) => {
       writing = true
       try {
-        body()
+        return body()
       } finally {
         writing = false
       }

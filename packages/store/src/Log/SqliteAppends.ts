@@ -119,7 +119,7 @@ const make = Effect.map(Sqlite, ({ connection, either, exclusive, inside }) => {
     begin.run()
     try {
       heads.begin()
-      const { applied, changed } = applyTo(statements, keptHead, requests, now)
+      const { applied, changed } = heads.writing(() => applyTo(statements, keptHead, requests, now))
       commit.run()
       heads.settle(changed)
       return applied
