@@ -25,12 +25,12 @@ const poison: ReadonlyArray<readonly [what: string, content: unknown, words: Reg
   [
     "an image that is no base64",
     [{ type: "image", source: { type: "base64", media_type: "image/png", data: "%%%" } }],
-    /no base64/
+    /not base64/
   ],
   [
     "a file that is no image",
     [{ type: "image", source: { type: "base64", media_type: "image/png", data: "aGVsbG8=" } }],
-    /no image\/png/
+    /not image\/png/
   ],
   ["half of a character", "cut \ud99c", /half of a character/],
   ["a result of no tool", [{ type: "tool_result", tool_use_id: "t" }], /tool_result/]

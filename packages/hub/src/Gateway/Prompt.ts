@@ -18,7 +18,7 @@ const textOf = (data: string): string | undefined => {
 
 /** What a file begins like counts, else what is said of it. */
 const block = (data: string, given: string, title: string | null): JsonObject | string => {
-  if (!MessageContent.isBase64(data)) return "its content is no base64"
+  if (!MessageContent.isBase64(data)) return "its content is not base64"
   const media = MessageContent.sniff(data)
   const named = title === null ? {} : { title }
   if (media === MessageContent.PDF) {
