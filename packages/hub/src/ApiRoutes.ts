@@ -17,11 +17,13 @@ import { RequestError, RouteNotFound } from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Attempts from "./Attempts.ts"
 import * as AccessTokens from "./Auth/Http.ts"
 import * as Middleware from "./Auth/Middleware.ts"
 import * as CodeSessions from "./CodeSessions/Http.ts"
@@ -71,7 +73,7 @@ const answer = (error: WireError.WireError) => {
 }
 
 /** Answers every failure as the hot routes do. */
-const respond = (cause: Cause.Cause<unknown>) => {
+const respond = (slowed: Effect.Effect.Success<typeof Attempts.slowed>, cause: Cause.Cause<unknown>) => {
   if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
   const error = toWire(Cause.squash(cause))
   if (error === undefined) {
@@ -80,7 +82,10 @@ const respond = (cause: Cause.Cause<unknown>) => {
       answer(WireError.internalError)
     )
   }
-  return answer(error)
+  return HttpServerRequest.HttpServerRequest.pipe(
+    Effect.flatMap((request) => slowed(NodeHttpServerRequest.toIncomingMessage(request), error)),
+    Effect.flatMap(answer)
+  )
 }
 
 /** Looks at a body before anything reads it. One that cannot be read is refused by whoever reads it. */
@@ -98,9 +103,12 @@ const bounded = <E, R>(app: HttpApp.Default<E, R>) =>
 
 /** The endpoints that are not hot. */
 export const routes = Effect.gen(function* () {
+  const slowed = yield* Attempts.slowed
   const context = yield* Layer.build(
     // Before the builder's own error encoding, which knows other shapes.
-    HttpApiBuilder.middleware((app) => Effect.catchAllCause(bounded(app), respond)).pipe(
+    HttpApiBuilder.middleware((app) =>
+      Effect.catchAllCause(bounded(app), (cause) => respond(slowed, cause))
+    ).pipe(
       Layer.provideMerge(Layer.merge(HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer)),
       Layer.merge(api)
     )

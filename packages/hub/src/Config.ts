@@ -37,6 +37,8 @@ export interface HubConfig {
   /** How long requests under way may take at shutdown; then their connections are closed. Default 1 s. */
   readonly shutdown: Duration.Duration
   readonly connections: ConnectionLimits
+  /** Refused credentials of an address, or tries of one credential, that are answered at once. Default 10; see `Attempts`. */
+  readonly freeFailures: number
 }
 
 export const defaults: HubConfig = {
@@ -48,7 +50,8 @@ export const defaults: HubConfig = {
   streamComment: Duration.seconds(15),
   workerHeartbeat: Duration.seconds(20),
   shutdown: Duration.seconds(1),
-  connections: { device: 16, credential: 4096, address: 512 }
+  connections: { device: 16, credential: 4096, address: 512 },
+  freeFailures: 10
 }
 
 export class Config extends Context.Tag("@causeway/hub/Config")<Config, HubConfig>() {}

@@ -32,6 +32,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as ApiRoutes from "./ApiRoutes.ts"
+import * as Attempts from "./Attempts.ts"
 import * as AccessTable from "./Auth/AccessTable.ts"
 import * as Auth from "./Auth/Auth.ts"
 import * as CodeSessionRoutes from "./CodeSessions/Routes.ts"
@@ -228,7 +229,7 @@ export const layer = (
 ): Layer.Layer<Hub | Gateway | Server.NodeServer | Auth.Auth | Connected.Connected | Services, HubError> =>
   serving.pipe(
     Layer.provideMerge(gateway(options.gateway)),
-    Layer.provideMerge(Layer.mergeAll(Auth.layer, Connected.layer, Server.layer)),
+    Layer.provideMerge(Layer.mergeAll(Attempts.layer, Auth.layer, Connected.layer, Server.layer)),
     Layer.provideMerge(layerStore(options)),
     Layer.provide(onlyHub(options.filename)),
     Layer.provide(Config.layer(options)),

@@ -24,6 +24,7 @@ import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
+import * as Attempts from "./Attempts.ts"
 import { Config, type HubConfig } from "./Config.ts"
 import { arrivedOf } from "./Forwarded.ts"
 import * as Hosts from "./Hosts.ts"
@@ -223,6 +224,7 @@ const handler =
     base: string,
     config: Pick<HubConfig, "bodyLimitBytes" | "bodyWindow">,
     judge: Effect.Effect.Success<typeof Hosts.make>,
+    slowed: Effect.Effect.Success<typeof Attempts.slowed>,
     runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   ) =>
   (incoming: IncomingMessage, response: ServerResponse): void => {
@@ -272,7 +274,9 @@ const handler =
             if (Cause.isInterruptedOnly(cause)) return Effect.sync(() => response.destroy())
             const failure = Cause.failureOption(cause)
             if (failure._tag === "Some") {
-              return Effect.sync(() => sendError(incoming, response, failure.value))
+              return Effect.map(slowed(incoming, failure.value), (error) =>
+                sendError(incoming, response, error)
+              )
             }
             return Effect.zipRight(
               Effect.logError("a request failed", cause).pipe(
@@ -308,7 +312,7 @@ const handler =
 /** Serves the routes and listens, until the scope closes. */
 export const serve = (
   routes: ReadonlyArray<HotRoutes.HotRoute>
-): Effect.Effect<Address, ListenFailed, NodeServer | Config | Scope.Scope> =>
+): Effect.Effect<Address, ListenFailed, NodeServer | Attempts.Attempts | Config | Scope.Scope> =>
   Effect.gen(function* () {
     const config = yield* Config
     const { server, stop } = yield* NodeServer
@@ -322,7 +326,14 @@ export const serve = (
       return fiber
     }
     const base = PublicUrl.basePath(yield* PublicUrl.PublicUrl)
-    const onRequest = handler(RouteTable.make(routes), base, config, yield* Hosts.make, runFork)
+    const onRequest = handler(
+      RouteTable.make(routes),
+      base,
+      config,
+      yield* Hosts.make,
+      yield* Attempts.slowed,
+      runFork
+    )
     yield* Effect.acquireRelease(
       Effect.sync(() => server.on("request", onRequest)),
       // After the server has closed only requests without a connection can be left.

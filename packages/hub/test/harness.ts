@@ -10,7 +10,8 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Hub from "../src/Hub.ts"
 
-export const layer = Hub.layer({ filename: ":memory:" })
+/** Refusals are answered at once, however many: tests of other things ask with many wrong credentials. */
+export const layer = Hub.layer({ filename: ":memory:", freeFailures: Number.MAX_SAFE_INTEGER })
 
 /** The token that the first start made. */
 export const token = Effect.map(Hub.Hub, ({ firstToken }) => Redacted.value(Option.getOrThrow(firstToken)))

@@ -19,11 +19,11 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import { Attempts } from "../Attempts.ts"
 import { Auth } from "../Auth/Auth.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 import { GatewayConfiguration } from "./Config.ts"
 import { GatewayConnections } from "./Connections.ts"
-import * as Attempts from "./Handshake/Attempts.ts"
 import { codeOf, isBlank, shared, withinRole } from "./Handshake/Credentials.ts"
 import * as Proof from "./Handshake/DeviceProof.ts"
 import { isPage, type Origin, originRefusal } from "./Handshake/Origin.ts"
@@ -53,7 +53,7 @@ export class Handshake extends Context.Tag("@causeway/hub/GatewayHandshake")<
 const checkParams = Validation.check(ConnectParams)
 const isParams = (value: unknown): value is ConnectParams => checkParams(value).length === 0
 
-/** The checks that need no secret: form, protocol, role, origin, and failures before. */
+/** The checks that need no secret: form, protocol, role and origin. */
 const read = (state: State, given: unknown, origin: Origin, challenge: string) =>
   Effect.gen(function* () {
     if (!isParams(given)) {
@@ -77,7 +77,6 @@ const read = (state: State, given: unknown, origin: Origin, challenge: string) =
         { code: "CONTROL_UI_ORIGIN_NOT_ALLOWED", reason: foreign }
       )
     }
-    if (Attempts.isLocked(state.attempts, origin, now)) return yield* unauthorized("rate_limited", false)
     const connect: Connect = {
       params: given,
       role,
@@ -90,16 +89,20 @@ const read = (state: State, given: unknown, origin: Origin, challenge: string) =
     return connect
   })
 
-/** Refuses, and counts the failure against the address. */
+/** Refuses when that may be answered. All passwords count as tries of one credential. */
 const fail = (
   { attempts }: State,
-  { now, origin }: Connect,
+  { origin, params: { auth } }: Connect,
   refusal: HandshakeRefused
-): Effect.Effect<never, HandshakeRefused> =>
-  Effect.suspend(() => {
-    Attempts.noteFailure(attempts, origin, now)
-    return refusal
-  })
+): Effect.Effect<never, HandshakeRefused> => {
+  const password = isBlank(auth?.password) ? undefined : "password"
+  const credential = auth?.token ?? auth?.deviceToken ?? auth?.bootstrapToken ?? password
+  if (isBlank(credential)) return refusal
+  return attempts.failed({ address: origin.remoteAddress, credential: credential ?? "" }).pipe(
+    Effect.mapError(() => unauthorized("rate_limited", false)),
+    Effect.zipRight(refusal)
+  )
+}
 
 const admitWithoutDevice = (state: State, connect: Connect, secret: Either.Either<Verified, FailureReason>) =>
   Effect.gen(function* () {
@@ -231,7 +234,7 @@ const admit = (state: State): Handshake["Type"]["admit"] =>
 export const layer: Layer.Layer<
   Handshake,
   never,
-  Auth | DeviceCodes | Devices | Organizations | GatewayConfiguration | GatewayConnections
+  Attempts | Auth | DeviceCodes | Devices | Organizations | GatewayConfiguration | GatewayConnections
 > = Layer.effect(
   Handshake,
   Effect.gen(function* () {
@@ -242,7 +245,7 @@ export const layer: Layer.Layer<
       organizations: yield* Organizations,
       configuration: yield* GatewayConfiguration,
       connections: yield* GatewayConnections,
-      attempts: Attempts.make(),
+      attempts: yield* Attempts,
       publicOrigin: PublicUrl.originOf(yield* PublicUrl.PublicUrl)
     }
     return Handshake.of({ admit: admit(state) })

@@ -14,6 +14,7 @@ import type { Sessions } from "@causeway/store/Session"
 import type { Tokens } from "@causeway/store/Tokens"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Layer from "effect/Layer"
+import type { Attempts } from "../Attempts.ts"
 import type { Auth } from "../Auth/Auth.ts"
 import type { Config } from "../Config.ts"
 import type { Connected } from "../Connected.ts"
@@ -49,6 +50,7 @@ export const layer = (
 ): Layer.Layer<
   Gateway.Gateway,
   StoreUnavailable,
+  | Attempts
   | Auth
   | Bus
   | Config

@@ -31,6 +31,7 @@ export const layer = (options: HarnessOptions = {}) =>
   Hub.layer({
     filename: options.filename ?? ":memory:",
     port: 0,
+    freeFailures: Number.MAX_SAFE_INTEGER,
     gateway: {
       version: "0.0.0-test",
       push: options.push,

@@ -6,10 +6,10 @@ import type { DeviceCodes } from "@causeway/store/DeviceCodes"
 import type { DeviceRecord, Devices } from "@causeway/store/Devices"
 import type { Organizations } from "@causeway/store/Organizations"
 import type * as Redacted from "effect/Redacted"
+import type { Attempts } from "../../Attempts.ts"
 import type { Auth } from "../../Auth/Auth.ts"
 import type { GatewayConfig, GatewayConfiguration } from "../Config.ts"
 import type { GatewayConnections } from "../Connections.ts"
-import type { Attempts } from "./Attempts.ts"
 import type { Origin } from "./Origin.ts"
 
 export interface State {
@@ -19,7 +19,7 @@ export interface State {
   readonly organizations: Organizations["Type"]
   readonly configuration: GatewayConfiguration["Type"]
   readonly connections: GatewayConnections["Type"]
-  readonly attempts: Attempts
+  readonly attempts: Attempts["Type"]
   readonly publicOrigin: string | undefined
 }
 
