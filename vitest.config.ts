@@ -38,10 +38,10 @@ export default defineConfig({
     isolate: false,
     setupFiles: ["test/support/Setup.ts"],
     sequence: { sequencer: LongFirst },
-    // One more than the machines of CI have cores: end-to-end tests wait much of their time.
-    maxWorkers: 3,
+    // Twice the cores of the machines of CI: end-to-end tests wait half of their time.
+    maxWorkers: 4,
     // All from the beginning: tinypool ends idle workers in excess of these, and with one of them what it was just given.
-    minWorkers: 3,
+    minWorkers: 4,
     // Generous: it is there for what hangs, not for what is slow on a busy machine.
     testTimeout: 180_000 * Math.max(1, runs)
   }

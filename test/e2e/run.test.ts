@@ -240,6 +240,6 @@ describe.skipIf(!Tmux.isInstalled)("run, in a real terminal", () => {
         yield* open.press("C-c")
         yield* open.shows(/left with 130/)
       }),
-    120_000
+    180_000
   )
 })

@@ -49,7 +49,7 @@ describe("sessions over the gateway", () => {
         const ended = yield* program.line((line) => line["event"] === "session_ended")
         expect(ended["session_id"]).toBe(session.id)
       }),
-    120_000
+    180_000
   )
 
   it.scopedLive(
@@ -78,7 +78,7 @@ describe("sessions over the gateway", () => {
         expect(restored["key"]).toBe(key)
         expect((yield* ask(state, restored["sessionId"], "!recall"))["text"]).toBe(remembered)
       }),
-    120_000
+    180_000
   )
 
   it.scopedLive(
@@ -103,6 +103,6 @@ describe("sessions over the gateway", () => {
         const nowhere = yield* ask(state, apart["session"].id, "hello")
         expect(nowhere["result"]).toMatchObject({ is_error: true, terminal_reason: "agent_unavailable" })
       }),
-    120_000
+    180_000
   )
 })

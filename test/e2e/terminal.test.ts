@@ -208,7 +208,7 @@ describe.skipIf(!Tmux.isInstalled)("attach, in a real terminal", () => {
         const terminal = yield* attach(directory, ["session_00000000000000000000000000000000"])
         yield* terminal.shows("left with 4")
       }),
-    120_000
+    180_000
   )
 })
 
@@ -240,7 +240,7 @@ describe.skipIf(!Tmux.isInstalled)("logs --follow, in a real terminal", () => {
         yield* terminal.press("C-c")
         yield* terminal.shows("left with 130")
       }),
-    120_000
+    180_000
   )
 })
 

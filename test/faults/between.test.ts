@@ -124,7 +124,7 @@ describe("somebody between bridge and hub", () => {
           })
         )
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive(
@@ -149,7 +149,7 @@ describe("somebody between bridge and hub", () => {
           yield* Fiber.join(running)
         })
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive(
@@ -180,7 +180,7 @@ describe("somebody between bridge and hub", () => {
           expect(events.some(({ _tag }) => _tag === "SavedSessionDropped")).toBe(false)
         })
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive(
@@ -200,7 +200,7 @@ describe("somebody between bridge and hub", () => {
           )
         })
       ),
-    90_000
+    180_000
   )
 
   it.scopedLive(
@@ -226,7 +226,7 @@ describe("somebody between bridge and hub", () => {
           )
         })
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive(
@@ -252,7 +252,7 @@ describe("somebody between bridge and hub", () => {
           )
         })
       ),
-    60_000
+    180_000
   )
 
   const behaviour = FastCheck.record({

@@ -248,7 +248,7 @@ describe("bridge and hub", () => {
           { maxSessions: 1, lease: "10 seconds" }
         )
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive(
@@ -270,7 +270,7 @@ describe("bridge and hub", () => {
           })
         )
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive(
@@ -297,7 +297,7 @@ describe("bridge and hub", () => {
           { currentTitle: Effect.succeed("the title of now") }
         )
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive(
@@ -320,7 +320,7 @@ describe("bridge and hub", () => {
           })
         )
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive(
@@ -348,7 +348,7 @@ describe("bridge and hub", () => {
           })
         )
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive("an agent that does not exist is reported in the log, and the bridge goes on", () =>

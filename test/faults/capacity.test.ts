@@ -150,6 +150,6 @@ describe.runIf(process.platform === "linux")("more sessions than places", () => 
           expect(most()).toBe(2)
         })
       ),
-    120_000
+    180_000
   )
 })

@@ -283,7 +283,7 @@ describe("a device that may write", () => {
           { concurrency: 4, discard: true }
         )
       ),
-    120_000
+    180_000
   )
 
   it.scopedLive(
@@ -303,7 +303,7 @@ describe("a device that may write", () => {
           }
         })
       ),
-    120_000
+    180_000
   )
 
   it.scopedLive(
@@ -328,7 +328,7 @@ describe("a device that may write", () => {
           })
         )
       }),
-    60_000
+    180_000
   )
 })
 
@@ -354,7 +354,7 @@ describe("the owner of a machine", () => {
           expect(yield* ranUnasked(reach, ruled)).toBe(false)
         })
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive("is not passed over at the start", () =>

@@ -248,6 +248,6 @@ describe("kill -9", () => {
           }
         }).pipe(Effect.provide(World.client({ url: String(url), token: Redacted.make(String(token)) })))
       }).pipe(Effect.scoped),
-    120_000
+    180_000
   )
 })

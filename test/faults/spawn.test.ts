@@ -151,7 +151,7 @@ describe("spawn modes", () => {
           ])
         })
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive(
@@ -187,7 +187,7 @@ describe("spawn modes", () => {
           })
       )
     },
-    60_000
+    180_000
   )
 
   it.scopedLive(
@@ -209,7 +209,7 @@ describe("spawn modes", () => {
           expect(readFileSync(join(worktrees, sessionBody(one), "notes"), "utf8")).toBe("of one")
         })
       ),
-    60_000
+    180_000
   )
 
   it.scopedLive("session: other work is left alone, also when its own session has ended, and said so", () =>

@@ -173,6 +173,6 @@ describe("a hub that is killed", () => {
         }
         expect(sessions.every(({ answered }) => answered.length > 0)).toBe(true)
       }),
-    60_000
+    180_000
   )
 })

@@ -28,15 +28,22 @@ const asAnswered = (value: unknown): unknown => {
   return distinct.length === 1 ? distinct[0] : { ...Object.fromEntries(entries), anyOf: distinct }
 }
 
-/** All routes in one document. */
-export const openApi: OpenApi.OpenAPISpec = (() => {
+const make = (): OpenApi.OpenAPISpec => {
   const spec = OpenApi.fromApi(CausewayApi)
   const schemas = Object.fromEntries(
     Object.entries(spec.components.schemas).filter(([name]) => !removed.has(name))
   )
   const paths = asAnswered(spec.paths) as typeof spec.paths
   return { ...spec, paths, components: { ...spec.components, schemas } }
-})()
+}
+
+let made: OpenApi.OpenAPISpec | undefined
+
+/** All routes in one document. Made when it is first asked for: every start of the program would pay for it otherwise. */
+export const openApi = (): OpenApi.OpenAPISpec => {
+  made ??= make()
+  return made
+}
 
 const escape = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;")

@@ -12,8 +12,8 @@ const ready = (status: 200 | 503, body: typeof Api.Ready.Type) => HotRoutes.json
 export const make = Effect.gen(function* () {
   const readiness = yield* Readiness.Readiness
   // The documents do not change while the hub runs.
-  const document = JSON.stringify(openApi)
-  const page = docsPage(openApi)
+  const document = yield* Effect.cached(Effect.sync(() => JSON.stringify(openApi())))
+  const page = yield* Effect.cached(Effect.sync(() => docsPage(openApi())))
 
   return [
     HotRoutes.route(Api.health, () => Effect.succeed(HotRoutes.json(200, { status: "ok" }))),
@@ -45,10 +45,10 @@ export const make = Effect.gen(function* () {
         HotRoutes.text(200, text, { "content-type": Prometheus.CONTENT_TYPE })
       )
     ),
-    HotRoutes.route(Api.openapi, () => Effect.succeed(HotRoutes.text(200, document))),
+    HotRoutes.route(Api.openapi, () => Effect.map(document, (text) => HotRoutes.text(200, text))),
     HotRoutes.route(Api.docs, () =>
-      Effect.succeed(
-        HotRoutes.text(200, page, {
+      Effect.map(page, (html) =>
+        HotRoutes.text(200, html, {
           "content-type": "text/html; charset=utf-8",
           "content-security-policy": docsPolicy
         })
