@@ -133,6 +133,8 @@ export const run = async () => {
     ["plain", startPlain],
     ["hub", startHub(built.file)]
   ]
+  const rows = []
+  const title = `Durable appends of 1 KB, ${ROUNDS} rounds of ${SECONDS} s, medians; client and server share the cores`
   let files = 0
   const using = async (open, body) => {
     const server = await open(`${directory}/${files++}.db`)
@@ -143,9 +145,7 @@ export const run = async () => {
     }
   }
   try {
-    process.stdout.write(
-      `durable appends of 1 KB, ${ROUNDS} rounds of ${SECONDS} s, medians; client and server share the cores; ${machine()}\n`
-    )
+    process.stdout.write(`${title}; ${machine()}\n`)
     for (const connections of CONNECTIONS) {
       const rounds = []
       for (let round = 0; round < ROUNDS; round++) {
@@ -167,13 +167,17 @@ export const run = async () => {
         "plain µs CPU/req": of("plain", "cpu"),
         "hub µs CPU/req": of("hub", "cpu")
       }
+      rows.push(row)
       process.stdout.write(`${JSON.stringify(row)}\n`)
     }
     for (const [name, open] of candidates) {
       const bytes = await using(open, async (server) => walBytes(server, await server.targets(1)))
       process.stdout.write(`${name}: ${(bytes / 1024).toFixed(1)} KB in the write-ahead log an append\n`)
+      for (const row of rows)
+        row[`${name} KB in the log's file`] = row.connections === 1 ? (bytes / 1024).toFixed(1) : ""
     }
     process.stdout.write(`${machine()}\n`)
+    return { title, rows }
   } finally {
     await rm(directory, { recursive: true, force: true })
     await rm(built.directory, { recursive: true, force: true })

@@ -210,11 +210,11 @@ export const run = async () => {
     ["plain", startPlain],
     ["hub", startHub(built.file)]
   ]
+  const rows = []
+  const title = `Message → worker → durable reply → viewer, ${RATE}/s from the due time, ${ROUNDS} rounds of ${SECONDS} s, medians`
   let files = 0
   try {
-    process.stdout.write(
-      `message → worker → durable reply → viewer, ${RATE}/s from the due time, ${ROUNDS} rounds of ${SECONDS} s, medians; ${machine()}\n`
-    )
+    process.stdout.write(`${title}; ${machine()}\n`)
     for (const count of SESSIONS) {
       const rounds = []
       for (let round = 0; round < ROUNDS; round++) {
@@ -238,11 +238,11 @@ export const run = async () => {
         row[`${name} ms CPU/message`] = Number((of(name, "cpu") / 1000).toFixed(2))
         row[`${name} KB/session`] = Math.round(of(name, "memory") / 1024)
       }
-      process.stdout.write(
-        `${JSON.stringify({ ...row, "ratio p50": ratio("p50"), "ratio p99": ratio("p99") })}\n`
-      )
+      rows.push({ ...row, "ratio p50": ratio("p50"), "ratio p99": ratio("p99") })
+      process.stdout.write(`${JSON.stringify(rows.at(-1))}\n`)
     }
     process.stdout.write(`${machine()}\n`)
+    return { title, rows }
   } finally {
     agent.destroy()
     await rm(directory, { recursive: true, force: true })

@@ -66,6 +66,8 @@ export const make = Effect.gen(function* () {
     /** Makes a session with its first events and, where it has an environment, queues its work: one transaction. */
     create: (request: Change.CreateSession) => stored(Change.create(request)),
     get: (key: SessionKey) => on(Worker.find(key)),
+    /** What changes of it under those who follow it. */
+    standing: (key: SessionKey) => on(Worker.standing(key)),
     list,
     /** The first of the list. */
     find: (filter: Filter.Filter) => Effect.map(list({ ...filter, limit: 1 }), ([session]) => session),

@@ -166,6 +166,25 @@ const clientOver = (
   })
 }
 
+type Read = (text: string, values: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<unknown>, SqlError>
+
+/** How each client's rows are read without a `Statement`. */
+const reads = new WeakMap<SqlClient.SqlClient, Read>()
+
+/**
+ * The rows of a query, in the caller's transaction where there is one. What `sql.unsafe` answers, at a fifth of its price: for
+ * what is asked at every wake of a stream. `A` is what the statement selects.
+ */
+export const rows = <A>(
+  text: string,
+  values: ReadonlyArray<unknown>
+): Effect.Effect<ReadonlyArray<A>, SqlError, SqlClient.SqlClient> =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) => {
+    const read = reads.get(sql)
+    const found = read === undefined ? sql.unsafe<object>(text, values as Array<string>) : read(text, values)
+    return found as Effect.Effect<ReadonlyArray<A>, SqlError>
+  })
+
 /** Opens a file, `:memory:` for none, until the scope closes. Dies where that fails. */
 export const open = (
   filename: string
@@ -196,11 +215,14 @@ export const open = (
         Effect.flatMap(Effect.serviceOption(SqlClient.TransactionConnection), (transaction) =>
           transaction._tag === "Some" ? attempt(body) : outside(body)
         )
+    const either = within(exclusive)
     const sqlite = Sqlite.of({
       connection,
       exclusive,
       inside: within(() => Effect.dieMessage("a log was changed outside a transaction")),
-      either: within(exclusive)
+      either
     })
-    return { sqlite, sql: clientOver(prepare, turns, yield* Reactivity.make) }
+    const sql = clientOver(prepare, turns, yield* Reactivity.make)
+    reads.set(sql, (text, values) => either(() => prepare(text).all(...values)))
+    return { sqlite, sql }
   })

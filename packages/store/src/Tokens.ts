@@ -14,6 +14,7 @@ import type { StoreUnavailable } from "./Errors.ts"
 import { type RecordOf, recordOf } from "./internal/record.ts"
 import { noted, unavailable } from "./internal/unavailable.ts"
 import * as Secret from "./Secret.ts"
+import { rows } from "./Sqlite.ts"
 
 /** Prefix of every access token. */
 export const PREFIX = "cw_"
@@ -127,8 +128,13 @@ const revoke = (sql: SqlClient.SqlClient): Tokens["Type"]["revoke"] =>
 
 const resolve = (sql: SqlClient.SqlClient): Tokens["Type"]["resolve"] =>
   Effect.fnUntraced(function* (token) {
-    const [row] = yield* sql<Row>`SELECT ${sql.literal(COLUMNS)} FROM access_tokens
-      WHERE hash = ${Secret.hashOf(Redacted.value(token))}`
+    const [row] = yield* Effect.provideService(
+      rows<Row>(`SELECT ${COLUMNS} FROM access_tokens WHERE hash = ?`, [
+        Secret.hashOf(Redacted.value(token))
+      ]),
+      SqlClient.SqlClient,
+      sql
+    )
     if (row === undefined) return yield* new TokenRefused({ reason: "unknown" })
     const now = yield* Clock.currentTimeMillis
     if (row.revoked_at !== null) return yield* new TokenRefused({ reason: "revoked" })
@@ -142,8 +148,14 @@ const resolve = (sql: SqlClient.SqlClient): Tokens["Type"]["resolve"] =>
 
 const epochOf = (sql: SqlClient.SqlClient): Tokens["Type"]["epochOf"] =>
   Effect.fnUntraced(function* ({ organizationId, session }) {
-    const [row] = yield* sql<{ readonly token_epoch: number }>`SELECT token_epoch FROM sessions
-      WHERE body = ${session} AND organization_id = ${organizationId}`
+    const [row] = yield* Effect.provideService(
+      rows<{ readonly token_epoch: number }>(
+        "SELECT token_epoch FROM sessions WHERE body = ? AND organization_id = ?",
+        [session, organizationId]
+      ),
+      SqlClient.SqlClient,
+      sql
+    )
     return row?.token_epoch
   }, unavailable)
 

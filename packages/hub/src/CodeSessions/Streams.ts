@@ -140,12 +140,12 @@ export const routes = Effect.gen(function* () {
       limit: Viewing.PAGE,
       from: { seq: from ?? 0, delivery: 0 },
       wakes: subscription,
-      look: Effect.map(sessions.get(key), ({ archivedAt, lastSeq, tokenEpoch }) =>
+      look: Effect.map(sessions.standing(key), ({ archivedAt, lastSeq, tokenEpoch }) =>
         key.tokenEpoch !== undefined && tokenEpoch > key.tokenEpoch
           ? { ended: true }
           : {
               caughtUp: ({ seq }) =>
-                archivedAt === undefined || told
+                archivedAt === null || told
                   ? Effect.succeed(undefined)
                   : Effect.as(farewell(Math.max(seq, lastSeq - 1)), undefined)
             }

@@ -78,7 +78,7 @@ export const make = Effect.gen(function* () {
       wakes: viewer.subscription,
       look: Effect.map(
         viewer.untilArchived
-          ? Effect.map(sessions.get(key), ({ archivedAt }) => archivedAt !== undefined)
+          ? Effect.map(sessions.standing(key), ({ archivedAt }) => archivedAt !== null)
           : Effect.succeed(false),
         (archived) => ({
           caughtUp: ({ seq }) => Effect.succeed(seq >= until ? "until" : archived ? "archived" : undefined)

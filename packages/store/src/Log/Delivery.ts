@@ -5,6 +5,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { SessionUnknown, WorkerSuperseded } from "../Errors.ts"
+import { rows } from "../Sqlite.ts"
 import type { SessionKey } from "./Request.ts"
 
 /** A delivery state that has changed. `no` grows with every change in the session. */
@@ -55,11 +56,10 @@ export const changes = (
   sid: number,
   { after, limit }: { readonly after: number; readonly limit: number }
 ): Effect.Effect<ReadonlyArray<DeliveryChange>, SqlError, SqlClient.SqlClient> =>
-  Effect.flatMap(
-    SqlClient.SqlClient,
-    (sql) => sql<DeliveryChange>`SELECT delivery_no AS no, seq, uuid, delivery, delivered_at AS deliveredAt
-      FROM events WHERE sid = ${sid} AND delivery_no > ${after} AND delivery_no IS NOT NULL
-      ORDER BY delivery_no LIMIT ${limit}`
+  rows<DeliveryChange>(
+    `SELECT delivery_no AS no, seq, uuid, delivery, delivered_at AS deliveredAt FROM events
+     WHERE sid = ? AND delivery_no > ? AND delivery_no IS NOT NULL ORDER BY delivery_no LIMIT ?`,
+    [sid, after, limit]
   )
 
 /** Number of the last change before this time; 0 where there is none. */

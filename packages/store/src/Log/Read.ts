@@ -1,8 +1,9 @@
 /** Reads over the log of one session. */
-import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import { SessionUnknown } from "../Errors.ts"
+import { rows } from "../Sqlite.ts"
 import { COLUMNS, type EventColumns, type Selection, type StoredEvent, selections, toEvent } from "./Event.ts"
 import type { SessionKey } from "./Request.ts"
 
@@ -45,15 +46,15 @@ export const events = (
   sid: number,
   query: EventQuery
 ): Effect.Effect<ReadonlyArray<StoredEvent>, SqlError, SqlClient.SqlClient> =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) => {
+  Effect.suspend(() => {
     const { text, values } = where(sid, query)
     const order = query.last === undefined ? "seq" : "seq DESC"
     return Effect.map(
-      sql.unsafe<EventColumns>(`SELECT ${COLUMNS} FROM events WHERE ${text} ORDER BY ${order} LIMIT ?`, [
+      rows<EventColumns>(`SELECT ${COLUMNS} FROM events WHERE ${text} ORDER BY ${order} LIMIT ?`, [
         ...values,
         query.last ?? query.limit ?? -1
       ]),
-      (rows) => (query.last === undefined ? rows : rows.toReversed()).map(toEvent)
+      (found) => (query.last === undefined ? found : found.toReversed()).map(toEvent)
     )
   })
 
@@ -67,7 +68,7 @@ export interface Page {
 
 /** The events that a query finds until they hold so many bytes, and the one that fills them. */
 const within = (sid: number, query: EventQuery, bytes: number) =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) => {
+  Effect.suspend(() => {
     const { text, values } = where(sid, query)
     const isNewest = query.last !== undefined
     const order = isNewest ? "seq DESC" : "seq"
@@ -80,11 +81,11 @@ const within = (sid: number, query: EventQuery, bytes: number) =>
       ? `seq >= coalesce((${end}), 0)`
       : `seq <= coalesce((${end}), ${Number.MAX_SAFE_INTEGER})`
     return Effect.map(
-      sql.unsafe<EventColumns>(
+      rows<EventColumns>(
         `SELECT ${COLUMNS} FROM events WHERE ${text} AND ${bound} ORDER BY ${order} LIMIT ?`,
         [...values, ...values, limit, bytes, limit]
       ),
-      (rows) => (isNewest ? rows.toReversed() : rows).map(toEvent)
+      (found) => (isNewest ? found.toReversed() : found).map(toEvent)
     )
   })
 
@@ -124,10 +125,10 @@ export const count = (
   sid: number,
   query: Omit<EventQuery, "limit" | "last">
 ): Effect.Effect<number, SqlError, SqlClient.SqlClient> =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) => {
+  Effect.suspend(() => {
     const { text, values } = where(sid, query)
     return Effect.map(
-      sql.unsafe<{ readonly n: number }>(`SELECT count(*) AS n FROM events WHERE ${text}`, values),
+      rows<{ readonly n: number }>(`SELECT count(*) AS n FROM events WHERE ${text}`, values),
       ([row]) => row?.n ?? 0
     )
   })
@@ -137,10 +138,10 @@ export const sidOf = ({
   session,
   organizationId
 }: SessionKey): Effect.Effect<number, SessionUnknown | SqlError, SqlClient.SqlClient> =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    Effect.flatMap(
-      sql<{ readonly sid: number }>`SELECT sid FROM sessions WHERE body = ${session}
-        AND organization_id = ${organizationId}`,
-      ([row]) => (row === undefined ? new SessionUnknown({ session }) : Effect.succeed(row.sid))
-    )
+  Effect.flatMap(
+    rows<{ readonly sid: number }>("SELECT sid FROM sessions WHERE body = ? AND organization_id = ?", [
+      session,
+      organizationId
+    ]),
+    ([row]) => (row === undefined ? new SessionUnknown({ session }) : Effect.succeed(row.sid))
   )

@@ -5,10 +5,11 @@ import { OrganizationId, SessionBody } from "@causeway/protocol/Ids"
 import type { JsonObject } from "@causeway/protocol/Payload"
 import type { Attributes } from "@causeway/protocol/SessionAttributes"
 import * as SessionRow from "@causeway/transcript/SessionRow"
-import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import { recordOf } from "../internal/record.ts"
+import { rows } from "../Sqlite.ts"
 
 interface Columns {
   readonly sid: number
@@ -94,20 +95,18 @@ export const select = (
   where: string,
   values: ReadonlyArray<string | number>
 ): Effect.Effect<ReadonlyArray<Session>, SqlError, SqlClient.SqlClient> =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    Effect.map(sql.unsafe<Columns>(`SELECT ${COLUMNS} FROM sessions WHERE ${where}`, values), (rows) =>
-      rows.map(toSession)
-    )
+  Effect.map(rows<Columns>(`SELECT ${COLUMNS} FROM sessions WHERE ${where}`, values), (found) =>
+    found.map(toSession)
   )
 
 // A record never changes: what it holds is read once.
-const rows = new WeakMap<object, SessionRow.SessionRow>()
+const decoded = new WeakMap<object, SessionRow.SessionRow>()
 
 /** What the log says of a session; that of an empty log where another version wrote it and nothing was appended since. */
 export const rowOf = (session: Pick<Session, "projection" | "attributes">): SessionRow.SessionRow => {
-  const known = rows.get(session)
+  const known = decoded.get(session)
   if (known !== undefined) return known
   const row = SessionRow.fromJson(session.projection, session.attributes) ?? SessionRow.initial
-  rows.set(session, row)
+  decoded.set(session, row)
   return row
 }

@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { SessionUnknown, WorkerSuperseded } from "../Errors.ts"
 import type { SessionKey } from "../Log/Request.ts"
+import { rows } from "../Sqlite.ts"
 import { select } from "./Record.ts"
 
 /** How stale `workerSeenAt` may be, so that not every sign of life is a durable write: 5 s. */
@@ -23,6 +24,23 @@ export type WorkerKey = SessionKey & { readonly workerEpoch: number | undefined 
 export const find = ({ session, organizationId }: SessionKey) =>
   Effect.flatMap(select("body = ? AND organization_id = ?", [session, organizationId]), ([found]) =>
     found === undefined ? new SessionUnknown({ session }) : Effect.succeed(found)
+  )
+
+/** As much of a session as a stream looks at whenever it is woken. Times are milliseconds since the epoch. */
+export interface Standing {
+  readonly archivedAt: number | null
+  readonly lastSeq: number
+  readonly tokenEpoch: number
+}
+
+export const standing = ({ session, organizationId }: SessionKey) =>
+  Effect.flatMap(
+    rows<Standing>(
+      `SELECT archived_at AS archivedAt, last_seq AS lastSeq, token_epoch AS tokenEpoch FROM sessions
+       WHERE body = ? AND organization_id = ?`,
+      [session, organizationId]
+    ),
+    ([found]) => (found === undefined ? new SessionUnknown({ session }) : Effect.succeed(found))
   )
 
 /** The session, unless a newer epoch has replaced this one. */

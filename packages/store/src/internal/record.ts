@@ -10,10 +10,19 @@ export type RecordOf<Row> = {
   readonly [Column in keyof Row & string as CamelCase<Column>]: Present<Row[Column]>
 }
 
-const camelCase = (name: string): string =>
-  name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+/** Names of columns in camel case: as many as the queries of this package select. */
+const names = new Map<string, string>()
 
-export const recordOf = <Row extends object>(row: Row): RecordOf<Row> =>
-  Object.fromEntries(
-    Object.entries(row).map(([name, value]) => [camelCase(name), value ?? undefined])
-  ) as RecordOf<Row>
+const camelCase = (name: string): string => {
+  const known = names.get(name)
+  if (known !== undefined) return known
+  const made = name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+  names.set(name, made)
+  return made
+}
+
+export const recordOf = <Row extends object>(row: Row): RecordOf<Row> => {
+  const record: { [name: string]: unknown } = {}
+  for (const [name, value] of Object.entries(row)) record[camelCase(name)] = value ?? undefined
+  return record as RecordOf<Row>
+}
