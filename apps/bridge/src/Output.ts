@@ -3,6 +3,7 @@
  * without it, sentences. Progress and failures go to standard error. Colour: {@link isColoured}.
  */
 import * as Ansi from "@causeway/protocol/Ansi"
+import { scrub } from "@causeway/protocol/Scrub"
 import * as Visible from "@causeway/protocol/Visible"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -116,14 +117,15 @@ export const layer = (options: { readonly json: boolean }): Layer.Layer<Output> 
       drawing: (lines) => out(`${lines.join("\n")}\n`),
       jsonLines: (text) => out(json || process.stdout.isTTY ? Visible.json(text) : text),
       strong: (text) => paint(process.stdout, text, "strong"),
-      progress: (text) => (json ? Effect.void : err(`${paint(process.stderr, Visible.text(text), "dim")}\n`)),
-      failure: ({ message, next, exitCode, told }) =>
-        told === true
-          ? Effect.void
-          : json
-            ? value({ event: "error", message, next, exit_code: exitCode })
-            : err(
-                `${paint(process.stderr, `error: ${Visible.text(message)}`, "bad")}\n${next === undefined ? "" : `  ${Visible.text(next)}\n`}`
-              )
+      progress: (text) =>
+        json ? Effect.void : err(`${paint(process.stderr, Visible.text(scrub(text)), "dim")}\n`),
+      failure: ({ exitCode, message: words, next, told }) => {
+        const message = scrub(words)
+        if (told === true) return Effect.void
+        if (json) return value({ event: "error", message, next, exit_code: exitCode })
+        return err(
+          `${paint(process.stderr, `error: ${Visible.text(message)}`, "bad")}\n${next === undefined ? "" : `  ${Visible.text(next)}\n`}`
+        )
+      }
     })
   })

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The program: reads its command line, runs the command that it means, and says how that failed. */
+import { scrub } from "@causeway/protocol/Scrub"
 import * as Visible from "@causeway/protocol/Visible"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
@@ -23,7 +24,7 @@ const logging = (level: LogLevel.LogLevel) =>
   Layer.merge(
     Logger.replace(
       Logger.defaultLogger,
-      Logger.withConsoleError(Logger.map(Logger.logfmtLogger, Visible.text))
+      Logger.withConsoleError(Logger.map(Logger.logfmtLogger, (text) => Visible.text(scrub(text))))
     ),
     Logger.minimumLogLevel(level)
   )

@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process"
 import { devNull } from "node:os"
 import * as ChildEnvironment from "@causeway/protocol/ChildEnvironment"
+import { scrub } from "@causeway/protocol/Scrub"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -72,9 +73,6 @@ const DETAIL = 600
 /** A word as a POSIX shell reads it back. */
 export const quote = (word: string): string =>
   /^[A-Za-z0-9_./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
-
-/** Addresses of remotes may hold passwords. */
-const scrub = (text: string): string => text.replace(/(\w+:\/\/)[^@/\s]+@/g, "$1<redacted>@")
 
 /** Text of a failure, for a person. */
 export const detailOf = ({ exitCode, stderr, stdout }: Ran): string =>

@@ -25,11 +25,12 @@ export class HubResponse<Request extends IncomingMessage = IncomingMessage> exte
 /** The mark as a line of a head that is written by hand. */
 export const headLine = `${HUB_HEADER}: ${HUB_HEADER_VALUE}`
 
-/** Answers on a bare socket and closes it. */
+/** Answers on a bare socket and closes it. `headOnly`: of an answer to `HEAD`, which has no body. */
 export const refuse = (
   socket: Duplex,
   error: WireError.WireError,
-  headers: { readonly [name: string]: string } = {}
+  headers: { readonly [name: string]: string } = {},
+  headOnly = false
 ): void => {
   if (!socket.writable) {
     socket.destroy()
@@ -43,7 +44,7 @@ export const refuse = (
     `content-length: ${Buffer.byteLength(reply.body)}`,
     ...Object.entries(reply.headers).map(([name, value]) => `${name}: ${value}`)
   ]
-  socket.end(`${head.join("\r\n")}\r\n\r\n${reply.body}`)
+  socket.end(`${head.join("\r\n")}\r\n\r\n${headOnly ? "" : reply.body}`)
 }
 
 /** A request that does not come, or too slowly. */
@@ -64,5 +65,7 @@ const unreadable = (code: string | undefined): WireError.WireError => {
 }
 
 /** Handler of the server's `clientError`. */
-export const onClientError = (error: NodeJS.ErrnoException, socket: Duplex): void =>
-  refuse(socket, unreadable(error.code))
+export const onClientError = (
+  error: NodeJS.ErrnoException & { readonly rawPacket?: Buffer },
+  socket: Duplex
+): void => refuse(socket, unreadable(error.code), {}, error.rawPacket?.toString("latin1", 0, 5) === "HEAD ")

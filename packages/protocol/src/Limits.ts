@@ -18,6 +18,9 @@ export const PAGE_BYTES = 4 * 1024 * 1024
 /** The same for whoever follows a log: many do at once, and each holds a page while it writes. */
 export const FOLLOW_BYTES = 1024 * 1024
 
+/** Bytes of a session's context, and of its tags: they are kept with its row and stand in every list. Beyond: 413. */
+export const CONTEXT_BYTES = 256 * 1024
+
 /** Characters of an identifier in a path. Beyond: 400. */
 export const PATH_ID_CHARACTERS = 128
 

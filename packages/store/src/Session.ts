@@ -90,6 +90,9 @@ export const make = Effect.gen(function* () {
     /** Stores the archiving, with what else changes by it, as an event, and stops the session's work. */
     archive: (key: SessionKey, attributes?: Attributes.Change) => stored(Change.archive(key, attributes)),
     /** Gives a session without one an environment, and queues its work where somebody's message waits. */
+    /** `EnvironmentUnknown`: the organisation has no such environment, or it is archived. */
+    requireEnvironment: (organizationId: SessionKey["organizationId"], environmentId: string) =>
+      on(Change.requireEnvironment(organizationId, environmentId)),
     assignEnvironment: (sid: number, environmentId: string, queue: boolean) =>
       Effect.map(transact(Change.assignEnvironment(sid, environmentId, queue)), (environments) =>
         signal({ sessions: [], environments })

@@ -42,7 +42,7 @@ const list = Devices.command(
             address: request.remoteAddress ?? null,
             created_at: iso(request.createdAt)
           },
-          `waiting   ${requestId}  ${nameOf(request)} wants ${Visible.line(role)}: ${Visible.line(scopes.join(", "))}`,
+          `waiting   ${Visible.line(requestId)}  ${nameOf(request)} wants ${Visible.line(role)}: ${Visible.line(scopes.join(", "))}`,
           "warn"
         )
       }
@@ -57,7 +57,7 @@ const list = Devices.command(
             approved_at: iso(device.approvedAt),
             last_seen_at: iso(device.lastSeenAt)
           },
-          `approved  ${device.deviceId}  ${nameOf(device)}`
+          `approved  ${Visible.line(device.deviceId)}  ${nameOf(device)}`
         )
       }
       if (waiting.length + approved.length === 0) {

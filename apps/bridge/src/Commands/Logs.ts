@@ -84,7 +84,7 @@ export const logs = Session.command(
           )
         : Effect.zipRight(
             output.line(
-              `${event.sequence_num} ${event.created_at} ${event.source} ${Visible.line(event.event_type)}`,
+              `${event.sequence_num} ${Visible.line(`${event.created_at} ${event.source} ${event.event_type}`)}`,
               "dim"
             ),
             Effect.forEach(

@@ -50,7 +50,7 @@ const list = Remote.command(
             ? Effect.void
             : output.tell(
                 found,
-                `${found.id}  ${statusOf(found).padEnd(15)} ${found.updated_at}  ${Visible.line(found.title ?? "(no title)")}`
+                `${found.id}  ${statusOf(found).padEnd(15)} ${Visible.line(`${found.updated_at}  ${found.title ?? "(no title)"}`)}`
               )
         ),
         Stream.runCount

@@ -1,7 +1,9 @@
 /** Calls about environments, with the access token. Source: spec 1 §5. */
+
 import * as Headers from "@causeway/protocol/Headers"
 import * as Api from "@causeway/protocol/http/Environments"
 import type { EnvironmentId, SessionId, WorkId } from "@causeway/protocol/Ids"
+import { scrub } from "@causeway/protocol/Scrub"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -22,7 +24,7 @@ const registrationBody = (registration: Registration): string =>
     machine_name: registration.machineName,
     directory: registration.directory,
     branch: registration.branch ?? null,
-    git_repo_url: registration.gitRepoUrl ?? null,
+    git_repo_url: registration.gitRepoUrl === undefined ? null : scrub(registration.gitRepoUrl),
     max_sessions: registration.maxSessions ?? 1,
     metadata: { ...registration.metadata, worker_type: registration.workerType },
     ...(registration.reuseEnvironmentId === undefined

@@ -3,6 +3,7 @@ import { ColdApi } from "@causeway/protocol/http/Api"
 import { CurrentPrincipal } from "@causeway/protocol/http/Authorization"
 import type { Environment } from "@causeway/protocol/http/Environments"
 import { type EnvironmentId, sessionBody } from "@causeway/protocol/Ids"
+import { scrub } from "@causeway/protocol/Scrub"
 import * as WireError from "@causeway/protocol/WireError"
 import * as Environments from "@causeway/store/Environments"
 import * as Work from "@causeway/store/Work"
@@ -31,7 +32,8 @@ const toWire = (environment: Environments.EnvironmentRecord, nowMillis: number):
   machine_name: environment.machineName,
   directory: environment.directory,
   branch: environment.branch ?? null,
-  git_repo_url: environment.gitRepoUrl ?? null,
+  // One that was registered before may still hold a password.
+  git_repo_url: environment.gitRepoUrl === undefined ? null : scrub(environment.gitRepoUrl),
   max_sessions: environment.maxSessions,
   metadata: objectOf(environment.metadata),
   online: Environments.isOnline(environment, nowMillis),
@@ -63,7 +65,7 @@ export const layer = HttpApiBuilder.group(ColdApi, "environments", (handlers) =>
             machineName: payload.machine_name,
             directory: payload.directory,
             branch: payload.branch ?? undefined,
-            gitRepoUrl: payload.git_repo_url ?? undefined,
+            gitRepoUrl: payload.git_repo_url == null ? undefined : scrub(payload.git_repo_url),
             maxSessions: payload.max_sessions ?? undefined,
             metadata: payload.metadata == null ? undefined : JSON.stringify(payload.metadata),
             reuseEnvironmentId: payload.reuse_environment_id ?? undefined

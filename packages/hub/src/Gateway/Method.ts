@@ -36,6 +36,7 @@ export type Failure = Refused | StoreUnavailable
 /** `R`: what its handler stands on. Who may call it is told by `Permissions`. */
 export interface Method<R = never> {
   readonly name: MethodName
+  readonly params: Schema.Schema.Any
   readonly handle: (params: unknown, caller: Caller) => Effect.Effect<Answer, Failure, R>
 }
 
@@ -72,6 +73,7 @@ export const method: Make = <A, R>(
   const check = Validation.check(params)
   return {
     name,
+    params,
     handle: (given, caller) =>
       Effect.suspend(() => {
         const issues = check(given)

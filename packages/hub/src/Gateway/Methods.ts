@@ -58,6 +58,9 @@ const own = [
   ...Hub.methods
 ]
 
+/** Every method with the schema of its parameters. */
+export const schemas: ReadonlyArray<Pick<Method, "name" | "params">> = [...published, ...own]
+
 /** The names that our own methods had before; pages that were loaded then still call them. */
 const formerNames: { readonly [former: string]: string } = {
   "sessions.page": "causeway.sessions.page",

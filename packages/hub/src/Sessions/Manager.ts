@@ -121,6 +121,9 @@ export const make = Effect.gen(function* () {
 
   const goOn = Effect.fn("SessionManager.continue")(function* (key: SessionKey, request: ContinueSession) {
     const before = yield* store.get(key).pipe(mapStoreErrors)
+    if (request.environment_id != null) {
+      yield* store.requireEnvironment(key.organizationId, request.environment_id).pipe(mapStoreErrors)
+    }
     if (isRunning(before)) {
       yield* interrupt(key)
       if (!(yield* awaitEnd(key, INTERRUPT_WAIT))) {

@@ -4,6 +4,7 @@ import { SequenceNum } from "@causeway/protocol/Event"
 import type { SentEvents, Session, SessionPage } from "@causeway/protocol/http/Sessions"
 import type { OrganizationId } from "@causeway/protocol/Ids"
 import { compatSessionId, EventUuid, sessionBody } from "@causeway/protocol/Ids"
+import * as Limits from "@causeway/protocol/Limits"
 import * as MessageContent from "@causeway/protocol/MessageContent"
 import type * as Payload from "@causeway/protocol/Payload"
 import type { Permission } from "@causeway/protocol/Permission"
@@ -69,6 +70,19 @@ const checked = (payloads: ReadonlyArray<Payload.Payload>): Effect.Effect<void, 
     { discard: true }
   )
 
+/** Refuses what is too large to be kept with a session's row. */
+const withinRow = (parts: {
+  readonly [name: string]: string | undefined
+}): Effect.Effect<void, WireError.PayloadTooLarge> =>
+  Effect.forEach(
+    Object.entries(parts),
+    ([name, text = ""]) =>
+      Buffer.byteLength(text) > Limits.CONTEXT_BYTES
+        ? WireError.PayloadTooLarge.of(`the session's ${name} exceeds ${Limits.CONTEXT_BYTES} bytes`)
+        : Effect.void,
+    { discard: true }
+  )
+
 export const make = Effect.gen(function* () {
   const store = yield* Store.Sessions
   const log = yield* Log
@@ -95,10 +109,10 @@ export const make = Effect.gen(function* () {
     ...request
   }: Create): Effect.Effect<
     Store.Session,
-    WireError.BadRequest | WireError.NotFound | WireError.Unavailable
+    WireError.BadRequest | WireError.NotFound | WireError.PayloadTooLarge | WireError.Unavailable
   > =>
     Effect.zipRight(
-      checked(payloads),
+      Effect.zipRight(checked(payloads), withinRow({ context: request.context, tags: request.tags })),
       store
         .create({
           ...request,

@@ -3,6 +3,7 @@
 import type { Session, SessionContext } from "@causeway/protocol/http/Sessions"
 import { compatSessionId } from "@causeway/protocol/Ids"
 import * as LaunchOptions from "@causeway/protocol/LaunchOptions"
+import { scrubSources } from "@causeway/protocol/Scrub"
 import { type Session as Record, rowOf } from "@causeway/store/Session"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import { isoOrNull } from "../internal/iso.ts"
@@ -23,7 +24,8 @@ const iso = (millis: number): string => new Date(millis).toISOString()
 /** `waitingFor`: what its queued work waits for, see `Work.waitingFor`. */
 export const session = (record: Record, now: number, waitingFor: string | null): Session => {
   const row = rowOf(record)
-  const context: SessionContext = LaunchOptions.shown(record.context)
+  // What was made before may still hold a password.
+  const context: SessionContext = scrubSources(LaunchOptions.shown(record.context))
   return {
     ...SessionRow.toSession(row),
     type: "session",

@@ -156,8 +156,14 @@ export const layer = (directory: string): Layer.Layer<never, RegistryFailed> =>
             yield* io(directory)(async () => {
               // Somebody may have cleared the state directory meanwhile.
               await make()
-              await writeFile(`${path}.new`, text, { mode: 0o600 })
-              await rename(`${path}.new`, path)
+              try {
+                await writeFile(`${path}.new`, text, { mode: 0o600 })
+                await rename(`${path}.new`, path)
+              } catch (cause) {
+                // A full disk takes the name of a file and not what is in it.
+                await rm(`${path}.new`, { force: true })
+                throw cause
+              }
             })
             return io(directory)(() => rm(path, { force: true })).pipe(
               Effect.catchAll(complain("The record of an agent process was not removed"))

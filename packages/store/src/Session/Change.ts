@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto"
 import type { AgentSettings } from "@causeway/protocol/AgentSettings"
 import { EventUuid, type OrganizationId, SessionBody } from "@causeway/protocol/Ids"
 import * as Payload from "@causeway/protocol/Payload"
+import { scrubSources } from "@causeway/protocol/Scrub"
 import type * as SessionAttributes from "@causeway/protocol/SessionAttributes"
 import * as SessionRow from "@causeway/transcript/SessionRow"
 import * as Title from "@causeway/transcript/Title"
@@ -60,6 +61,15 @@ export const keyFor = (organizationId: OrganizationId, environmentId: string | u
     return { agentId: row.agentId, key: row.prefix + (row.taken === 1 ? session : short) }
   })
 
+/** Refuses an environment that the organisation has not, or not any more. */
+export const requireEnvironment = (organizationId: OrganizationId, environmentId: string) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const known = yield* sql`SELECT id FROM environments WHERE id = ${environmentId}
+      AND organization_id = ${organizationId} AND archived_at IS NULL`
+    if (known.length === 0) return yield* new EnvironmentUnknown({ environmentId })
+  })
+
 export const create = (request: CreateSession) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
@@ -67,11 +77,7 @@ export const create = (request: CreateSession) =>
     const now = yield* Clock.currentTimeMillis
     const { attributes, context, environmentId, organizationId, payloads, permissionMode, source, tags } =
       request
-    if (environmentId !== undefined) {
-      const known = yield* sql`SELECT id FROM environments WHERE id = ${environmentId}
-        AND organization_id = ${organizationId} AND archived_at IS NULL`
-      if (known.length === 0) return yield* new EnvironmentUnknown({ environmentId })
-    }
+    if (environmentId !== undefined) yield* requireEnvironment(organizationId, environmentId)
     const session = SessionBody.make(randomUUID().replaceAll("-", ""))
     const named = attributes?.key === undefined ? yield* keyFor(organizationId, environmentId, session) : {}
     const opening = sessionUpdate({
@@ -81,7 +87,7 @@ export const create = (request: CreateSession) =>
         source,
         permissionMode,
         ...(tags === undefined ? {} : { tags: JSON.parse(tags) }),
-        context: JSON.parse(context)
+        context: scrubSources(JSON.parse(context))
       }
     })
     const uuid = opening.uuid ?? session

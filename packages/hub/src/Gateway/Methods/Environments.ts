@@ -5,19 +5,25 @@ import * as EnvironmentFiles from "@causeway/protocol/EnvironmentFiles"
 import * as Params from "@causeway/protocol/Gateway/Params"
 import { EnvironmentId } from "@causeway/protocol/Ids"
 import * as Environments from "@causeway/store/Environments"
+import { EnvironmentUnknown } from "@causeway/store/Errors"
 import { Overview } from "@causeway/store/Overview"
 import { object } from "@causeway/transcript/Read"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { invalid } from "../Failure.ts"
 import { answer, method } from "../Method.ts"
+
+const decodeId = Schema.decodeUnknown(EnvironmentId)
 
 const environmentFiles = method(
   "causeway.environments.files",
   Params.EnvironmentFiles,
   ({ environmentId }, { organizationId }) =>
     Effect.flatMap(Environments.Environments, (environments) =>
-      environments.get({ organizationId, environmentId: EnvironmentId.make(environmentId) }).pipe(
+      // An id that cannot stand in a path names nothing.
+      Effect.mapError(decodeId(environmentId), () => new EnvironmentUnknown({ environmentId })).pipe(
+        Effect.flatMap((id) => environments.get({ organizationId, environmentId: id })),
         Effect.map(({ metadata }) =>
           // The store keeps the JSON text of an object.
           answer({ files: EnvironmentFiles.fromMetadata(object(JSON.parse(metadata))) })
