@@ -93,6 +93,12 @@ describePage("access", (test) => {
         await page.getByRole("button", { name: "Model and permissions" }).click()
         await clean("settings")
         await page.keyboard.press("Escape")
+        for (const name of ["Allowed without asking", "Go on from here", "Files read", "Stop all"]) {
+          await page.getByRole("button", { name }).first().click()
+          await page.getByRole("dialog").waitFor()
+          await clean(name.toLowerCase().replaceAll(" ", "-"))
+          await page.keyboard.press("Escape")
+        }
         await Person.go(page, "#/metrics")
         await page.getByRole("heading", { name: "Cost and health" }).waitFor()
         await clean("metrics")

@@ -93,6 +93,37 @@ describePage("details", (test) => {
     expect(requests).toEqual([{ subtype: "set_permission_mode", mode: "bypassPermissions" }])
   })
 
+  test("what is allowed ahead is shown with its end, and everything is asked twice", async ({
+    page,
+    hub,
+    shot
+  }) => {
+    const id = await hub.api.session("Ahead")
+    await Person.visit(page, id)
+    const open = () => page.getByRole("button", { name: "Allowed without asking" }).first().click()
+    await open()
+    const dialog = page.getByRole("dialog", { name: "Allowed without asking" })
+    await dialog.getByLabel("Edits of files").check()
+    await dialog.getByLabel("Everything", { exact: true }).selectOption("60")
+    const done = dialog.getByRole("button", { name: "Done" })
+    expect(await done.isDisabled()).toBe(true)
+    await dialog.getByLabel(/I want that/).check()
+    await shot("ahead")
+    await done.click()
+    await page.getByRole("button", { name: /^Everything allowed until / }).waitFor()
+    await shot("ahead-header")
+    const [row] = await hub.causeway("sessions", "show", id)
+    expect(row?.["agent_settings"]).toMatchObject({
+      auto_accept_edits: true,
+      skip_permissions: true,
+      skip_permissions_until: expect.any(Number)
+    })
+    await page.getByRole("button", { name: /^Everything allowed until / }).click()
+    await dialog.getByLabel("Everything", { exact: true }).selectOption("off")
+    await done.click()
+    await page.getByRole("button", { name: "Edits allowed" }).waitFor()
+  })
+
   test("an at sign in a fresh session says what can be named", async ({ page, hub }) => {
     await Person.visit(page, await hub.api.session("Fresh"))
     await Person.box(page).fill("look at @")

@@ -1,4 +1,6 @@
 /** Sessions in a real browser: the list, live; search, pins, the archive, machines that are away, and beginning one. */
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
 import { expect } from "@effect/vitest"
 import * as Api from "./support/Api.ts"
 import { describePage } from "./support/DescribePage.ts"
@@ -44,6 +46,52 @@ describePage("sessions", (test) => {
       .waitFor()
     const init = await hub.api.find(id, ({ payload }) => payload["subtype"] === "init")
     expect(init.payload).toMatchObject({ model: "scripted-9", permissionMode: "acceptEdits" })
+  })
+
+  test("go on in a new one, show what their agent read, and are all stopped at once", async ({
+    page,
+    hub,
+    shot
+  }) => {
+    await writeFile(join(hub.directory, "read.txt"), "the sea is blue\n")
+    await Person.begin(page, hub.environmentId, (dialog) =>
+      dialog.getByLabel("Title (optional)").fill("The first of two")
+    )
+    await Person.ask(page, "the first word", "echo: the first word")
+    await Person.send(page, "!read read.txt")
+    await Person.log(page)
+      .getByText(/^done: /)
+      .waitFor()
+    await page.getByRole("button", { name: "Files read" }).click()
+    const files = page.getByRole("dialog", { name: "Files read" })
+    await files.getByText("read.txt").click()
+    await files.getByText("the sea is blue").waitFor()
+    await shot("files-read")
+    await files.getByRole("button", { name: "Close" }).click()
+
+    await page.getByRole("button", { name: "Go on from here" }).click()
+    const dialog = page.getByRole("dialog", { name: "Continue in a new session" })
+    await dialog.getByLabel("Message").fill("!recall")
+    await dialog.getByLabel("Title (optional)").fill("The second of two")
+    await shot("continue")
+    await dialog.getByRole("button", { name: "Continue" }).click()
+    await page.getByRole("heading", { name: "The second of two" }).waitFor()
+    await Person.log(page)
+      .getByText(/^recalls: the first word/)
+      .waitFor()
+    const header = page.getByRole("main").locator("header")
+    await header.getByText(/^continued from/).waitFor()
+    await shot("continued")
+    await header.getByRole("link", { name: "The first of two" }).click()
+    await header.getByText(/^continued in/).waitFor()
+
+    await Person.send(page, "!hang")
+    await page.getByRole("button", { name: "Stop all" }).click()
+    const stop = page.getByRole("dialog", { name: "Stop all sessions?" })
+    await shot("stop-all")
+    await stop.getByRole("button", { name: "Stop all" }).click()
+    await stop.waitFor({ state: "detached" })
+    await page.getByRole("button", { name: "Stop all" }).waitFor({ state: "detached" })
   })
 
   test("are renamed, everywhere at once", async ({ page, hub, tab }) => {

@@ -1,5 +1,6 @@
 /** Calls of the gateway about sessions, environments and the hub itself. Source: spec 2 §2, docs/gateway.md. */
 import type * as Answers from "@causeway/protocol/Gateway/Answers"
+import type { FileSnapshot, SettingsChange } from "@causeway/protocol/http/SessionManager"
 import type { Session } from "@causeway/protocol/http/Sessions"
 import { array, type JsonObject, name, object, string } from "@causeway/transcript/Read"
 import * as Gateway from "./Gateway.ts"
@@ -21,6 +22,15 @@ export interface Beginning {
   readonly agent: string | null
   /** Whether it gets a working copy of its own; left out, the host decides. */
   readonly worktree?: boolean
+}
+
+/** What a session is gone on from with; what is empty is inherited. */
+export interface GoingOn {
+  readonly message: string
+  readonly title: string
+  readonly model: string
+  readonly permissionMode: string
+  readonly appendSystemPrompt: string
 }
 
 /** Sessions that are looked for: by a part of their title, or by name. */
@@ -62,6 +72,10 @@ export const fromSessionId = (id: string): string => {
 /** Without the members that are null. */
 const known = (json: JsonObject): JsonObject =>
   Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null))
+
+/** Without the members that are empty. */
+const given = (json: { readonly [name: string]: string }): JsonObject =>
+  Object.fromEntries(Object.entries(json).filter(([, value]) => value !== ""))
 
 /** Lines of a transcript that one call brings. */
 const EXPORT_LINES = 5000
@@ -108,6 +122,30 @@ export const make = ({ call: ask }: Pick<Gateway.Gateway, "call">) => {
       ),
     rename: (id: string, title: string) => call("causeway.sessions.rename", { sessionId: id, title }, one),
     archive: (id: string) => call("causeway.sessions.archive", { sessionId: id }, one),
+    settings: (id: string, settings: SettingsChange) =>
+      call("causeway.sessions.settings", { sessionId: id, settings }, one),
+    goOn: (id: string, { appendSystemPrompt, message, model, permissionMode, title }: GoingOn) =>
+      call(
+        "causeway.sessions.continue",
+        {
+          sessionId: id,
+          message,
+          ...given({ title, permissionMode }),
+          context: {
+            ...given({ model }),
+            ...(appendSystemPrompt === "" ? {} : { options: { append_system_prompt: appendSystemPrompt } })
+          }
+        },
+        one
+      ),
+    /** How many turns were stopped, and how many had not ended in time. */
+    stopAll: () =>
+      call("causeway.sessions.stopAll", {}, ({ running, stopped }) => ({
+        running: array(running).length,
+        stopped: array(stopped).length
+      })),
+    snapshots: (id: string) =>
+      call("causeway.sessions.snapshots", { sessionId: id }, ({ data }) => list<FileSnapshot>(data)),
     /** Appends payloads; answers what they wait for, where no worker is there to take them. */
     send: (id: string, payloads: ReadonlyArray<JsonObject>) =>
       call("causeway.sessions.append", { sessionId: id, events: payloads }, ({ waiting_for }) => ({

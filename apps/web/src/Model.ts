@@ -1,6 +1,7 @@
 /** The page's model: wires its parts to the connection, and holds what people do. Nothing of it touches a document. */
 import { isTransient } from "@causeway/protocol/ErrorTable"
 import type { PairingRequest } from "@causeway/protocol/Gateway/Answers"
+import type { SettingsChange } from "@causeway/protocol/http/SessionManager"
 import type { Session } from "@causeway/protocol/http/Sessions"
 import { array, type JsonObject } from "@causeway/transcript/Read"
 import { events } from "@causeway/transcript/View/Frame"
@@ -214,6 +215,14 @@ export const make = (world: World) => {
     list.apply([result.value])
     return null
   }
+  /** Opens a session that is made; the problem where it is not. */
+  const thenOpen = async (made: Promise<Hub.Result<Session>>): Promise<string | null> => {
+    const result = await made
+    if (!result.ok) return result.message
+    list.apply([result.value])
+    world.navigate({ _tag: "Session", id: result.value.id, seq: null })
+    return null
+  }
   const thenReadDevices = async <A>(result: Promise<A>): Promise<A> => {
     const settled = await result
     await readDevices()
@@ -243,14 +252,7 @@ export const make = (world: World) => {
     },
     list,
     /** The problem, null where it has begun. */
-    begin: async (beginning: Hub.Beginning): Promise<string | null> => {
-      const result = await hub.createSession(beginning)
-      if (!result.ok) return result.message
-      const session = result.value
-      list.apply([session])
-      world.navigate({ _tag: "Session", id: session.id, seq: null })
-      return null
-    },
+    begin: (beginning: Hub.Beginning) => thenOpen(hub.createSession(beginning)),
     send: (text: string, attachments: ReadonlyArray<JsonObject>, steer: boolean): void => {
       const id = state().open?.id
       if (id === undefined) return
@@ -296,6 +298,15 @@ export const make = (world: World) => {
     earlier: opened.earlier,
     rename: (id: string, title: string) => changing(hub.rename(id, title)),
     archive: (id: string) => changing(hub.archive(id)),
+    settings: (id: string, change: SettingsChange) => changing(hub.settings(id, change)),
+    goOn: (id: string, how: Hub.GoingOn) => thenOpen(hub.goOn(id, how)),
+    /** The problem, null where all have stopped. */
+    stopAll: async (): Promise<string | null> => {
+      const result = await hub.stopAll()
+      if (!result.ok) return result.message
+      const { running, stopped } = result.value
+      return running === 0 ? null : `${running} of ${running + stopped} did not stop in time: try again.`
+    },
     pin: (id: string): void => {
       const pinned = new Set(state().pinned)
       if (!pinned.delete(id)) pinned.add(id)

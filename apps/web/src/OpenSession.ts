@@ -96,7 +96,10 @@ export const make = (
           ...(seq === null ? [] : [seq - 1 - TAIL / 10])
         )
         const start = last > TAIL * 1.5 ? Math.max(0, Math.floor(wanted)) : 0
-        setOpen(id, { view: SessionView.open(session, start, false) })
+        setOpen(id, {
+          view: SessionView.open(session, start, false),
+          links: { from: session.continued_from ?? null, into: session.continued_in ?? [] }
+        })
         watch(id, mine, start)
       }
       if (isConnected()) void begin()

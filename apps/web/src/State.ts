@@ -1,4 +1,5 @@
 /** Everything the page knows. What is shown is a function of it; the log of a session decides, never what was only asked for. */
+import * as AgentSettings from "@causeway/protocol/AgentSettings"
 import type { Environment, Hit, Totals, Waiting } from "@causeway/protocol/Gateway/Answers"
 import type { PendingApproval, Session } from "@causeway/protocol/http/Sessions"
 import * as Usage from "@causeway/transcript/Usage"
@@ -24,6 +25,8 @@ export interface Open {
   readonly connectionAt: number
   readonly loadingEarlier: boolean
   readonly notice: string | null
+  /** The sessions that it goes on from and is gone on from in, as they were when it was opened. */
+  readonly links: { readonly from: string | null; readonly into: ReadonlyArray<string> }
 }
 
 export interface State {
@@ -92,7 +95,8 @@ export const opened = (id: string, now: number): Open => ({
   connection: { _tag: "connecting" },
   connectionAt: now,
   loadingEarlier: false,
-  notice: null
+  notice: null,
+  links: { from: null, into: [] }
 })
 
 /** The row of the open session in the list, where it is known. */
@@ -116,6 +120,7 @@ export const about = (state: State, open: Open) => {
     title: row.title ?? session?.title ?? null,
     isArchived: row.archivedAt !== null || session?.archived_at != null,
     model: row.model ?? session?.model ?? null,
+    settings: AgentSettings.merge(AgentSettings.of(session?.agent_settings ?? {}), row.chosen),
     mode: row.permissionMode ?? session?.permission_mode ?? null,
     contextTokens: row.contextTokens ?? (used === null ? null : Usage.contextTokens(used)),
     costUsd: row.totalCostUsd ?? session?.total_cost_usd ?? null,

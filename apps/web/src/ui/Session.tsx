@@ -5,16 +5,18 @@ import { useEffect, useRef, useState } from "react"
 import * as Route from "../Route.ts"
 import * as State from "../State.ts"
 import * as Text from "../Text.ts"
+import { AheadDialog, ContinueDialog } from "./AheadDialogs.tsx"
 import { Composer } from "./Composer.tsx"
+import { FilesDialog } from "./FilesDialog.tsx"
 import { ArchiveDialog, RenameDialog, SettingsDialog } from "./SessionDialogs.tsx"
-import { SessionHeader } from "./SessionHeader.tsx"
+import { type SessionDialog, SessionHeader } from "./SessionHeader.tsx"
 import { Transcript } from "./Transcript.tsx"
 import { useModel, useModelState, useTitle } from "./use.ts"
 
 export const SessionPane = ({ open, seq }: { readonly open: State.Open; readonly seq: number | null }) => {
   const model = useModel()
   const state = useModelState()
-  const [dialog, setDialog] = useState<"settings" | "rename" | "archive" | null>(null)
+  const [dialog, setDialog] = useState<SessionDialog | null>(null)
   const heading = useRef<HTMLHeadingElement>(null)
   const { row } = open.view
   const about = State.about(state, open)
@@ -74,6 +76,9 @@ export const SessionPane = ({ open, seq }: { readonly open: State.Open; readonly
         />
       )}
       {dialog === "settings" ? <SettingsDialog open={open} close={close} /> : null}
+      {dialog === "ahead" ? <AheadDialog open={open} close={close} /> : null}
+      {dialog === "continue" ? <ContinueDialog open={open} close={close} /> : null}
+      {dialog === "files" ? <FilesDialog id={open.id} close={close} /> : null}
       {dialog === "rename" ? <RenameDialog id={open.id} title={title} close={close} /> : null}
       {dialog === "archive" ? <ArchiveDialog id={open.id} close={close} /> : null}
     </section>

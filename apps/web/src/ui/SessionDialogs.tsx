@@ -6,7 +6,13 @@ import { ModeField, ModelField, modes, useSure } from "./fields.tsx"
 import { Problem } from "./Page.tsx"
 import { useModel, useModelState } from "./use.ts"
 
-const Actions = ({ cancel, children }: { readonly cancel?: () => void; readonly children: ReactNode }) => (
+export const Actions = ({
+  cancel,
+  children
+}: {
+  readonly cancel?: () => void
+  readonly children: ReactNode
+}) => (
   <div className="actions">
     <span className="grow" />
     {cancel === undefined ? null : (
@@ -19,7 +25,7 @@ const Actions = ({ cancel, children }: { readonly cancel?: () => void; readonly 
 )
 
 /** A change that closes its dialog once the hub has made it, and else says why not. */
-const useChange = (close: () => void) => {
+export const useChange = (close: () => void) => {
   const [problem, setProblem] = useState<string | null>(null)
   const change = async (made: Promise<string | null>): Promise<void> => {
     const refused = await made

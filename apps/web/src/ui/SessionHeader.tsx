@@ -1,12 +1,25 @@
 /** What a session is, how it is connected, what it costs, and what can be done with the whole of it. */
-import { Archive, Download, FolderGit2, Pencil, Pin, PinOff, Settings2 } from "lucide-react"
+import {
+  Archive,
+  Download,
+  FileText,
+  FolderGit2,
+  GitFork,
+  Pencil,
+  Pin,
+  PinOff,
+  Settings2,
+  ShieldCheck
+} from "lucide-react"
 import { type ReactNode, type RefObject, useMemo } from "react"
 import * as Place from "../Place.ts"
 import * as State from "../State.ts"
 import * as Text from "../Text.ts"
+import { Ahead } from "./AheadDialogs.tsx"
 import { ConnectionLine } from "./Connection.tsx"
 import { Context } from "./Context.tsx"
 import { modes } from "./fields.tsx"
+import { Lineage } from "./Lineage.tsx"
 import { Back } from "./Page.tsx"
 import { statusText } from "./status.ts"
 import { useModel, useModelState } from "./use.ts"
@@ -62,7 +75,14 @@ const Where = ({ open }: { readonly open: State.Open }) => {
 }
 
 /** What the agent is set to, and how full and how dear its session is. */
-const Facts = ({ open, change }: { readonly open: State.Open; readonly change: () => void }) => {
+const Facts = ({
+  open,
+  ask
+}: {
+  readonly open: State.Open
+  readonly ask: (dialog: SessionDialog) => void
+}) => {
+  const change = () => ask("settings")
   const { costUsd, contextTokens, mode, model } = State.about(useModelState(), open)
   const { row, window } = open.view
   const { items } = window.conversation
@@ -83,6 +103,7 @@ const Facts = ({ open, change }: { readonly open: State.Open; readonly change: (
           {modes.find(([value]) => value === mode)?.[1] ?? Text.line(mode, 60)}
         </button>
       )}
+      <Ahead open={open} change={() => ask("ahead")} />
       {contextTokens === null ? null : <Context used={contextTokens} model={model} />}
       {row.usage === null ? null : (
         <span className="usage" title="Tokens of the last message: read and written">
@@ -99,6 +120,9 @@ const Facts = ({ open, change }: { readonly open: State.Open; readonly change: (
   )
 }
 
+/** Dialogs about the session. */
+export type SessionDialog = "settings" | "ahead" | "continue" | "files" | "rename" | "archive"
+
 export const SessionHeader = ({
   open,
   title,
@@ -113,7 +137,7 @@ export const SessionHeader = ({
   /** There is no such session: nothing can be done with it. */
   readonly gone: boolean
   readonly heading: RefObject<HTMLHeadingElement | null>
-  readonly ask: (dialog: "settings" | "rename" | "archive") => void
+  readonly ask: (dialog: SessionDialog) => void
 }) => {
   const model = useModel()
   const state = useModelState()
@@ -144,6 +168,15 @@ export const SessionHeader = ({
           <Action name="Model and permissions" act={() => ask("settings")}>
             <Settings2 size={16} aria-hidden="true" />
           </Action>
+          <Action name="Allowed without asking" act={() => ask("ahead")}>
+            <ShieldCheck size={16} aria-hidden="true" />
+          </Action>
+          <Action name="Go on from here" title="Continue in a new session" act={() => ask("continue")}>
+            <GitFork size={16} aria-hidden="true" />
+          </Action>
+          <Action name="Files read" act={() => ask("files")}>
+            <FileText size={16} aria-hidden="true" />
+          </Action>
           <Action
             name="Export the transcript"
             act={() =>
@@ -161,7 +194,8 @@ export const SessionHeader = ({
           )}
         </div>
       </div>
-      <Facts open={open} change={() => ask("settings")} />
+      <Facts open={open} ask={ask} />
+      <Lineage open={open} />
     </header>
   )
 }

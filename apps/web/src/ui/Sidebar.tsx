@@ -9,6 +9,7 @@ import { Hits } from "./Hits.tsx"
 import { NewSession } from "./NewSession.tsx"
 import { SessionGroups } from "./SessionGroups.tsx"
 import { SidebarHead } from "./SidebarHead.tsx"
+import { StopAll } from "./StopAll.tsx"
 import { Unkept } from "./Unkept.tsx"
 import { useModel, useModelState } from "./use.ts"
 
@@ -52,6 +53,7 @@ export const Sidebar = () => {
           <Plus size={16} aria-hidden="true" />
           New session
         </button>
+        <StopAll />
       </div>
       {beginning ? <NewSession close={() => setBeginning(false)} /> : null}
       <label className="search">

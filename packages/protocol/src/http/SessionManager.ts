@@ -62,6 +62,7 @@ export const FileSnapshot = Schema.Struct({
   sequence_num: SequenceNum,
   created_at: Schema.String
 })
+export type FileSnapshot = typeof FileSnapshot.Type
 
 export const FileSnapshots = Schema.Struct({ data: Schema.Array(FileSnapshot) })
 

@@ -67,6 +67,9 @@ const inFiles = (
   )
 }
 
+/** Claude does not start where it may skip permissions by itself and runs as root; they are skipped beside it all the same. */
+const isRoot = (): boolean => process.getuid?.() === 0
+
 /** The flags of a session's options. */
 export const ofSpec = (
   spec: ConnectSpec
@@ -85,7 +88,7 @@ export const ofSpec = (
   return Effect.map(files, (given) => [
     ...flag("model", options.model),
     ...flag("permission-mode", options.permissionMode),
-    ...(spec.mayBypass === true && options.permissionMode !== "bypassPermissions"
+    ...(spec.mayBypass === true && options.permissionMode !== "bypassPermissions" && !isRoot()
       ? ["--allow-dangerously-skip-permissions"]
       : []),
     ...flag("max-turns", options.maxTurns?.toString()),
