@@ -65,6 +65,17 @@ export type Remote = Omit<Command.Values<typeof remote>, "json">
 export const serving = {
   host: Flag.text("host", "ADDRESS", "Listen here (default: 127.0.0.1, this machine)"),
   port: Flag.integer("port", "PORT", [0, 65_535], "Listen on this port (default: 4750; 0: a free one)"),
+  trustedNetwork: Flag.toggle(
+    "trusted-network",
+    "Listen beyond this machine without TLS: you trust the network"
+  ),
+  behindProxy: Flag.toggle("behind-proxy", "A proxy in front of --host encrypts (TLS)"),
+  tlsCert: Flag.text("tls-cert", "FILE", "Certificate (PEM) for TLS of the hub's own"),
+  tlsKey: Flag.text("tls-key", "FILE", "Its private key (PEM)"),
+  withoutAuthentication: Flag.toggle(
+    "dangerously-without-authentication",
+    'Take "mode": "none" of gateway.json: let in everyone on this machine'
+  ),
   publicUrl: Flag.orVariable(
     "CAUSEWAY_PUBLIC_URL",
     Flag.parsed("public-url", "URL", "Where others reach it (CAUSEWAY_PUBLIC_URL)", HubAddress.parse)

@@ -16,6 +16,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Struct from "effect/Struct"
 import * as Devices from "./Devices.ts"
+import * as Exposure from "./Exposure.ts"
 import { asFailure, Failure } from "./Failure.ts"
 import * as Flags from "./Flags.ts"
 import * as Network from "./Network/Network.ts"
@@ -70,6 +71,7 @@ export interface RunningHub {
 /** Serves a hub until the scope closes; its token and address are in the state directory. */
 const serve = (flags: Flags.Serving, stateDir: string, directory?: string) =>
   Effect.gen(function* () {
+    const tls = yield* Exposure.check(flags)
     yield* Sqlite.loaded
     const held = yield* StateDirectory.becomeHub(stateDir, { directory })
     const filename = Option.match(flags.databaseUrl, {
@@ -85,6 +87,7 @@ const serve = (flags: Flags.Serving, stateDir: string, directory?: string) =>
         host: Option.getOrElse(flags.host, () => DEFAULTS.host),
         port: Option.getOrElse(flags.port, () => DEFAULTS.port),
         ...(publicUrl === undefined ? {} : { publicUrl }),
+        ...(Option.isNone(tls) ? {} : { tls: tls.value }),
         allowedHosts: Option.getOrElse(flags.allowedHost, () => []),
         trustedProxies: Option.getOrElse(flags.trustedProxy, () => Networks.none),
         page,
@@ -92,6 +95,7 @@ const serve = (flags: Flags.Serving, stateDir: string, directory?: string) =>
           version,
           stateDir,
           configFile: StateDirectory.gatewayFile(stateDir),
+          withoutAuthentication: flags.withoutAuthentication,
           push: { contact, agentFor: yield* Network.pushAgent }
         }
       })
@@ -104,7 +108,12 @@ const serve = (flags: Flags.Serving, stateDir: string, directory?: string) =>
       Effect.mapError(asFailure)
     )
     if (Option.isNone(known)) yield* StateDirectory.writeToken(stateDir, token)
-    const others = PageAddress.forOthers({ host: hub.host, url: hub.url, publicUrl })
+    const others = PageAddress.forOthers({
+      host: hub.host,
+      port: hub.port,
+      scheme: Option.isNone(tls) ? "http" : "https",
+      publicUrl
+    })
     // Last: whoever reads an address here finds the token as well.
     yield* held.note({ url: hub.url, others: Option.getOrUndefined(others) }).pipe(Effect.mapError(asFailure))
     const codes = yield* DeviceCodes.make.pipe(Effect.provide(context))
@@ -178,11 +187,12 @@ const runsAlready = (stateDir: string, holder: Option.Option<FileLock.Holder>) =
     "use that one (`up` attaches a directory to it), stop it first, or use another --state-dir"
   )
 
+const isGiven = (value: unknown): boolean =>
+  value === true || (Option.isOption(value) && Option.isSome(value))
+
 /** The flags of a hub's start that were given, by name. */
 const named = (flags: Flags.Serving): ReadonlyArray<string> =>
-  Struct.keys(Flags.serving).flatMap((key) =>
-    Option.isSome<unknown>(flags[key]) ? [`--${Flags.serving[key].name}`] : []
-  )
+  Struct.keys(Flags.serving).flatMap((key) => (isGiven(flags[key]) ? [`--${Flags.serving[key].name}`] : []))
 
 /** Several may find that nobody is the hub, and one of them becomes it: the others look again. */
 const orRunsAlready =

@@ -3,6 +3,7 @@ import { isIP } from "node:net"
 import { networkInterfaces } from "node:os"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { isOwn } from "./Exposure.ts"
 
 /** An address of this machine, as `os.networkInterfaces` tells of it. */
 export interface Interface {
@@ -29,23 +30,26 @@ const rank = ({ name, address, family, internal }: Interface): number | undefine
   return network + (virtual.test(name) ? 3 : 0)
 }
 
-const ofHost = (host: string, port: string): string =>
-  `http://${isIP(host) === 6 ? `[${host}]` : host}:${port}`
-
-const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || /^127\./.test(host)
+const ofHost = (scheme: string, host: string, port: number): string =>
+  `${scheme}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`
 
 /**
  * Where another machine reaches the hub: the public address that it was given; the interface that it listens on; where
  * it listens on all, the likeliest one of this machine. None where it listens for this machine alone.
  */
 export const forOthers = (
-  hub: { readonly host: string; readonly url: string; readonly publicUrl?: string | undefined },
+  hub: {
+    readonly host: string
+    readonly port: number
+    readonly scheme: "http" | "https"
+    readonly publicUrl?: string | undefined
+  },
   all: ReadonlyArray<Interface> = interfaces()
 ): Option.Option<string> => {
   if (hub.publicUrl !== undefined) return Option.some(hub.publicUrl.replace(/\/+$/, ""))
-  if (isLoopback(hub.host)) return Option.none()
-  const { port } = new URL(hub.url)
-  if (hub.host !== "0.0.0.0" && hub.host !== "::") return Option.some(ofHost(hub.host, port))
+  const { port, scheme } = hub
+  if (isOwn(hub.host)) return Option.none()
+  if (hub.host !== "0.0.0.0" && hub.host !== "::") return Option.some(ofHost(scheme, hub.host, port))
   const best = all
     .filter(({ family }) => hub.host === "::" || family === "IPv4")
     .flatMap((each) => {
@@ -53,7 +57,7 @@ export const forOthers = (
       return place === undefined ? [] : [{ place, address: each.address }]
     })
     .sort((a, b) => a.place - b.place)[0]
-  return Option.map(Option.fromNullable(best), ({ address }) => ofHost(address, port))
+  return Option.map(Option.fromNullable(best), ({ address }) => ofHost(scheme, address, port))
 }
 
 /** The address that signs a browser in with a one-time code. It stands after the `#`, so no server is ever sent it. */

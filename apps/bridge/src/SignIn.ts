@@ -9,7 +9,7 @@ export const HOW = "`node apps/bridge devices code`"
 
 /** How the hub is made reachable for others. */
 export const HOW_OTHERS =
-  "start it with --host 0.0.0.0 (everyone in this network), or with --public-url behind a proxy"
+  "start it with --host 0.0.0.0 --trusted-network (everyone in this network, without TLS), with --tls-cert and --tls-key, or with --public-url behind a proxy"
 
 const two = (n: number): string => String(n).padStart(2, "0")
 

@@ -17,7 +17,7 @@ const at = (name: string, address: string): PageAddress.Interface => ({
   internal: false
 })
 
-const hub = (host: string, publicUrl?: string) => ({ host, url: "http://127.0.0.1:4750", publicUrl })
+const hub = (host: string, publicUrl?: string) => ({ host, port: 4750, scheme: "http" as const, publicUrl })
 
 describe("where others reach a hub", () => {
   it("that listens for this machine alone: nowhere", () => {

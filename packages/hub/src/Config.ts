@@ -39,6 +39,11 @@ export interface HubConfig {
   readonly connections: ConnectionLimits
   /** Refused credentials of an address, or tries of one credential, that are answered at once. Default 10; see `Attempts`. */
   readonly freeFailures: number
+  /**
+   * Certificate and key, in PEM: the port speaks TLS, and a second one on loopback, any free, plain HTTP for this machine's own
+   * programs. Default: plain HTTP alone.
+   */
+  readonly tls?: { readonly cert: string; readonly key: string }
 }
 
 export const defaults: HubConfig = {

@@ -85,6 +85,8 @@ export interface Options extends Partial<Config.HubConfig> {
 export interface GatewayOptions extends Partial<GatewayLayer.Options> {
   /** JSON file with agents, keys, retention and origins, read again when it changes; default: none. */
   readonly configFile?: string
+  /** The file's mode `none` counts: everybody on this machine is let in. Default false. */
+  readonly withoutAuthentication?: boolean
   /** Instead of a file. */
   readonly config?: GatewayConfig.GatewayConfig
 }
@@ -219,7 +221,9 @@ const gateway = (options: GatewayOptions = {}) =>
     Layer.provide(
       options.configFile === undefined
         ? GatewayConfig.layerOf(options.config ?? GatewayConfig.defaults)
-        : GatewayConfig.layerFile(options.configFile)
+        : GatewayConfig.layerFile(options.configFile, {
+            withoutAuthentication: options.withoutAuthentication === true
+          })
     )
   )
 

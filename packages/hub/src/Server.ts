@@ -9,6 +9,7 @@
  */
 
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { createServer as createSecureServer } from "node:https"
 import type { Duplex } from "node:stream"
 import * as Limits from "@causeway/protocol/Limits"
 import * as WireError from "@causeway/protocol/WireError"
@@ -69,7 +70,7 @@ export class NodeServer extends Context.Tag("@causeway/hub/NodeServer")<
 export interface Address {
   readonly host: string
   readonly port: number
-  /** `http://host:port`, with a host that this machine reaches. */
+  /** `http://host:port`, with a host that this machine reaches; beside TLS, the plain port on loopback. */
   readonly url: string
 }
 
@@ -90,6 +91,21 @@ const close = (server: HttpServer, bound: Duration.Duration) =>
     server.closeIdleConnections()
   })
 
+/** Keep-alive probes find peers that are gone without a word. */
+const settings = {
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+  noDelay: true,
+  connectionsCheckingInterval: Limits.HEADERS_MILLIS / 4,
+  ServerResponse: OwnEnvelope.HubResponse
+}
+
+const paced = (server: HttpServer): HttpServer => {
+  server.keepAliveTimeout = 65_000
+  server.headersTimeout = Limits.HEADERS_MILLIS
+  return server
+}
+
 export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
   NodeServer,
   Effect.gen(function* () {
@@ -98,18 +114,9 @@ export const layer: Layer.Layer<NodeServer, never, Config> = Layer.scoped(
     const judge = yield* Hosts.make
     const stopping = yield* Deferred.make<void>()
     const upgrades = new Map<string, UpgradeHandler>()
-    // Keep-alive probes find peers that are gone without a word.
-    const server = createServer({
-      keepAlive: true,
-      keepAliveInitialDelay: 30_000,
-      noDelay: true,
-      connectionsCheckingInterval: Limits.HEADERS_MILLIS / 4,
-      ServerResponse: OwnEnvelope.HubResponse
-    })
+    const server = paced(createServer(settings))
     const stop = Effect.zipRight(Deferred.succeed(stopping, undefined), close(server, config.shutdown))
     yield* Effect.addFinalizer(() => stop)
-    server.keepAliveTimeout = 65_000
-    server.headersTimeout = Limits.HEADERS_MILLIS
     server.on("upgrade", (request, socket, head) => {
       socket.on("error", () => socket.destroy())
       const misdirected = judge(arrivedOf(request))
@@ -309,6 +316,50 @@ const handler =
     })
   }
 
+// --- Listening ---
+
+/** Listens; answers the port. */
+const listen = (server: HttpServer, host: string, port: number) =>
+  Effect.async<number, ListenFailed>((resume) => {
+    const onError = (error: NodeJS.ErrnoException) => {
+      resume(new ListenFailed({ host, port, code: error.code ?? error.message }))
+    }
+    server.once("error", onError)
+    server.listen(port, host, () => {
+      server.off("error", onError)
+      const address = server.address()
+      resume(Effect.succeed(address !== null && typeof address === "object" ? address.port : port))
+    })
+  })
+
+/** A server for TLS, whose requests are those of the plain one. It closes with the scope, beside it. */
+const secured = (
+  plain: HttpServer,
+  { host, port, shutdown }: HubConfig,
+  tls: NonNullable<HubConfig["tls"]>,
+  stop: Effect.Effect<void>
+) =>
+  Effect.acquireRelease(
+    Effect.try({
+      try: () => {
+        const server = createSecureServer({ ...settings, ...tls })
+        server.on("request", (request, response) => plain.emit("request", request, response))
+        server.on("upgrade", (request, socket, head) => plain.emit("upgrade", request, socket, head))
+        server.on("clientError", OwnEnvelope.onClientError)
+        // Those who speak no TLS, or trust another certificate.
+        server.on("tlsClientError", (_, socket) => socket.destroy())
+        return paced(server)
+      },
+      catch: (error) =>
+        new ListenFailed({
+          host,
+          port,
+          code: `the certificate and its key do not fit: ${error instanceof Error ? error.message : String(error)}`
+        })
+    }),
+    (server) => Effect.all([stop, close(server, shutdown)], { concurrency: 2 })
+  )
+
 /** Serves the routes and listens, until the scope closes. */
 export const serve = (
   routes: ReadonlyArray<HotRoutes.HotRoute>
@@ -339,18 +390,13 @@ export const serve = (
       // After the server has closed only requests without a connection can be left.
       () => Effect.zipRight(stop, Fiber.interruptAll(fibers))
     )
-    yield* Effect.async<void, ListenFailed>((resume) => {
-      const onError = (error: NodeJS.ErrnoException) => {
-        resume(new ListenFailed({ host: config.host, port: config.port, code: error.code ?? error.message }))
-      }
-      server.once("error", onError)
-      server.listen(config.port, config.host, () => {
-        server.off("error", onError)
-        resume(Effect.void)
-      })
-    })
-    const address = server.address()
-    const port = address !== null && typeof address === "object" ? address.port : config.port
+    const { tls } = config
+    if (tls !== undefined) {
+      const own = yield* listen(server, "127.0.0.1", 0)
+      const port = yield* listen(yield* secured(server, config, tls, stop), config.host, config.port)
+      return { host: config.host, port, url: `http://127.0.0.1:${own}` }
+    }
+    const port = yield* listen(server, config.host, config.port)
     const reachable =
       config.host === "0.0.0.0" || config.host === "::"
         ? "127.0.0.1"

@@ -1,11 +1,19 @@
 /** The hub's doors as a page of another site, a name of another site, and a crowd find them. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { request as httpRequest } from "node:http"
+import { request as httpsRequest } from "node:https"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
 import { OrganizationId } from "@causeway/protocol/Ids"
+import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
+import { WebSocket } from "ws"
+import * as GatewayConfig from "../src/Gateway/Config.ts"
 import { Connection, Connections } from "../src/Gateway/Connections.ts"
 import * as Presence from "../src/Gateway/Presence.ts"
 import * as Hub from "../src/Hub.ts"
@@ -113,6 +121,83 @@ describe("a page of another site", () => {
         expect({ origin, status: (yield* upgrade({ origin })).status }).toEqual({ origin, status: 101 })
       }
     }).pipe(Effect.provide(hub()))
+  )
+})
+
+describe("TLS of the hub's own", () => {
+  const fixture = (name: string) =>
+    readFileSync(new URL(`Push/fixtures/push-service.${name}.pem`, import.meta.url), "utf8")
+  const tls = { cert: fixture("cert"), key: fixture("key") }
+
+  it.scopedLive("serves HTTP and the gateway, and this machine's own programs beside it", () =>
+    Effect.gen(function* () {
+      const { port, url } = yield* Hub.Hub
+      const secure = yield* Effect.async<string>((resume) => {
+        const options = { host: "localhost", port, path: "/health", ca: tls.cert, agent: false }
+        httpsRequest(options, (response) => {
+          response.on("data", (chunk: Buffer) => resume(Effect.succeed(chunk.toString())))
+        }).end()
+      })
+      expect(JSON.parse(secure)).toEqual({ status: "ok" })
+      const socket = new WebSocket(`wss://localhost:${port}/gateway`, { ca: tls.cert })
+      yield* Effect.addFinalizer(() => Effect.sync(() => socket.terminate()))
+      const challenge = yield* Effect.promise(
+        () =>
+          new Promise<string>((resolve) => socket.once("message", (data: Buffer) => resolve(data.toString())))
+      )
+      expect(challenge).toContain("connect.challenge")
+
+      expect(new URL(url)).toMatchObject({ protocol: "http:", hostname: "127.0.0.1" })
+      const own = yield* Effect.promise(() => fetch(`${url}/health`).then((answer) => answer.json()))
+      expect(own).toEqual({ status: "ok" })
+      // Whoever speaks plain HTTP to it is given nothing.
+      const plain = yield* Effect.either(Effect.tryPromise(() => fetch(`http://127.0.0.1:${port}/health`)))
+      expect(plain._tag).toBe("Left")
+    }).pipe(Effect.provide(hub({ tls })))
+  )
+
+  it.scopedLive("says so where certificate and key do not fit", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Layer.build(hub({ tls: { ...tls, key: "nonsense" } })))
+      expect(error.message).toMatch(/the certificate and its key do not fit/)
+    })
+  )
+})
+
+describe("no authentication at all", () => {
+  const written = (text: string, withoutAuthentication: boolean) =>
+    Effect.gen(function* () {
+      const file = yield* Effect.acquireRelease(
+        Effect.sync(() => join(mkdtempSync(join(tmpdir(), "causeway-doors-")), "gateway.json")),
+        (path) => Effect.sync(() => rmSync(dirname(path), { recursive: true }))
+      )
+      writeFileSync(file, text)
+      const context = yield* Layer.build(GatewayConfig.layerFile(file, { withoutAuthentication }))
+      return (yield* Context.get(context, GatewayConfig.GatewayConfiguration).current).auth.mode
+    }).pipe(Effect.scoped, Effect.provide(NodeContext.layer))
+
+  it.scoped("is taken from the file only where the start has said so", () =>
+    Effect.gen(function* () {
+      const none = '{"gateway":{"auth":{"mode":"none"}}}'
+      expect(yield* written(none, false)).toBe("token")
+      expect(yield* written(none, true)).toBe("none")
+      expect(yield* written('{"gateway":{"auth":{"password":"x"}}}', false)).toBe("password")
+    })
+  )
+
+  it.scopedLive("lets in who is on this machine, and nobody through a proxy", () =>
+    Effect.gen(function* () {
+      const at = yield* Gateway.target
+      const attempt = (headers: { readonly [name: string]: string }) =>
+        Effect.flatMap(Gateway.open(at, headers), (client) =>
+          Effect.map(
+            Effect.promise(() => client.connect({ auth: undefined }, new Gateway.Device())),
+            (answer) => answer["ok"]
+          )
+        )
+      expect(yield* attempt({})).toBe(true)
+      expect(yield* attempt({ "x-forwarded-for": "192.0.2.1" })).toBe(false)
+    }).pipe(Effect.provide(Gateway.layer({ config: '{"gateway":{"auth":{"mode":"none"}}}' })))
   )
 })
 

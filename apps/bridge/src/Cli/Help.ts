@@ -55,7 +55,8 @@ export const render = <R>(
       `\`${called} COMMAND --help\` says what a command takes.`
     ]
   }
-  const own = command.flags.filter((flag) => !isShared(flag))
+  const own = command.flags.filter((flag) => !isShared(flag) && !isOfNetwork(flag))
+  const network = command.flags.filter(isOfNetwork)
   const rest = command.flags.filter(isShared)
   return [
     strong(
@@ -68,9 +69,23 @@ export const render = <R>(
       ...own.map((flag) => [spell(flag), flag.description] as const)
     ]),
     ...(own.length + command.arguments.length > 0 ? [""] : []),
+    ...(network.length > 0 ? wrap("Network (docs/security.md):", network.map(spell)) : []),
     ...shared(rest)
   ]
 }
 
 /** Flags that so many commands take that their names are enough. */
 const isShared = ({ name }: Flag<unknown>): boolean => ["state-dir", "json", "hub", "token"].includes(name)
+
+/** Flags that say how a hub is reached beyond this machine: their names are enough where the documents explain them. */
+const isOfNetwork = ({ name }: Flag<unknown>): boolean =>
+  [
+    "trusted-network",
+    "behind-proxy",
+    "tls-cert",
+    "tls-key",
+    "dangerously-without-authentication",
+    "trusted-proxy",
+    "allowed-host",
+    "push-contact"
+  ].includes(name)

@@ -284,6 +284,10 @@ export class GatewayConfiguration extends Context.Tag("@causeway/hub/GatewayConf
 /** The configuration in force at this moment. */
 export const currentConfig = Effect.flatMap(GatewayConfiguration, ({ current }) => current)
 
+/** Sign-in without any credential was not allowed at the start. */
+const OPEN =
+  'at gateway.auth.mode: "none" lets everybody in; start the hub with --dangerously-without-authentication to take it'
+
 /** A configuration that is given. */
 export const layerOf = (config: GatewayConfig): Layer.Layer<GatewayConfiguration> =>
   Layer.effect(
@@ -297,7 +301,10 @@ export const layerOf = (config: GatewayConfig): Layer.Layer<GatewayConfiguration
 export const reloadSchedule = Schedule.spaced("2 seconds")
 
 /** The configuration of a JSON file, read again when it changes. A file that is not there stands for the defaults. */
-export const layerFile = (path: string): Layer.Layer<GatewayConfiguration, never, FileSystem.FileSystem> =>
+export const layerFile = (
+  path: string,
+  options: { readonly withoutAuthentication: boolean } = { withoutAuthentication: false }
+): Layer.Layer<GatewayConfiguration, never, FileSystem.FileSystem> =>
   Layer.scoped(
     GatewayConfiguration,
     Effect.gen(function* () {
@@ -311,7 +318,11 @@ export const layerFile = (path: string): Layer.Layer<GatewayConfiguration, never
         if (now === seen) return
         seen = now
         if (now === undefined) return yield* SubscriptionRef.set(ref, defaults)
-        const parsed = parse(now)
+        const parsed = Either.filterOrLeft(
+          parse(now),
+          ({ auth }) => auth.mode !== "none" || options.withoutAuthentication,
+          () => OPEN
+        )
         if (Either.isLeft(parsed)) {
           yield* Effect.logError(
             "the gateway's configuration does not fit; the last good one stays in force"

@@ -207,7 +207,8 @@ export const make = (options: Options) =>
     const status = (subscriber: Subscriber): Effect.Effect<PushStatus, StoreUnavailable> =>
       Effect.map(find(subscriber), (found) => ({
         subscribed: Option.isSome(found),
-        last: Option.fromNullable(outcomes.get(subscriber.endpoint))
+        // What became of others' pushes to it is not told.
+        last: Option.flatMap(found, ({ endpoint }) => Option.fromNullable(outcomes.get(endpoint)))
       }))
 
     const subscribe = Effect.fn("Push.subscribe")(function* (subscription: PushSubscription) {

@@ -1,7 +1,10 @@
 /** Idempotency keys, which senders choose: a message that is accepted is stored, whatever others sent under the same key. */
 import { randomUUID } from "node:crypto"
+import { Organizations } from "@causeway/store/Organizations"
+import { Tokens } from "@causeway/store/Tokens"
 import { describe, expect, layer as suite } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { type Client, call, connected, type Frame, layer, target } from "./harness.ts"
 
 const create = (client: Client) => Effect.map(call(client, "sessions.create", {}), ({ key }) => String(key))
@@ -48,6 +51,33 @@ suite(layer(), { excludeTestServices: true })((it) => {
         })
       )
     }
+
+    it.scoped("used in two organisations, in sessions of the same name: both messages are stored", () =>
+      Effect.gen(function* () {
+        const { url } = yield* target
+        const other = yield* (yield* Organizations).create("other")
+        const made = yield* (yield* Tokens).create({ organizationId: other.id, name: "other" })
+        const mine = yield* connected(yield* target)
+        const theirs = yield* connected({ url, token: Redacted.value(made.token) })
+        const key = "agent:main:shared"
+        for (const [client, message] of [
+          [mine, "of mine"],
+          [theirs, "of theirs"]
+        ] as const) {
+          yield* call(client, "sessions.create", { key })
+          const sent = yield* call(client, "sessions.send", { key, message, idempotencyKey: "same" })
+          expect(sent).toMatchObject({ status: "started" })
+        }
+        for (const [client, message] of [
+          [mine, "of mine"],
+          [theirs, "of theirs"]
+        ] as const) {
+          const texts = yield* messages(client, key)
+          expect(texts).toHaveLength(1)
+          expect(texts[0]).toContain(message)
+        }
+      })
+    )
 
     it.scoped("sent twice at the same moment it is stored once, and both are told the truth", () =>
       Effect.gen(function* () {

@@ -1,5 +1,6 @@
 /** Offers: which item a poller gets, and which pollers there are. */
 
+import { BoundedMap } from "@causeway/protocol/BoundedMap"
 import type { EnvironmentId, OrganizationId } from "@causeway/protocol/Ids"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
@@ -19,11 +20,14 @@ export const RECLAIM_DEFAULT_MILLIS = 5_000
 /** A poller counts as polling for this long after its last poll: 30 s. */
 const POLLING_MILLIS = 30_000
 
+/** Pollers of one environment that are counted: they name themselves. */
+const POLLERS_MAX = 1000
+
 /** Last poll of each named poller, by environment: for `stats` alone. */
 export type Pollers = Map<string, Map<string, number>>
 
 const notePoller = (pollers: Pollers, environmentId: string, workerId: string | undefined, now: number) => {
-  const known = pollers.get(environmentId) ?? new Map<string, number>()
+  const known = pollers.get(environmentId) ?? new BoundedMap<string, number>(POLLERS_MAX)
   if (workerId !== undefined) known.set(workerId, now)
   for (const [id, at] of known) if (now - at >= POLLING_MILLIS) known.delete(id)
   if (known.size > 0) pollers.set(environmentId, known)

@@ -32,12 +32,13 @@ const onlyOrganization = (state: State, method: Verified["method"]) =>
 /** The hub's own secret. Left says why it does not open. */
 export const shared = (
   state: State,
-  { config, params }: Connect
+  { config, origin, params }: Connect
 ): Effect.Effect<Either.Either<Verified, FailureReason>, HandshakeRefused | StoreUnavailable> => {
   const { password, token } = params.auth ?? {}
   switch (config.auth.mode) {
     case "none":
-      return onlyOrganization(state, "none")
+      // Whoever comes from elsewhere, or through somebody, is not this machine's user.
+      return origin.local ? onlyOrganization(state, "none") : Effect.succeed(Either.left("token_missing"))
     case "password":
       if (isBlank(password)) return Effect.succeed(Either.left("password_missing"))
       return config.auth.password !== undefined &&
