@@ -11,6 +11,7 @@ import type { ClientConfig } from "./ClientConfig.ts"
 import type { AccessError, SessionConflict, SessionNotFound } from "./ClientError.ts"
 import type { Credentials } from "./Credentials.ts"
 import * as Answer from "./internal/Answer.ts"
+import * as Call from "./internal/Call.ts"
 import * as Request from "./internal/Request.ts"
 import * as Calls from "./Sessions/Calls.ts"
 
@@ -47,57 +48,49 @@ export class SessionManager extends Context.Tag("@causeway/client/SessionManager
 
 const settings = (caller: Request.Caller) =>
   Effect.fn("SessionManager.settings")(function* (id: SessionId, change: Api.SettingsChange) {
-    yield* Effect.annotateCurrentSpan("session.id", id)
-    const { baseUrl } = caller.config
-    const place = Request.to("SessionManager.settings", Sessions.update, baseUrl, yield* Calls.pathOf(id))
-    const answer = yield* Effect.flatMap(
-      Calls.ask(caller, place, Calls.TIMEOUT, JSON.stringify({ agent_settings: change })),
-      Answer.expect<SessionNotFound | SessionConflict>(Calls.refused(id))
-    )
+    const answer = yield* Calls.ask(caller, "SessionManager.settings", Sessions.update, {
+      ...(yield* Calls.of(id)),
+      body: { agent_settings: change },
+      meanings: Call.refused(id)
+    })
     return yield* Answer.decode(Sessions.Session)(answer)
   })
 
 const goOn = (caller: Request.Caller) =>
   Effect.fn("SessionManager.continue")(function* (id: SessionId, request: Api.ContinueSession) {
-    yield* Effect.annotateCurrentSpan("session.id", id)
-    const { baseUrl } = caller.config
-    const place = Request.to("SessionManager.continue", Sessions.goOn, baseUrl, yield* Calls.pathOf(id))
-    const answer = yield* Effect.flatMap(
-      Calls.ask(caller, place, CONTINUE_TIMEOUT, JSON.stringify(request)),
-      Answer.expect<SessionNotFound | SessionConflict>(Calls.refused(id))
-    )
+    const answer = yield* Calls.ask(caller, "SessionManager.continue", Sessions.goOn, {
+      ...(yield* Calls.of(id)),
+      body: request,
+      timeout: CONTINUE_TIMEOUT,
+      meanings: Call.refused(id)
+    })
     return yield* Answer.decode(Sessions.Session)(answer)
   })
 
 const stopAll = (caller: Request.Caller) =>
   Effect.fn("SessionManager.stopAll")(function* (request: Api.StopAll) {
     const within = request.within_ms === undefined ? STOP_DEFAULT : Duration.millis(request.within_ms)
-    const place = Request.to("SessionManager.stopAll", Sessions.stopAll, caller.config.baseUrl)
-    const answer = yield* Effect.flatMap(
-      Calls.ask(caller, place, Duration.sum(within, STOP_MARGIN), JSON.stringify(request)),
-      Answer.expect()
-    )
+    const answer = yield* Calls.ask(caller, "SessionManager.stopAll", Sessions.stopAll, {
+      body: request,
+      timeout: Duration.sum(within, STOP_MARGIN)
+    })
     return yield* Answer.decode(Api.StoppedAll)(answer)
   })
 
 const snapshots = (caller: Request.Caller) =>
   Effect.fn("SessionManager.snapshots")(function* (id: SessionId) {
-    yield* Effect.annotateCurrentSpan("session.id", id)
-    const { baseUrl } = caller.config
-    const place = Request.to("SessionManager.snapshots", Sessions.snapshots, baseUrl, yield* Calls.pathOf(id))
-    const answer = yield* Effect.flatMap(
-      Calls.ask(caller, place, Calls.TIMEOUT),
-      Answer.expect(Calls.missing(id))
-    )
+    const answer = yield* Calls.ask(caller, "SessionManager.snapshots", Sessions.snapshots, {
+      ...(yield* Calls.of(id)),
+      meanings: Call.missing(id)
+    })
     return yield* Answer.decode(Api.FileSnapshots)(answer)
   })
 
 const directories = (caller: Request.Caller) =>
   Effect.fn("SessionManager.directories")(function* (limit?: number) {
-    const place = Request.to("SessionManager.directories", Sessions.directories, caller.config.baseUrl, {
+    const answer = yield* Calls.ask(caller, "SessionManager.directories", Sessions.directories, {
       query: { limit }
     })
-    const answer = yield* Effect.flatMap(Calls.ask(caller, place, Calls.TIMEOUT), Answer.expect())
     return yield* Answer.decode(Api.RecentDirectories)(answer)
   })
 

@@ -70,7 +70,6 @@ export class Teleport extends Context.Tag("@causeway/client/Teleport")<
 /** Pages read of one transcript at most; at the default page size 100,000 entries. */
 export const MAX_PAGES = 100
 const PAGE_SIZE = 1_000
-const TIMEOUT = "20 seconds"
 
 const isUuid = Schema.is(EventUuid)
 
@@ -134,11 +133,12 @@ const readPage = (caller: Request.Caller) =>
     yield* Effect.annotateCurrentSpan({ "session.id": sessionId, page })
     const operation = "Teleport.events"
     const id = yield* Call.checkId("session", sessionId)
-    const place = Request.to(operation, teleportEvents, caller.config.baseUrl, {
+    const ask = Call.askOf(caller, operation, teleportEvents, {
       path: { id },
-      query: { limit, cursor }
+      query: { limit, cursor },
+      timeout: "20 seconds"
     })
-    const answer = yield* Call.accessRaw(caller, { ...place, timeout: TIMEOUT }, "required")
+    const answer = yield* Call.accessRaw(caller, ask, "required")
     const annotations = { session_id: sessionId, page, status: answer.status }
     const end = (read: PageRead) => [read, Option.none<Position>()] as const
     if (answer.status === 404) {

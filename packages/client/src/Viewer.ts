@@ -12,14 +12,14 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { ClientConfig } from "./ClientConfig.ts"
-import {
-  type AccessError,
-  type AccessTokenMissing,
-  type IdInvalid,
-  type OrganizationMissing,
+import type {
+  AccessError,
+  AccessTokenMissing,
+  IdInvalid,
+  OrganizationMissing,
   SessionConflict,
   SessionNotFound,
-  type Unauthorized
+  Unauthorized
 } from "./ClientError.ts"
 import { type Connection, decodeEvent, type Received, type StreamOptions } from "./CodeSession.ts"
 import type { Credentials } from "./Credentials.ts"
@@ -107,18 +107,15 @@ const decodeFrame = (frame: Sse.Frame): Frame => {
 
 // --- Service ---
 
-/** The session's id as a path has it. */
-const pathOf = (sessionId: SessionId) =>
-  Effect.map(Call.checkId("session", sessionId), (id) => ({ path: { id } }))
-
-const missing = (sessionId: SessionId) => (answer: Answer.Answer) =>
-  new SessionNotFound({ sessionId, ...Answer.detailOf(answer) })
-
 const watch =
   (caller: Request.Caller) =>
   (sessionId: SessionId, from: number, options: StreamOptions = {}): Stream.Stream<Frame, WatchError> =>
     Stream.suspend(() => {
       const operation = "Viewer.watch"
+      const meanings = Answer.either<Unauthorized, SessionNotFound>(
+        Call.signInRefused,
+        Call.missing(sessionId)
+      )
       // What the reader has been given; a new connection goes on after it.
       let last = from
 
@@ -126,26 +123,16 @@ const watch =
         operation,
         sessionId,
         connect: (manner) =>
-          Effect.flatMap(pathOf(sessionId), (path) => {
+          Effect.flatMap(Call.checkId("session", sessionId), (id) => {
             const place = Request.to(operation, Api.viewerStream, caller.config.baseUrl, {
-              ...path,
+              path: { id },
               query: Follow.place(last, manner)
             })
             return Call.accessing(caller, "known", (bearer, headers) =>
               Request.open(caller, place, last, bearer, headers)
             )
           }),
-        refused: (answer): Effect.Effect<unknown, WatchError> => {
-          switch (answer.status) {
-            case 401:
-            case 403:
-              return Call.signInRefused[answer.status](answer)
-            case 404:
-              return missing(sessionId)(answer)
-            default:
-              return Effect.void
-          }
-        },
+        refused: (answer) => meanings[answer.status]?.(answer) ?? Effect.void,
         onConnection: options.onConnection
       }).pipe(
         Stream.filterMap((raw) => {
@@ -162,23 +149,12 @@ const watch =
 const send = (caller: Request.Caller) =>
   Effect.fn("Viewer.send")(function* (sessionId: SessionId, payloads: ReadonlyArray<JsonObject>) {
     yield* Effect.annotateCurrentSpan({ "session.id": sessionId, "events.count": payloads.length })
-    const path = yield* pathOf(sessionId)
-    yield* Effect.flatMap(
-      Call.access(
-        caller,
-        {
-          ...Request.to("Viewer.send", Api.sendViewerEvents, caller.config.baseUrl, path),
-          timeout: "30 seconds",
-          body: JSON.stringify({ session_id: sessionId, events: payloads.map((payload) => ({ payload })) })
-        },
-        "known"
-      ),
-      Answer.expect<SessionNotFound | SessionConflict>({
-        404: missing(sessionId),
-        409: (answer) =>
-          new SessionConflict({ sessionId, operation: answer.operation, ...Answer.detailOf(answer) })
-      })
-    )
+    yield* Call.access(caller, "known", "Viewer.send", Api.sendViewerEvents, {
+      path: { id: yield* Call.checkId("session", sessionId) },
+      body: { session_id: sessionId, events: payloads.map((payload) => ({ payload })) },
+      timeout: "30 seconds",
+      meanings: Call.refused(sessionId)
+    })
   })
 
 export const make = Effect.map(Request.make, (caller) =>

@@ -21,42 +21,6 @@ export type Step = Books.Step
 /** A prompt whose turn ended the agent this often is not given to it again. */
 export const MAX_ATTEMPTS = 3
 
-export interface Delivery {
-  /** A client payload; `again` when an earlier process had it. One that was given here before changes nothing. */
-  readonly give: (payload: Payload.Payload, again?: boolean) => Step
-  /** A process is ready: what it must be given (again), oldest first. */
-  readonly connected: () => Step
-  /** A payload is about to be written to the process; false where it was taken back meanwhile. */
-  readonly writing: (payload: Payload.Payload) => boolean
-  /** A payload was written to the process. */
-  readonly written: (payload: Payload.Payload) => Step
-  /** A line of the process. */
-  readonly line: (payload: Payload.Payload) => Step
-  /** The process is gone. */
-  readonly disconnected: () => Step
-  /** Prompts given to this process again of which it shows no sign; empty while it works on anything. */
-  readonly silent: () => ReadonlyArray<EventUuid>
-  /** Settles prompts without the agent: a result that says `reason` and why. */
-  readonly giveUp: (uuids: ReadonlyArray<EventUuid>, reason: string, detail: string) => Step
-  /**
-   * Settles the turn that an interrupt could not end in order, and the interrupt itself. `before`: `turns` when the
-   * interrupt was given; a turn that has ended since is settled, and the prompts that wait are not part of it.
-   */
-  readonly abandonTurn: (detail: string, before?: number) => Step
-  /** Prompts whose turns have ended the process too often. */
-  readonly exceededAttempts: () => ReadonlyArray<EventUuid>
-  /** A prompt waits or is worked on. */
-  readonly isBusy: () => boolean
-  /** Something would be lost if the process ended now: {@link isBusy}, or what the agent reports as running. */
-  readonly isAtWork: () => boolean
-  /** A request that was given under this uuid is not settled yet. */
-  readonly isOpen: (uuid: EventUuid) => boolean
-  /** Turns ended so far. */
-  readonly turns: () => number
-  readonly turnRuns: () => boolean
-  readonly status: () => Extract<AgentStatus, "idle" | "running" | "requires_action">
-}
-
 const kinds: { readonly [type: string]: Books.Entry["kind"] } = {
   user: "prompt",
   control_request: "request",
@@ -131,38 +95,53 @@ const silent = (books: Books.Books): ReadonlyArray<EventUuid> =>
         .filter(({ again }) => again)
         .map(({ uuid }) => uuid)
 
-const status = (books: Books.Books): ReturnType<Delivery["status"]> => {
+const status = (books: Books.Books): Extract<AgentStatus, "idle" | "running" | "requires_action"> => {
   if (books.asks.size > 0 || books.stated === "requires_action") return "requires_action"
   return Books.isBusy(books) || books.stated === "running" ? "running" : "idle"
 }
 
 /** `agentSessionId` is the namespace of the uuids that are given to lines without one. */
-export const make = (agentSessionId: string, runId: () => string): Delivery => {
+export const make = (agentSessionId: string, runId: () => string) => {
   const books = Books.make(agentSessionId, runId)
+  const told = (outputs: Step["outputs"]): Step => ({ outputs, writes: [] })
   return {
-    give: (payload, again = false) => give(books, payload, again),
-    connected: () => ({
+    /** A client payload; `again` when an earlier process had it. One that was given here before changes nothing. */
+    give: (payload: Payload.Payload, again = false): Step => give(books, payload, again),
+    /** A process is ready: what it must be given (again), oldest first. */
+    connected: (): Step => ({
       outputs: [],
       writes: Array.from(books.open.values())
         .filter(({ kind }) => kind !== "answer")
         .map(({ payload }) => payload)
     }),
-    writing: (payload) => writing(books, payload),
-    written: (payload) => written(books, payload),
-    line: (payload) => Lines.line(books, payload),
-    disconnected: () => disconnected(books),
-    silent: () => silent(books),
-    giveUp: (uuids, reason, detail) => ({ outputs: Turns.giveUp(books, uuids, reason, detail), writes: [] }),
-    abandonTurn: (detail, before) => ({ outputs: Turns.abandonTurn(books, detail, before), writes: [] }),
-    exceededAttempts: () =>
+    /** A payload is about to be written to the process; false where it was taken back meanwhile. */
+    writing: (payload: Payload.Payload): boolean => writing(books, payload),
+    /** A payload was written to the process. */
+    written: (payload: Payload.Payload): Step => written(books, payload),
+    /** A line of the process. */
+    line: (payload: Payload.Payload): Step => Lines.line(books, payload),
+    /** The process is gone. */
+    disconnected: (): Step => disconnected(books),
+    /** Prompts given to this process again of which it shows no sign; empty while it works on anything. */
+    silent: (): ReadonlyArray<EventUuid> => silent(books),
+    giveUp: (uuids: ReadonlyArray<EventUuid>, reason: string, detail: string): Step =>
+      told(Turns.giveUp(books, uuids, reason, detail)),
+    abandonTurn: (detail: string, before?: number): Step => told(Turns.abandonTurn(books, detail, before)),
+    /** Prompts whose turns have ended the process too often. */
+    exceededAttempts: (): ReadonlyArray<EventUuid> =>
       Books.prompts(books)
         .filter(({ attempts }) => attempts >= MAX_ATTEMPTS)
         .map(({ uuid }) => uuid),
-    isBusy: () => Books.isBusy(books),
-    isAtWork: () => books.open.size > 0 || books.tasks.run() || status(books) !== "idle",
-    isOpen: (uuid) => books.open.has(uuid),
-    turns: () => books.turns,
-    turnRuns: () => books.turnRuns,
+    isBusy: (): boolean => Books.isBusy(books),
+    /** Something would be lost if the process ended now: it is busy, or reports that something runs. */
+    isAtWork: (): boolean => books.open.size > 0 || books.tasks.run() || status(books) !== "idle",
+    /** A request that was given under this uuid is not settled yet. */
+    isOpen: (uuid: EventUuid): boolean => books.open.has(uuid),
+    /** Turns ended so far. */
+    turns: (): number => books.turns,
+    turnRuns: (): boolean => books.turnRuns,
     status: () => status(books)
   }
 }
+
+export type Delivery = ReturnType<typeof make>

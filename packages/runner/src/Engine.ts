@@ -44,9 +44,8 @@ const LAST_LINES = Duration.seconds(3)
 /** An agent that ended while it started is started again: after 0.5, 1 and 2 s. */
 const startRetry = Schedule.intersect(Schedule.exponential("500 millis"), Schedule.recurs(3))
 
-/** Whether starting again may help: something ended it, and nothing that a person must change. */
-const isTransient = ({ reason }: AgentUnavailable): boolean =>
-  reason === "ExitedAtOnce" || reason === "Unknown"
+/** Starting again may help: something ended it, and nothing that a person must change. */
+const mayStart = ({ reason }: AgentUnavailable): boolean => reason === "ExitedAtOnce" || reason === "Unknown"
 
 export interface Options {
   /** Added to the agents' environment. */
@@ -341,7 +340,7 @@ const live = (session: Session) =>
       yield* Ref.set(channel.atWork, Effect.succeed(true))
       yield* Ref.set(session.desk, Policy.empty)
       const { opened, scope } = yield* restore(
-        Effect.retry(open(session, resume, unanswered), { schedule: startRetry, while: isTransient })
+        Effect.retry(open(session, resume, unanswered), { schedule: startRetry, while: mayStart })
       )
       yield* Ref.set(channel.atWork, opened.isAtWork)
       yield* Ref.set(session.agent, Option.some(opened))

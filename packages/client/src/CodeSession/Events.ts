@@ -26,10 +26,10 @@ export const stream =
         sessionId,
         connect: (manner) =>
           Effect.flatMap(
-            Calls.place(caller, target, "stream", Api.workerStream, Follow.place(last, manner)),
-            (place) =>
+            Calls.askOf(caller, target, "stream", Api.workerStream, { query: Follow.place(last, manner) }),
+            (ask) =>
               Call.ingressing(caller, sessionId, "401/403", (bearer) =>
-                Request.open(caller, place, last, bearer)
+                Request.open(caller, ask, last, bearer)
               )
           ),
         refused: (answer): Effect.Effect<void, StreamError> => {

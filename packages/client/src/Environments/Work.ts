@@ -8,11 +8,11 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Backoff from "../Backoff.ts"
-import { type EnvironmentGone, EnvironmentUnauthorized, LeaseLost, WorkConflict } from "../ClientError.ts"
+import { LeaseLost, WorkConflict } from "../ClientError.ts"
 import * as Answer from "../internal/Answer.ts"
 import * as Call from "../internal/Call.ts"
-import * as Request from "../internal/Request.ts"
-import { checked, gone, TIMEOUT } from "./Calls.ts"
+import type * as Request from "../internal/Request.ts"
+import { checked, gone } from "./Calls.ts"
 import { type BeatOptions, DEFAULT_TTL, type Offered, PolledItem, type PollOptions } from "./Model.ts"
 
 const Polled = Schema.NullOr(PolledItem)
@@ -48,57 +48,39 @@ const Refusal = Schema.Struct({
   })
 })
 
-/** A call with the environment's secret; 401 and 403 are what they are after the refresh. */
-const ask = (
+const ask = <Path, Query, E = never>(
   caller: Request.Caller,
   environmentId: EnvironmentId,
-  place: Request.Place,
-  body?: string,
-  timeout: Request.Ask["timeout"] = TIMEOUT
+  operation: string,
+  endpoint: Request.Asked<Path, Query>,
+  options: Call.Options<Path, Query, E>
 ) =>
-  Effect.flatMap(
-    Call.environment(caller, environmentId, {
-      ...place,
-      timeout,
-      headers: {
-        [Headers.ANTHROPIC_BETA_HEADER]: caller.config.environmentsBeta,
-        [Headers.WORKER_ID_HEADER]: caller.config.workerId
-      },
-      ...(body === undefined ? {} : { body })
-    }),
-    (answer) =>
-      answer.status === 401 || answer.status === 403
-        ? new EnvironmentUnauthorized({ environmentId, ...Answer.detailOf(answer) })
-        : Effect.succeed(answer)
-  )
+  Call.environment(caller, environmentId, `Environments.${operation}`, endpoint, {
+    headers: {
+      [Headers.ANTHROPIC_BETA_HEADER]: caller.config.environmentsBeta,
+      [Headers.WORKER_ID_HEADER]: caller.config.workerId
+    },
+    ...options
+  })
 
-const conflict = (workId: WorkId) => ({
-  409: (answer: Answer.Answer) =>
-    new WorkConflict({ workId, operation: answer.operation, ...Answer.detailOf(answer) })
+const conflict = (workId: WorkId): Answer.Meanings<WorkConflict> => ({
+  409: (answer) => new WorkConflict({ workId, operation: answer.operation, ...Answer.detailOf(answer) })
 })
 
 export const poll = (caller: Request.Caller) =>
   Effect.fn("Environments.poll")(function* (environmentId: EnvironmentId, options: PollOptions = {}) {
     yield* checked(environmentId)
     const blockMs = options.blockMs ?? 999
-    const place = Request.to("Environments.poll", Api.poll, caller.config.baseUrl, {
+    const answer = yield* ask(caller, environmentId, "poll", Api.poll, {
       path: { environmentId },
       query: {
         block_ms: blockMs,
         reclaim_older_than_ms: options.reclaimOlderThanMs ?? 5_000,
         make_room: options.makeRoom === true ? "true" : undefined
-      }
+      },
+      timeout: Math.min(blockMs + POLL_SLACK_MILLIS, Backoff.POLL_CAP_MILLIS),
+      meanings: gone(environmentId)
     })
-    const answer = yield* Effect.flatMap(
-      ask(
-        caller,
-        environmentId,
-        place,
-        undefined,
-        Math.min(blockMs + POLL_SLACK_MILLIS, Backoff.POLL_CAP_MILLIS)
-      ),
-      Answer.expect(gone(environmentId))
-    )
     if (answer.text.trim() === "") return Option.none<Offered>()
     const item = yield* Answer.decode(Polled)(answer)
     if (item === null) return Option.none<Offered>()
@@ -113,13 +95,11 @@ export const poll = (caller: Request.Caller) =>
 export const ack = (caller: Request.Caller) =>
   Effect.fn("Environments.ack")(function* (environmentId: EnvironmentId, workId: WorkId) {
     yield* checked(environmentId, workId)
-    const place = Request.to("Environments.ack", Api.ack, caller.config.baseUrl, {
-      path: { environmentId, workId }
+    yield* ask(caller, environmentId, "ack", Api.ack, {
+      path: { environmentId, workId },
+      body: {},
+      meanings: Answer.either(gone(environmentId), conflict(workId))
     })
-    yield* Effect.flatMap(
-      ask(caller, environmentId, place, "{}"),
-      Answer.expect<EnvironmentGone | WorkConflict>({ ...gone(environmentId), ...conflict(workId) })
-    )
   })
 
 export const heartbeat = (caller: Request.Caller) =>
@@ -134,20 +114,17 @@ export const heartbeat = (caller: Request.Caller) =>
       expected_last_heartbeat: Option.getOrElse(options.expected, () => Api.NO_HEARTBEAT),
       desired_ttl_seconds: Math.round(Duration.toSeconds(options.ttl ?? DEFAULT_TTL))
     }
-    const place = Request.to("Environments.heartbeat", Api.heartbeat, caller.config.baseUrl, {
+    const over = () => new LeaseLost({ workId, reason: "Gone" })
+    const answer = yield* ask(caller, environmentId, "heartbeat", Api.heartbeat, {
       path: { environmentId, workId },
-      query: guard
-    })
-    const gone = () => new LeaseLost({ workId, reason: "Gone" })
-    const answer = yield* Effect.flatMap(
-      ask(caller, environmentId, place, JSON.stringify(guard)),
-      Answer.expect<LeaseLost | WorkConflict>({
-        ...conflict(workId),
-        404: gone,
-        410: gone,
+      query: guard,
+      body: guard,
+      meanings: Answer.either(conflict(workId), {
+        404: over,
+        410: over,
         412: ({ json }) => new LeaseLost({ workId, reason: "Moved", ...leaseOf(json) })
       })
-    )
+    })
     return yield* Answer.decode(Api.Heartbeat)(answer)
   })
 
@@ -158,12 +135,10 @@ export const stop = (caller: Request.Caller) =>
     options: { readonly force?: boolean } = {}
   ) {
     yield* checked(environmentId, workId)
-    const place = Request.to("Environments.stop", Api.stop, caller.config.baseUrl, {
-      path: { environmentId, workId }
-    })
-    yield* Effect.flatMap(
-      ask(caller, environmentId, place, JSON.stringify({ force: options.force ?? false })),
+    yield* ask(caller, environmentId, "stop", Api.stop, {
+      path: { environmentId, workId },
+      body: { force: options.force ?? false },
       // 409: stopped already.
-      Answer.expect({ ...gone(environmentId), 409: Effect.succeed<Answer.Answer> })
-    )
+      meanings: { ...gone(environmentId), 409: Call.done }
+    })
   })

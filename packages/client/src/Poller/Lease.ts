@@ -12,8 +12,8 @@ import * as Backoff from "../Backoff.ts"
 import { type EnvironmentError, type EnvironmentGone, LeaseLost, type WorkConflict } from "../ClientError.ts"
 import * as Diagnostics from "../Diagnostics.ts"
 import { DEFAULT_TTL } from "../Environments.ts"
-import { stopped } from "./Accept.ts"
 import type { Calls, HoldError, LeaseOptions, Stopping, Work } from "./Model.ts"
+import { stopped } from "./Poll.ts"
 
 type Held = Pick<Work, "environmentId" | "workId">
 

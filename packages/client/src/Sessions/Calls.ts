@@ -7,10 +7,9 @@ import type { JsonObject } from "@causeway/protocol/Payload"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { SessionConflict, SessionNotFound } from "../ClientError.ts"
 import * as Answer from "../internal/Answer.ts"
 import * as Call from "../internal/Call.ts"
-import * as Request from "../internal/Request.ts"
+import type * as Request from "../internal/Request.ts"
 import type { ArchiveOptions, Create, ListOptions, Session } from "./Model.ts"
 
 // --- Bodies ---
@@ -71,18 +70,14 @@ const gitContext = (
     }
   })
 
-const createBody = (options: Create, branchPrefix: string): string =>
-  JSON.stringify({
-    ...(options.title === undefined ? {} : { title: options.title }),
-    events: options.events.map((data) => ({ type: "event", data })),
-    session_context: {
-      ...gitContext(options, branchPrefix),
-      ...(options.model === undefined ? {} : { model: options.model })
-    },
-    environment_id: options.environmentId,
-    source: "remote-control",
-    ...(options.permissionMode === undefined ? {} : { permission_mode: options.permissionMode })
-  })
+const createBody = (options: Create, branchPrefix: string) => ({
+  title: options.title,
+  events: options.events.map((data) => ({ type: "event", data })),
+  session_context: { ...gitContext(options, branchPrefix), model: options.model },
+  environment_id: options.environmentId,
+  source: "remote-control",
+  permission_mode: options.permissionMode
+})
 
 const session = (id: SessionId, read: typeof Read.Type): Session => ({
   id: read.id ?? id,
@@ -94,50 +89,33 @@ const session = (id: SessionId, read: typeof Read.Type): Session => ({
 
 // --- Calls ---
 
-export const TIMEOUT = "10 seconds"
-/** Creating may start things on the server's side. */
-const CREATE_TIMEOUT = "30 seconds"
-
-export const ask = (
+export const ask = <Path, Query, E = never>(
   caller: Request.Caller,
-  place: Request.Place,
-  timeout: Request.Ask["timeout"],
-  body?: string
+  operation: string,
+  endpoint: Request.Asked<Path, Query>,
+  options: Call.Options<Path, Query, E> = {}
 ) =>
-  Call.access(
-    caller,
-    {
-      ...place,
-      timeout,
-      headers: { [Headers.ANTHROPIC_BETA_HEADER]: caller.config.sessionsBeta },
-      ...(body === undefined ? {} : { body })
-    },
-    "required"
+  Call.access(caller, "required", operation, endpoint, {
+    headers: { [Headers.ANTHROPIC_BETA_HEADER]: caller.config.sessionsBeta },
+    ...options
+  })
+
+/** The path of a session, with its id as this API has it. */
+export const of = (id: SessionId) =>
+  Effect.annotateCurrentSpan("session.id", id).pipe(
+    Effect.zipRight(Call.checkId("session", id)),
+    Effect.map((checked) => ({ path: { id: toCompat(checked) } }))
   )
-
-/** The session's id as a path of this API has it. */
-export const pathOf = (id: SessionId) =>
-  Effect.map(Call.checkId("session", id), (checked) => ({ path: { id: toCompat(checked) } }))
-
-export const missing = (sessionId: SessionId) => ({
-  404: (answer: Answer.Answer) => new SessionNotFound({ sessionId, ...Answer.detailOf(answer) })
-})
-export const refused = (sessionId: SessionId) => ({
-  ...missing(sessionId),
-  409: (answer: Answer.Answer) =>
-    new SessionConflict({ sessionId, operation: answer.operation, ...Answer.detailOf(answer) })
-})
 
 export const create = (caller: Request.Caller) =>
   Effect.fn("Sessions.create")(function* (options: Create) {
     yield* Effect.annotateCurrentSpan("environment.id", options.environmentId)
-    const { baseUrl, branchPrefix } = caller.config
-    const answer = yield* ask(
-      caller,
-      Request.to("Sessions.create", Api.create, options.baseUrl ?? baseUrl),
-      CREATE_TIMEOUT,
-      createBody(options, branchPrefix)
-    )
+    const answer = yield* ask(caller, "Sessions.create", Api.create, {
+      base: options.baseUrl,
+      body: createBody(options, caller.config.branchPrefix),
+      // Creating may start things on the server's side.
+      timeout: "30 seconds"
+    })
     if (answer.status !== 200 && answer.status !== 201) return yield* Answer.failed(answer)
     const { id } = yield* Answer.decode(Created)(answer)
     yield* Effect.annotateCurrentSpan("session.id", id)
@@ -146,18 +124,19 @@ export const create = (caller: Request.Caller) =>
 
 export const get = (caller: Request.Caller) =>
   Effect.fn("Sessions.get")(function* (id: SessionId) {
-    yield* Effect.annotateCurrentSpan("session.id", id)
-    const place = Request.to("Sessions.get", Api.get, caller.config.baseUrl, yield* pathOf(id))
-    const answer = yield* Effect.flatMap(ask(caller, place, TIMEOUT), Answer.expect(missing(id)))
+    const answer = yield* ask(caller, "Sessions.get", Api.get, {
+      ...(yield* of(id)),
+      meanings: Call.missing(id)
+    })
     return session(id, yield* Answer.decode(Read)(answer))
   })
 
 export const list = (caller: Request.Caller) =>
   Effect.fn("Sessions.list")(function* ({ environmentId, ...query }: ListOptions = {}) {
-    const place = Request.to("Sessions.list", Api.list, caller.config.baseUrl, {
-      query: { ...query, environment_id: environmentId }
+    const answer = yield* ask(caller, "Sessions.list", Api.list, {
+      query: { ...query, environment_id: environmentId },
+      timeout: "20 seconds"
     })
-    const answer = yield* Effect.flatMap(ask(caller, place, "20 seconds"), Answer.expect())
     const page = yield* Answer.decode(Page)(answer)
     return {
       data: page.data.map((read) => session(read.id, read)),
@@ -166,35 +145,33 @@ export const list = (caller: Request.Caller) =>
   })
 
 export const archive = (caller: Request.Caller) =>
-  Effect.fn("Sessions.archive")(function* (id: SessionId, options: ArchiveOptions = {}) {
-    yield* Effect.annotateCurrentSpan("session.id", id)
-    const place = Request.to("Sessions.archive", Api.archive, caller.config.baseUrl, yield* pathOf(id))
-    yield* Effect.flatMap(
-      ask(caller, place, options.timeout ?? TIMEOUT, "{}"),
+  Effect.fn("Sessions.archive")(function* (id: SessionId, { timeout }: ArchiveOptions = {}) {
+    yield* ask(caller, "Sessions.archive", Api.archive, {
+      ...(yield* of(id)),
+      body: {},
+      timeout,
       // 409: archived already, by an attempt whose answer was lost or by somebody else.
-      Answer.expect({ ...missing(id), 409: Effect.succeed<Answer.Answer> })
-    )
+      meanings: { ...Call.missing(id), 409: Call.done }
+    })
   })
 
 export const updateTitle = (caller: Request.Caller) =>
   Effect.fn("Sessions.updateTitle")(function* (id: SessionId, title: string) {
-    yield* Effect.annotateCurrentSpan("session.id", id)
-    const place = Request.to("Sessions.updateTitle", Api.update, caller.config.baseUrl, yield* pathOf(id))
-    yield* Effect.flatMap(
-      ask(caller, place, TIMEOUT, JSON.stringify({ title })),
-      Answer.expect<SessionNotFound | SessionConflict>(refused(id))
-    )
+    yield* ask(caller, "Sessions.updateTitle", Api.update, {
+      ...(yield* of(id)),
+      body: { title },
+      meanings: Call.refused(id)
+    })
   })
 
 export const sendEvents = (caller: Request.Caller) =>
   Effect.fn("Sessions.sendEvents")(function* (id: SessionId, events: ReadonlyArray<JsonObject>) {
-    yield* Effect.annotateCurrentSpan({ "session.id": id, "events.count": events.length })
-    const body = JSON.stringify({ events: events.map((data) => ({ type: "event", data })) })
-    const place = Request.to("Sessions.sendEvents", Api.sendEvents, caller.config.baseUrl, yield* pathOf(id))
-    const answer = yield* Effect.flatMap(
-      ask(caller, place, "30 seconds", body),
-      Answer.expect<SessionNotFound | SessionConflict>(refused(id))
-    )
-    if (answer.text === "") return { events: [] }
-    return yield* Answer.decode(Sent)(answer)
+    yield* Effect.annotateCurrentSpan("events.count", events.length)
+    const answer = yield* ask(caller, "Sessions.sendEvents", Api.sendEvents, {
+      ...(yield* of(id)),
+      body: { events: events.map((data) => ({ type: "event", data })) },
+      timeout: "30 seconds",
+      meanings: Call.refused(id)
+    })
+    return answer.text === "" ? { events: [] } : yield* Answer.decode(Sent)(answer)
   })

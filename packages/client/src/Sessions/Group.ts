@@ -16,7 +16,7 @@ const archiveBounded = (
   id: SessionId,
   options: ArchiveOptions
 ): Effect.Effect<void, ArchiveError> => {
-  const timeout = options.timeout ?? Calls.TIMEOUT
+  const timeout = options.timeout ?? "10 seconds"
   return Effect.interruptible(Calls.archive(caller)(id, options)).pipe(
     Effect.timeoutFail({ duration: timeout, onTimeout: Request.tooSlow("Sessions.archive", timeout) }),
     Effect.uninterruptible

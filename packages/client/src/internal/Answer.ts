@@ -68,6 +68,12 @@ export interface Meanings<E> {
   readonly [status: number]: (answer: Answer) => Effect.Effect<Answer, E>
 }
 
+/** The meanings of both; the second's go first. */
+export const either = <E, E2>(one: Meanings<E>, other: Meanings<E2>): Meanings<E | E2> => ({
+  ...one,
+  ...other
+})
+
 /** Passes 2xx and what `meanings` lets pass; every status that has no meaning is `RequestFailed`. */
 export const expect =
   <E = never>(meanings: Meanings<E> = {}) =>

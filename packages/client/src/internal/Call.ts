@@ -3,6 +3,7 @@
  * that is refused is refreshed once. Source: spec 1 §1.
  */
 import * as Wire from "@causeway/protocol/Headers"
+import type { Parameters } from "@causeway/protocol/http/Endpoint"
 import { type EnvironmentId, pathSegment, type SessionId } from "@causeway/protocol/Ids"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -11,10 +12,14 @@ import {
   type AccessTokenMissing,
   type CredentialsUnavailable,
   type EnvironmentSecretMissing,
+  EnvironmentUnauthorized,
   type HubUnreachable,
   IdInvalid,
   type IngressTokenMissing,
   type OrganizationMissing,
+  type RequestFailed,
+  SessionConflict,
+  SessionNotFound,
   Unauthorized
 } from "../ClientError.ts"
 import { Override } from "../Credentials.ts"
@@ -26,6 +31,51 @@ export const checkId = <Id extends string>(kind: IdInvalid["kind"], id: Id): Eff
   pathSegment.test(id)
     ? Effect.succeed(id)
     : new IdInvalid({ kind, shown: JSON.stringify(String(id).slice(0, 80)) })
+
+// --- What is asked, and what statuses mean ---
+
+/** Longest wait for an answer where the call names none. */
+const TIMEOUT = "10 seconds"
+
+export interface Options<Path, Query, E> extends Parameters<Path, Query> {
+  /** Base URL; default: the configured hub's. */
+  readonly base?: string | undefined
+  readonly headers?: Request.Headers
+  /** An object is sent as JSON; text is JSON already. */
+  readonly body?: object | string
+  /** Default 10 s. */
+  readonly timeout?: Request.Ask["timeout"] | undefined
+  /** Of statuses besides 2xx; one without a meaning is `RequestFailed`. */
+  readonly meanings?: Answer.Meanings<E>
+}
+
+export const askOf = <Path, Query>(
+  { config }: Request.Caller,
+  operation: string,
+  endpoint: Request.Asked<Path, Query>,
+  { base = config.baseUrl, body, headers, timeout = TIMEOUT, ...parameters }: Options<Path, Query, unknown>
+): Request.Ask => ({
+  ...Request.to(operation, endpoint, base, parameters),
+  headers,
+  timeout,
+  body: typeof body === "object" ? JSON.stringify(body) : body
+})
+
+/** The thing is there already, or gone already: the call has done what it was made for. */
+export const done: (answer: Answer.Answer) => Effect.Effect<Answer.Answer> = Effect.succeed
+
+/** Of calls about a session: there is none. */
+export const missing = (sessionId: SessionId): Answer.Meanings<SessionNotFound> => ({
+  404: (answer) => new SessionNotFound({ sessionId, ...Answer.detailOf(answer) })
+})
+
+/** Of calls that change a session: there is none, or its state refuses. */
+export const refused = (sessionId: SessionId): Answer.Meanings<SessionNotFound | SessionConflict> => ({
+  ...missing(sessionId),
+  409: (answer) => new SessionConflict({ sessionId, operation: answer.operation, ...Answer.detailOf(answer) })
+})
+
+// --- Refreshing ---
 
 type Status = { readonly status: number }
 type RefreshError = HubUnreachable | CredentialsUnavailable
@@ -109,18 +159,17 @@ const unauthorized = (status: Unauthorized["status"]) => (answer: Answer.Answer)
 /** 401 and 403 to the access token. */
 export const signInRefused = { 401: unauthorized(401), 403: unauthorized(403) } as const
 
-/** A call with the access token; 401 and 403 are answered as `Unauthorized`. */
-export const access = (
+/** A call of an endpoint with the access token; 401 and 403 are answered as `Unauthorized`. */
+export const access = <Path, Query, E = never>(
   caller: Request.Caller,
-  ask: Request.Ask,
-  organization: Organization
-): Effect.Effect<Answer.Answer, RefreshError | WithAccess | Unauthorized> =>
+  organization: Organization,
+  operation: string,
+  endpoint: Request.Asked<Path, Query>,
+  options: Options<Path, Query, E>
+): Effect.Effect<Answer.Answer, RefreshError | WithAccess | Unauthorized | RequestFailed | E> =>
   Effect.flatMap(
-    accessRaw(caller, ask, organization),
-    (answer): Effect.Effect<Answer.Answer, Unauthorized> =>
-      answer.status === 401 || answer.status === 403
-        ? signInRefused[answer.status](answer)
-        : Effect.succeed(answer)
+    accessRaw(caller, askOf(caller, operation, endpoint, options), organization),
+    Answer.expect<E | Unauthorized>({ ...options.meanings, ...signInRefused })
   )
 
 // --- A session's ingress token ---
@@ -152,17 +201,32 @@ export const ingress = (
 
 // --- An environment's secret ---
 
-/** A call with the environment's secret, whatever its status. 401 and 403 refresh it once. */
-export const environment = (
+/** A call of an endpoint with the environment's secret. 401 and 403 refresh it once; then they are `EnvironmentUnauthorized`. */
+export const environment = <Path, Query, E = never>(
   caller: Request.Caller,
   environmentId: EnvironmentId,
-  ask: Request.Ask
-): Effect.Effect<Answer.Answer, RefreshError | EnvironmentSecretMissing> =>
-  Effect.flatMap(caller.credentials.environmentSecret(environmentId), (secret) =>
-    refreshing(
-      secret,
-      (bearer) => Request.send(caller, ask, bearer),
-      isRefused,
-      (rejected) => caller.credentials.refreshEnvironmentSecret(environmentId, rejected)
+  operation: string,
+  endpoint: Request.Asked<Path, Query>,
+  options: Options<Path, Query, E>
+): Effect.Effect<
+  Answer.Answer,
+  RefreshError | EnvironmentSecretMissing | EnvironmentUnauthorized | RequestFailed | E
+> =>
+  Effect.flatMap(caller.credentials.environmentSecret(environmentId), (secret) => {
+    const ask = askOf(caller, operation, endpoint, options)
+    const unauthorized = (answer: Answer.Answer) =>
+      new EnvironmentUnauthorized({ environmentId, ...Answer.detailOf(answer) })
+    return Effect.flatMap(
+      refreshing(
+        secret,
+        (bearer) => Request.send(caller, ask, bearer),
+        isRefused,
+        (rejected) => caller.credentials.refreshEnvironmentSecret(environmentId, rejected)
+      ),
+      Answer.expect<E | EnvironmentUnauthorized>({
+        ...options.meanings,
+        401: unauthorized,
+        403: unauthorized
+      })
     )
-  )
+  })

@@ -36,9 +36,9 @@ export interface Place {
 
 /** A request. */
 export interface Ask extends Place {
-  readonly headers?: Headers
+  readonly headers?: Headers | undefined
   /** JSON text, or bytes. */
-  readonly body?: string | Uint8Array
+  readonly body?: string | Uint8Array | undefined
   readonly timeout: Duration.DurationInput
 }
 
