@@ -1,5 +1,6 @@
 // Builds what `node apps/bridge` runs: one bundle for the program, one folder for the page. No type checking here
 // (`npm run check:types` does that), so that an install stays short.
+import { execFileSync } from "node:child_process"
 import { cp, mkdir, rm, writeFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
@@ -16,7 +17,7 @@ const withoutDeveloperTools = {
   load: (id) => (id === "\0react-devtools-core" ? "export default undefined" : null)
 }
 
-const bundle = async ({ input, file, platform, ...options }) => {
+const bundle = async ({ input, file, platform, format = "esm", ...options }) => {
   const build = await rolldown({
     input: `${root}${input}`,
     platform,
@@ -27,7 +28,7 @@ const bundle = async ({ input, file, platform, ...options }) => {
   })
   await build.write({
     file: `${root}${file}`,
-    format: "esm",
+    format,
     sourcemap: true,
     codeSplitting: false,
     minify: platform === "browser"
@@ -62,7 +63,10 @@ const bundlePage = async () => {
 await rm(`${root}apps/bridge/dist/main.js`, { force: true })
 await rm(`${root}apps/web/dist/page`, { recursive: true, force: true })
 await mkdir(`${root}apps/web/dist/page`, { recursive: true })
-await bundle({ input: "apps/bridge/src/main.ts", file: "apps/bridge/dist/main.js", platform: "node" })
+const program = "apps/bridge/dist/program.cjs"
+await bundle({ input: "apps/bridge/src/main.ts", file: program, platform: "node", format: "cjs" })
+execFileSync(process.execPath, [`${root}tools/compile.mjs`, `${root}${program}`, "--version"])
+await bundle({ input: "apps/bridge/src/start.ts", file: "apps/bridge/dist/main.js", platform: "node" })
 await bundle({
   input: "apps/scripted-agent/src/main.ts",
   file: "apps/bridge/dist/scripted-agent.js",
