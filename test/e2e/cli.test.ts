@@ -160,7 +160,7 @@ describe("the command line", () => {
         [["send", session], 2, /TEXT is missing/],
         [["send", session, "x", "--token", "cw_wrong"], 3, /not known here/],
         [["send", session, "x", "--hub", "http://127.0.0.1:9"], 1, /did not answer[\s\S]*is the hub running/],
-        [["send", session, "x", "--hub", "ftp://x"], 2, /no way to reach a hub/],
+        [["send", session, "x", "--hub", "ftp://x"], 2, /is not a scheme of a hub/],
         [["approve", session], 4, /is not waiting for an approval/],
         [["nonsense"], 2, /no command "nonsense"/],
         [["up", "--agent", "nobody", "--port", "0"], 2, /no agent called/],

@@ -121,7 +121,8 @@ describe("getting in", () => {
       expect(one(yield* devices(state, "approve", requestId))).toEqual({
         event: "device_approved",
         device_id: laptop.id,
-        role: "operator"
+        role: "operator",
+        scopes: wanted
       })
       expect((yield* page(target, laptop, { token }, wanted)).answer["ok"]).toBe(true)
       expect((yield* devices(state, "approve", requestId)).code).toBe(4)
@@ -174,7 +175,7 @@ describe("getting in", () => {
         [["code", "--ttl", "1441"], 2, /whole number from 1 to 1440/],
         [["code", "--token", "cw_wrong"], 3, /token mismatch/],
         [["list", "--hub", "http://127.0.0.1:9"], 1, /did not answer/],
-        [["list", "--hub", "ftp://x"], 2, /no way to reach a hub/],
+        [["list", "--hub", "ftp://x"], 2, /is not a scheme of a hub/],
         [["approve", "nobody"], 4, /no pairing request nobody is waiting/],
         [["reject", "nobody"], 4, /no pairing request nobody is waiting/],
         [["revoke", "nobody"], 4, /there is no device nobody/]
