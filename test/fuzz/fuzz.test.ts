@@ -121,7 +121,9 @@ const expectMemory = (before: number, after: number, what: string) => {
 }
 
 describe(`fuzz, seed ${SEED}`, () => {
-  suite(Hub.layer({ filename: ":memory:" }), { excludeTestServices: true })((it) => {
+  suite(Hub.layer({ filename: ":memory:", freeFailures: Number.MAX_SAFE_INTEGER }), {
+    excludeTestServices: true
+  })((it) => {
     it.scoped("requests: no 5xx, an answer to each, /health answers", () =>
       Effect.gen(function* () {
         const { port } = yield* Hub.Hub

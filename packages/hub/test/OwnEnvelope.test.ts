@@ -15,7 +15,7 @@ const withPage = Layer.unwrapScoped(
     const fs = yield* FileSystem.FileSystem
     const page = yield* fs.makeTempDirectoryScoped()
     yield* fs.writeFileString(`${page}/index.html`, "<!doctype html><title>page</title>")
-    return Hub.layer({ filename: ":memory:", page })
+    return Hub.layer({ filename: ":memory:", page, freeFailures: Number.MAX_SAFE_INTEGER })
   })
 ).pipe(Layer.provide(NodeContext.layer))
 
