@@ -8,7 +8,7 @@
 import { rolesStep } from "./internal/access.ts"
 import { attributesStep } from "./internal/attributes.ts"
 import { gatewayStep } from "./internal/gateway.ts"
-import { indexesStep } from "./internal/indexes.ts"
+import { hiddenStep, indexesStep } from "./internal/indexes.ts"
 import { overviewStep } from "./internal/overview.ts"
 import { pairingStep } from "./internal/pairing.ts"
 
@@ -152,5 +152,6 @@ export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   placesStep,
   attributesStep,
   rolesStep,
-  indexesStep
+  indexesStep,
+  hiddenStep
 ]

@@ -11,6 +11,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import * as Bus from "../src/Bus.ts"
+import { selections } from "../src/Log/Event.ts"
 import * as Log from "../src/Log.ts"
 import * as Sessions from "../src/Session.ts"
 import * as fixtures from "./fixtures.ts"
@@ -594,6 +595,56 @@ describe("reading", () => {
         })
       ),
     { fastCheck: { numRuns: 40 } }
+  )
+
+  it.effect.prop(
+    "what is visible is counted as it is read, from any position to any other",
+    [mixed, FastCheck.nat(20), FastCheck.nat(40)],
+    ([kinds, after, through]) =>
+      provide(
+        Effect.gen(function* () {
+          const log = yield* Log.Log
+          const key = yield* session()
+          for (const [i, kind] of kinds.entries()) {
+            const payload =
+              kind === "assistant"
+                ? assistant(`e${i}`)
+                : kind === "prompt"
+                  ? user(`e${i}`)
+                  : kind === "result"
+                    ? result(`e${i}`)
+                    : Payload.make({ type: "system", subtype: "compact_boundary", uuid: `e${i}` })
+            yield* log.append({
+              ...key,
+              source: kind === "prompt" ? "client" : "worker",
+              payloads: [payload]
+            })
+          }
+          const { sid } = yield* (yield* Sessions.Sessions).get(key)
+          const range = { select: "visible", after, through } as const
+          const visible = kinds.filter((kind, i) => kind !== "result" && i + 1 > after && i + 1 <= through)
+          expect(yield* log.count(sid, range)).toBe(visible.length)
+          expect((yield* log.events(sid, range)).length).toBe(visible.length)
+        })
+      ),
+    { fastCheck: { numRuns: 25 } }
+  )
+
+  it.effect("counts what is visible without a look at the events", () =>
+    provide(
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const plan = (where: string) =>
+          Effect.map(
+            sql.unsafe<{ readonly detail: string }>(
+              `EXPLAIN QUERY PLAN SELECT count(*) FROM events WHERE sid = 1 AND seq > 0 AND ${where}`
+            ),
+            ([step]) => step?.detail ?? ""
+          )
+        expect(yield* plan(selections.all)).toContain("COVERING INDEX")
+        expect(yield* plan(selections.hidden)).toContain("events_hidden")
+      })
+    )
   )
 
   it.effect(

@@ -56,6 +56,7 @@ const listed = (types: ReadonlyArray<string>): string => types.map((type) => `'$
 
 const FOR_WORKER = `source = 'client' AND type IN (${listed(Payload.workerTypes)}) AND ${NOT_WITHDRAWN}`
 const UNPROCESSED = "(delivery IS NULL OR delivery <> 'processed')"
+const VISIBLE = "transcript = 1 AND (type IN ('user', 'assistant') OR compaction = 1)"
 const PROMPT = "source = 'client' AND type = 'user'"
 
 /** Each is written so that a partial index of the schema serves it. */
@@ -74,7 +75,9 @@ export const selections = {
   /** Transcript entries, those that were taken back included. */
   entries: "transcript = 1",
   /** Messages and compactions: what a reader of the conversation counts. */
-  visible: "transcript = 1 AND (type IN ('user', 'assistant') OR compaction = 1)",
+  visible: VISIBLE,
+  /** All others; they are the fewer, and have an index. */
+  hidden: `NOT (${VISIBLE})`,
   /** Boundaries of compactions. */
   compactions: "compaction = 1",
   /** People's messages. */

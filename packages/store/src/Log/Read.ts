@@ -126,9 +126,17 @@ export const count = (
   query: Omit<EventQuery, "limit" | "last">
 ): Effect.Effect<number, SqlError, SqlClient.SqlClient> =>
   Effect.suspend(() => {
-    const { text, values } = where(sid, query)
+    const counted = (select: Selection | undefined) => {
+      const { text, values } = where(sid, { ...query, ...(select && { select }) })
+      return { text: `(SELECT count(*) FROM events WHERE ${text})`, values }
+    }
+    // What is visible is most of a log and has no index: it is the whole less the rest, by two indexes.
+    const parts = query.select === "visible" ? [counted("all"), counted("hidden")] : [counted(query.select)]
     return Effect.map(
-      rows<{ readonly n: number }>(`SELECT count(*) AS n FROM events WHERE ${text}`, values),
+      rows<{ readonly n: number }>(
+        `SELECT ${parts.map(({ text }) => text).join(" - ")} AS n`,
+        parts.flatMap(({ values }) => values)
+      ),
       ([row]) => row?.n ?? 0
     )
   })

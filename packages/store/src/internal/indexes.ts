@@ -23,3 +23,13 @@ export const indexesStep: ReadonlyArray<string> = [
   `UPDATE sessions SET ${figures.map(([name, , member]) => `${name} = json_extract(projection, '$.${member}')`).join(", ")}`,
   `CREATE INDEX sessions_figures ON sessions (organization_id, archived_at, status, cost_usd, num_turns, context_tokens)`
 ]
+
+/**
+ * What readers of a conversation count is most of a log, too: it is counted as the whole less what they do not, and only this has
+ * an index (`Read.count`).
+ */
+export const hiddenStep: ReadonlyArray<string> = [
+  `DROP INDEX events_visible`,
+  `CREATE INDEX events_hidden ON events (sid, seq)
+    WHERE NOT (transcript = 1 AND (type IN ('user', 'assistant') OR compaction = 1))`
+]
