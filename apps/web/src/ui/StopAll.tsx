@@ -12,8 +12,8 @@ const StopDialog = ({ count, close }: { readonly count: number; readonly close: 
   return (
     <Dialog title="Stop all sessions?" close={close}>
       <p>
-        {count === 1 ? "One session is" : `${count} sessions are`} working. Their turns end, and what waits
-        for them is taken back; the sessions stay.
+        {count === 1 ? "One of the listed sessions is" : `${count} of the listed sessions are`} working. Every
+        turn on this hub ends, and what waits is taken back; the sessions stay.
       </p>
       {problem}
       <Actions cancel={close}>
