@@ -1,5 +1,5 @@
 /** The program as people type it: one machine, the scripted agent, real processes. */
-import { readFileSync, statSync } from "node:fs"
+import { readFileSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
@@ -154,11 +154,18 @@ describe("the command line", () => {
     Effect.gen(function* () {
       const state = yield* machine
       const { session, url } = yield* up(state)
+      writeFileSync(join(state, "wrong"), "cw_wrong\n")
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, number, RegExp]> = [
         [["send", "session_00000000000000000000000000000000", "x"], 4, /does not exist[\s\S]*sessions list/],
         [["sessions", "show", "../etc"], 2, /not a session id/],
         [["send", session], 2, /TEXT is missing/],
-        [["send", session, "x", "--token", "cw_wrong"], 3, /not known here/],
+        [
+          ["send", session, "x", "--token", "cw_wrong"],
+          3,
+          /^(?=[\s\S]*ps, the shell's history)[\s\S]*not known here/
+        ],
+        [["send", session, "x", "--token-file", join(state, "wrong")], 3, /not known here/],
+        [["send", session, "x", "--token-file", join(state, "missing")], 2, /holds no token/],
         [["send", session, "x", "--hub", "http://127.0.0.1:9"], 1, /did not answer[\s\S]*is the hub running/],
         [["send", session, "x", "--hub", "ftp://x"], 2, /is not a scheme of a hub/],
         [["approve", session], 4, /is not waiting for an approval/],

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url"
 import * as AgentSessions from "@causeway/runner/AgentSessions"
 import * as Drivers from "@causeway/runner/Drivers"
 import * as ProcessRegistry from "@causeway/runner/Process/ProcessRegistry"
+import type { Sandbox } from "@causeway/runner/Sandbox"
 import type * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
 
@@ -20,6 +21,7 @@ export const layer = (options: {
   readonly idleStop?: Duration.DurationInput | undefined
   /** The scripted agent stands in for one that is not installed, and says so. */
   readonly standsIn?: boolean | undefined
+  readonly sandbox?: Sandbox | undefined
 }) =>
   AgentSessions.layerWith({ idleStop: options.idleStop }).pipe(
     Layer.provide(ProcessRegistry.layer(join(options.stateDir, "agents"))),
@@ -27,6 +29,7 @@ export const layer = (options: {
       Drivers.layer({
         environment: process.env,
         passEnv: options.passEnv,
+        sandbox: options.sandbox,
         hubUrl: options.hubUrl,
         scriptedAgentPath: fileURLToPath(new URL("./scripted-agent.js", import.meta.url)),
         scriptedDirectory: join(options.stateDir, "scripted"),

@@ -106,7 +106,7 @@ export const failure = (error: GatewayClient.GatewayError): Failure => {
   if (error.method === "connect" && error.code !== "UNAVAILABLE") {
     return Failure.refused(
       error.message,
-      "give a valid token with --token or CAUSEWAY_TOKEN (`token create` on the hub's machine makes one)"
+      "give a valid token with --token-file or CAUSEWAY_TOKEN (`token create` on the hub's machine makes one)"
     )
   }
   return Failure.failed(error.message)
@@ -259,7 +259,8 @@ export const withDevices = <A, R>(
     }
     const error = opened.left
     // A token that was named is not passed over.
-    if (Option.isNone(place.own) || (error._tag === "GatewayRefused" && Option.isSome(flags.token))) {
+    const isNamed = Option.isSome(flags.token) || Option.isSome(flags.tokenFile)
+    if (Option.isNone(place.own) || (error._tag === "GatewayRefused" && isNamed)) {
       return yield* failure(error)
     }
     if (error._tag === "GatewayUnreachable") return yield* here(Option.none())

@@ -54,11 +54,16 @@ const token = Flag.orVariable(
   Flag.redacted("token", "TOKEN", "Access token (CAUSEWAY_TOKEN)")
 )
 
+const tokenFile = Flag.orVariable(
+  "CAUSEWAY_TOKEN_FILE",
+  Flag.text("token-file", "FILE", "File with the access token (CAUSEWAY_TOKEN_FILE)")
+)
+
 /** Every command takes these. */
 export const common = { stateDir, json }
 
 /** Commands that talk to a hub. */
-export const remote = { ...common, hub, token }
+export const remote = { ...common, hub, token, tokenFile }
 export type Remote = Omit<Command.Values<typeof remote>, "json">
 
 /** Commands that serve a hub. */
@@ -167,6 +172,7 @@ export const attaching = {
   model: Flag.text("model", "MODEL", "Model for the agent"),
   permissionMode: Flag.text("permission-mode", "MODE", "Permission mode the agent starts in"),
   allowSkipping: Flag.toggle(Ceiling.FLAG.slice("--".length), "Let people have agents work unasked"),
+  sandbox: Flag.toggle("sandbox", "Run agents in a sandbox (bubblewrap; Linux)"),
   title: Flag.text("title", "TITLE", "Title of the session")
 }
 

@@ -39,7 +39,7 @@ const hubFailure = (error: Hub.HubError): Failure => {
       return Failure.failed(
         error.message,
         error.code === "EADDRINUSE"
-          ? `if that is a Causeway of another state directory, \`connect --hub http://${error.host}:${error.port} --token TOKEN\` attaches this directory to it; else choose another port with --port, or any free one with --port 0`
+          ? `if that is a Causeway of another state directory, \`connect --hub http://${error.host}:${error.port} --token-file FILE\` attaches this directory to it; else choose another port with --port, or any free one with --port 0`
           : `choose another address with --host (it was ${error.host})`
       )
     case "DatabaseInUse":
@@ -161,10 +161,10 @@ const runningHub = (holder: Listening, stateDir: string): Effect.Effect<RunningH
     if (Option.isNone(token)) {
       return yield* Failure.refused(
         `a hub is already running here (${FileLock.describe(holder)}), and ${StateDirectory.tokenFile(stateDir)} is missing`,
-        "`token create` makes a token; give it to `connect` with --token"
+        "`token create` makes a token; give it to `connect` with --token-file"
       )
     }
-    const flags = { stateDir: Option.some(stateDir), hub: Option.some(url), token }
+    const flags = { stateDir: Option.some(stateDir), hub: Option.some(url), token, tokenFile: Option.none() }
     return {
       url,
       token: token.value,

@@ -35,6 +35,19 @@ export const place = (flags: Flags.Remote) =>
     return { stateDir, url, own }
   })
 
+/** The token that flags or their variables give: itself, or in a file; none where they give none. */
+const tokenGiven = (flags: Flags.Remote): Effect.Effect<Option.Option<Redacted.Redacted>, Failure> =>
+  Effect.gen(function* () {
+    if (Option.isSome(flags.token) || Option.isNone(flags.tokenFile)) return flags.token
+    const file = flags.tokenFile.value
+    const token = yield* StateDirectory.readSecret(file)
+    if (Option.isSome(token)) return token
+    return yield* Failure.usage(
+      `${file} holds no token`,
+      "write the token into it, or name another --token-file"
+    )
+  })
+
 /** Where the hub is and what to show it; a token that is not given stands in the state directory. */
 export const address = (flags: Flags.Remote): Effect.Effect<Address, Failure> =>
   Effect.gen(function* () {
@@ -45,11 +58,12 @@ export const address = (flags: Flags.Remote): Effect.Effect<Address, Failure> =>
         "start one with `node apps/bridge`, or name one with --hub or CAUSEWAY_HUB_URL"
       )
     }
-    const token = Option.isSome(flags.token) ? flags.token : yield* StateDirectory.readToken(stateDir)
+    const given = yield* tokenGiven(flags)
+    const token = Option.isSome(given) ? given : yield* StateDirectory.readToken(stateDir)
     if (Option.isNone(token)) {
       return yield* Failure.refused(
         "no access token found",
-        "give one with --token or CAUSEWAY_TOKEN, or use the --state-dir of the hub"
+        "give one with --token-file or CAUSEWAY_TOKEN, or use the --state-dir of the hub"
       )
     }
     return { url: url.value, token: token.value, stateDir }
@@ -102,7 +116,7 @@ export const failure = (error: CallFailure): Failure => {
     case "SessionExpired":
       return Failure.refused(
         error.message,
-        "give a valid token with --token or CAUSEWAY_TOKEN (`token create` on the hub's machine makes one)"
+        "give a valid token with --token-file or CAUSEWAY_TOKEN (`token create` on the hub's machine makes one)"
       )
     case "SessionNotFound":
     case "TranscriptNotFound":

@@ -106,12 +106,16 @@ export const write = (path: string, text: string): Effect.Effect<void, Failure> 
 
 export const tokenFile = (stateDir: string): string => join(stateDir, "token")
 
-export const readToken = (stateDir: string): Effect.Effect<Option.Option<Redacted.Redacted>, Failure> =>
-  read(tokenFile(stateDir)).pipe(
+/** A secret that stands alone in a file; none where there is no file, or nothing in it. */
+export const readSecret = (path: string): Effect.Effect<Option.Option<Redacted.Redacted>, Failure> =>
+  read(path).pipe(
     Effect.map((text) =>
       Option.flatMap(text, (t) => (t.trim() === "" ? Option.none() : Option.some(Redacted.make(t.trim()))))
     )
   )
+
+export const readToken = (stateDir: string): Effect.Effect<Option.Option<Redacted.Redacted>, Failure> =>
+  readSecret(tokenFile(stateDir))
 
 export const writeToken = (stateDir: string, token: Redacted.Redacted): Effect.Effect<void, Failure> =>
   write(tokenFile(stateDir), `${Redacted.value(token)}\n`)

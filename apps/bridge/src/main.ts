@@ -18,6 +18,14 @@ const argv = process.argv.slice(2)
 const end = argv.indexOf("--")
 const json = (end === -1 ? argv : argv.slice(0, end)).includes("--json")
 
+/** Whether a token stands among the arguments, where every program of this machine can read it. */
+const isTokenTyped = (end === -1 ? argv : argv.slice(0, end)).some((word) => /^--token(=|$)/.test(word))
+// As far as the system lets a program hide what it was called with: the arguments of the start are gone from `ps`.
+if (isTokenTyped) process.title = `${NAME} (arguments hidden)`
+
+const TOKEN_TYPED =
+  "a token on the command line can be read by other programs (ps, the shell's history); --token-file FILE names a file that holds it"
+
 /** Logs go to standard error, one line each. */
 const logging = (level: LogLevel.LogLevel) =>
   Layer.merge(
@@ -42,6 +50,9 @@ const program = Effect.gen(function* () {
       const level = yield* meaning.global(Flags.logLevel)
       return yield* Effect.logDebug("command").pipe(
         Effect.annotateLogs({ module: "CommandLine", command: meaning.name, version, node: process.version }),
+        Effect.zipRight(
+          isTokenTyped ? (json ? Effect.logWarning(TOKEN_TYPED) : output.progress(TOKEN_TYPED)) : Effect.void
+        ),
         Effect.zipRight(meaning.run),
         Effect.provide(logging(level))
       )

@@ -7,6 +7,7 @@ import { homedir } from "node:os"
 import { isAbsolute, join } from "node:path"
 import * as FileFailure from "@causeway/protocol/FileFailure"
 import * as Ceiling from "@causeway/runner/Ceiling"
+import type { Sandbox } from "@causeway/runner/Sandbox"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -35,9 +36,38 @@ export const Policy = Schema.Struct({
   /** MCP servers that a session may bring. */
   mcp_servers: Schema.optional(Schema.Literal("none", "remote", "any")),
   /** Who may answer agents, as the hub names them; without it whoever the hub lets. */
-  approvers: Schema.optional(Schema.Struct({ devices: Names, roles: Names }))
+  approvers: Schema.optional(Schema.Struct({ devices: Names, roles: Names })),
+  /** What `--sandbox` means here. */
+  sandbox: Schema.optional(
+    Schema.Struct({
+      /** Nothing starts without it. */
+      required: Flag,
+      network: Flag,
+      /** `/tmp` is the agent's own. */
+      private_tmp: Flag,
+      /** Absolute, or from `~/`; one that is not there is passed over. */
+      writable: Names,
+      /** The same, to be empty within, beside the state directory. */
+      hidden: Names
+    })
+  )
 })
 export type Policy = typeof Policy.Type
+
+/** What the owner of this machine has said. */
+export interface Machine {
+  readonly ceiling: Ceiling.Ceiling
+  readonly sandbox: Pick<Sandbox, "hidden" | "network" | "privateTmp" | "writable"> & {
+    /** Agents work in a sandbox alone. */
+    readonly required: boolean
+  }
+}
+
+/** What holds without a file. */
+export const standard: Machine = {
+  ceiling: Ceiling.standard,
+  sandbox: { required: false, network: true, privateTmp: true, writable: [], hidden: [] }
+}
 
 /** The file cannot be read, is somebody else's to write, or says what nobody understands: nothing starts by a guess. */
 export class PolicyInvalid extends Data.TaggedError("PolicyInvalid")<{
@@ -107,17 +137,24 @@ const issues = (error: ParseResult.ParseError): string =>
     .map(({ message, path }) => `${path.length === 0 ? "the whole" : path.join(".")}: ${message}`)
     .join("; ")
 
-const directoriesOf = (file: string, paths: ReadonlyArray<string>) =>
+/** Paths as an owner writes them, in full. */
+const pathsOf = (file: string, member: string, paths: ReadonlyArray<string> = []) =>
   Effect.forEach(paths, (path, at) => {
-    const place = `directories.${at}`
     const full = path.startsWith("~/") ? join(homedir(), path.slice(2)) : path
-    if (!isAbsolute(full)) {
-      return new PolicyInvalid({ file, detail: `${place}: ${JSON.stringify(path)} is not absolute` })
-    }
-    return Effect.tryPromise({
-      try: () => realpath(full),
-      catch: (cause) => new PolicyInvalid({ file, detail: `${place}: ${FileFailure.describe(full, cause)}` })
-    })
+    const detail = `${member}.${at}: ${JSON.stringify(path)} is not absolute`
+    return isAbsolute(full) ? Effect.succeed(full) : new PolicyInvalid({ file, detail })
+  })
+
+const directoriesOf = (file: string, paths: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const all = yield* pathsOf(file, "directories", paths)
+    return yield* Effect.forEach(all, (full, at) =>
+      Effect.tryPromise({
+        try: () => realpath(full),
+        catch: (cause) =>
+          new PolicyInvalid({ file, detail: `directories.${at}: ${FileFailure.describe(full, cause)}` })
+      })
+    )
   })
 
 const ceilingOf = (file: string, policy: Policy): Effect.Effect<Ceiling.Ceiling, PolicyInvalid> =>
@@ -142,15 +179,26 @@ const ceilingOf = (file: string, policy: Policy): Effect.Effect<Ceiling.Ceiling,
     return ceiling
   })
 
-/** The ceiling of this machine: the file's, or the standard one where there is none. */
-export const load = (stateDirectory: string): Effect.Effect<Ceiling.Ceiling, PolicyInvalid> =>
+const sandboxOf = (file: string, { sandbox = {} }: Policy) =>
+  Effect.gen(function* () {
+    return {
+      required: sandbox.required ?? standard.sandbox.required,
+      network: sandbox.network ?? standard.sandbox.network,
+      privateTmp: sandbox.private_tmp ?? standard.sandbox.privateTmp,
+      writable: yield* pathsOf(file, "sandbox.writable", sandbox.writable),
+      hidden: yield* pathsOf(file, "sandbox.hidden", sandbox.hidden)
+    }
+  })
+
+/** What the file says, or the standard where there is none. */
+export const load = (stateDirectory: string): Effect.Effect<Machine, PolicyInvalid> =>
   Effect.gen(function* () {
     const file = fileIn(stateDirectory)
     const text = yield* read(file)
-    if (text === undefined) return Ceiling.standard
+    if (text === undefined) return standard
     const policy = yield* Effect.mapError(
       decode(yield* parsed(file, text)),
       (error) => new PolicyInvalid({ file, detail: issues(error) })
     )
-    return yield* ceilingOf(file, policy)
+    return { ceiling: yield* ceilingOf(file, policy), sandbox: yield* sandboxOf(file, policy) }
   }).pipe(Effect.withSpan("MachinePolicy.load"))

@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { homedir, tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Ceiling from "@causeway/runner/Ceiling"
 import { describe, expect, it } from "@effect/vitest"
@@ -28,7 +28,8 @@ const refused = (text: string, mode?: number) =>
 describe("the policy of a machine", () => {
   it.scoped("is the standard one where there is no file: agents ask", () =>
     Effect.gen(function* () {
-      expect(yield* Effect.flatMap(directory, MachinePolicy.load)).toEqual(Ceiling.standard)
+      expect(yield* Effect.flatMap(directory, MachinePolicy.load)).toEqual(MachinePolicy.standard)
+      expect(MachinePolicy.standard.ceiling).toEqual(Ceiling.standard)
       expect(Ceiling.refused(Ceiling.standard)).toEqual(["dontAsk", "bypassPermissions", "skip_permissions"])
     })
   )
@@ -47,9 +48,21 @@ describe("the policy of a machine", () => {
         always_ask: ["Bash", "mcp__*"],
         allowed_tools: ["Read"],
         mcp_servers: "none",
-        approvers: { roles: ["owner"] }
+        approvers: { roles: ["owner"] },
+        sandbox: { required: true, network: false, writable: ["~/.gemini"] }
       }
-      expect(yield* Effect.flatMap(saying(JSON.stringify(policy), 0o644), MachinePolicy.load)).toEqual({
+      const { ceiling, sandbox } = yield* Effect.flatMap(
+        saying(JSON.stringify(policy), 0o644),
+        MachinePolicy.load
+      )
+      expect(sandbox).toEqual({
+        required: true,
+        network: false,
+        privateTmp: true,
+        writable: [join(homedir(), ".gemini")],
+        hidden: []
+      })
+      expect(ceiling).toEqual({
         permissionModes: ["default", "plan"],
         skipPermissions: false,
         acceptEdits: false,
@@ -71,6 +84,7 @@ describe("the policy of a machine", () => {
       expect(yield* refused('{"skip_permission":true}')).toContain("skip_permission: ")
       expect(yield* refused('{"mcp_servers":"some"}')).toContain("mcp_servers: ")
       expect(yield* refused('{"directories":["work"]}')).toContain('directories.0: "work" is not absolute')
+      expect(yield* refused('{"sandbox":{"hidden":["a"]}}')).toContain("sandbox.hidden.0: ")
       expect(yield* refused('{"directories":["/not/there"]}')).toContain("directories.0: ")
       expect(yield* refused('{"permission_modes":["bypassPermissions"],"always_ask":["Bash"]}')).toContain(
         "permission_modes.0: "
@@ -83,7 +97,7 @@ describe("the policy of a machine", () => {
     Effect.gen(function* () {
       expect(yield* refused("{}", 0o620)).toContain("others may write it")
       expect(yield* refused("{}", 0o602)).toContain("others may write it")
-      expect(yield* Effect.flatMap(saying("{}", 0o644), MachinePolicy.load)).toEqual(Ceiling.standard)
+      expect(yield* Effect.flatMap(saying("{}", 0o644), MachinePolicy.load)).toEqual(MachinePolicy.standard)
     })
   )
 })

@@ -1,6 +1,8 @@
 /** Environment of an agent's process, made of the host's. */
 import * as ChildEnvironment from "@causeway/protocol/ChildEnvironment"
 import type { ConnectSpec } from "./Driver.ts"
+import type { Within } from "./Process/AgentProcess.ts"
+import type { Needs, Sandbox } from "./Sandbox.ts"
 
 export type { Variables } from "@causeway/protocol/ChildEnvironment"
 
@@ -11,7 +13,20 @@ export interface HostOptions {
   readonly passEnv?: ReadonlyArray<string> | undefined
   /** Given to agents as `CAUSEWAY_HUB_URL`. */
   readonly hubUrl?: string | undefined
+  /** What agents are started in; without it they are processes like any other of this user. */
+  readonly sandbox?: Sandbox | undefined
 }
+
+/** The sandbox of an agent, with the directories that its session gives to it. */
+export const within = (
+  { sandbox }: HostOptions,
+  { options }: Pick<ConnectSpec, "options">,
+  needs: Omit<Needs, "cwd"> = {}
+): Within | undefined =>
+  sandbox && {
+    sandbox,
+    needs: { ...needs, writable: [...(needs.writable ?? []), ...(options?.additionalDirectories ?? [])] }
+  }
 
 /**
  * The host's variables as {@link ChildEnvironment.make} passes them on, then those of the driver and the session, then

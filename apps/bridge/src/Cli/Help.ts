@@ -68,14 +68,14 @@ export const render = <R>(
       ...command.arguments.map((each) => [each.name, each.description] as const),
       ...own.map((flag) => [spell(flag), flag.description] as const)
     ]),
-    ...(own.length + command.arguments.length > 0 ? [""] : []),
     ...(network.length > 0 ? wrap("Network (docs/security.md):", network.map(spell)) : []),
     ...shared(rest)
   ]
 }
 
 /** Flags that so many commands take that their names are enough. */
-const isShared = ({ name }: Flag<unknown>): boolean => ["state-dir", "json", "hub", "token"].includes(name)
+const isShared = ({ name }: Flag<unknown>): boolean =>
+  ["state-dir", "json", "hub", "token", "token-file"].includes(name)
 
 /** Flags that say how a hub is reached beyond this machine: their names are enough where the documents explain them. */
 const isOfNetwork = ({ name }: Flag<unknown>): boolean =>

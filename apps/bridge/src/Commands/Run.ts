@@ -1,4 +1,5 @@
 /** `run PROMPT`: the engine alone. An agent works here on one prompt, without a hub, until its result. */
+import * as MachinePolicy from "@causeway/bridge/MachinePolicy"
 import * as Runner from "@causeway/runner/Runner"
 import type { RunInfo } from "@causeway/runner/Runner/Run"
 import * as Status from "@causeway/runner/Runner/Status"
@@ -20,6 +21,7 @@ import { asFailure, ExitCode, Failure } from "../Failure.ts"
 import * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
 import { Shutdown } from "../Run.ts"
+import * as Sandboxed from "../Sandboxed.ts"
 import * as Sqlite from "../Sqlite.ts"
 import * as StandardInput from "../StandardInput.ts"
 import * as StateDirectory from "../StateDirectory.ts"
@@ -105,6 +107,7 @@ export const run = Command.make(
     model: Flags.attaching.model,
     permissionMode: Flags.attaching.permissionMode,
     passEnv: Flags.attaching.passEnv,
+    sandbox: Flags.attaching.sandbox,
     ...Flags.agentOptions,
     allowEdits: Flag.toggle("allow-edits", "Allow edits of files without asking"),
     skipPermissions: Flag.toggle("dangerously-skip-permissions", "Allow everything"),
@@ -121,13 +124,20 @@ export const run = Command.make(
       yield* Sqlite.loaded
       const record = yield* Record.open(stateDir, flags.resume)
       const standsIn = Option.isNone(flags.agent) && Option.isNone(flags.resume)
+      const sandbox = yield* Sandboxed.of({
+        asked: flags.sandbox,
+        machine: yield* Effect.mapError(MachinePolicy.load(stateDir), asFailure),
+        stateDir,
+        dir: yield* Agents.directory(flags.dir),
+        secrets: []
+      })
       const runner = yield* Runner.layer({
         file: record.file,
         recovery: "fail",
         environment: process.env
       }).pipe(
         Layer.provide(
-          AgentLayer.layer({ stateDir, passEnv: Option.getOrUndefined(flags.passEnv), standsIn })
+          AgentLayer.layer({ stateDir, passEnv: Option.getOrUndefined(flags.passEnv), sandbox, standsIn })
         ),
         Layer.build,
         Effect.map(Context.get(Runner.Runner)),

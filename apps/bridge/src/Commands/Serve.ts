@@ -38,6 +38,7 @@ import { Output, snakeCase } from "../Output.ts"
 import * as PageAddress from "../PageAddress.ts"
 import * as Remote from "../Remote.ts"
 import { Shutdown } from "../Run.ts"
+import * as Sandboxed from "../Sandboxed.ts"
 import * as SignIn from "../SignIn.ts"
 import * as Sqlite from "../Sqlite.ts"
 import * as StateDirectory from "../StateDirectory.ts"
@@ -47,7 +48,7 @@ import * as StateDirectory from "../StateDirectory.ts"
 const bridgeLayer = (
   to: { readonly url: string; readonly token: Redacted.Redacted },
   stateDir: string,
-  agents: Pick<Parameters<typeof AgentLayer.layer>[0], "idleStop" | "passEnv" | "standsIn">
+  agents: Pick<Parameters<typeof AgentLayer.layer>[0], "idleStop" | "passEnv" | "sandbox" | "standsIn">
 ) =>
   Bridge.layer.pipe(
     Layer.provideMerge(
@@ -72,12 +73,17 @@ const bridgeLayer = (
 const AS_INIT =
   "this is process 1, which does not reap the processes that agents leave behind; start the container with an init (docker run --init, or tini)"
 
+/** Files of the hub elsewhere than in the state directory. */
+const secretsOf = ({ databaseUrl, tlsKey }: Flags.Serving): ReadonlyArray<string> =>
+  [databaseUrl, tlsKey].flatMap(Option.toArray)
+
 /** Attaches a directory until the scope closes; it is attached when calls for its session have arrived. */
 const attach = (
   flags: Flags.Attaching,
   choice: Agents.Choice,
   to: { readonly url: string; readonly token: Redacted.Redacted },
-  stateDir: string
+  stateDir: string,
+  secrets: ReadonlyArray<string>
 ) =>
   Effect.gen(function* () {
     const output = yield* Output
@@ -91,15 +97,16 @@ const attach = (
     yield* Option.match(capacity.says, { onNone: () => Effect.void, onSome: say })
     if (process.pid === 1) yield* say(AS_INIT)
     const passEnv = Option.getOrUndefined(flags.passEnv)
-    const policy = yield* Effect.mapError(MachinePolicy.load(stateDir), asFailure)
-    const ceiling = flags.allowSkipping ? { ...policy, skipPermissions: true } : policy
+    const machine = yield* Effect.mapError(MachinePolicy.load(stateDir), asFailure)
+    const ceiling = flags.allowSkipping ? { ...machine.ceiling, skipPermissions: true } : machine.ceiling
+    const sandbox = yield* Sandboxed.of({ asked: flags.sandbox, machine, stateDir, dir, secrets })
     const [checkout, files] = yield* Effect.all([Checkout.read(dir), Checkout.files(dir)], {
       concurrency: 2
     }).pipe(Effect.provide(Git.layer(process.env)))
     yield* Sqlite.loaded
     const report = yield* makeReport
     const services = yield* Layer.build(
-      bridgeLayer(to, stateDir, { idleStop, passEnv, standsIn: choice.standsIn })
+      bridgeLayer(to, stateDir, { idleStop, passEnv, sandbox, standsIn: choice.standsIn })
     ).pipe(Effect.mapError(asFailure))
     const serve = yield* Engine.make({ ceiling }).pipe(Effect.provide(services))
     const handle = yield* Context.get(services, Bridge.Bridge)
@@ -278,7 +285,7 @@ export const up = Command.make(
       const dir = yield* Agents.directory(flags.dir)
       const choice = yield* Agents.choose(flags.agent, Agents.attended(output))
       const { hub, own } = yield* HubHere.findOrServe(flags, stateDir, dir)
-      const attached = yield* attach(flags, choice, hub, stateDir)
+      const attached = yield* attach(flags, choice, hub, stateDir, secretsOf(flags))
       yield* announce(hub.url, hub, attached)
       if (choice.standsIn) yield* output.line(Agents.STANDS_IN, "warn")
       const what = own ? "Causeway is ready." : `${dir} is attached to the hub at ${hub.url}.`
@@ -313,7 +320,7 @@ export const connect = Command.make(
       // Whoever talks to it sits elsewhere and would take a stand-in for the agent.
       const choice = yield* Agents.choose(flags.agent, false)
       const to = yield* Remote.address(flags)
-      const attached = yield* attach(flags, choice, to, to.stateDir)
+      const attached = yield* attach(flags, choice, to, to.stateDir, Option.toArray(flags.tokenFile))
       yield* announce(to.url, undefined, attached)
       yield* output.line(`${attached.dir} is attached to ${to.url} as session ${attached.sessionId}`)
       yield* untilStopped(attached.failed)

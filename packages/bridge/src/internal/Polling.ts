@@ -98,7 +98,7 @@ const registerAgain = (running: Running) =>
           return new GaveUp({
             reason: "credentials_rejected",
             detail: error.message,
-            nextStep: "give a valid token with --token or CAUSEWAY_TOKEN, then start again"
+            nextStep: "give a valid token with --token-file or CAUSEWAY_TOKEN, then start again"
           })
         default:
           return new GaveUp({
@@ -130,7 +130,7 @@ const untilUnregistered = (running: Running, registeredAt: number) =>
           return yield* new GaveUp({
             reason: "credentials_rejected",
             detail: message,
-            nextStep: "stop any other bridge of this directory, or give a valid token with --token"
+            nextStep: "stop any other bridge of this directory, or give a valid token with --token-file"
           })
         }
       })

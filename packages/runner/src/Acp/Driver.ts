@@ -76,17 +76,19 @@ const connect = Effect.fn("Acp.connect")(function* (
   const record = yield* recorded(Record.open(options.directory, spec.agentSessionId))
 
   const env = Environment.forAgent(options, { ...spec, cwd })
+  const sandboxed = Environment.within(options, spec)
   const process = yield* AgentProcess.spawn({
     agent: spec.agent,
     command: program,
     args,
     cwd,
     env,
-    grace: options.grace
+    grace: options.grace,
+    within: sandboxed
   })
   const peer = JsonRpc.make(process)
   const lines = yield* Lines.make
-  const terminals = yield* Terminal.make(cwd, env)
+  const terminals = yield* Terminal.make(cwd, env, sandboxed)
   const session = yield* Session.make({
     sessionId: spec.agentSessionId,
     run: spec.runId,
@@ -94,7 +96,7 @@ const connect = Effect.fn("Acp.connect")(function* (
     mcpServers: Surroundings.mcpServers(spec).map(({ name }) => name),
     peer,
     record,
-    services: Services.make(cwd, terminals),
+    services: Services.make(cwd, terminals, sandboxed !== undefined),
     terminals,
     refuses: (names, isMode) => spec.ceiling && Ceiling.choiceRefused(spec.ceiling, names, isMode)?.message,
     emit: (payloads) => lines.offer(payloads.map((payload) => ({ _tag: "Payload", payload })))

@@ -121,11 +121,21 @@ export const readTextFile = (
     return { content }
   })
 
+/** What git runs by. */
+const PROGRAMS = /[\\/]\.git([\\/](hooks|config|modules)|$)/
+
 /** Answers `fs/write_text_file`: the file's whole text; missing directories are made. */
-export const writeTextFile = (root: string, params: unknown): Effect.Effect<object, RpcError> =>
+export const writeTextFile = (
+  root: string,
+  params: unknown,
+  sandboxed = false
+): Effect.Effect<object, RpcError> =>
   Effect.gen(function* () {
     const { path, content } = Read.object(params)
     const real = yield* confined(root, path)
+    if (sandboxed && PROGRAMS.test(real)) {
+      return yield* invalidParams(`${JSON.stringify(path)} is not written from the sandbox: git runs by it`)
+    }
     if (typeof content !== "string") return yield* invalidParams("content must be text")
     yield* Effect.tryPromise({
       try: () => mkdir(dirname(real), { recursive: true }),

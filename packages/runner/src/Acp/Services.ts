@@ -15,11 +15,11 @@ export const capabilities: ClientCapabilities = {
 
 export type Service = (params: unknown) => Effect.Effect<object, RpcError>
 
-/** The services by method. `root` is the working directory's real path. */
-export const make = (root: string, terminals: Terminals): ReadonlyMap<string, Service> =>
+/** The services by method. `root` is the working directory's real path; `sandboxed`: what git runs by is not written. */
+export const make = (root: string, terminals: Terminals, sandboxed = false): ReadonlyMap<string, Service> =>
   new Map<string, Service>([
     ["fs/read_text_file", (params) => FileSystem.readTextFile(root, params)],
-    ["fs/write_text_file", (params) => FileSystem.writeTextFile(root, params)],
+    ["fs/write_text_file", (params) => FileSystem.writeTextFile(root, params, sandboxed)],
     ["terminal/create", terminals.create],
     ["terminal/output", terminals.output],
     ["terminal/wait_for_exit", terminals.waitForExit],

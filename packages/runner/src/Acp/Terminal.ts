@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Confinement from "../Confinement.ts"
+import * as AgentProcess from "../Process/AgentProcess.ts"
 import * as OutputTail from "../Process/OutputTail.ts"
 import * as ProcessTable from "../Process/ProcessTable.ts"
 import { codes, invalidParams, RpcError } from "./JsonRpc.ts"
@@ -69,6 +70,8 @@ interface State {
   readonly root: string
   /** Seen by programs, beside what the agent adds. */
   readonly environment: { readonly [name: string]: string }
+  /** The agent's sandbox. */
+  readonly within: AgentProcess.Within | undefined
   readonly scope: Scope.Scope
   readonly open: Map<string, Terminal>
   count: number
@@ -166,7 +169,9 @@ const create = (state: State, params: unknown): Effect.Effect<{ readonly termina
       })
     )
     const limit = Math.min(Read.amount(outputByteLimit) ?? OUTPUT_DEFAULT, OUTPUT_MAX)
-    const [program, words] = invocation(command, given)
+    const [asked, rest] = invocation(command, given)
+    const { within } = state
+    const [program, words] = AgentProcess.invocation({ command: asked, args: rest, cwd: directory, within })
     const terminalId = `term_${++state.count}`
     const started = start(program, words, directory, { ...state.environment, PWD: directory, ...added })
     yield* Effect.uninterruptible(
@@ -206,11 +211,12 @@ const news = ({ open }: State): ReturnType<Terminals["news"]> =>
 /** The terminals of one session. */
 export const make = (
   root: string,
-  environment: State["environment"]
+  environment: State["environment"],
+  within: State["within"] = undefined
 ): Effect.Effect<Terminals, never, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
-    const state: State = { root, environment, scope, open: new Map(), count: 0 }
+    const state: State = { root, environment, within, scope, open: new Map(), count: 0 }
     yield* Effect.addFinalizer(() =>
       Effect.forEach([...state.open.values()], (terminal) => release(state, terminal), {
         concurrency: "unbounded",

@@ -15,6 +15,7 @@ import { type AgentConversation, AgentUnavailable } from "../Agent.ts"
 import type { ConnectSpec, Driver, DriverLine } from "../Driver.ts"
 import type * as Environment from "../Environment.ts"
 import type { Grace } from "../Process/AgentProcess.ts"
+import * as Sandbox from "../Sandbox.ts"
 import * as Flags from "./Flags.ts"
 import * as Program from "./Program.ts"
 
@@ -42,10 +43,16 @@ const namesIn = (directory: string): ReadonlyArray<string> => {
   }
 }
 
-/** Path of the CLI's record of a conversation. */
-const recordPath = (spec: AgentConversation, host: Environment.Variables): string => {
+/** Where the CLI keeps what is its own. */
+const placesOf = (spec: AgentConversation, host: Environment.Variables) => {
   const home = spec.env?.["HOME"] ?? host["HOME"] ?? homedir()
   const config = spec.env?.["CLAUDE_CONFIG_DIR"] ?? host["CLAUDE_CONFIG_DIR"] ?? join(home, ".claude")
+  return { home, config }
+}
+
+/** Path of the CLI's record of a conversation. */
+const recordPath = (spec: AgentConversation, host: Environment.Variables): string => {
+  const { config } = placesOf(spec, host)
   const projects = join(config, "projects")
   const folder = ClaudeRecord.projectFolder(realPath(spec.cwd), namesIn(projects))
   return join(projects, folder, `${spec.agentSessionId}.jsonl`)
@@ -81,7 +88,11 @@ export const make = (options: ClaudeOptions): Effect.Effect<Driver> =>
       ...options,
       args: Flags.always,
       variables: { CLAUDE_CODE_SDK_READS_SESSION_STATE: "1", CLAUDE_CODE_ENTRYPOINT: "causeway" },
-      recordPath: (conversation) => recordPath(conversation, options.environment)
+      recordPath: (conversation) => recordPath(conversation, options.environment),
+      own: (conversation) => {
+        const { config, home } = placesOf(conversation, options.environment)
+        return Sandbox.ofClaude(home, config)
+      }
     }
     const start = (spec: ConnectSpec, flags: ReadonlyArray<string>) =>
       Effect.mapError(Program.start(program, spec, flags), wrongVersion)

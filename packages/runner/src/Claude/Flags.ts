@@ -28,12 +28,18 @@ const flag = (name: string, value: string | undefined): ReadonlyArray<string> =>
 const list = (name: string, values: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
   values === undefined || values.length === 0 ? [] : [`--${name}=${values.join(",")}`]
 
+/** Flags, and the directories of the files that they name. */
+export interface Given {
+  readonly flags: ReadonlyArray<string>
+  readonly files: ReadonlyArray<string>
+}
+
 /** Writes what others must not see in a process list to files that only this user reads; they go with the scope. */
 const inFiles = (
   agent: string,
   contents: ReadonlyArray<{ readonly flag: string; readonly file: string; readonly text: string }>
-): Effect.Effect<ReadonlyArray<string>, AgentUnavailable, Scope.Scope> => {
-  if (contents.length === 0) return Effect.succeed([])
+): Effect.Effect<Given, AgentUnavailable, Scope.Scope> => {
+  if (contents.length === 0) return Effect.succeed({ flags: [], files: [] })
   const io = <A>(operation: () => Promise<A>) =>
     Effect.tryPromise({
       try: operation,
@@ -62,7 +68,7 @@ const inFiles = (
           io(() => writeFile(path, text, { mode: 0o600 })),
           `--${flag}=${path}`
         )
-      })
+      }).pipe(Effect.map((flags) => ({ flags, files: [directory] })))
     )
   )
 }
@@ -71,9 +77,7 @@ const inFiles = (
 const isRoot = (): boolean => process.getuid?.() === 0
 
 /** The flags of a session's options. */
-export const ofSpec = (
-  spec: ConnectSpec
-): Effect.Effect<ReadonlyArray<string>, AgentUnavailable, Scope.Scope> => {
+export const ofSpec = (spec: ConnectSpec): Effect.Effect<Given, AgentUnavailable, Scope.Scope> => {
   const options = spec.options ?? AgentOptions.none
   const { appendSystemPrompt, settings, systemPrompt } = options
   const mcpServers = AgentOptions.mcpServers(options, spec)
@@ -85,16 +89,19 @@ export const ofSpec = (
     ...file("settings", settings && JSON.stringify(Redacted.value(settings)), "settings.json"),
     ...file("mcp-config", options.mcpServers && JSON.stringify({ mcpServers }), "mcp.json")
   ])
-  return Effect.map(files, (given) => [
-    ...flag("model", options.model),
-    ...flag("permission-mode", options.permissionMode),
-    ...(spec.mayBypass === true && options.permissionMode !== "bypassPermissions" && !isRoot()
-      ? ["--allow-dangerously-skip-permissions"]
-      : []),
-    ...flag("max-turns", options.maxTurns?.toString()),
-    ...list("allowedTools", options.allowedTools),
-    ...list("disallowedTools", options.disallowedTools),
-    ...(options.additionalDirectories ?? []).flatMap((directory) => flag("add-dir", directory)),
-    ...given
-  ])
+  return Effect.map(files, (given) => ({
+    files: given.files,
+    flags: [
+      ...flag("model", options.model),
+      ...flag("permission-mode", options.permissionMode),
+      ...(spec.mayBypass === true && options.permissionMode !== "bypassPermissions" && !isRoot()
+        ? ["--allow-dangerously-skip-permissions"]
+        : []),
+      ...flag("max-turns", options.maxTurns?.toString()),
+      ...list("allowedTools", options.allowedTools),
+      ...list("disallowedTools", options.disallowedTools),
+      ...(options.additionalDirectories ?? []).flatMap((directory) => flag("add-dir", directory)),
+      ...given.flags
+    ]
+  }))
 }

@@ -14,6 +14,7 @@ import { type AgentConversation, AgentUnavailable } from "../Agent.ts"
 import type { Connection, ConnectSpec } from "../Driver.ts"
 import * as Environment from "../Environment.ts"
 import type { Grace } from "../Process/AgentProcess.ts"
+import type { Needs } from "../Sandbox.ts"
 import * as StreamJson from "../StreamJson.ts"
 import * as Flags from "./Flags.ts"
 
@@ -26,6 +27,8 @@ export interface Program extends Environment.HostOptions {
   readonly grace?: Grace | undefined
   /** The record of a conversation. */
   readonly recordPath: (conversation: AgentConversation) => string
+  /** Files of its own that it needs in a sandbox. */
+  readonly own?: ((conversation: AgentConversation) => Omit<Needs, "cwd">) | undefined
 }
 
 /**
@@ -48,9 +51,14 @@ export const start = Effect.fn("Program.start")(function* (
     CLAUDE_CODE_RESUME_INTERRUPTED_TURN: spec.resumeInterrupted ? "1" : undefined
   })
   const { command, grace } = program
-  const args = [...program.args, ...conversation, ...options, ...more]
+  const args = [...program.args, ...conversation, ...options.flags, ...more]
+  const own = program.own?.(spec)
+  const within = Environment.within(program, spec, {
+    ...own,
+    readOnly: [...(own?.readOnly ?? []), ...options.files]
+  })
   const resumed = known || fork.length > 0
-  return yield* StreamJson.connect({ agent, command, args, cwd, env, grace }, { runId, resumed })
+  return yield* StreamJson.connect({ agent, command, args, cwd, env, grace, within }, { runId, resumed })
 })
 
 /** Writes a record whole; one that is there already is left alone, and none answered. */

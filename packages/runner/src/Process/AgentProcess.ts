@@ -19,6 +19,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AgentUnavailable } from "../Agent.ts"
+import * as Sandbox from "../Sandbox.ts"
 import * as Guard from "./Guard.ts"
 import * as LineSplitter from "./LineSplitter.ts"
 import * as OutputTail from "./OutputTail.ts"
@@ -62,6 +63,35 @@ export interface ProcessSpec {
   /** The whole environment; nothing is inherited. */
   readonly env: { readonly [name: string]: string }
   readonly grace?: Grace | undefined
+  /** The sandbox that it is started in, and what it needs there. */
+  readonly within?: Within | undefined
+}
+
+/** A sandbox with what one program needs of it; the working directory is the program's. */
+export interface Within {
+  readonly sandbox: Sandbox.Sandbox
+  readonly needs?: Omit<Sandbox.Needs, "cwd"> | undefined
+}
+
+/** A program and its arguments as they are started. */
+export const invocation = ({
+  args,
+  command,
+  cwd,
+  within
+}: Pick<ProcessSpec, "args" | "command" | "cwd" | "within">): readonly [string, ReadonlyArray<string>] =>
+  within === undefined
+    ? [command, args]
+    : [
+        within.sandbox.program,
+        [...Sandbox.wrapping(within.sandbox, { ...within.needs, cwd }), command, ...args]
+      ]
+
+/** Signals a program alone: in a sandbox the one that it was started for, which ends the sandbox with it. */
+const tell = (child: ChildProcess, name: NodeJS.Signals, { within }: ProcessSpec): void => {
+  const inner = within === undefined ? undefined : ProcessTable.grandchild(child.pid ?? 0)
+  if (inner === undefined) child.kill(name)
+  else ProcessTable.signal(inner, name)
 }
 
 export interface AgentProcess {
@@ -173,7 +203,7 @@ const start = (spec: ProcessSpec): Effect.Effect<ChildProcessWithoutNullStreams,
     try {
       // Detached: a session and a process group of its own, so that the terminal's Ctrl-C does not reach it and its
       // children can be signalled together.
-      child = spawnChild(spec.command, spec.args, {
+      child = spawnChild(...invocation(spec), {
         cwd: spec.cwd,
         env: { ...spec.env },
         stdio: ["pipe", "pipe", "pipe"],
@@ -299,7 +329,7 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
         const told = child.stdin.writableEnded
         child.stdin.end()
         if (told || !(yield* gone(grace.endOfInput))) {
-          child.kill("SIGTERM")
+          tell(child, "SIGTERM", spec)
           yield* gone(grace.terminate)
         }
         // Also when the leader has ended: its children are in the group still. While one is, the system does not give
@@ -361,7 +391,7 @@ export const spawn = (spec: ProcessSpec): Effect.Effect<AgentProcess, AgentUnava
       signal: (name) =>
         Effect.sync(() => {
           if (name === "SIGKILL") ProcessTable.signal(-pid, "SIGKILL")
-          else child.kill(name)
+          else tell(child, name, spec)
         }),
       exit: Deferred.await(exited),
       stderr: Effect.sync(() => tail.read().output)

@@ -3,6 +3,7 @@
  * started it names one process for good. Nothing here goes by names.
  */
 import { execFile } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { readdir, readFile } from "node:fs/promises"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -65,6 +66,22 @@ export const signal = (id: number, name: NodeJS.Signals | 0): boolean => {
     // ESRCH: gone. EPERM: another user's, so not the one that was started here.
     return false
   }
+}
+
+const firstChild = (pid: number): number | undefined => {
+  try {
+    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ")
+    return first === undefined || first === "" ? undefined : Number(first)
+  } catch {
+    // Ended, or a system that does not tell.
+    return undefined
+  }
+}
+
+/** The first child of a process's first child: what bubblewrap has started, below its own two processes. Linux only. */
+export const grandchild = (pid: number): number | undefined => {
+  const child = firstChild(pid)
+  return child === undefined ? undefined : firstChild(child)
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Drives the scripted agent: a Node program, started with the Node that runs the host. */
 import { randomUUID } from "node:crypto"
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import * as Repair from "@causeway/transcript/Repair"
 import * as Program from "../Claude/Program.ts"
@@ -32,7 +33,12 @@ export const make = (options: ScriptedOptions): Driver => {
       ...(standsIn === true ? ["--stand-in"] : [])
     ],
     recordPath: ({ agentSessionId }: { readonly agentSessionId: string }) =>
-      join(directory, `${agentSessionId}.jsonl`)
+      join(directory, `${agentSessionId}.jsonl`),
+    // Bound only where it is there.
+    own: () => {
+      mkdirSync(directory, { recursive: true, mode: 0o700 })
+      return { writable: [directory], readOnly: [scriptPath] }
+    }
   }
   return {
     connect: (spec) => Program.start(program, spec),
