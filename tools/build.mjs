@@ -1,6 +1,5 @@
 // Builds what `node apps/bridge` runs: one bundle for the program, one folder for the page. No type checking here
 // (`npm run check:types` does that), so that an install stays short.
-import { execFileSync } from "node:child_process"
 import { cp, mkdir, rm, writeFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
@@ -17,7 +16,7 @@ const withoutDeveloperTools = {
   load: (id) => (id === "\0react-devtools-core" ? "export default undefined" : null)
 }
 
-const bundle = async ({ input, file, platform, format = "esm", ...options }) => {
+const bundle = async ({ input, file, platform, ...options }) => {
   const build = await rolldown({
     input: `${root}${input}`,
     platform,
@@ -28,7 +27,7 @@ const bundle = async ({ input, file, platform, format = "esm", ...options }) => 
   })
   await build.write({
     file: `${root}${file}`,
-    format,
+    format: "esm",
     sourcemap: true,
     codeSplitting: false,
     minify: platform === "browser"
@@ -63,10 +62,7 @@ const bundlePage = async () => {
 await rm(`${root}apps/bridge/dist/main.js`, { force: true })
 await rm(`${root}apps/web/dist/page`, { recursive: true, force: true })
 await mkdir(`${root}apps/web/dist/page`, { recursive: true })
-const program = "apps/bridge/dist/program.cjs"
-await bundle({ input: "apps/bridge/src/main.ts", file: program, platform: "node", format: "cjs" })
-execFileSync(process.execPath, [`${root}tools/compile.mjs`, `${root}${program}`, "--version"])
-await bundle({ input: "apps/bridge/src/start.ts", file: "apps/bridge/dist/main.js", platform: "node" })
+await bundle({ input: "apps/bridge/src/main.ts", file: "apps/bridge/dist/main.js", platform: "node" })
 await bundle({
   input: "apps/scripted-agent/src/main.ts",
   file: "apps/bridge/dist/scripted-agent.js",

@@ -1,8 +1,6 @@
 /** What the command line says is true: its lists, its choice of a session, its help, its checks, its ready. */
-import { execFileSync } from "node:child_process"
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Directory from "../support/Directory.ts"
@@ -39,28 +37,6 @@ const causeway = (state: string, ...args: ReadonlyArray<string>) =>
 
 /** Lines for people, of which there may be none. */
 const linesOf = (text: string) => text.split("\n").filter((line) => line !== "")
-
-describe("the program", () => {
-  it.scopedLive("runs as well without the code that its build compiled, and with code of another Node", () =>
-    Effect.gen(function* () {
-      const dist = fileURLToPath(new URL("../../apps/bridge/dist", import.meta.url))
-      // Where its native module is found.
-      const directory = fileURLToPath(new URL(`../../node_modules/.start-${process.pid}`, import.meta.url))
-      yield* Effect.acquireRelease(
-        Effect.sync(() => mkdirSync(directory, { recursive: true })),
-        () => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-      )
-      for (const file of ["main.js", "program.cjs", "package.json"]) {
-        copyFileSync(join(dist, file), join(directory, file))
-      }
-      const version = () =>
-        execFileSync(process.execPath, [join(directory, "main.js"), "--version"], { encoding: "utf8" })
-      expect(version()).toMatch(/^\d+\.\d+\.\d+\n$/)
-      writeFileSync(join(directory, "program.cjs.code"), "of another Node")
-      expect(version()).toMatch(/^\d+\.\d+\.\d+\n$/)
-    })
-  )
-})
 
 describe("the command line", () => {
   it.scopedLive("approves and denies in the session that waits, and not in the newest one", () =>

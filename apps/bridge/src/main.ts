@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** The program: reads its command line, runs the command that it means, and says how that failed. */
 import { scrub } from "@causeway/protocol/Scrub"
 import * as Visible from "@causeway/protocol/Visible"
