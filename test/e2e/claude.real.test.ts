@@ -243,7 +243,7 @@ describe("the real Claude Code CLI", () => {
       yield* first.program.ended
       yield* start
       expect((yield* show(parent))["agent_settings"]).toEqual(set?.["settings"])
-      expect(yield* ask(parent, "!bash echo after")).toBe("done: after")
+      expect(yield* ask(parent, "!bash echo after > after.txt && cat after.txt")).toBe("done: after")
       expect(JSON.stringify(yield* show(parent))).not.toContain("k3y")
 
       // Going on interrupts the turn first; options that are named are other ones, the rest is inherited.
@@ -279,7 +279,7 @@ describe("the real Claude Code CLI", () => {
       // The skipping ends at its time, which is told; then a person is asked again.
       yield* causeway("sessions", "settings", child, "--skip-permissions", "1s")
       yield* logged(child, ({ reason, skip_permissions: skips }) => reason === "expired" && skips === false)
-      const question = yield* send(child, "!bash echo asked")
+      const question = yield* send(child, "!bash echo asked > asked.txt && cat asked.txt")
       yield* question.line((line) => line["event"] === "approval_requested")
 
       // All are stopped within a bound: one that waits for a person, and one that hangs.
