@@ -25,6 +25,15 @@ export interface LogEvent {
   readonly payload: Payload
 }
 
+/** Who sent an event, as it was then: an access token or a device, its name, and the role that it acted in. */
+export const Author = Schema.Struct({
+  kind: Schema.Literal("token", "device", "client"),
+  id: Schema.String,
+  name: Schema.String,
+  role: Schema.String
+})
+export type Author = typeof Author.Type
+
 /** One event as `client_event` frames and `logs --json` show it. Times are ISO 8601. */
 export const ClientEvent = Schema.Struct({
   event_id: EventUuid,
@@ -32,6 +41,8 @@ export const ClientEvent = Schema.Struct({
   event_type: Schema.String,
   source: Source,
   created_at: Schema.String,
+  /** Of what people sent, since the hub knows it. */
+  author: Schema.optional(Author),
   payload: Schema.Record({ key: Schema.String, value: Schema.Unknown })
 })
 export type ClientEvent = typeof ClientEvent.Type

@@ -70,3 +70,12 @@ export const scopeOf = (permission: Permission): Scope =>
   allScopes.find(
     (scope) => scope !== "operator.admin" && scopes[scope].some((each) => each === permission)
   ) ?? "operator.admin"
+
+/** The least role that may what these scopes allow; undefined where they allow nothing. */
+export const roleOfScopes = (given: ReadonlyArray<string>): Role | undefined => {
+  const wanted = permissionsOfScopes(given)
+  if (wanted.length === 0) return undefined
+  return (
+    (["viewer", "approver", "operator"] as const).find((role) => isWithin(wanted, roles[role])) ?? "owner"
+  )
+}

@@ -5,7 +5,7 @@
  * are. JSON columns are text. `payload` is the text that arrived.
  */
 
-import { rolesStep } from "./internal/access.ts"
+import { authorsStep, rolesStep } from "./internal/access.ts"
 import { attributesStep } from "./internal/attributes.ts"
 import { gatewayStep } from "./internal/gateway.ts"
 import { hiddenStep, indexesStep } from "./internal/indexes.ts"
@@ -153,5 +153,6 @@ export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   attributesStep,
   rolesStep,
   indexesStep,
-  hiddenStep
+  hiddenStep,
+  authorsStep
 ]

@@ -47,9 +47,9 @@ const copyTranscript = ({ from, to, beforeSeq }: Copy) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const now = yield* Clock.currentTimeMillis
-    yield* sql`INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, delivery,
-        delivered_at, payload)
-      SELECT ${to}, row_number() OVER (ORDER BY seq), uuid, source, type, transcript, compaction, created_at,
+    yield* sql`INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, author,
+        delivery, delivered_at, payload)
+      SELECT ${to}, row_number() OVER (ORDER BY seq), uuid, source, type, transcript, compaction, created_at, author,
         CASE source WHEN 'client' THEN 'processed' END, CASE source WHEN 'client' THEN ${now} END, payload
       FROM events WHERE sid = ${from} AND transcript = 1 AND ${sql.literal(NOT_WITHDRAWN)}
         AND seq < ${beforeSeq ?? Number.MAX_SAFE_INTEGER}
@@ -99,9 +99,9 @@ const trim = ({ sid, archive, keep, archivedAt }: Trim) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     yield* sql`DELETE FROM events WHERE sid = ${archive}`
-    yield* sql`INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, delivery,
-        delivered_at, delivery_no, payload)
-      SELECT ${archive}, seq, uuid, source, type, transcript, compaction, created_at, delivery, delivered_at,
+    yield* sql`INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, author,
+        delivery, delivered_at, delivery_no, payload)
+      SELECT ${archive}, seq, uuid, source, type, transcript, compaction, created_at, author, delivery, delivered_at,
         delivery_no, payload FROM events WHERE sid = ${sid}`
     yield* sql`UPDATE sessions SET (attributes, environment_id, created_at, last_seq, worker_head, worker_head_seq, title,
         status, projection, cost_usd, num_turns, context_tokens, archived_at) = (SELECT s.attributes, s.environment_id, s.created_at, s.last_seq, s.worker_head,

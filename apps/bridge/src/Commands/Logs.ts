@@ -80,11 +80,16 @@ export const logs = Session.command(
       output.json
         ? output.jsonLines(
             `{"sequence_num":${event.sequence_num},"uuid":${JSON.stringify(event.event_id)},"source":"${event.source}",` +
-              `"created_at":${JSON.stringify(event.created_at)},"payload":${event.payloadText}}\n`
+              `"created_at":${JSON.stringify(event.created_at)},` +
+              `${event.author === undefined ? "" : `"author":${JSON.stringify(event.author)},`}"payload":${event.payloadText}}\n`
           )
         : Effect.zipRight(
             output.line(
-              `${event.sequence_num} ${Visible.line(`${event.created_at} ${event.source} ${event.event_type}`)}`,
+              Visible.line(
+                `${event.sequence_num} ${event.created_at} ${event.source} ${event.event_type}${
+                  event.author === undefined ? "" : ` by ${event.author.name}`
+                }`
+              ),
               "dim"
             ),
             Effect.forEach(

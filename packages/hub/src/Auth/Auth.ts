@@ -10,12 +10,14 @@ import type { EnvironmentGrant, IngressGrant, Principal } from "@causeway/protoc
 import { type EnvironmentId, OrganizationId, pathSegment, sessionBody } from "@causeway/protocol/Ids"
 import * as Permission from "@causeway/protocol/Permission"
 import * as WireError from "@causeway/protocol/WireError"
+import * as Author from "@causeway/store/Author"
 import * as Environments from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
 import * as Tokens from "@causeway/store/Tokens"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -189,7 +191,13 @@ const make = Effect.gen(function* () {
   }, mapStoreErrors)
 
   const access: Auth["Type"]["access"] = (token, organizationHeader, needs) =>
-    Effect.tap(principal(token, organizationHeader), (found) => requirePermission(found, needs))
+    principal(token, organizationHeader).pipe(
+      Effect.tap((found) => requirePermission(found, needs)),
+      // What the rest of this request stores names them.
+      Effect.tap(({ name, role, tokenId }) =>
+        FiberRef.set(Author.current, { kind: "token", id: tokenId, name, role })
+      )
+    )
 
   // A worker sends the same token with every append, and a signature does not turn bad: only its expiry is looked at
   // again.

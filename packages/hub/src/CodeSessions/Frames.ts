@@ -8,13 +8,15 @@ import type { Frame } from "../Streams/EventStream.ts"
 
 const iso = (millis: number): string => new Date(millis).toISOString()
 
-/** A stored event. The payload's text is sent as it is stored. */
-export const stored = (event: StoredEvent): Frame => ({
+/** A stored event. The payload's text is sent as it is stored. `own`: for a reader that knows our words. */
+export const stored = (event: StoredEvent, own: boolean): Frame => ({
   event: "client_event",
   id: event.seq,
   data: `{"event_id":${JSON.stringify(event.uuid)},"sequence_num":${event.seq},"event_type":${JSON.stringify(
     event.type
-  )},"source":"${event.source}","created_at":"${iso(event.createdAt)}","payload":${event.payload}}`
+  )},"source":"${event.source}","created_at":"${iso(event.createdAt)}",${
+    own && event.author !== undefined ? `"author":${event.author},` : ""
+  }"payload":${event.payload}}`
 })
 
 /**

@@ -43,7 +43,9 @@ const framesOf = ({ after, deliveries, events }: Follow.Page, own: boolean): Rea
     .map((change) => Frames.delivery(change.uuid, change.delivery, change.deliveredAt, own))
   if (events[0] !== undefined && events[0].seq > after.seq + 1) frames.push(Frames.truncated)
   for (const event of events) {
-    frames.push(own || event.type !== "session_update" ? Frames.stored(event) : Frames.position(event.seq))
+    frames.push(
+      own || event.type !== "session_update" ? Frames.stored(event, own) : Frames.position(event.seq)
+    )
     const { delivery, deliveredAt } = newest.get(event.seq) ?? event
     if (delivery !== undefined && deliveredAt !== undefined)
       frames.push(Frames.delivery(event.uuid, delivery, deliveredAt, own))

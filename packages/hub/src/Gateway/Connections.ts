@@ -46,6 +46,8 @@ export interface ConnectionInfo {
   readonly scopes: ReadonlyArray<string>
   readonly client: ClientInfo
   readonly deviceId: string | undefined
+  /** What people know the device by. */
+  readonly deviceName: string | undefined
   readonly caps: ReadonlyArray<string>
   readonly remoteAddress: string | undefined
   readonly connectedAt: number

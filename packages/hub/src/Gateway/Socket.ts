@@ -158,6 +158,7 @@ const connectionOf = (
       scopes: admitted.scopes,
       client: admitted.params.client,
       deviceId: admitted.device?.deviceId,
+      deviceName: admitted.device?.displayName,
       caps: admitted.params.caps ?? [],
       remoteAddress: origin.remoteAddress,
       connectedAt

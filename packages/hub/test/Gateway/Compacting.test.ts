@@ -46,6 +46,7 @@ const admin = (organizationId: OrganizationId) =>
       scopes: ["operator.admin"],
       client: { id: "cli", version: "1", platform: "linux", mode: "cli" },
       deviceId: undefined,
+      deviceName: undefined,
       caps: [],
       remoteAddress: undefined,
       connectedAt: 0

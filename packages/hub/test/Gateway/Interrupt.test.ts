@@ -34,6 +34,7 @@ const admin = new Connections.Connection(
     scopes: ["operator.admin"],
     client: { id: "cli", version: "1", platform: "linux", mode: "cli" },
     deviceId: undefined,
+    deviceName: undefined,
     caps: [],
     remoteAddress: undefined,
     connectedAt: 0

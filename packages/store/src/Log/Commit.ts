@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Author from "../Author.ts"
 import { Bus } from "../Bus.ts"
 import { DatabaseHealth } from "../DatabaseHealth.ts"
 import { LogBusy, StoreUnavailable } from "../Errors.ts"
@@ -108,5 +109,11 @@ export const make = Effect.gen(function* () {
       if (!offer(request, resume)) resume(new LogBusy({ waiting: group.size() }))
     })
 
-  return { append, offer }
+  /** Whoever acts in the caller's fiber is the author. */
+  const authored = (request: AppendRequest) =>
+    request.source === "worker"
+      ? append(request)
+      : Effect.flatMap(Author.column, (author) => append({ ...request, author }))
+
+  return { append: authored, offer }
 })

@@ -29,6 +29,7 @@ export type EventValues = readonly [
   transcript: number,
   compaction: number,
   createdAt: number,
+  author: string | null,
   payload: string
 ]
 
@@ -183,6 +184,7 @@ const carryOut = (
       transcript ? 1 : 0,
       Payload.isCompaction(payload) ? 1 : 0,
       now,
+      request.source === "client" ? (request.author ?? null) : null,
       payload.text
     ]
     stored.push({ values, taking })

@@ -16,6 +16,8 @@ export interface StoredEvent {
   readonly createdAt: number
   readonly delivery: Delivery.State | undefined
   readonly deliveredAt: number | undefined
+  /** JSON text of who sent it (`Author`, protocol), where that is known. */
+  readonly author: string | undefined
   /** The JSON text as it arrived, up to {@link Limits.STORED_DEPTH}. */
   readonly payload: string
 }
@@ -30,11 +32,12 @@ export interface EventColumns {
   readonly created_at: number
   readonly delivery: Delivery.State | null
   readonly delivered_at: number | null
+  readonly author: string | null
   readonly payload: string
 }
 
 export const COLUMNS =
-  "seq, uuid, source, type, transcript, compaction, created_at, delivery, delivered_at, payload"
+  "seq, uuid, source, type, transcript, compaction, created_at, delivery, delivered_at, author, payload"
 
 export const toEvent = (row: EventColumns): StoredEvent => ({
   seq: row.seq,
@@ -46,6 +49,7 @@ export const toEvent = (row: EventColumns): StoredEvent => ({
   createdAt: row.created_at,
   delivery: row.delivery ?? undefined,
   deliveredAt: row.delivered_at ?? undefined,
+  author: row.author ?? undefined,
   payload: RawJson.upTo(row.payload, Limits.STORED_DEPTH)
 })
 

@@ -28,6 +28,8 @@ export interface AppendRequest {
   /** At least one; stored in this order, whole or not at all. One without a uuid is given one. */
   readonly payloads: ReadonlyArray<Payload>
   readonly guard?: Guard
+  /** Who sends it, see `Author.column`; an agent's side has none. */
+  readonly author?: string | null
   /** Epoch of the token that the request came with; refused where a newer one was issued. */
   readonly tokenEpoch?: number
 }

@@ -50,8 +50,8 @@ export const make = (db: Database) => {
      WHERE sid = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?`
   )
   const insert = db.prepare<[...EventValues]>(
-    `INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, payload)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+    `INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, author, payload)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
   )
   const update = db.prepare<Array<string | number | null>>(
     `UPDATE sessions SET updated_at = ?, last_seq = ?, worker_head = ?, worker_head_seq = ?,

@@ -11,6 +11,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Author from "../Author.ts"
 import { EnvironmentUnknown, SessionArchived } from "../Errors.ts"
 import { Appends } from "../Log/Appends.ts"
 import { encode } from "../Log/Replay.ts"
@@ -106,12 +107,13 @@ export const create = (request: CreateSession) =>
       VALUES (${session}, ${organizationId}, ${environmentId ?? null}, ${now}, ${now}, ${row.title},
         ${stored.projection}, ${stored.attributes}) RETURNING sid`
     const sid = made?.sid ?? 0
-    yield* sql`INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, payload)
-      VALUES (${sid}, 0, ${uuid}, 'client', ${opening.type}, 0, 0, ${now}, ${opening.text})`
+    const author = yield* Author.column
+    yield* sql`INSERT INTO events (sid, seq, uuid, source, type, transcript, compaction, created_at, author, payload)
+      VALUES (${sid}, 0, ${uuid}, 'client', ${opening.type}, 0, 0, ${now}, ${author}, ${opening.text})`
     const applied =
       payloads.length === 0
         ? { outcomes: [], environments: [] }
-        : yield* apply([{ session, organizationId, source: "client", payloads }], now)
+        : yield* apply([{ session, organizationId, source: "client", payloads, author }], now)
     // A log that is empty refuses nothing.
     for (const outcome of applied.outcomes) Either.getOrThrow(outcome)
     const woken = environmentId === undefined ? [] : yield* Work.ensure([sid], now)
@@ -128,7 +130,11 @@ export const update = ({ session, organizationId }: SessionKey, change: SessionU
     const now = yield* Clock.currentTimeMillis
     const key = { session, organizationId }
     const { apply } = yield* Appends
-    const applied = yield* apply([{ ...key, source: "client", payloads: [sessionUpdate(change)] }], now)
+    const author = yield* Author.column
+    const applied = yield* apply(
+      [{ ...key, source: "client", payloads: [sessionUpdate(change)], author }],
+      now
+    )
     return { session: yield* find(key), ...applied }
   })
 

@@ -43,7 +43,8 @@ const exported = method("causeway.export", Params.SessionsExport, function* (par
   for (const event of events) {
     const json = payloadOf(event)
     const timestamp = new Date(event.createdAt).toISOString()
-    const common = { id: event.uuid, parentId, timestamp }
+    const author = event.author === undefined ? {} : { author: JSON.parse(event.author) }
+    const common = { id: event.uuid, parentId, timestamp, ...author }
     const line =
       json["message"] !== undefined
         ? { type: "message", ...common, message: json["message"] }

@@ -43,6 +43,7 @@ const replay = method("causeway.events.replay", Params.EventsReplay, function* (
       source: event.source,
       createdAt: event.createdAt,
       delivery: event.delivery ?? null,
+      author: event.author === undefined ? null : JSON.parse(event.author),
       payload: payloadOf(event)
     }))
   })
