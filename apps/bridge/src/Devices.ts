@@ -173,17 +173,19 @@ const inDatabase = Effect.gen(function* () {
   const { id } = yield* organization
   const stored = <A>(effect: Effect.Effect<A, { readonly message: string }>): Effect.Effect<A, Failure> =>
     Effect.mapError(effect, ({ message }) => Failure.failed(message))
-  const take = (requestId: string) =>
-    Effect.flatMap(stored(devices.takeRequest(id, requestId)), (request) =>
+  const orNone =
+    (requestId: string) =>
+    <A>(request: A | undefined) =>
       request === undefined ? noRequest(requestId) : Effect.succeed(request)
-    )
   const access: Devices = {
     list: Effect.all({ waiting: stored(devices.requests(id)), approved: stored(devices.list(id)) }),
     approve: (requestId) =>
-      Effect.flatMap(take(requestId), (request) =>
-        Effect.as(stored(devices.approve(request, request.role, request.scopes)), request)
+      stored(devices.requests(id)).pipe(
+        Effect.map((all) => all.find((each) => each.requestId === requestId)),
+        Effect.flatMap(orNone(requestId)),
+        Effect.tap((request) => stored(devices.approve(request, request.role, request.scopes)))
       ),
-    reject: take,
+    reject: (requestId) => Effect.flatMap(stored(devices.reject(id, requestId)), orNone(requestId)),
     revoke: (deviceId) =>
       Effect.flatMap(stored(devices.remove(id, deviceId)), (removed) =>
         removed ? Effect.void : noDevice(deviceId)

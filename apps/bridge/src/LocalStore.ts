@@ -1,5 +1,7 @@
 /** The hub's database on this machine, for commands that operate it; whether the hub runs or not. */
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import * as Audit from "@causeway/store/Audit"
+import * as Author from "@causeway/store/Author"
 import * as Database from "@causeway/store/Database"
 import * as DeviceCodes from "@causeway/store/DeviceCodes"
 import * as Devices from "@causeway/store/Devices"
@@ -15,6 +17,9 @@ import { Output } from "./Output.ts"
 import * as Sqlite from "./Sqlite.ts"
 import * as StateDirectory from "./StateDirectory.ts"
 
+/** Whoever may read the state directory is its owner. */
+const LOCAL = { kind: "client", id: "command-line", name: "command line", role: "owner" } as const
+
 /** Runs on the database of the state directory. */
 export const withDatabase =
   ({ stateDir }: { readonly stateDir: Option.Option<string> }) =>
@@ -24,10 +29,14 @@ export const withDatabase =
       yield* Sqlite.loaded
       const filename = StateDirectory.databaseFile(directory)
       yield* StateDirectory.reserve(filename)
-      const store = Layer.mergeAll(DeviceCodes.layer, Devices.layer, Organizations.layer, Tokens.layer).pipe(
-        Layer.provide(Database.layerSqlite({ filename }))
-      )
-      return yield* effect.pipe(Effect.provide(store))
+      const store = Layer.mergeAll(
+        Audit.layer,
+        DeviceCodes.layer,
+        Devices.layer,
+        Organizations.layer,
+        Tokens.layer
+      ).pipe(Layer.provide(Database.layerSqlite({ filename })))
+      return yield* effect.pipe(Effect.provide(store), Effect.locally(Author.current, LOCAL))
     }).pipe(
       Effect.mapError((error) =>
         error instanceof Failure

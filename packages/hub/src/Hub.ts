@@ -4,6 +4,7 @@
 import { existsSync, realpathSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import type { OrganizationId } from "@causeway/protocol/Ids"
+import * as Audit from "@causeway/store/Audit"
 import * as Bootstrap from "@causeway/store/Bootstrap"
 import * as Bus from "@causeway/store/Bus"
 import * as Database from "@causeway/store/Database"
@@ -93,6 +94,7 @@ export interface GatewayOptions extends Partial<GatewayLayer.Options> {
 
 /** What stands behind the doors; the command line uses it too. */
 export type Services =
+  | Audit.Audit
   | Appends
   | Bootstrap.Bootstrap
   | Bus.Bus
@@ -119,6 +121,7 @@ export const layerStore = (options: {
   Bootstrap.layer.pipe(
     Layer.provideMerge(
       Layer.mergeAll(
+        Audit.layer,
         DeviceCodes.layer,
         Environments.layer,
         Log.layer,

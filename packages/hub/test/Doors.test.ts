@@ -226,6 +226,7 @@ const told = (count: number, everyMillis: number) =>
           scopes,
           client: { id: "cli", version: "1", platform: "linux", mode: "cli", displayName: `machine ${id}` },
           deviceId: id,
+          author: { kind: "client", id: "cli", name: "cli", role: "owner" },
           caps: [],
           remoteAddress: undefined,
           connectedAt: 0

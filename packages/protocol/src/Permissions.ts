@@ -189,7 +189,8 @@ export const methods = {
   "causeway.sessions.append": ["sessions.write", "approvals.decide"],
   "causeway.approvals.answer": ["approvals.decide"],
   "causeway.device.code.create": ["devices.manage"],
-  "causeway.tokens.list": ["tokens.manage"]
+  "causeway.tokens.list": ["tokens.manage"],
+  "causeway.audit.list": ["audit.read"]
 } as const satisfies { readonly [method: string]: MethodNeeds }
 
 export type MethodName = keyof typeof methods

@@ -18,6 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Audit from "./Audit.ts"
 import type { StoreUnavailable } from "./Errors.ts"
 import { recordOf } from "./internal/record.ts"
 import { unavailable } from "./internal/unavailable.ts"
@@ -116,33 +117,57 @@ const writeScopes = Schema.encodeSync(ScopesJson)
 const readScopes = Schema.decodeSync(ScopesJson)
 
 const create = (sql: SqlClient.SqlClient): DeviceCodes["Type"]["create"] =>
-  Effect.fn("DeviceCodes.create")(function* (options) {
-    const now = yield* Clock.currentTimeMillis
-    const expiresAt = now + Duration.toMillis(options.ttl ?? DEFAULT_TTL)
-    const code = generate()
-    yield* sql`DELETE FROM device_codes WHERE expires_at < ${now - REMEMBERED_MILLIS}`
-    yield* sql`INSERT INTO device_codes (hash, organization_id, scopes, label, created_at, expires_at)
+  Effect.fn("DeviceCodes.create")(
+    function* (options) {
+      const now = yield* Clock.currentTimeMillis
+      const expiresAt = now + Duration.toMillis(options.ttl ?? DEFAULT_TTL)
+      const code = generate()
+      yield* sql`DELETE FROM device_codes WHERE expires_at < ${now - REMEMBERED_MILLIS}`
+      yield* sql`INSERT INTO device_codes (hash, organization_id, scopes, label, created_at, expires_at)
       VALUES (${Secret.hashOf(code)}, ${options.organizationId}, ${writeScopes(options.scopes ?? ALL_SCOPES)},
         ${options.label ?? null}, ${now}, ${expiresAt})`
-    return { code: Redacted.make(grouped(code)), expiresAt }
-  }, unavailable)
+      yield* Audit.append(sql, {
+        organizationId: options.organizationId,
+        action: "code.created",
+        details: { scopes: options.scopes ?? ALL_SCOPES, label: options.label ?? null, expiresAt }
+      })
+      return { code: Redacted.make(grouped(code)), expiresAt }
+    },
+    sql.withTransaction,
+    unavailable
+  )
 
 const redeem = (sql: SqlClient.SqlClient): DeviceCodes["Type"]["redeem"] =>
-  Effect.fn("DeviceCodes.redeem")(function* (code, deviceId) {
-    const now = yield* Clock.currentTimeMillis
-    const hash = Secret.hashOf(normalise(Redacted.value(code)))
-    // One statement, so that of two devices at the same moment one is first.
-    const [bound] = yield* sql<Row>`UPDATE device_codes
+  Effect.fn("DeviceCodes.redeem")(
+    function* (code, deviceId) {
+      const now = yield* Clock.currentTimeMillis
+      const hash = Secret.hashOf(normalise(Redacted.value(code)))
+      // One statement, so that of two devices at the same moment one is first.
+      const [bound] = yield* sql<Row & { readonly used_at: number }>`UPDATE device_codes
       SET device_id = ${deviceId}, used_at = coalesce(used_at, ${now})
       WHERE hash = ${hash} AND expires_at > ${now} AND (device_id IS NULL OR device_id = ${deviceId})
-      RETURNING organization_id, scopes, label`
-    if (bound !== undefined) return { ...recordOf(bound), scopes: readScopes(bound.scopes) }
-    const [known] = yield* sql<{ readonly device_id: string | null }>`
+      RETURNING organization_id, scopes, label, used_at`
+      if (bound !== undefined) {
+        const { used_at: usedAt, ...row } = bound
+        if (usedAt === now) {
+          yield* Audit.append(sql, {
+            organizationId: row.organization_id,
+            action: "code.redeemed",
+            subject: deviceId,
+            details: { label: row.label }
+          })
+        }
+        return { ...recordOf(row), scopes: readScopes(row.scopes) }
+      }
+      const [known] = yield* sql<{ readonly device_id: string | null }>`
       SELECT device_id FROM device_codes WHERE hash = ${hash}`
-    if (known === undefined) return yield* new DeviceCodeRefused({ reason: "unknown" })
-    const isUsed = known.device_id !== null && known.device_id !== deviceId
-    return yield* new DeviceCodeRefused({ reason: isUsed ? "used" : "expired" })
-  }, unavailable)
+      if (known === undefined) return yield* new DeviceCodeRefused({ reason: "unknown" })
+      const isUsed = known.device_id !== null && known.device_id !== deviceId
+      return yield* new DeviceCodeRefused({ reason: isUsed ? "used" : "expired" })
+    },
+    sql.withTransaction,
+    unavailable
+  )
 
 export const make = Effect.map(SqlClient.SqlClient, (sql) =>
   DeviceCodes.of({ create: create(sql), redeem: redeem(sql) })

@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Audit from "./Audit.ts"
 import type { StoreUnavailable } from "./Errors.ts"
 import { type RecordOf, recordOf } from "./internal/record.ts"
 import { noted, unavailable } from "./internal/unavailable.ts"
@@ -128,7 +129,8 @@ export class Devices extends Context.Tag("@causeway/store/Devices")<
     readonly requests: (
       organizationId: OrganizationId
     ) => Effect.Effect<ReadonlyArray<PairingRequest>, StoreUnavailable>
-    readonly takeRequest: (
+    /** Rejects a request. Undefined where there is none of this id. */
+    readonly reject: (
       organizationId: OrganizationId,
       requestId: string
     ) => Effect.Effect<PairingRequest | undefined, StoreUnavailable>
@@ -168,6 +170,12 @@ const approve = (sql: SqlClient.SqlClient): Devices["Type"]["approve"] =>
           client_mode = excluded.client_mode, approved = excluded.approved, approved_at = excluded.approved_at
         RETURNING *, id AS device_id`
       yield* sql`DELETE FROM gateway_pairing_requests WHERE device_id = ${device.deviceId} AND role = ${role}`
+      yield* Audit.append(sql, {
+        organizationId: device.organizationId,
+        action: "device.approved",
+        subject: device.deviceId,
+        details: { name: device.displayName ?? device.clientId, role, scopes }
+      })
       // An upsert that returns answers with its row.
       return toDevice(rows[0] as DeviceRow)
     },
@@ -188,7 +196,10 @@ const remove = (sql: SqlClient.SqlClient): Devices["Type"]["remove"] =>
       yield* sql`DELETE FROM gateway_pairing_requests WHERE device_id = ${deviceId} AND organization_id = ${organizationId}`
       const rows = yield* sql`DELETE FROM gateway_devices WHERE id = ${deviceId}
         AND organization_id = ${organizationId} RETURNING id`
-      if (rows.length > 0) yield* endCodes(sql, deviceId)
+      if (rows.length > 0) {
+        yield* endCodes(sql, deviceId)
+        yield* Audit.append(sql, { organizationId, action: "device.removed", subject: deviceId })
+      }
       return rows.length > 0
     },
     sql.withTransaction,
@@ -202,6 +213,7 @@ const rotate = (sql: SqlClient.SqlClient): Devices["Type"]["rotate"] =>
         WHERE id = ${deviceId} AND organization_id = ${organizationId} RETURNING *, id AS device_id`
       if (row === undefined) return undefined
       yield* endCodes(sql, deviceId)
+      yield* Audit.append(sql, { organizationId, action: "device.rotated", subject: deviceId })
       return toDevice(row)
     },
     sql.withTransaction,
@@ -246,12 +258,19 @@ const requests = (sql: SqlClient.SqlClient): Devices["Type"]["requests"] =>
     return rows.map(toRequest)
   }, unavailable)
 
-const takeRequest = (sql: SqlClient.SqlClient): Devices["Type"]["takeRequest"] =>
-  Effect.fnUntraced(function* (organizationId, requestId) {
-    const [row] = yield* sql<RequestRow>`DELETE FROM gateway_pairing_requests WHERE id = ${requestId}
+const reject = (sql: SqlClient.SqlClient): Devices["Type"]["reject"] =>
+  Effect.fnUntraced(
+    function* (organizationId, requestId) {
+      const [row] = yield* sql<RequestRow>`DELETE FROM gateway_pairing_requests WHERE id = ${requestId}
       AND organization_id = ${organizationId} RETURNING *, id AS request_id`
-    return row === undefined ? undefined : toRequest(row)
-  }, unavailable)
+      if (row === undefined) return undefined
+      const details = { request: requestId, role: row.role }
+      yield* Audit.append(sql, { organizationId, action: "device.rejected", subject: row.device_id, details })
+      return toRequest(row)
+    },
+    sql.withTransaction,
+    unavailable
+  )
 
 export const layer: Layer.Layer<Devices, StoreUnavailable, SqlClient.SqlClient> = Layer.effect(
   Devices,
@@ -277,7 +296,7 @@ export const layer: Layer.Layer<Devices, StoreUnavailable, SqlClient.SqlClient> 
       rotate: rotate(sql),
       request: request(sql),
       requests: requests(sql),
-      takeRequest: takeRequest(sql),
+      reject: reject(sql),
       token,
       verifyToken: (device, role, given) =>
         device.approved[role] !== undefined &&

@@ -5,7 +5,7 @@
  * are. JSON columns are text. `payload` is the text that arrived.
  */
 
-import { authorsStep, rolesStep } from "./internal/access.ts"
+import { auditStep, authorsStep, rolesStep } from "./internal/access.ts"
 import { attributesStep } from "./internal/attributes.ts"
 import { gatewayStep } from "./internal/gateway.ts"
 import { hiddenStep, indexesStep } from "./internal/indexes.ts"
@@ -154,5 +154,6 @@ export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   rolesStep,
   indexesStep,
   hiddenStep,
-  authorsStep
+  authorsStep,
+  auditStep
 ]

@@ -10,6 +10,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Audit from "./Audit.ts"
 import type { StoreUnavailable } from "./Errors.ts"
 import { type RecordOf, recordOf } from "./internal/record.ts"
 import { noted, unavailable } from "./internal/unavailable.ts"
@@ -94,22 +95,28 @@ export class Tokens extends Context.Tag("@causeway/store/Tokens")<
 const COLUMNS = "id, organization_id, name, role, hint, created_at, expires_at, last_used_at, revoked_at"
 
 const create = (sql: SqlClient.SqlClient): Tokens["Type"]["create"] =>
-  Effect.fn("Tokens.create")(function* ({ expiresAt, name, organizationId, role }) {
-    const secret = Secret.make(PREFIX)
-    const row: Row = {
-      id: `token_${randomUUID()}`,
-      organization_id: organizationId,
-      name,
-      role: role ?? "owner",
-      hint: secret.hint,
-      created_at: yield* Clock.currentTimeMillis,
-      expires_at: expiresAt ?? null,
-      last_used_at: null,
-      revoked_at: null
-    }
-    yield* sql`INSERT INTO access_tokens ${sql.insert({ ...row, hash: secret.hash })}`
-    return { token: secret.value, record: recordOf(row) }
-  }, unavailable)
+  Effect.fn("Tokens.create")(
+    function* ({ expiresAt, name, organizationId, role }) {
+      const secret = Secret.make(PREFIX)
+      const row: Row = {
+        id: `token_${randomUUID()}`,
+        organization_id: organizationId,
+        name,
+        role: role ?? "owner",
+        hint: secret.hint,
+        created_at: yield* Clock.currentTimeMillis,
+        expires_at: expiresAt ?? null,
+        last_used_at: null,
+        revoked_at: null
+      }
+      yield* sql`INSERT INTO access_tokens ${sql.insert({ ...row, hash: secret.hash })}`
+      const details = { name, role: row.role, expiresAt: row.expires_at }
+      yield* Audit.append(sql, { organizationId, action: "token.created", subject: row.id, details })
+      return { token: secret.value, record: recordOf(row) }
+    },
+    sql.withTransaction,
+    unavailable
+  )
 
 const list = (sql: SqlClient.SqlClient): Tokens["Type"]["list"] =>
   Effect.fn("Tokens.list")(function* (organizationId) {
@@ -119,12 +126,26 @@ const list = (sql: SqlClient.SqlClient): Tokens["Type"]["list"] =>
   }, unavailable)
 
 const revoke = (sql: SqlClient.SqlClient): Tokens["Type"]["revoke"] =>
-  Effect.fn("Tokens.revoke")(function* ({ organizationId, tokenId }) {
-    const now = yield* Clock.currentTimeMillis
-    const [row] = yield* sql<Row>`UPDATE access_tokens SET revoked_at = coalesce(revoked_at, ${now})
-      WHERE id = ${tokenId} AND organization_id = ${organizationId} RETURNING ${sql.literal(COLUMNS)}`
-    return row === undefined ? yield* new TokenUnknown({ tokenId }) : recordOf(row)
-  }, unavailable)
+  Effect.fn("Tokens.revoke")(
+    function* ({ organizationId, tokenId }) {
+      const now = yield* Clock.currentTimeMillis
+      const ended = yield* sql<Row>`UPDATE access_tokens SET revoked_at = ${now} WHERE id = ${tokenId}
+        AND organization_id = ${organizationId} AND revoked_at IS NULL RETURNING ${sql.literal(COLUMNS)}`
+      const [row] =
+        ended.length > 0
+          ? ended
+          : yield* sql<Row>`SELECT ${sql.literal(COLUMNS)} FROM access_tokens
+              WHERE id = ${tokenId} AND organization_id = ${organizationId}`
+      if (row === undefined) return yield* new TokenUnknown({ tokenId })
+      if (ended.length > 0) {
+        const details = { name: row.name, role: row.role }
+        yield* Audit.append(sql, { organizationId, action: "token.revoked", subject: tokenId, details })
+      }
+      return recordOf(row)
+    },
+    sql.withTransaction,
+    unavailable
+  )
 
 const resolve = (sql: SqlClient.SqlClient): Tokens["Type"]["resolve"] =>
   Effect.fnUntraced(function* (token) {

@@ -1,3 +1,5 @@
+export * as Audit from "./Audit.ts"
+export * as Author from "./Author.ts"
 export * as Bootstrap from "./Bootstrap.ts"
 export * as Bus from "./Bus.ts"
 export * as Database from "./Database.ts"

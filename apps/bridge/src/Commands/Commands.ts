@@ -1,6 +1,7 @@
 /** All commands, under the name of the program. */
 import * as Command from "../Cli/Command.ts"
 import { attach } from "./Attach.ts"
+import { audit } from "./Audit.ts"
 import { completions } from "./Completions.ts"
 import { devices } from "./Devices.ts"
 import { doctor } from "./Doctor.ts"
@@ -35,6 +36,7 @@ export const commands = Command.group(
     teleport,
     token,
     devices,
+    audit,
     doctor,
     completions(NAME, (): Command.Command<unknown> => commands)
   ],

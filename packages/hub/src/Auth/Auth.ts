@@ -10,6 +10,7 @@ import type { EnvironmentGrant, IngressGrant, Principal } from "@causeway/protoc
 import { type EnvironmentId, OrganizationId, pathSegment, sessionBody } from "@causeway/protocol/Ids"
 import * as Permission from "@causeway/protocol/Permission"
 import * as WireError from "@causeway/protocol/WireError"
+import type { Audit } from "@causeway/store/Audit"
 import * as Author from "@causeway/store/Author"
 import * as Environments from "@causeway/store/Environments"
 import type { StoreUnavailable } from "@causeway/store/Errors"
@@ -23,6 +24,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Jose from "jose"
 import { mapStoreErrors } from "../Failure.ts"
+import * as Auditor from "./Auditor.ts"
 
 /** Lifetime of an ingress token in seconds: 4 h. The bridge asks for another at half of it. */
 export const INGRESS_TOKEN_SECONDS = 4 * 60 * 60
@@ -171,6 +173,7 @@ const reasonOf = (error: unknown): IngressReason =>
 
 const make = Effect.gen(function* () {
   const tokens = yield* Tokens.Tokens
+  const auditor = yield* Auditor.make
   const environments = yield* Environments.Environments
   const key = createSecretKey(Buffer.from(Redacted.value(yield* tokens.signingKey(KEY_NAME)), "base64url"))
 
@@ -192,7 +195,16 @@ const make = Effect.gen(function* () {
 
   const access: Auth["Type"]["access"] = (token, organizationHeader, needs) =>
     principal(token, organizationHeader).pipe(
-      Effect.tap((found) => requirePermission(found, needs)),
+      Effect.tap((found) =>
+        Effect.tapError(requirePermission(found, needs), ({ message }) =>
+          auditor.refused({
+            kind: `${found.tokenId} ${needs.join()}`,
+            organizationId: found.organizationId,
+            subject: found.tokenId,
+            words: message
+          })
+        )
+      ),
       // What the rest of this request stores names them.
       Effect.tap(({ name, role, tokenId }) =>
         FiberRef.set(Author.current, { kind: "token", id: tokenId, name, role })
@@ -276,5 +288,5 @@ const make = Effect.gen(function* () {
 })
 
 /** Makes the signing key at the first start. */
-export const layer: Layer.Layer<Auth, StoreUnavailable, Tokens.Tokens | Environments.Environments> =
+export const layer: Layer.Layer<Auth, StoreUnavailable, Audit | Tokens.Tokens | Environments.Environments> =
   Layer.effect(Auth, make)

@@ -6,6 +6,8 @@
  * remembered per connection and told in `sessions.gap` when the socket has drained, so that the client can replay it.
  * Source: spec 2 §1 ("Events").
  */
+
+import type { Author } from "@causeway/protocol/Event"
 import {
   type ClientInfo,
   CloseCode,
@@ -46,8 +48,8 @@ export interface ConnectionInfo {
   readonly scopes: ReadonlyArray<string>
   readonly client: ClientInfo
   readonly deviceId: string | undefined
-  /** What people know the device by. */
-  readonly deviceName: string | undefined
+  /** Who is named by what it sends. */
+  readonly author: Author
   readonly caps: ReadonlyArray<string>
   readonly remoteAddress: string | undefined
   readonly connectedAt: number

@@ -1,6 +1,7 @@
 /**
  * Who connects and what they may do: the checks of `connect`, in their order. Source: spec 2 §1 ("Checks, in order").
  */
+import type { Author as Person } from "@causeway/protocol/Event"
 import {
   CloseCode,
   ConnectParams,
@@ -8,7 +9,9 @@ import {
   PROTOCOL_VERSION
 } from "@causeway/protocol/Gateway/Frames"
 import * as Validation from "@causeway/protocol/Gateway/Validation"
-import type { Scope } from "@causeway/protocol/Permission"
+import { roleOfScopes, type Scope } from "@causeway/protocol/Permission"
+import type { Audit } from "@causeway/store/Audit"
+import * as Author from "@causeway/store/Author"
 import { DeviceCodes } from "@causeway/store/DeviceCodes"
 import { Devices } from "@causeway/store/Devices"
 import type { StoreUnavailable } from "@causeway/store/Errors"
@@ -20,6 +23,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { Attempts } from "../Attempts.ts"
+import * as Auditor from "../Auth/Auditor.ts"
 import { Auth } from "../Auth/Auth.ts"
 import * as PublicUrl from "../PublicUrl.ts"
 import { GatewayConfiguration } from "./Config.ts"
@@ -218,8 +222,16 @@ const admitDevice = (
     return admitted
   })
 
-const admit = (state: State): Handshake["Type"]["admit"] =>
-  Effect.fn("Handshake.admit")(function* (given, origin, challenge) {
+/** Who it is that was let in, as the log and the audit log name them: the device, else the token. */
+export const authorOf = ({ device, params, scopes, tokenId }: Admitted): Person => ({
+  kind: device !== undefined ? "device" : tokenId !== undefined ? "token" : "client",
+  id: device?.deviceId ?? tokenId ?? params.client.id,
+  name: device?.displayName ?? params.client.displayName ?? params.client.id,
+  role: roleOfScopes(scopes) ?? "none"
+})
+
+const judge = (state: State, given: unknown, origin: Origin, challenge: string) =>
+  Effect.gen(function* () {
     const connect = yield* read(state, given, origin, challenge)
     const secret = yield* shared(state, connect)
     const { auth, device } = connect.params
@@ -231,10 +243,38 @@ const admit = (state: State): Handshake["Type"]["admit"] =>
       : yield* admitByCode(state, connect, code, device.id, publicKey)
   })
 
+const admit = (state: State): Handshake["Type"]["admit"] =>
+  Effect.fn("Handshake.admit")(function* (given, origin, challenge) {
+    const { auditor } = state
+    const address = origin.remoteAddress
+    const admitted = yield* Effect.tapErrorTag(
+      judge(state, given, origin, challenge),
+      "HandshakeRefused",
+      ({ error }) =>
+        auditor.refused({
+          kind: `${address} ${error.code} ${error.message.slice(0, 24)}`,
+          organizationId: undefined,
+          address,
+          words: error.message
+        })
+    )
+    const { device, organizationId, scopes, tokenId } = admitted
+    yield* auditor
+      .once(`signed_in ${authorOf(admitted).id} ${address}`, {
+        organizationId,
+        action: "signed_in",
+        subject: device?.deviceId ?? tokenId,
+        address,
+        details: { scopes, token: tokenId ?? null }
+      })
+      .pipe(Effect.locally(Author.current, authorOf(admitted)))
+    return admitted
+  })
+
 export const layer: Layer.Layer<
   Handshake,
   never,
-  Attempts | Auth | DeviceCodes | Devices | Organizations | GatewayConfiguration | GatewayConnections
+  Attempts | Audit | Auth | DeviceCodes | Devices | Organizations | GatewayConfiguration | GatewayConnections
 > = Layer.effect(
   Handshake,
   Effect.gen(function* () {
@@ -246,6 +286,7 @@ export const layer: Layer.Layer<
       configuration: yield* GatewayConfiguration,
       connections: yield* GatewayConnections,
       attempts: yield* Attempts,
+      auditor: yield* Auditor.make,
       publicOrigin: PublicUrl.originOf(yield* PublicUrl.PublicUrl)
     }
     return Handshake.of({ admit: admit(state) })

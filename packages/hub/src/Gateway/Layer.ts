@@ -1,4 +1,5 @@
 /** The gateway, put together over a store and a server. */
+import type { Audit } from "@causeway/store/Audit"
 import type { Bus } from "@causeway/store/Bus"
 import type { DeviceCodes } from "@causeway/store/DeviceCodes"
 import * as Devices from "@causeway/store/Devices"
@@ -51,6 +52,7 @@ export const layer = (
   Gateway.Gateway,
   StoreUnavailable,
   | Attempts
+  | Audit
   | Auth
   | Bus
   | Config

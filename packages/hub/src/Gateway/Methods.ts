@@ -10,6 +10,7 @@ import * as AccessTable from "../Auth/AccessTable.ts"
 import type { Method } from "./Method.ts"
 import * as Agents from "./Methods/Agents.ts"
 import * as Approvals from "./Methods/Approvals.ts"
+import * as Audit from "./Methods/Audit.ts"
 import * as Checkpoints from "./Methods/Checkpoints.ts"
 import * as Compaction from "./Methods/Compaction.ts"
 import * as Environments from "./Methods/Environments.ts"
@@ -55,7 +56,8 @@ const own = [
   ...Pairing.own,
   ...Push.methods,
   ...SessionManager.methods,
-  ...Hub.methods
+  ...Hub.methods,
+  ...Audit.methods
 ]
 
 /** Every method with the schema of its parameters. */

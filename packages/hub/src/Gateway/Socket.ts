@@ -21,7 +21,7 @@ import { Connection, type Connections, closeReason } from "./Connections.ts"
 import { ofWire, toShape } from "./Failure.ts"
 import type { Origin } from "./Handshake/Origin.ts"
 import type { Admitted } from "./Handshake/State.ts"
-import type { Handshake } from "./Handshake.ts"
+import { authorOf, type Handshake } from "./Handshake.ts"
 import type { GatewayMethods } from "./Methods.ts"
 import * as Inbox from "./Socket/Inbox.ts"
 import * as Requests from "./Socket/Requests.ts"
@@ -158,7 +158,7 @@ const connectionOf = (
       scopes: admitted.scopes,
       client: admitted.params.client,
       deviceId: admitted.device?.deviceId,
-      deviceName: admitted.device?.displayName,
+      author: authorOf(admitted),
       caps: admitted.params.caps ?? [],
       remoteAddress: origin.remoteAddress,
       connectedAt

@@ -13,12 +13,14 @@ import * as WireError from "@causeway/protocol/WireError"
 import type { Topic } from "@causeway/store/Bus"
 import { Log, type SessionKey } from "@causeway/store/Log"
 import * as Store from "@causeway/store/Session"
+import * as Approvals from "@causeway/transcript/Approvals"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Layer from "effect/Layer"
+import * as Auditor from "../Auth/Auditor.ts"
 import { mapStoreErrors } from "../Failure.ts"
 import * as View from "./View.ts"
 
@@ -86,6 +88,7 @@ const withinRow = (parts: {
 export const make = Effect.gen(function* () {
   const store = yield* Store.Sessions
   const log = yield* Log
+  const auditor = yield* Auditor.make
 
   /** Each with what it waits for, by one statement. */
   const showAll = (
@@ -224,6 +227,17 @@ export const make = Effect.gen(function* () {
         payloads.length === 0
           ? []
           : yield* log.append({ ...key, source: "client", payloads }).pipe(mapStoreErrors)
+      for (const payload of payloads) {
+        const answer = payload.type === "control_response" ? Approvals.answerOf(payload.json) : null
+        if (answer !== null) {
+          yield* auditor.record({
+            organizationId: key.organizationId,
+            action: "approval.answered",
+            subject: compatSessionId(key.session),
+            details: { request: answer.requestId ?? answer.toolUseId, outcome: answer.outcome }
+          })
+        }
+      }
       const { sid } = yield* store.get(key).pipe(mapStoreErrors)
       return {
         events: stored.map((each) => ({

@@ -219,7 +219,8 @@ describe("environment secrets", () => {
       expect(
         yield* Effect.flip(auth.environment(EnvironmentId.make("env_none"), second.secret))
       ).toMatchObject({
-        _tag: "NotFound"
+        // The same as for a wrong secret: strangers do not learn which environments there are.
+        _tag: "Unauthenticated"
       })
       yield* environments.archive(grant)
       expect(yield* Effect.flip(auth.environment(id, second.secret))).toMatchObject({ _tag: "Gone" })

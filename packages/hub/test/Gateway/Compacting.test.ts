@@ -46,7 +46,7 @@ const admin = (organizationId: OrganizationId) =>
       scopes: ["operator.admin"],
       client: { id: "cli", version: "1", platform: "linux", mode: "cli" },
       deviceId: undefined,
-      deviceName: undefined,
+      author: { kind: "client", id: "cli", name: "cli", role: "owner" },
       caps: [],
       remoteAddress: undefined,
       connectedAt: 0

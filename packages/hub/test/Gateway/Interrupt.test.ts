@@ -34,7 +34,7 @@ const admin = new Connections.Connection(
     scopes: ["operator.admin"],
     client: { id: "cli", version: "1", platform: "linux", mode: "cli" },
     deviceId: undefined,
-    deviceName: undefined,
+    author: { kind: "client", id: "cli", name: "cli", role: "owner" },
     caps: [],
     remoteAddress: undefined,
     connectedAt: 0

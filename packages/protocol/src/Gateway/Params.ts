@@ -304,6 +304,12 @@ export const SessionsWatch = Schema.Struct({
   untilSeq: opt(atLeast(0))
 })
 
+/** Lines of the audit log before number `before`, the newest first: at most `limit` (1 to 1000, default 100). */
+export const AuditList = Schema.Struct({
+  limit: opt(Schema.Int.pipe(Schema.between(1, 1000))),
+  before: opt(atLeast(1))
+})
+
 export const SessionsUnwatch = Schema.Struct({ watch: NonEmpty })
 
 /** A code that lets one device in; `scopes` of the caller's (default: all of them), good for `ttlSeconds` (default 600). */

@@ -7,6 +7,7 @@ import type { DeviceRecord, Devices } from "@causeway/store/Devices"
 import type { Organizations } from "@causeway/store/Organizations"
 import type * as Redacted from "effect/Redacted"
 import type { Attempts } from "../../Attempts.ts"
+import type { Auditor } from "../../Auth/Auditor.ts"
 import type { Auth } from "../../Auth/Auth.ts"
 import type { GatewayConfig, GatewayConfiguration } from "../Config.ts"
 import type { GatewayConnections } from "../Connections.ts"
@@ -20,6 +21,7 @@ export interface State {
   readonly configuration: GatewayConfiguration["Type"]
   readonly connections: GatewayConnections["Type"]
   readonly attempts: Attempts["Type"]
+  readonly auditor: Auditor
   readonly publicOrigin: string | undefined
 }
 

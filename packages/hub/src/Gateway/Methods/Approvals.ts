@@ -1,7 +1,8 @@
 /** Requests that wait for a person's answer, and the answer. */
 import { randomUUID } from "node:crypto"
 import * as Params from "@causeway/protocol/Gateway/Params"
-import { sessionUuid } from "@causeway/protocol/Ids"
+import { compatSessionId, sessionUuid } from "@causeway/protocol/Ids"
+import { Audit } from "@causeway/store/Audit"
 import { Log } from "@causeway/store/Log"
 import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import * as Approvals from "@causeway/transcript/Approvals"
@@ -97,6 +98,14 @@ const approvalsAnswer = method(
       uuid: randomUUID(),
       response: { subtype: "success", request_id: approval.requestId, response }
     })
+    if (!appended.duplicate) {
+      yield* (yield* Audit).record({
+        organizationId,
+        action: "approval.answered",
+        subject: compatSessionId(record.session),
+        details: { request: approval.requestId, outcome: params.decision }
+      })
+    }
     return answer({
       ok: true,
       key: record.key,

@@ -141,7 +141,7 @@ const pairApprove = method(
 const pairReject = method("device.pair.reject", Params.DeviceRequest, function* (params, { organizationId }) {
   const devices = yield* Devices
   const connections = yield* GatewayConnections
-  const request = yield* devices.takeRequest(organizationId, params.requestId)
+  const request = yield* devices.reject(organizationId, params.requestId)
   if (request === undefined) return yield* invalid("unknown requestId")
   return answer(
     { requestId: request.requestId, deviceId: request.deviceId },

@@ -1,6 +1,7 @@
 /** Sessions reset, deleted and cleaned up. Source: spec 2 §2 and §5. */
 import * as Params from "@causeway/protocol/Gateway/Params"
-import type { OrganizationId } from "@causeway/protocol/Ids"
+import { compatSessionId, type OrganizationId } from "@causeway/protocol/Ids"
+import { Audit } from "@causeway/store/Audit"
 import { Log } from "@causeway/store/Log"
 import { rowOf, type Session, Sessions } from "@causeway/store/Session"
 import * as Effect from "effect/Effect"
@@ -72,7 +73,15 @@ const renew = (organizationId: OrganizationId, key: string, existing: Session | 
     const entry: { [name: string]: unknown } = {}
     for (const name of keptByReset) if (before[name] !== undefined) entry[name] = before[name]
     if (checkpoints.length > 0) entry["compactionCheckpoints"] = checkpoints
-    if (existing !== undefined) yield* SessionCommands.archive(existing, "reset")
+    if (existing !== undefined) {
+      yield* SessionCommands.archive(existing, "reset")
+      yield* (yield* Audit).record({
+        organizationId,
+        action: "session.reset",
+        subject: compatSessionId(existing.session),
+        details: { key }
+      })
+    }
     return yield* SessionCommands.create(organizationId, {
       key,
       label: existing?.label,
@@ -137,6 +146,12 @@ const remove = method("sessions.delete", Params.SessionsDelete, function* (param
   if (existing === undefined) return answer({ ok: true, key, deleted: false, archived: [] })
   yield* SessionCommands.interrupt(existing, caller.connection)
   const archived = yield* patching.exclusively(SessionCommands.archive(existing, "deleted"))
+  yield* (yield* Audit).record({
+    organizationId: caller.organizationId,
+    action: "session.deleted",
+    subject: compatSessionId(existing.session),
+    details: { key }
+  })
   return answer(
     { ok: true, key, deleted: true, archived: params.deleteTranscript === false ? [] : [archived] },
     notifier.changed(caller.organizationId, key, { reason: "delete" })

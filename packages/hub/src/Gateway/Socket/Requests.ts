@@ -3,9 +3,7 @@
  * nothing half done. Their number is bounded by not reading further. What a method does after its answer runs after the
  * answer was written.
  */
-import type { Author as Person } from "@causeway/protocol/Event"
 import { CloseCode, type RequestFrame } from "@causeway/protocol/Gateway/Frames"
-import { roleOfScopes } from "@causeway/protocol/Permission"
 import * as RawJson from "@causeway/protocol/RawJson"
 import * as Author from "@causeway/store/Author"
 import * as Cause from "effect/Cause"
@@ -47,14 +45,6 @@ const failed = ({ name }: Method) => ({
   message: `${name} failed; the hub's log says why`
 })
 
-/** The person behind a connection: its device, else the token that it signed in with. */
-const authorOf = ({ info: { client, deviceId, deviceName, id, scopes, tokenId } }: Connection): Person => ({
-  kind: deviceId !== undefined ? "device" : tokenId !== undefined ? "token" : "client",
-  id: deviceId ?? tokenId ?? id,
-  name: deviceName ?? client.displayName ?? client.id,
-  role: roleOfScopes(scopes) ?? "none"
-})
-
 const runMethod = (requests: Requests, frame: RequestFrame, method: Method, text: string) =>
   Effect.gen(function* () {
     const { connection, watches } = requests
@@ -67,7 +57,7 @@ const runMethod = (requests: Requests, frame: RequestFrame, method: Method, text
           params: () => RawJson.member(text, "params") ?? "{}",
           watches
         })
-        .pipe(Effect.locally(Author.current, authorOf(connection)))
+        .pipe(Effect.locally(Author.current, connection.info.author))
     )
     if (outcome._tag === "Success") {
       yield* Effect.try(() => respond(requests, frame.id, true, outcome.value.payload)).pipe(
