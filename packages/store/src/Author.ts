@@ -12,6 +12,11 @@ export const current: FiberRef.FiberRef<Author | undefined> = GlobalValue.global
   () => FiberRef.unsafeMake<Author | undefined>(undefined)
 )
 
+/** The credential that acts, by which what it makes is told; null where none does. */
+export const issuer: Effect.Effect<string | null> = Effect.map(FiberRef.get(current), (author) =>
+  author === undefined || author.kind === "client" ? null : author.id
+)
+
 /** As a column holds it; null where nobody acts. */
 export const column: Effect.Effect<string | null> = Effect.map(FiberRef.get(current), (author) =>
   author === undefined ? null : JSON.stringify(author)

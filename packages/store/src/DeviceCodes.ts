@@ -19,6 +19,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Audit from "./Audit.ts"
+import * as Author from "./Author.ts"
 import type { StoreUnavailable } from "./Errors.ts"
 import { recordOf } from "./internal/record.ts"
 import { unavailable } from "./internal/unavailable.ts"
@@ -51,6 +52,8 @@ export interface Redeemed {
   readonly organizationId: OrganizationId
   readonly scopes: ReadonlyArray<string>
   readonly label: string | undefined
+  /** The token or device that made the code. */
+  readonly issuedBy: string | undefined
 }
 
 /** Why a code opens nothing. `unknown`: never made here, or so long ago that it is forgotten. `used`: by another device. */
@@ -109,6 +112,7 @@ interface Row {
   readonly organization_id: OrganizationId
   readonly scopes: string
   readonly label: string | null
+  readonly issued_by: string | null
 }
 
 const ScopesJson = Schema.parseJson(Schema.Array(Schema.String))
@@ -123,9 +127,9 @@ const create = (sql: SqlClient.SqlClient): DeviceCodes["Type"]["create"] =>
       const expiresAt = now + Duration.toMillis(options.ttl ?? DEFAULT_TTL)
       const code = generate()
       yield* sql`DELETE FROM device_codes WHERE expires_at < ${now - REMEMBERED_MILLIS}`
-      yield* sql`INSERT INTO device_codes (hash, organization_id, scopes, label, created_at, expires_at)
+      yield* sql`INSERT INTO device_codes (hash, organization_id, scopes, label, created_at, expires_at, issued_by)
       VALUES (${Secret.hashOf(code)}, ${options.organizationId}, ${writeScopes(options.scopes ?? ALL_SCOPES)},
-        ${options.label ?? null}, ${now}, ${expiresAt})`
+        ${options.label ?? null}, ${now}, ${expiresAt}, ${yield* Author.issuer})`
       yield* Audit.append(sql, {
         organizationId: options.organizationId,
         action: "code.created",
@@ -146,7 +150,7 @@ const redeem = (sql: SqlClient.SqlClient): DeviceCodes["Type"]["redeem"] =>
       const [bound] = yield* sql<Row & { readonly used_at: number }>`UPDATE device_codes
       SET device_id = ${deviceId}, used_at = coalesce(used_at, ${now})
       WHERE hash = ${hash} AND expires_at > ${now} AND (device_id IS NULL OR device_id = ${deviceId})
-      RETURNING organization_id, scopes, label, used_at`
+      RETURNING organization_id, scopes, label, issued_by, used_at`
       if (bound !== undefined) {
         const { used_at: usedAt, ...row } = bound
         if (usedAt === now) {

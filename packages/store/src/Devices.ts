@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Audit from "./Audit.ts"
+import * as Author from "./Author.ts"
 import type { StoreUnavailable } from "./Errors.ts"
 import { type RecordOf, recordOf } from "./internal/record.ts"
 import { noted, unavailable } from "./internal/unavailable.ts"
@@ -39,6 +40,7 @@ interface MetadataRow {
 }
 
 interface DeviceRow extends MetadataRow {
+  readonly issued_by: string | null
   readonly approved: string
   readonly token_generation: number
   readonly created_at: number
@@ -105,7 +107,9 @@ export class Devices extends Context.Tag("@causeway/store/Devices")<
     readonly approve: (
       device: DeviceMetadata,
       role: string,
-      scopes: ReadonlyArray<string>
+      scopes: ReadonlyArray<string>,
+      /** The token or device whose word let it in; default: who acts. */
+      issuedBy?: string | undefined
     ) => Effect.Effect<DeviceRecord, StoreUnavailable>
     readonly seen: (deviceId: string) => Effect.Effect<void, StoreUnavailable>
     /** Forgets a device with its requests and pushes; its tokens and codes end. False where it was unknown. */
@@ -149,7 +153,7 @@ const readDevices = (sql: SqlClient.SqlClient, where: { readonly [column: string
 
 const approve = (sql: SqlClient.SqlClient): Devices["Type"]["approve"] =>
   Effect.fnUntraced(
-    function* (device, role, scopes) {
+    function* (device, role, scopes, issuedBy) {
       const now = yield* Clock.currentTimeMillis
       const [before] = yield* readDevices(sql, { id: device.deviceId })
       // What another organisation approved is worth nothing here.
@@ -164,7 +168,8 @@ const approve = (sql: SqlClient.SqlClient): Devices["Type"]["approve"] =>
         approved: Schema.encodeSync(ApprovedJson)(approved),
         created_at: now,
         approved_at: now,
-        last_seen_at: now
+        last_seen_at: now,
+        issued_by: issuedBy ?? (yield* Author.issuer)
       })} ON CONFLICT (id) DO UPDATE SET organization_id = excluded.organization_id, display_name = excluded.display_name,
           platform = excluded.platform, device_family = excluded.device_family, client_id = excluded.client_id,
           client_mode = excluded.client_mode, approved = excluded.approved, approved_at = excluded.approved_at
@@ -190,21 +195,21 @@ const endCodes = (sql: SqlClient.SqlClient, deviceId: string): Effect.Effect<unk
     (now) => sql`UPDATE device_codes SET expires_at = min(expires_at, ${now}) WHERE device_id = ${deviceId}`
   )
 
-const remove = (sql: SqlClient.SqlClient): Devices["Type"]["remove"] =>
-  Effect.fnUntraced(
-    function* (organizationId, deviceId) {
-      yield* sql`DELETE FROM gateway_pairing_requests WHERE device_id = ${deviceId} AND organization_id = ${organizationId}`
-      const rows = yield* sql`DELETE FROM gateway_devices WHERE id = ${deviceId}
-        AND organization_id = ${organizationId} RETURNING id`
-      if (rows.length > 0) {
-        yield* endCodes(sql, deviceId)
-        yield* Audit.append(sql, { organizationId, action: "device.removed", subject: deviceId })
-      }
-      return rows.length > 0
-    },
-    sql.withTransaction,
-    unavailable
-  )
+/** Forgets a device; to be run inside a transaction. False where it was unknown. */
+export const removeDevice = (
+  sql: SqlClient.SqlClient,
+  organizationId: OrganizationId,
+  deviceId: string
+): Effect.Effect<boolean, SqlError> =>
+  Effect.gen(function* () {
+    yield* sql`DELETE FROM gateway_pairing_requests WHERE device_id = ${deviceId} AND organization_id = ${organizationId}`
+    const rows = yield* sql`DELETE FROM gateway_devices WHERE id = ${deviceId}
+      AND organization_id = ${organizationId} RETURNING id`
+    if (rows.length === 0) return false
+    yield* endCodes(sql, deviceId)
+    yield* Audit.append(sql, { organizationId, action: "device.removed", subject: deviceId })
+    return true
+  })
 
 const rotate = (sql: SqlClient.SqlClient): Devices["Type"]["rotate"] =>
   Effect.fnUntraced(
@@ -292,7 +297,8 @@ export const layer: Layer.Layer<Devices, StoreUnavailable, SqlClient.SqlClient> 
           Clock.currentTimeMillis,
           (now) => sql`UPDATE gateway_devices SET last_seen_at = ${now} WHERE id = ${deviceId}`
         ).pipe(noted),
-      remove: remove(sql),
+      remove: (organizationId, deviceId) =>
+        unavailable(sql.withTransaction(removeDevice(sql, organizationId, deviceId))),
       rotate: rotate(sql),
       request: request(sql),
       requests: requests(sql),

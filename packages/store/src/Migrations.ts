@@ -5,7 +5,7 @@
  * are. JSON columns are text. `payload` is the text that arrived.
  */
 
-import { auditStep, authorsStep, rolesStep } from "./internal/access.ts"
+import { auditStep, authorsStep, issuersStep, rolesStep } from "./internal/access.ts"
 import { attributesStep } from "./internal/attributes.ts"
 import { gatewayStep } from "./internal/gateway.ts"
 import { hiddenStep, indexesStep } from "./internal/indexes.ts"
@@ -155,5 +155,6 @@ export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   indexesStep,
   hiddenStep,
   authorsStep,
-  auditStep
+  auditStep,
+  issuersStep
 ]

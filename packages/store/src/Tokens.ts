@@ -11,6 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Audit from "./Audit.ts"
+import * as Author from "./Author.ts"
+import { removeDevice } from "./Devices.ts"
 import type { StoreUnavailable } from "./Errors.ts"
 import { type RecordOf, recordOf } from "./internal/record.ts"
 import { noted, unavailable } from "./internal/unavailable.ts"
@@ -34,6 +36,8 @@ interface Row {
   readonly expires_at: number | null
   readonly last_used_at: number | null
   readonly revoked_at: number | null
+  /** The token or device that made it. */
+  readonly issued_by: string | null
 }
 
 /** An access token without the token. Times are milliseconds since the epoch. */
@@ -72,10 +76,14 @@ export class Tokens extends Context.Tag("@causeway/store/Tokens")<
     readonly list: (
       organizationId: OrganizationId
     ) => Effect.Effect<ReadonlyArray<TokenRecord>, StoreUnavailable>
-    /** From now on the token opens nothing. Idempotent: the first time stays. */
+    /**
+     * From now on the token opens nothing. Idempotent: the first time stays. `everything`: and nothing that it made does,
+     * nor what that made: tokens, and devices that were let in.
+     */
     readonly revoke: (options: {
       readonly organizationId: OrganizationId
       readonly tokenId: string
+      readonly everything?: boolean | undefined
     }) => Effect.Effect<TokenRecord, TokenUnknown | StoreUnavailable>
     /** Whose token this is; notes its use, to the minute. */
     readonly resolve: (
@@ -92,7 +100,8 @@ export class Tokens extends Context.Tag("@causeway/store/Tokens")<
   }
 >() {}
 
-const COLUMNS = "id, organization_id, name, role, hint, created_at, expires_at, last_used_at, revoked_at"
+const COLUMNS =
+  "id, organization_id, name, role, hint, created_at, expires_at, last_used_at, revoked_at, issued_by"
 
 const create = (sql: SqlClient.SqlClient): Tokens["Type"]["create"] =>
   Effect.fn("Tokens.create")(
@@ -107,7 +116,8 @@ const create = (sql: SqlClient.SqlClient): Tokens["Type"]["create"] =>
         created_at: yield* Clock.currentTimeMillis,
         expires_at: expiresAt ?? null,
         last_used_at: null,
-        revoked_at: null
+        revoked_at: null,
+        issued_by: yield* Author.issuer
       }
       yield* sql`INSERT INTO access_tokens ${sql.insert({ ...row, hash: secret.hash })}`
       const details = { name, role: row.role, expiresAt: row.expires_at }
@@ -125,22 +135,38 @@ const list = (sql: SqlClient.SqlClient): Tokens["Type"]["list"] =>
     return rows.map(recordOf)
   }, unavailable)
 
+/** Ends one token; answers whether it stood until now. */
+const end = (sql: SqlClient.SqlClient, organizationId: OrganizationId, tokenId: string, now: number) =>
+  Effect.gen(function* () {
+    const [row] = yield* sql<Row>`UPDATE access_tokens SET revoked_at = ${now} WHERE id = ${tokenId}
+      AND organization_id = ${organizationId} AND revoked_at IS NULL RETURNING ${sql.literal(COLUMNS)}`
+    if (row === undefined) return
+    const details = { name: row.name, role: row.role }
+    yield* Audit.append(sql, { organizationId, action: "token.revoked", subject: tokenId, details })
+  })
+
+/** Tokens and devices that a token made, and that those made. */
+const madeBy = (sql: SqlClient.SqlClient, organizationId: OrganizationId, tokenId: string) =>
+  sql<{ readonly id: string; readonly kind: "token" | "device" }>`WITH RECURSIVE
+    issued (id, kind, issued_by) AS (
+      SELECT id, 'token', issued_by FROM access_tokens WHERE organization_id = ${organizationId}
+      UNION ALL SELECT id, 'device', issued_by FROM gateway_devices WHERE organization_id = ${organizationId}),
+    made (id, kind) AS (
+      SELECT id, kind FROM issued WHERE issued_by = ${tokenId}
+      UNION SELECT issued.id, issued.kind FROM issued JOIN made ON issued.issued_by = made.id)
+    SELECT id, kind FROM made`
+
 const revoke = (sql: SqlClient.SqlClient): Tokens["Type"]["revoke"] =>
   Effect.fn("Tokens.revoke")(
-    function* ({ organizationId, tokenId }) {
+    function* ({ everything = false, organizationId, tokenId }) {
       const now = yield* Clock.currentTimeMillis
-      const ended = yield* sql<Row>`UPDATE access_tokens SET revoked_at = ${now} WHERE id = ${tokenId}
-        AND organization_id = ${organizationId} AND revoked_at IS NULL RETURNING ${sql.literal(COLUMNS)}`
-      const [row] =
-        ended.length > 0
-          ? ended
-          : yield* sql<Row>`SELECT ${sql.literal(COLUMNS)} FROM access_tokens
-              WHERE id = ${tokenId} AND organization_id = ${organizationId}`
+      yield* end(sql, organizationId, tokenId, now)
+      const [row] = yield* sql<Row>`SELECT ${sql.literal(COLUMNS)} FROM access_tokens
+        WHERE id = ${tokenId} AND organization_id = ${organizationId}`
       if (row === undefined) return yield* new TokenUnknown({ tokenId })
-      if (ended.length > 0) {
-        const details = { name: row.name, role: row.role }
-        yield* Audit.append(sql, { organizationId, action: "token.revoked", subject: tokenId, details })
-      }
+      yield* Effect.forEach(everything ? yield* madeBy(sql, organizationId, tokenId) : [], ({ id, kind }) =>
+        kind === "token" ? end(sql, organizationId, id, now) : removeDevice(sql, organizationId, id)
+      )
       return recordOf(row)
     },
     sql.withTransaction,

@@ -6,10 +6,11 @@ import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
 import * as Audit from "../src/Audit.ts"
 import * as Author from "../src/Author.ts"
+import * as Devices from "../src/Devices.ts"
 import * as Tokens from "../src/Tokens.ts"
 import { organization, layer as store } from "./fixtures.ts"
 
-const layer = Layer.provideMerge(Audit.layer, store())
+const layer = Layer.provideMerge(Layer.merge(Audit.layer, Devices.layer), store())
 
 const ada = { kind: "device", id: "d1", name: "Ada's phone", role: "owner" } as const
 
@@ -21,6 +22,48 @@ const lines = (organizationId: OrganizationId, count: number) =>
       yield* audit.record({ organizationId, action: "signed_in", subject: `s${n}`, details: { n } })
     }
   })
+
+describe("a token that is revoked with everything it made", () => {
+  it.effect("takes along the tokens and devices that it made, and that those made, and no other", () =>
+    Effect.gen(function* () {
+      const { id: organizationId } = yield* organization("one")
+      const tokens = yield* Tokens.Tokens
+      const devices = yield* Devices.Devices
+      const by = (kind: "token" | "device", id: string) =>
+        Effect.locally(Author.current, { kind, id, name: id, role: "owner" })
+      const token = (name: string) =>
+        Effect.map(tokens.create({ organizationId, name }), ({ record }) => record.id)
+      const device = (deviceId: string) =>
+        devices.approve(
+          {
+            ...{ deviceId, organizationId, publicKey: "k", displayName: deviceId, platform: "linux" },
+            ...{ deviceFamily: "", clientId: "cli", clientMode: "cli" }
+          },
+          "operator",
+          ["operator.admin"]
+        )
+      const first = yield* token("first")
+      yield* by("token", first)(device("phone"))
+      const second = yield* by("device", "phone")(token("second"))
+      yield* by("token", second)(device("tablet"))
+      const other = yield* token("other")
+      yield* by("token", other)(device("desk"))
+      const standing = Effect.all([
+        Effect.map(tokens.list(organizationId), (all) =>
+          all.flatMap(({ name, revokedAt }) => (revokedAt === undefined ? [name] : [])).sort()
+        ),
+        Effect.map(devices.list(organizationId), (all) => all.map(({ deviceId }) => deviceId).sort())
+      ])
+      yield* tokens.revoke({ organizationId, tokenId: second })
+      expect(yield* standing).toEqual([
+        ["first", "other"],
+        ["desk", "phone", "tablet"]
+      ])
+      yield* tokens.revoke({ organizationId, tokenId: first, everything: true })
+      expect(yield* standing).toEqual([["other"], ["desk"]])
+    }).pipe(Effect.provide(layer))
+  )
+})
 
 describe("the audit log", () => {
   it.effect("names who made and revoked a token, in the transaction that did it", () =>

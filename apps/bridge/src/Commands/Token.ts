@@ -87,12 +87,17 @@ const list = LocalStore.command(
 const revoke = LocalStore.command(
   "revoke",
   "Revoke an access token",
-  { token: Argument.text("TOKEN-ID", "As `token list` shows it") },
-  ({ token: tokenId }, organizationId, output) =>
+  {
+    token: Argument.text("TOKEN-ID", "As `token list` shows it"),
+    everything: Flag.toggle("everything", "And all tokens and devices that it made")
+  },
+  ({ everything, token: tokenId }, organizationId, output) =>
     Effect.gen(function* () {
       const tokens = yield* Tokens.Tokens
-      yield* Effect.catchTag(tokens.revoke({ organizationId, tokenId }), "TokenUnknown", ({ message }) =>
-        Failure.notFound(message, "`token list` shows them")
+      yield* Effect.catchTag(
+        tokens.revoke({ organizationId, tokenId, everything }),
+        "TokenUnknown",
+        ({ message }) => Failure.notFound(message, "`token list` shows them")
       )
       yield* output.tell({ event: "token_revoked", id: tokenId }, `${tokenId} is revoked`)
     })

@@ -56,9 +56,11 @@ export const layer = HttpApiBuilder.group(ColdApi, "accessTokens", (handlers) =>
           mapStoreErrors
         )
       )
-      .handle("revoke", ({ path }) =>
+      .handle("revoke", ({ path, urlParams }) =>
         CurrentPrincipal.pipe(
-          Effect.flatMap(({ organizationId }) => tokens.revoke({ organizationId, tokenId: path.id })),
+          Effect.flatMap(({ organizationId }) =>
+            tokens.revoke({ organizationId, tokenId: path.id, everything: urlParams.everything === "true" })
+          ),
           Effect.zipLeft(connected.look),
           Effect.map(toWire),
           mapStoreErrors

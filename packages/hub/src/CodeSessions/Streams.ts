@@ -117,7 +117,7 @@ export const routes = Effect.gen(function* () {
     writer: EventStream.Writer
   ) => {
     const write = (events: ReadonlyArray<StoredEvent>) =>
-      writer.write(events.map((event) => EventStream.frame(Frames.stored(event, false))).join(""))
+      writer.write(events.map((event) => EventStream.frame(Frames.stored(event, updates))).join(""))
     let told = false
     // A worker that does not want changes of the session is told of its end all the same: nothing comes after it.
     const farewell = (after: number) =>

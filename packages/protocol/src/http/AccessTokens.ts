@@ -46,7 +46,12 @@ export class AccessTokensApi extends HttpApiGroup.make("accessTokens")
       Schema.Struct({ data: Schema.Array(AccessToken) })
     )
   )
-  .add(HttpApiEndpoint.post("revoke")`/v1/access_tokens/${id}/revoke`.addSuccess(AccessToken))
+  .add(
+    HttpApiEndpoint.post("revoke")`/v1/access_tokens/${id}/revoke`
+      /** `everything`: and all tokens and devices that it made, and that those made. */
+      .setUrlParams(Schema.Struct({ everything: Schema.optional(Schema.Literal("true", "false")) }))
+      .addSuccess(AccessToken)
+  )
   .addError(WireError.BadRequest)
   .addError(WireError.Forbidden)
   .addError(WireError.NotFound)

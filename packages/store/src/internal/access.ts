@@ -22,6 +22,11 @@ export const auditStep: ReadonlyArray<string> = [
     SELECT raise(ABORT, 'the audit log is only added to'); END`
 ]
 
+/** The token or device that made a token, let in a device or made its code; null where that is not known. */
+export const issuersStep: ReadonlyArray<string> = ["access_tokens", "gateway_devices", "device_codes"].map(
+  (table) => `ALTER TABLE ${table} ADD COLUMN issued_by TEXT`
+)
+
 /** The role of an access token. Those that were made before opened everything, and go on doing so. */
 export const rolesStep: ReadonlyArray<string> = [
   `ALTER TABLE access_tokens ADD COLUMN role TEXT NOT NULL DEFAULT 'owner'`

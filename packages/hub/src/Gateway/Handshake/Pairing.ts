@@ -80,7 +80,7 @@ const metadataOf = (
 export const approveByCode = (
   { connections, devices }: State,
   { params, role }: Connect,
-  { organizationId, scopes }: Redeemed,
+  { issuedBy, organizationId, scopes }: Redeemed,
   publicKey: string
 ): Effect.Effect<DeviceRecord, StoreUnavailable> =>
   Effect.gen(function* () {
@@ -88,7 +88,7 @@ export const approveByCode = (
     const waiting = (yield* devices.requests(organizationId)).filter(
       (each) => each.deviceId === metadata.deviceId && each.role === role
     )
-    const device = yield* devices.approve(metadata, role, scopes)
+    const device = yield* devices.approve(metadata, role, scopes, issuedBy)
     yield* devices.seen(device.deviceId)
     yield* Effect.forEach(waiting, (each) => tellResolved(connections, organizationId, each, "approved"))
     return device
@@ -98,7 +98,7 @@ export const approveByCode = (
 export const pair = (
   { connections, devices }: State,
   connect: Connect,
-  { method, organizationId }: Verified,
+  { method, organizationId, tokenId }: Verified,
   publicKey: string,
   device: DeviceRecord | undefined
 ): Effect.Effect<DeviceRecord, HandshakeRefused | StoreUnavailable> =>
@@ -119,7 +119,7 @@ export const pair = (
       (reason === "not-paired" && device === undefined) ||
       (reason === "role-upgrade" && device?.publicKey === publicKey)
     if (isQuiet && origin.local && method !== "device-token" && own.length === 0) {
-      return yield* devices.approve(metadata, role, scopes)
+      return yield* devices.approve(metadata, role, scopes, tokenId)
     }
     const request = yield* devices.request(metadata, {
       role,
