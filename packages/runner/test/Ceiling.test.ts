@@ -156,3 +156,71 @@ describe("an answer", () => {
     })
   )
 })
+
+describe("what is sent to an agent", () => {
+  const { make } = Payload
+  const bypass = "bypassPermissions"
+  const rules = [{ toolName: "Bash" }]
+  const requests: ReadonlyArray<Payload.JsonObject> = [
+    { subtype: "set_permission_mode", mode: bypass },
+    { subtype: "set_permission_mode", mode: 7 },
+    { subtype: "set_config_option", config_id: "approval", value: "yolo" },
+    { subtype: "apply_flag_settings", settings: { env: {} } },
+    { subtype: "mcp_set_servers", servers: { a: { command: "a" } } },
+    { subtype: "initialize", agents: {} },
+    { subtype: "read_file", path: "a" },
+    {}
+  ]
+  const updates: ReadonlyArray<Payload.JsonObject> = [
+    { type: "setMode", mode: bypass },
+    { type: "setMode" },
+    { type: "addDirectories", directories: ["/"] },
+    { type: "addRules", behavior: "allow", rules, destination: "userSettings" },
+    { type: "replaceRules", behavior: "deny", rules },
+    { type: "removeRules", behavior: "ask", rules },
+    { type: "somethingNew" }
+  ]
+  const judged = (payload: Payload.Payload) => Steering.refused(standard, "/tmp", Option.none(), payload)
+  const answered = (update: Payload.JsonObject) =>
+    make({
+      type: "control_response",
+      response: {
+        subtype: "success",
+        request_id: "1",
+        response: { behavior: "allow", updatedPermissions: [update] }
+      }
+    })
+
+  it.effect("is judged before the agent has it, whatever the agent would make of it", () =>
+    Effect.gen(function* () {
+      for (const request of requests) {
+        const why = yield* judged(make({ type: "control_request", request_id: "1", request }))
+        expect([request, why.length]).toEqual([request, 1])
+      }
+      for (const update of updates) {
+        expect([update, (yield* judged(answered(update))).length]).toEqual([update, 1])
+      }
+      expect(yield* judged(make({ type: "update_environment_variables", variables: {} }))).toHaveLength(1)
+    })
+  )
+
+  it.effect("passes where it allows nothing, or what the agent suggests to a person", () =>
+    Effect.gen(function* () {
+      for (const payload of [
+        make({ type: "user", message: { role: "user", content: "x" } }),
+        make({ type: "control_request", request: { subtype: "interrupt" } }),
+        make({ type: "control_request", request: { subtype: "initialize" } }),
+        make({ type: "control_request", request: { subtype: "set_permission_mode", mode: "plan" } }),
+        make({
+          type: "control_request",
+          request: { subtype: "apply_flag_settings", settings: { fastMode: true } }
+        }),
+        answered({ type: "addRules", behavior: "allow", rules, destination: "localSettings" }),
+        answered({ type: "setMode", mode: "acceptEdits", destination: "session" }),
+        answered({ type: "addDirectories", directories: ["/tmp/a"], destination: "session" })
+      ]) {
+        expect([payload.text, yield* judged(payload)]).toEqual([payload.text, []])
+      }
+    })
+  )
+})
