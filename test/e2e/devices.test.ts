@@ -11,7 +11,16 @@ const machine = Directory.temporary("devices")
 
 const hub = (state: string, ...more: ReadonlyArray<string>) =>
   Effect.gen(function* () {
-    const program = yield* Program.start(["hub", "--json", "--port", "0", "--state-dir", state, ...more])
+    const program = yield* Program.start([
+      "hub",
+      "--json",
+      "--print-code",
+      "--port",
+      "0",
+      "--state-dir",
+      state,
+      ...more
+    ])
     const ready = yield* program.line((line) => line["event"] === "ready")
     return { program, ready, target: { url: `${String(ready["gateway_url"])}/gateway`, token: "" } }
   })

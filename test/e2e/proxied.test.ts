@@ -31,6 +31,7 @@ const serve = (manner: Proxy.Manner) =>
         "--agent",
         "scripted",
         "--json",
+        "--print-code",
         "--port",
         "0",
         "--state-dir",

@@ -1,5 +1,5 @@
 /** A state directory that cannot be used ends in one sentence with the next step, whatever is wrong with it. */
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import Sqlite from "better-sqlite3"
@@ -42,6 +42,24 @@ describe("a state directory that cannot be used", () => {
         }
       }
       expect(readFileSync(file, "utf8")).toBe("mine")
+    })
+  )
+
+  it.scopedLive("18: is closed to others where it is ours, and refused where it holds other things", () =>
+    Effect.gen(function* () {
+      const root = yield* machine
+      const [empty, ours, shared] = [join(root, "empty"), join(root, "ours"), join(root, "shared")]
+      for (const path of [empty, ours, shared]) mkdirSync(path)
+      writeFileSync(join(ours, "gateway.json"), "{}")
+      writeFileSync(join(shared, "diary"), "mine")
+      for (const path of [empty, ours, shared]) chmodSync(path, 0o755)
+      for (const path of [empty, ours]) {
+        yield* Program.run(["token", "list", "--state-dir", path])
+        expect(statSync(path).mode & 0o777).toBe(0o700)
+      }
+      const refused = yield* Program.run(["token", "list", "--state-dir", shared])
+      expectWords(refused, "shared", /others can look into it, and it holds other things: chmod 700 it/)
+      expect(statSync(shared).mode & 0o777).toBe(0o755)
     })
   )
 

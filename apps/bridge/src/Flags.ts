@@ -118,6 +118,11 @@ export const serving = {
   )
 }
 
+/** What the first line of a hub tells. */
+export const announcing = {
+  printCode: Flag.toggle("print-code", "With --json: a one-time code in the first line")
+}
+
 export type Serving = Command.Values<typeof serving>
 
 /** The longest that an agent may be told to idle: a year of minutes. */

@@ -4,7 +4,16 @@
  * directory is 0700, each file 0600.
  */
 import { constants, existsSync, statSync } from "node:fs"
-import { access, mkdir, open as openFile, readFile, rename, writeFile } from "node:fs/promises"
+import {
+  access,
+  chmod,
+  mkdir,
+  open as openFile,
+  readdir,
+  readFile,
+  rename,
+  writeFile
+} from "node:fs/promises"
 import { homedir } from "node:os"
 import { dirname, join, resolve } from "node:path"
 import * as FileFailure from "@causeway/protocol/FileFailure"
@@ -48,6 +57,32 @@ const make = async (path: string): Promise<void> => {
   }
 }
 
+/** What stands in a directory of ours. */
+const OURS = new Set([
+  "hub.db",
+  "journal.db",
+  "token",
+  "hub.lock",
+  "hub.json",
+  "gateway.json",
+  "agents",
+  "runs"
+])
+
+/**
+ * Takes a directory away from others who may look into it. One that holds other things too is not ours to close: `/tmp`, or
+ * somebody's home.
+ */
+const close = async (path: string): Promise<void> => {
+  const { mode, uid } = statSync(path)
+  if (process.platform === "win32" || (mode & 0o077) === 0 || uid !== process.getuid?.()) return
+  const names = await readdir(path)
+  if (names.some((name) => name !== "lost+found") && !names.some((name) => OURS.has(name))) {
+    throw new Error("others can look into it, and it holds other things: chmod 700 it")
+  }
+  await chmod(path, 0o700)
+}
+
 /** Makes the directory when it is not there: the one that was named, else the platform's. */
 export const open = (named: Option.Option<string>): Effect.Effect<string, Failure> =>
   Effect.gen(function* () {
@@ -62,6 +97,7 @@ export const open = (named: Option.Option<string>): Effect.Effect<string, Failur
             ? cause
             : new Error(`it belongs to another user (${owner}), and this one may not write to it`, { cause })
         })
+        await close(path)
       },
       catch: (cause) =>
         Failure.failed(

@@ -80,7 +80,7 @@ describe("every answer of the hub says that it is the hub's", () => {
         expect(stream).toContain("text/event-stream")
         expect(stream).toMatch(marked)
       }).pipe(Effect.provide(layer)),
-    30_000
+    180_000
   )
 
   it.scoped("the page and what is not there", () =>

@@ -197,12 +197,15 @@ const eventValue = (event: BridgeEvent.BridgeEvent) => ({
 const announce = (
   url: string,
   hub?: HubHere.RunningHub,
-  attached?: Effect.Effect.Success<ReturnType<typeof attach>>
+  attached?: Effect.Effect.Success<ReturnType<typeof attach>>,
+  printCode = false
 ) =>
   Effect.gen(function* () {
     const output = yield* Output
     if (!output.json) return
-    const code = yield* hub === undefined ? Effect.succeed(undefined) : hub.code("printed at the start")
+    // What programs print is kept in files and logs: a code that opens the hub stands there only where it was asked for.
+    const code =
+      hub === undefined || !printCode ? undefined : yield* hub.code("printed at the start, as asked for")
     yield* output.value({
       event: "ready",
       url,
@@ -276,7 +279,7 @@ const untilStopped = (failed: Bridge.Handle["failed"]) =>
 export const up = Command.make(
   "up",
   "Hub, bridge for one directory and page, in one process",
-  { ...Flags.common, ...Flags.serving, ...Flags.attaching },
+  { ...Flags.common, ...Flags.serving, ...Flags.announcing, ...Flags.attaching },
   (flags) =>
     Effect.gen(function* () {
       yield* detach
@@ -286,7 +289,7 @@ export const up = Command.make(
       const choice = yield* Agents.choose(flags.agent, Agents.attended(output))
       const { hub, own } = yield* HubHere.findOrServe(flags, stateDir, dir)
       const attached = yield* attach(flags, choice, hub, stateDir, secretsOf(flags))
-      yield* announce(hub.url, hub, attached)
+      yield* announce(hub.url, hub, attached, flags.printCode)
       if (choice.standsIn) yield* output.line(Agents.STANDS_IN, "warn")
       const what = own ? "Causeway is ready." : `${dir} is attached to the hub at ${hub.url}.`
       yield* output.line(`${what} Open this page:`)
@@ -296,17 +299,21 @@ export const up = Command.make(
     }).pipe(Effect.scoped)
 )
 
-export const hub = Command.make("hub", "Run a hub alone", { ...Flags.common, ...Flags.serving }, (flags) =>
-  Effect.gen(function* () {
-    yield* detach
-    const output = yield* Output
-    const stateDir = yield* StateDirectory.open(flags.stateDir)
-    const hub = yield* HubHere.serveAlone(flags, stateDir)
-    yield* announce(hub.url, hub)
-    yield* output.line(`The hub listens on ${hub.url}. Open this page:`)
-    yield* showWaysIn(hub, stateDir)
-    yield* Effect.ensuring(untilStopped(Effect.never), hub.ending)
-  }).pipe(Effect.scoped)
+export const hub = Command.make(
+  "hub",
+  "Run a hub alone",
+  { ...Flags.common, ...Flags.serving, ...Flags.announcing },
+  (flags) =>
+    Effect.gen(function* () {
+      yield* detach
+      const output = yield* Output
+      const stateDir = yield* StateDirectory.open(flags.stateDir)
+      const hub = yield* HubHere.serveAlone(flags, stateDir)
+      yield* announce(hub.url, hub, undefined, flags.printCode)
+      yield* output.line(`The hub listens on ${hub.url}. Open this page:`)
+      yield* showWaysIn(hub, stateDir)
+      yield* Effect.ensuring(untilStopped(Effect.never), hub.ending)
+    }).pipe(Effect.scoped)
 )
 
 export const connect = Command.make(
