@@ -227,16 +227,17 @@ describePage("driving", (test) => {
     async ({ page, hub }) => {
       await Person.begin(page, hub.environmentId)
       await Person.ask(page, "hello", "echo: hello")
-      await Person.send(page, "!slow 40 50")
-      await page
-        .locator(".live")
-        .getByText(/word0 word1/)
-        .waitFor()
+      // A turn that ends when it is allowed to: until then the next ones wait.
+      await Person.send(page, "!bash echo allowed")
+      const bash = page.getByRole("article", { name: "The agent wants to use Bash" })
+      await bash.waitFor()
       await Person.send(page, "not this one")
       await Person.send(page, "but this one")
       const queued = page.getByRole("log").locator(".message").filter({ hasText: "not this one" })
       await queued.getByRole("button", { name: "Withdraw" }).click()
       await queued.getByText("withdrawn", { exact: true }).waitFor()
+      await bash.getByRole("button", { name: "Allow", exact: true }).click()
+      await Person.said(page, "done: allowed").waitFor()
       await Person.said(page, "echo: but this one").waitFor()
       expect(await Person.said(page, "echo: not this one").count()).toBe(0)
     },
