@@ -17,9 +17,9 @@ export const random = (seed: number): Random => {
 }
 
 export const pick = <A>(next: Random, from: ReadonlyArray<A>): A => {
-  const found = from[Math.floor(next() * from.length)]
-  if (found === undefined) throw new Error("nothing to choose from")
-  return found
+  if (from.length === 0) throw new Error("nothing to choose from")
+  // One of them may be undefined itself.
+  return from[Math.floor(next() * from.length)] as A
 }
 
 const nested = (levels: number): unknown => {
