@@ -115,7 +115,7 @@ describePage("the connection", (test) => {
     })
     for (const each of [page, other]) {
       await Person.said(each, "Stopped").waitFor()
-      await each.getByRole("button", { name: /^Stop/ }).waitFor({ state: "detached" })
+      await each.getByRole("button", { name: /^Stop(ping…)?$/ }).waitFor({ state: "detached" })
     }
   })
 

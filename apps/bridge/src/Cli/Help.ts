@@ -80,6 +80,7 @@ const isShared = ({ name }: Flag<unknown>): boolean =>
 /** Flags that say how a hub is reached beyond this machine: their names are enough where the documents explain them. */
 const isOfNetwork = ({ name }: Flag<unknown>): boolean =>
   [
+    "public-url",
     "trusted-network",
     "behind-proxy",
     "tls-cert",

@@ -46,9 +46,10 @@ describe("the list as a watch", () => {
         for (const title of ["a", "b", "c"])
           yield* call(other, "causeway.sessions.rename", { sessionId: session.id, title })
         const last = yield* row(client, ({ id, title }) => id === session.id && title === "c")
-        expect(last).toEqual(
-          (yield* call(other, "causeway.sessions.show", { sessionId: session.id })).session
-        )
+        // Its links to others are of one session that is shown alone.
+        const shown = (yield* call(other, "causeway.sessions.show", { sessionId: session.id })).session
+        const { continued_from: _, continued_in: __, ...rowOf } = shown
+        expect(last).toEqual(rowOf)
         yield* call(other, "causeway.sessions.archive", { sessionId: session.id })
         yield* row(client, ({ archived_at, id }) => id === session.id && archived_at !== null)
         for (const rows of told(client)) {

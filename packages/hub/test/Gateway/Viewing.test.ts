@@ -413,6 +413,7 @@ describe("a watch", () => {
               event_type: "user",
               source: "client",
               created_at: expect.any(String),
+              author: expect.any(Object),
               payload: prompt("p2")
             }
           },
@@ -692,6 +693,8 @@ describe("any interleaving of writers, deliveries and watches", () => {
                   event_type: event?.type,
                   source: event?.source,
                   created_at: new Date(event?.createdAt ?? 0).toISOString(),
+                  // Of a person's, who sent it.
+                  ...(event?.source === "client" ? { author: expect.any(Object) } : {}),
                   payload: JSON.parse(event?.payload ?? "null")
                 })
                 continue

@@ -73,8 +73,8 @@ const inFiles = (
   )
 }
 
-/** Claude does not start where it may skip permissions by itself and runs as root; they are skipped beside it all the same. */
-const isRoot = (): boolean => process.getuid?.() === 0
+/** Claude does not start as root where it may skip permissions by itself; they are skipped beside it all the same. */
+const startsSo = (agent: string): boolean => agent !== "claude" || process.getuid?.() !== 0
 
 /** The flags of a session's options. */
 export const ofSpec = (spec: ConnectSpec): Effect.Effect<Given, AgentUnavailable, Scope.Scope> => {
@@ -94,7 +94,7 @@ export const ofSpec = (spec: ConnectSpec): Effect.Effect<Given, AgentUnavailable
     flags: [
       ...flag("model", options.model),
       ...flag("permission-mode", options.permissionMode),
-      ...(spec.mayBypass === true && options.permissionMode !== "bypassPermissions" && !isRoot()
+      ...(spec.mayBypass === true && options.permissionMode !== "bypassPermissions" && startsSo(spec.agent)
         ? ["--allow-dangerously-skip-permissions"]
         : []),
       ...flag("max-turns", options.maxTurns?.toString()),
