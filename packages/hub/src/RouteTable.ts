@@ -1,6 +1,7 @@
 /** Finds the route of a request. */
 import { pathSegment } from "@causeway/protocol/Ids"
 import type { HotRoute, Method } from "./HotRoutes.ts"
+import * as PublicUrl from "./PublicUrl.ts"
 
 interface Node {
   readonly literal: Map<string, Node>
@@ -70,4 +71,27 @@ export const make = (routes: ReadonlyArray<HotRoute>): RouteTable => {
       : { _tag: "InvalidParameter", name: invalid }
   }
   return { match }
+}
+
+/** Where a request leads, the query included; `moved`: to the same with a slash at its end, without which nothing beside it is found. */
+type Routed =
+  | { readonly _tag: "Here"; readonly url: string; readonly match: Match }
+  | { readonly _tag: "Moved"; readonly location: string }
+
+/**
+ * Finds the route of a request. A proxy may have taken the base path off or not: what is no route as it stands is looked up
+ * behind it.
+ */
+export const find = (table: RouteTable, base: string, method: string, url: string): Routed => {
+  const mark = url.indexOf("?")
+  const path = mark === -1 ? url : url.slice(0, mark)
+  const query = mark === -1 ? "" : url.slice(mark)
+  const match = table.match(method, path)
+  const behind = match._tag === "NotFound" ? PublicUrl.within(base, path) : undefined
+  if (behind === undefined) return { _tag: "Here", url, match }
+  if (behind === "" && (method === "GET" || method === "HEAD")) {
+    return { _tag: "Moved", location: `${base}/${query}` }
+  }
+  const rest = behind === "" ? "/" : behind
+  return { _tag: "Here", url: `${rest}${query}`, match: table.match(method, rest) }
 }

@@ -201,29 +201,6 @@ const refuse = (
   }
 }
 
-/** Where a request leads, the query included; `moved`: to the same with a slash at its end, without which nothing beside it is found. */
-type Routed =
-  | { readonly _tag: "Here"; readonly url: string; readonly match: RouteTable.Match }
-  | { readonly _tag: "Moved"; readonly location: string }
-
-/**
- * Finds the route of a request. A proxy may have taken the base path off or not: what is no route as it stands is looked up
- * behind it.
- */
-const find = (table: RouteTable.RouteTable, base: string, method: string, url: string): Routed => {
-  const mark = url.indexOf("?")
-  const path = mark === -1 ? url : url.slice(0, mark)
-  const query = mark === -1 ? "" : url.slice(mark)
-  const match = table.match(method, path)
-  const behind = match._tag === "NotFound" ? PublicUrl.within(base, path) : undefined
-  if (behind === undefined) return { _tag: "Here", url, match }
-  if (behind === "" && (method === "GET" || method === "HEAD")) {
-    return { _tag: "Moved", location: `${base}/${query}` }
-  }
-  const rest = behind === "" ? "/" : behind
-  return { _tag: "Here", url: `${rest}${query}`, match: table.match(method, rest) }
-}
-
 /** Answers every request by the table, and the rest with an error. */
 const handler =
   (
@@ -240,7 +217,7 @@ const handler =
       sendError(incoming, response, misdirected)
       return
     }
-    const routed = find(table, base, incoming.method ?? "GET", incoming.url ?? "/")
+    const routed = RouteTable.find(table, base, incoming.method ?? "GET", incoming.url ?? "/")
     if (routed._tag === "Moved") {
       send(response, { status: 308, body: "", headers: { location: routed.location } })
       return

@@ -5,15 +5,12 @@
  * The agent's conversation id is in the journal before its first launch. An agent that cannot be started, or that fails for
  * good, is reported in the log of its session and ends nothing: the next message tries again. Source: spec 3, spec 4 §3.
  */
-import { randomUUID } from "node:crypto"
-import type * as AgentSettings from "@causeway/protocol/AgentSettings"
-import * as Payload from "@causeway/protocol/Payload"
+import type * as Payload from "@causeway/protocol/Payload"
 import * as Repairs from "@causeway/transcript/Repairs"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -30,10 +27,9 @@ import * as AgentOptions from "./AgentOptions.ts"
 import * as CeilingSettings from "./Ceiling/Settings.ts"
 import * as Ceiling from "./Ceiling.ts"
 import type { Channel } from "./Channel.ts"
-import * as FileBefore from "./FileBefore.ts"
+import { expire, follow, newLine, type Session, take } from "./Engine/Session.ts"
 import * as Guarded from "./internal/Guarded.ts"
 import * as Policy from "./Policy.ts"
-import * as Snapshot from "./Snapshot.ts"
 
 /** Lines of an agent that may wait for the journal; a faster agent is held back. */
 const BUFFERED = 512
@@ -56,11 +52,6 @@ export interface Options {
 
 /** Serves a channel; ends when its scope closes. */
 export type Serve<C extends Channel = Channel> = (channel: C) => Effect.Effect<void, never, Scope.Scope>
-
-const line = (payload: Payload.Payload): AgentOutput => ({ _tag: "Line", payload })
-
-const newLine = (json: Payload.JsonObject & { readonly type: string }): AgentOutput =>
-  line(Payload.make({ ...json, uuid: randomUUID() }))
 
 /** Entries for the log where no agent works: why, and of each prompt that it will not be answered. */
 export const failureReport = (
@@ -125,150 +116,7 @@ export const within =
       Effect.zipRight(serve(channel))
     )
 
-// --- One session ---
-
-/** A channel that is being served. */
-interface Session {
-  readonly channel: Channel
-  readonly env: Options["env"]
-  readonly ceiling: Ceiling.Ceiling
-  readonly agents: AgentSessions["Type"]
-  /** Whether the agent's conversation does not exist yet. */
-  readonly first: Ref.Ref<boolean>
-  readonly settings: SubscriptionRef.SubscriptionRef<AgentSettings.AgentSettings>
-  readonly desk: Ref.Ref<Policy.Desk>
-  /** Paths of files that the agent is reading, by tool use. */
-  readonly reads: Map<string, string>
-  /** The agent while one is up. */
-  readonly agent: Ref.Ref<Option.Option<AgentSession>>
-}
-
-/** Answers open requests by the settings in force; answers with the lines that tell of it. */
-const decided = ({ ceiling, channel, desk, settings }: Session) =>
-  Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    const inForce = yield* SubscriptionRef.get(settings)
-    return yield* Ref.modify(desk, (before) => {
-      const answers = Policy.answers(before, inForce, ceiling, channel.record.agentSessionId, now)
-      const after = answers.reduce((at, answer) => Policy.step(at, "worker", answer, now), before)
-      return [answers, after]
-    })
-  })
-
-/** Gives decisions to the agent, once they are durable. */
-const give = ({ agent }: Session, answers: ReadonlyArray<Payload.Payload>) =>
-  Effect.flatMap(
-    Ref.get(agent),
-    Option.match({
-      onNone: () => Effect.void,
-      onSome: ({ input }) => Effect.forEach(answers, input, { discard: true })
-    })
-  )
-
-const settleOpen = (session: Session) =>
-  Effect.gen(function* () {
-    const answers = yield* decided(session)
-    if (answers.length === 0) return
-    yield* session.channel.write(answers.map(line))
-    yield* give(session, answers)
-  })
-
-/** Reads of files that wait for their result. */
-const READS_MAX = 256
-
-/** Keeps files as the agent reads them; answers with the lines that tell of it. */
-const snapshots = ({ channel, reads }: Session, { json, type }: Payload.Payload) =>
-  Effect.gen(function* () {
-    const told: Array<AgentOutput> = []
-    if (type === "assistant") {
-      for (const [toolUseId, path] of Snapshot.readsIn(json)) {
-        if (reads.size < READS_MAX) reads.set(toolUseId, path)
-      }
-    }
-    if (type !== "user" || reads.size === 0) return told
-    const { agentSessionId, cwd } = channel.record
-    for (const toolUseId of Snapshot.resultsIn(json)) {
-      const path = reads.get(toolUseId)
-      if (path === undefined) continue
-      reads.delete(toolUseId)
-      const snapshot = yield* Snapshot.take(cwd, toolUseId, path, json)
-      if (Option.isNone(snapshot)) continue
-      yield* channel.keep(snapshot.value)
-      told.push(line(Snapshot.payload(agentSessionId, snapshot.value)))
-    }
-    return told
-  })
-
-/**
- * Takes what an agent said: with what stands in a file that it asks to change, and with what was decided ahead. Fails where
- * the agent works in a mode that is not allowed here.
- */
-const take = (session: Session, outputs: ReadonlyArray<AgentOutput>) =>
-  Effect.gen(function* () {
-    const { ceiling, channel, desk, first } = session
-    const lines: Array<AgentOutput> = []
-    const answers: Array<Payload.Payload> = []
-    for (const output of outputs) {
-      if (output._tag === "Delivery") {
-        lines.push(output)
-        continue
-      }
-      const allowed = yield* Effect.either(Guarded.heard(ceiling, channel, output.payload))
-      if (Either.isLeft(allowed)) {
-        yield* channel.write(lines)
-        return yield* allowed.left
-      }
-      const before = yield* FileBefore.of(channel.record.cwd, output.payload)
-      const told = [
-        ...(before === null ? [] : [Payload.make({ ...before, uuid: randomUUID() })]),
-        output.payload
-      ]
-      lines.push(...told.map(line))
-      const now = yield* Clock.currentTimeMillis
-      for (const each of told) yield* Ref.update(desk, (at) => Policy.step(at, "worker", each, now))
-      lines.push(...(yield* snapshots(session, output.payload)))
-      if (output.payload.type !== "control_request") continue
-      const decisions = yield* decided(session)
-      answers.push(...decisions)
-      lines.push(...decisions.map(line))
-    }
-    if ((yield* Ref.get(first)) && outputs.some(({ _tag }) => _tag === "Line")) {
-      yield* channel.launched
-      yield* Ref.set(first, false)
-    }
-    yield* channel.write(lines)
-    yield* give(session, answers)
-  })
-
-/** Settings that people change while the session is served: for the agent that is up, and for what is open. */
-const follow = (session: Session) =>
-  Effect.forever(
-    Effect.gen(function* () {
-      const { agent, ceiling, channel, settings } = session
-      const given = yield* Queue.take(channel.changes)
-      const change = yield* Guarded.change(ceiling, channel, given, yield* SubscriptionRef.get(settings))
-      const running = yield* Ref.get(agent)
-      if (Option.isSome(running)) yield* running.value.configure(change)
-      yield* SubscriptionRef.set(settings, yield* channel.settings)
-      yield* settleOpen(session)
-    })
-  )
-
-/** Ends the skipping of permissions when its time is over, and tells it in the log. */
-const expire = ({ channel, settings }: Session) =>
-  settings.changes.pipe(
-    Stream.flatMap(
-      ({ skip_permissions: skips, skip_permissions_until: until }) =>
-        Effect.gen(function* () {
-          if (skips !== true || until == null) return
-          yield* Effect.sleep(Math.max(0, until - (yield* Clock.currentTimeMillis)))
-          yield* channel.write([line(Policy.expired(channel.record.agentSessionId, until))])
-          yield* Effect.flatMap(channel.settings, (now) => SubscriptionRef.set(settings, now))
-        }),
-      { switch: true }
-    ),
-    Stream.runDrain
-  )
+// --- One life of its agent ---
 
 /**
  * Gives an agent that is new to the session the conversation that the log holds; true where there is one to resume. An
