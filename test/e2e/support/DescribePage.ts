@@ -36,7 +36,7 @@ export const signIn = async (page: Page, hub: Pick<Hub, "url" | "token">): Promi
   await page.getByRole("button", { name: "New session" }).waitFor()
 }
 
-const play = (act: (world: World) => Promise<void>, { blank = false, ...options }: Options) =>
+const play = (name: string, act: (world: World) => Promise<void>, { blank = false, ...options }: Options) =>
   Effect.gen(function* () {
     const hub = yield* Fixture
     const runtime = yield* Effect.runtime<Scope.Scope>()
@@ -63,6 +63,13 @@ const play = (act: (world: World) => Promise<void>, { blank = false, ...options 
           return { ...profile, page: await profile.context.newPage() }
         },
         shot: (name) => Browser.shot(page, name)
+      }).catch(async (failure: unknown) => {
+        // What each tab showed when the test failed; one that is gone shows nothing.
+        const tabs = context
+          .pages()
+          .map((tab, n) => Browser.shot(tab, `failed-${name.replaceAll(/\W+/g, "-")}-${n}`))
+        await Promise.allSettled(tabs)
+        throw failure
       })
     })
     expect(problems.flat()).toEqual([])
@@ -74,7 +81,7 @@ export const describePage = (name: string, add: (test: PageTest) => void): void 
     `${name}${Browser.path === undefined ? " (NOT tried: no Chromium here; apt-get install chromium, or set CAUSEWAY_TEST_CHROMIUM)" : ""}`,
     () => {
       layer(fixture, { excludeTestServices: true, timeout: "120 seconds" })((it) => {
-        add((name, act, options = {}) => it.scoped(name, () => play(act, options), 180_000))
+        add((name, act, options = {}) => it.scoped(name, () => play(name, act, options), 180_000))
       })
     }
   )
