@@ -1,4 +1,5 @@
 /** The list of sessions: what of it is read and when, what a search finds, and who is told of what has changed in it. */
+import type { Waiting } from "@causeway/protocol/Gateway/Answers"
 import type { Session } from "@causeway/protocol/http/Sessions"
 import type * as Gateway from "./Gateway.ts"
 import type * as Hub from "./Hub.ts"
@@ -17,6 +18,10 @@ const READ_MILLIS = 1000
 const NAMED_MAX = 200
 /** Events at the end of a log among which the last turn's result stands. */
 const END = 20
+
+/** The row was read before the other one of its session, as far as its log tells. */
+const isOlder = (row: Session, other: Session): boolean =>
+  (row.last_sequence_num ?? 0) < (other.last_sequence_num ?? 0)
 
 export interface World {
   readonly gateway: Gateway.World
@@ -68,8 +73,12 @@ export const make = (world: World, gateway: Gateway.Gateway, hub: Hub.Hub, store
     return { ok: true, value: { data, nextCursor } }
   }
 
+  /** Rows that were told while the list was being read: some of it may have been read before them. */
+  const meanwhile = new Map<string, Session>()
+
   const read = async (): Promise<void> => {
-    const [places, waiting, totals] = await Promise.all([
+    meanwhile.clear()
+    const [places, asked, totals] = await Promise.all([
       hub.environments(),
       hub.waiting(),
       state().route._tag === "Metrics" ? hub.totals() : undefined
@@ -87,6 +96,15 @@ export const make = (world: World, gateway: Gateway.Gateway, hub: Hub.Hub, store
     }
     // What a lost connection has left half read is read again with the next one.
     if (stopped || !isConnected()) return
+    for (const row of meanwhile.values()) {
+      const read = found.get(row.id)
+      if (read === undefined || !isOlder(row, read)) found.set(row.id, row)
+      else meanwhile.delete(row.id)
+    }
+    const waiting: Hub.Result<Waiting | null> = asked.ok
+      ? { ok: true, value: waitingAfter(asked.value, [...meanwhile.values()]) }
+      : asked
+    if (waiting.ok && waiting.value === null) soon()
     const before = new Map<string, Session>(state().sessions.map((session) => [session.id, session]))
     const sessions = [...found.values()].map((session) => {
       const known = before.get(session.id)
@@ -108,6 +126,7 @@ export const make = (world: World, gateway: Gateway.Gateway, hub: Hub.Hub, store
 
   /** Rows of sessions that something has happened to. */
   const apply = (rows: ReadonlyArray<Session>): void => {
+    if (reading) for (const row of rows) meanwhile.set(row.id, row)
     const before = new Map<string, Session>(state().sessions.map((session) => [session.id, session]))
     const { loaded, route, waiting } = state()
     const waitingNow = waiting === null ? null : waitingAfter(waiting, rows)

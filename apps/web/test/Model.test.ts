@@ -20,6 +20,8 @@ const sessionOf = (more: Wire.Json = {}): Wire.Json => ({
 const run = (ticket: Ticket | null = { _tag: "Token", token: "secret" }) => {
   let away = false
   let session = sessionOf()
+  /** What happens while the hub reads its list. */
+  let meanwhile: (() => void) | undefined
   const appended: Array<Wire.Json> = []
   const refusals: Array<Wire.Json> = []
   const removed: Array<unknown> = []
@@ -30,8 +32,11 @@ const run = (ticket: Ticket | null = { _tag: "Token", token: "secret" }) => {
       switch (request["method"]) {
         case "connect":
           return line.answer(request, Wire.hello())
-        case "causeway.sessions.page":
-          return line.answer(request, { data: [session], next_cursor: null })
+        case "causeway.sessions.page": {
+          const data = [session]
+          meanwhile?.()
+          return line.answer(request, { data, next_cursor: null })
+        }
         case "causeway.sessions.waiting": {
           const waits = [session].filter((each) => [each["pending_approvals"]].flat().length > 0)
           return line.answer(request, { total: waits.length, data: waits })
@@ -89,6 +94,9 @@ const run = (ticket: Ticket | null = { _tag: "Token", token: "secret" }) => {
     setAway: (now: boolean) => {
       away = now
       if (now) at.lines.at(-1)?.close()
+    },
+    setMeanwhile: (happens: () => void) => {
+      meanwhile = happens
     },
     setVisible: (now: boolean) => {
       visible = now
@@ -226,6 +234,23 @@ describe("Model", () => {
       expect(at.model.state().sessions.map(({ title }) => title)).toEqual(["Another", "Renamed"])
       expect(at.model.state().waiting?.total).toBe(1)
       expect(at.asked("causeway.sessions.page")).toHaveLength(listed)
+      at.model.close()
+    })
+  )
+
+  it.effect("keeps a row that it was told while an older list was on its way", () =>
+    Effect.promise(async () => {
+      const at = run()
+      await Wire.settle()
+      at.change({ last_sequence_num: 1, pending_approvals: [{ request_id: "r1", created_at: "" }] })
+      await Wire.settle()
+      expect(at.model.state().waiting?.total).toBe(1)
+      at.setMeanwhile(() => at.change({ last_sequence_num: 2 }))
+      const listed = at.asked("causeway.sessions.page").length
+      await at.pass(30_000)
+      expect(at.asked("causeway.sessions.page").length).toBeGreaterThan(listed)
+      expect(at.model.state().waiting).toEqual({ total: 0, data: [] })
+      expect(at.model.state().sessions.map(({ last_sequence_num: last }) => last)).toEqual([2])
       at.model.close()
     })
   )
