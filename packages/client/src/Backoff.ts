@@ -6,6 +6,7 @@ import * as Array from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
@@ -32,8 +33,13 @@ const waiting = <In>(delays: ReadonlyArray<Duration.Duration>): Schedule.Schedul
     Schedule.map(([, failure]) => failure)
   )
 
-/** Shortens each delay by up to 20 %, never lengthens it. */
-const shortened = Schedule.jitteredWith({ min: 0.8, max: 1 })
+/** Shortens each delay by up to 20 %, to whole milliseconds: sums of them are exact. Never lengthens it. */
+const shortened = <Out, In>(schedule: Schedule.Schedule<Out, In>): Schedule.Schedule<Out, In> =>
+  Schedule.delayedEffect(schedule, (delay) =>
+    Effect.map(Random.nextRange(0.8, 1), (part) =>
+      Duration.millis(Math.ceil(Duration.toMillis(Duration.decode(delay)) * part))
+    )
+  )
 
 /** `Retry-After` of a failure, in milliseconds; 0 where it has none. */
 const retryAfter = (failure: unknown): number =>
