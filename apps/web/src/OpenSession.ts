@@ -28,20 +28,22 @@ export const make = (
   let begin: (() => Promise<void>) | undefined
   /** Frames that wait for the next step: one takes them all, however fast a long log comes in. */
   let arrived: Array<Frame> = []
-  let stepping = false
+  /** The generation whose next step is due; a session that was left takes none of what came for the next one. */
+  let stepping: number | undefined
   let cost = 0
   const isConnected = (): boolean => gateway.connection()._tag === "connected"
 
   const step = (id: string, mine: number): void => {
-    if (stepping) return
-    stepping = true
+    if (stepping === mine) return
+    stepping = mine
     // A timer rather than an animation frame: a page in the background keeps its title true.
     world.after(Math.max(STEP_MIN, Math.min(STEP_MAX, cost * 2)), () => {
-      stepping = false
+      if (mine !== generation) return
+      stepping = undefined
       const frames = arrived
       arrived = []
       const { open } = state()
-      if (mine !== generation || open === null) return
+      if (open === null) return
       const began = world.now()
       setOpen(id, { view: SessionView.steps(open.view, frames) })
       cost = world.now() - began

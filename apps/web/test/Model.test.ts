@@ -95,6 +95,9 @@ const run = (ticket: Ticket | null = { _tag: "Token", token: "secret" }) => {
       away = now
       if (now) at.lines.at(-1)?.close()
     },
+    /** Frames of the one watch. */
+    frames: (...frames: ReadonlyArray<Wire.Json>) =>
+      at.lines.at(-1)?.tell({ type: "event", event: "session.frames", payload: { watch: "w", frames } }),
     setMeanwhile: (happens: () => void) => {
       meanwhile = happens
     },
@@ -113,6 +116,18 @@ const run = (ticket: Ticket | null = { _tag: "Token", token: "secret" }) => {
 }
 
 const open = { _tag: "Session", id: ID, seq: null } as const
+
+const said = (uuid: string): Wire.Json => ({
+  event: "client_event",
+  data: {
+    event_id: uuid,
+    sequence_num: 1,
+    event_type: "user",
+    source: "client",
+    created_at: "2026-01-01T00:00:00.000Z",
+    payload: { type: "user", uuid, message: { role: "user", content: uuid } }
+  }
+})
 
 describe("Model", () => {
   it.effect("is let in once the hub has said so, and reads what there is", () =>
@@ -251,6 +266,22 @@ describe("Model", () => {
       expect(at.asked("causeway.sessions.page").length).toBeGreaterThan(listed)
       expect(at.model.state().waiting).toEqual({ total: 0, data: [] })
       expect(at.model.state().sessions.map(({ last_sequence_num: last }) => last)).toEqual([2])
+      at.model.close()
+    })
+  )
+
+  it.effect("shows what came of a session while the one before it was about to be drawn", () =>
+    Effect.promise(async () => {
+      const at = run()
+      at.model.go(open)
+      await Wire.settle()
+      at.frames(said("of the first"))
+      await Wire.settle()
+      at.model.go({ ...open, id: "session_00000000000000000000000000000002" })
+      await Wire.settle()
+      at.frames(said("of the second"))
+      await at.pass(2000)
+      expect(at.model.state().open?.view.row.firstPrompt).toBe("of the second")
       at.model.close()
     })
   )
