@@ -175,6 +175,33 @@ describe("Journal", () => {
       }).pipe(Effect.provide(NodeContext.layer))
   )
 
+  it.scopedLive("a message that is too deep for SQLite's JSON is delivered and reported all the same", () =>
+    Effect.gen(function* () {
+      const deep = JSON.parse(`${"[".repeat(2000)}${"]".repeat(2000)}`)
+      const event: Journal.Incoming = {
+        eventId: EventUuid.make("deep"),
+        sequenceNum: 1,
+        payload: Payload.make({ type: "user", uuid: "deep", message: deep })
+      }
+      const stop: Journal.Incoming = {
+        eventId: EventUuid.make("stop"),
+        sequenceNum: 2,
+        payload: Payload.make({ ...Withdrawal.all("r"), uuid: "stop" })
+      }
+      yield* withJournal(yield* temporary, (journal) =>
+        Effect.gen(function* () {
+          yield* journal.enter(newSession())
+          yield* journal.receive(session, [event])
+          yield* journal.receive(session, [stop])
+          yield* journal.record(session, [
+            { _tag: "Delivery", uuid: EventUuid.make("deep"), state: "processed" }
+          ])
+          expect(yield* journal.reports(session, 10)).toContainEqual({ eventId: "deep", status: "processed" })
+        })
+      )
+    }).pipe(Effect.provide(NodeContext.layer))
+  )
+
   it.scopedLive("a payload without a uuid gets its event's", () =>
     Effect.gen(function* () {
       yield* withJournal(yield* temporary, (journal) =>

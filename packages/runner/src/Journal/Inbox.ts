@@ -33,7 +33,7 @@ export const make = (database: Database) => {
         readonly uuid: string
       }>`SELECT seq, uuid FROM inbox
         WHERE session = ${session} AND seq < ${seq} AND (state < 3 OR reported < state)
-          AND CASE WHEN state = 1 THEN json_extract(payload, '$.type') = 'user' ELSE 0 END`
+          AND CASE WHEN state = 1 AND json_valid(payload) THEN json_extract(payload, '$.type') = 'user' ELSE 0 END`
       for (const message of waiting) {
         if (!Withdrawal.covers(withdrawal, message.uuid)) continue
         yield* sql`UPDATE inbox SET state = 4 WHERE session = ${session} AND seq = ${message.seq}`
@@ -78,7 +78,7 @@ export const make = (database: Database) => {
     )
   const reports = (id: SessionId, limit: number) =>
     sql<{ readonly event_id: string; readonly state: number; readonly ran: number }>`SELECT event_id, state,
-        CASE WHEN state = 3 AND reported < 2 AND uuid IS NOT NULL
+        CASE WHEN state = 3 AND reported < 2 AND json_valid(payload)
           THEN json_extract(payload, '$.type') = 'user' ELSE 0 END AS ran
       FROM inbox WHERE session = ${sessionBody(id)} AND reported < state ORDER BY seq LIMIT ${limit}`.pipe(
       Effect.map((rows) =>
